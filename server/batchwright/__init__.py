@@ -1,0 +1,3 @@
+"""Bulk GPT jobs in conversation, as an MCP server."""
+
+__version__ = "0.1.0"
