@@ -1,0 +1,48 @@
+"""What can go wrong, as a tree. Every message is one sentence of fact and one of advice, fit for an assistant to read.
+
+BatchwrightError
+├── InvalidInput         what was given cannot be used
+│   └── OutsideWorkspace     a path that the user has not opened to the server
+├── NotFound             no such job, file or row
+├── NotReady             right, but too early, or too late
+├── MissingExtra         an optional part of the program is not installed
+└── ProviderError        whoever runs batches
+    ├── ProviderRefused      it answered, and said no
+    └── ProviderUnreachable  it did not answer
+"""
+
+
+class BatchwrightError(Exception):
+    """Anything that a user can be told in a sentence."""
+
+
+class InvalidInput(BatchwrightError):
+    """An argument, a file or a setting that cannot be used as it is."""
+
+
+class OutsideWorkspace(InvalidInput):
+    """A path that the server may not open."""
+
+
+class NotFound(BatchwrightError):
+    """Something named does not exist."""
+
+
+class NotReady(BatchwrightError):
+    """The thing exists, but is not in a state that allows this."""
+
+
+class MissingExtra(BatchwrightError):
+    """An optional dependency is missing; the message says what to install."""
+
+
+class ProviderError(BatchwrightError):
+    """The provider of batches could not do what was asked."""
+
+
+class ProviderRefused(ProviderError):
+    """The provider answered with an error of its own; asking again will not help."""
+
+
+class ProviderUnreachable(ProviderError):
+    """The provider gave no answer; asking later may help."""
