@@ -1,0 +1,200 @@
+"""A row and a recipe to a request body, for each endpoint. Pure: knows neither files nor providers."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, assert_never, cast
+
+import msgspec
+
+from batchwright.errors import InvalidInput
+from batchwright.model import Endpoint, Json, Recipe
+
+if TYPE_CHECKING:
+    import minijinja
+
+MAX_TEXT_CHARACTERS = 10_000_000
+"""Of one rendered prompt: far above any model's context, far below what fills the memory."""
+
+_FUEL = 1_000_000
+_BUILT_IN = frozenset({"debug", "dict", "namespace", "range", "row"})
+_PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+
+_OWN_PARAMETERS: Mapping[Endpoint, Mapping[str, str]] = {
+    "/v1/chat/completions": {"model": "model", "messages": "prompt and system", "response_format": "output_schema"},
+    "/v1/responses": {"model": "model", "input": "prompt", "instructions": "system"},
+    "/v1/embeddings": {"model": "model", "input": "prompt"},
+}
+"""Body fields that an argument of their own sets."""
+
+
+def body_builder(recipe: Recipe, columns: Sequence[str]) -> Callable[[Mapping[str, Json]], dict[str, Json]]:
+    """Compile *recipe* against *columns* into a function from a row to a request body.
+
+    The prompt and the system text are Jinja templates: `{{column}}` for any column name, also one with spaces, and
+    `{% if %}`, filters and `row["name"]`. A missing value renders as nothing, a list or an object as JSON.
+
+    Raises:
+        InvalidInput: A template is broken or names an unknown column, or the parameters contradict the recipe.
+            From the function: a row cannot be rendered.
+    """
+    if recipe.prompt is None:
+        raise InvalidInput("There is no prompt. Give one, with the columns it needs as {{column}}.")
+    check_parameters(recipe)
+    prompt = _template(recipe.prompt, "prompt", columns)
+    system = _template(recipe.system, "system text", columns) if recipe.system else None
+
+    def body(row: Mapping[str, Json]) -> dict[str, Json]:
+        return _body(recipe, prompt(row), system(row) if system else None)
+
+    return body
+
+
+def template_columns(recipe: Recipe, columns: Sequence[str]) -> list[str]:
+    """Those of *columns* that the recipe's texts may use, in their order; all, where a template takes the whole row.
+
+    Raises:
+        InvalidInput: As for `body_builder`.
+    """
+    used: set[str] = set()
+    for text, name in ((recipe.prompt, "prompt"), (recipe.system, "system text")):
+        if text:
+            used |= _used_columns(text, name, columns)
+    return [column for column in columns if column in used]
+
+
+def check_parameters(recipe: Recipe) -> None:
+    """Refuse parameters that the recipe sets itself, or that no batch takes.
+
+    Raises:
+        InvalidInput: Such a parameter is there.
+    """
+    for name, argument in _OWN_PARAMETERS[recipe.endpoint].items():
+        if name in recipe.parameters:
+            raise InvalidInput(f"The parameter {name!r} is set by the argument {argument}. Give it there.")
+    if "stream" in recipe.parameters:
+        raise InvalidInput("A batch cannot stream its answers. Leave the parameter 'stream' out.")
+    if recipe.endpoint == "/v1/embeddings" and (recipe.system or recipe.output_schema):
+        raise InvalidInput("Embeddings take neither a system text nor an output schema. Leave them out.")
+    text = recipe.parameters.get("text")
+    if recipe.endpoint == "/v1/responses" and isinstance(text, Mapping) and "format" in text:
+        raise InvalidInput("The parameter 'text.format' is set by the argument output_schema. Give it there.")
+
+
+def _body(recipe: Recipe, prompt: str, system: str | None) -> dict[str, Json]:
+    match recipe.endpoint:
+        case "/v1/chat/completions":
+            messages = [{"role": "system", "content": system}] if system is not None else []
+            body: dict[str, Json] = {
+                "model": recipe.model,
+                "messages": [*messages, {"role": "user", "content": prompt}],
+                **recipe.parameters,
+            }
+            if recipe.output_schema:
+                schema = {"name": "answer", "strict": True, "schema": recipe.output_schema}
+                body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        case "/v1/responses":
+            body = {"model": recipe.model, "input": prompt, **recipe.parameters}
+            if system is not None:
+                body["instructions"] = system
+            if recipe.output_schema:
+                schema = {"type": "json_schema", "name": "answer", "strict": True, "schema": recipe.output_schema}
+                body["text"] = {**recipe.parameters.get("text", {}), "format": schema}
+        case "/v1/embeddings":
+            body = {"model": recipe.model, "input": prompt, **recipe.parameters}
+        case _:
+            assert_never(recipe.endpoint)
+    return body
+
+
+def _template(text: str, name: str, columns: Sequence[str]) -> Callable[[Mapping[str, Json]], str]:
+    import minijinja
+
+    env = _environment()
+    source = _with_lookups(text, columns)
+    used = _used_columns(text, name, columns)
+    env.add_template(name, source)
+
+    def render(row: Mapping[str, Json]) -> str:
+        cells = {column: row[column] for column in used}
+        try:
+            rendered = env.render_template(name, **{**cells, "row": cells})
+        except minijinja.TemplateError as error:
+            raise InvalidInput(f"The {name} cannot be filled: {_reason(error)}. Mend the template.") from error
+        if len(rendered) > MAX_TEXT_CHARACTERS:
+            raise InvalidInput(f"The {name} has {len(rendered):,} characters when filled. Send less of the row.")
+        return rendered
+
+    return render
+
+
+def _used_columns(text: str, name: str, columns: Sequence[str]) -> set[str]:
+    import minijinja
+
+    env = _environment()
+    source = _with_lookups(text, columns)
+    try:
+        env.add_template(name, source)
+        variables = env.undeclared_variables_in_str(source)
+    except minijinja.TemplateError as error:
+        raise InvalidInput(
+            f"The {name} is not a valid template: {_reason(error)}. "
+            "Columns are written {{column}}; other double braces need {% raw %}...{% endraw %}."
+        ) from error
+    known = set(columns)
+    if unknown := sorted(variables - known - _BUILT_IN):
+        raise InvalidInput(f"The {name} names the column {unknown[0]!r}, which is not there. {_listed(columns)}")
+    # Which cells a template takes out of `row` cannot be seen from outside, unless each is a plain look-up.
+    looked_up = {column for column in columns if f"row[{_quoted(column)}]" in source}
+    plain = source.count("row[") == sum(source.count(f"row[{_quoted(column)}]") for column in looked_up)
+    if "row" not in variables:
+        return variables & known
+    return (variables & known) | looked_up if plain and "row." not in source else known
+
+
+def _environment() -> "minijinja.Environment":
+    import minijinja
+
+    env = minijinja.Environment()
+    env.undefined_behavior = "strict"
+    env.auto_escape_callback = lambda _name: False
+    env.keep_trailing_newline = True
+    env.fuel = _FUEL
+    env.finalizer = _shown
+    return env
+
+
+def _with_lookups(text: str, columns: Sequence[str]) -> str:
+    """Write `{{Any column name}}` as a look-up in the row, so that a name need not be an identifier."""
+    known = set(columns)
+
+    def lookup(match: re.Match[str]) -> str:
+        inner = match[1]
+        return match[0].replace(inner, f"row[{_quoted(inner)}]") if inner in known else match[0]
+
+    return _PLACEHOLDER.sub(lookup, text)
+
+
+def _quoted(name: str) -> str:
+    return msgspec.json.encode(name).decode()
+
+
+def _shown(value: Json) -> Json:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case list() | dict():
+            return msgspec.json.encode(cast("object", value)).decode()
+        case _:
+            return value
+
+
+def _reason(error: Exception) -> str:
+    """Give the first line of a template error, without the excerpt of the template that follows it."""
+    return str(error).splitlines()[0].split(" (in ")[0]
+
+
+def _listed(columns: Sequence[str], most: int = 40) -> str:
+    more = f" and {len(columns) - most} more" if len(columns) > most else ""
+    return f"Columns: {', '.join(columns[:most])}{more}."

@@ -1,0 +1,167 @@
+"""A plain JSON Schema to the strict form that structured output wants. Pure: knows neither endpoints nor rows.
+
+The rules are OpenAI's, from its guide to structured outputs: every object closed, every property required, at most
+5,000 properties, 10 levels, 1,000 enum values and 120,000 characters of names and values.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import cast
+
+from batchwright.errors import InvalidInput
+from batchwright.model import Json
+
+MAX_PROPERTIES = 5_000
+MAX_LEVELS = 10
+MAX_ENUM_VALUES = 1_000
+MAX_NAME_CHARACTERS = 120_000
+
+_NO_REWRITE = "Say it in the property's description instead, and check it in the results."
+_REFUSED = {
+    "allOf": "Write the combined properties out in one object.",
+    "oneOf": "Use anyOf.",
+    "not": _NO_REWRITE,
+    "if": "Use anyOf with one object for each case.",
+    "then": "Use anyOf with one object for each case.",
+    "else": "Use anyOf with one object for each case.",
+    "dependentRequired": "Use anyOf with one object for each case.",
+    "dependentSchemas": "Use anyOf with one object for each case.",
+    "dependencies": "Use anyOf with one object for each case.",
+    "patternProperties": "Use a list of objects with a name and a value.",
+    "propertyNames": "Use a list of objects with a name and a value.",
+    "prefixItems": "Use an object with one property for each place.",
+    "contains": _NO_REWRITE,
+    "minContains": _NO_REWRITE,
+    "maxContains": _NO_REWRITE,
+    "uniqueItems": _NO_REWRITE,
+    "minProperties": _NO_REWRITE,
+    "maxProperties": _NO_REWRITE,
+    "unevaluatedItems": _NO_REWRITE,
+    "unevaluatedProperties": _NO_REWRITE,
+}
+_NOTES = frozenset({"$schema", "$id", "$comment", "examples", "default", "deprecated", "readOnly", "writeOnly"})
+"""They say nothing about what is valid, and strict mode does not take them."""
+
+_NESTED = ("anyOf",)
+_NAMED = ("$defs", "definitions")
+
+
+def strict(schema: Mapping[str, Json]) -> dict[str, Json]:
+    """Give the strict form of *schema*: closed objects, and optional properties required but nullable.
+
+    Raises:
+        InvalidInput: It is not a JSON Schema, or strict mode cannot express it.
+    """
+    _refuse_invalid(schema)
+    if "anyOf" in schema or "$ref" in schema or schema.get("type", "object") != "object":
+        raise InvalidInput(
+            "The output schema must be an object at its top: strict structured output allows nothing else there. "
+            'Wrap it: {"type": "object", "properties": {"answer": ...}}.'
+        )
+    if not schema.get("properties"):
+        raise InvalidInput(
+            "The output schema names no properties. "
+            'Write it like {"type": "object", "properties": {"label": {"type": "string", "enum": ["a", "b"]}}}.'
+        )
+    result = _strict(schema, "the top", 1)
+    _refuse_oversized(result)
+    return result
+
+
+def optional_properties(schema: Mapping[str, Json]) -> list[str]:
+    """Names of the top-level properties that *schema* does not require: in the strict form they may be null."""
+    required = set(cast("list[str]", schema.get("required", ())))
+    return [name for name in schema.get("properties", {}) if name not in required]
+
+
+def _refuse_invalid(schema: Mapping[str, Json]) -> None:
+    import jsonschema_rs
+
+    try:
+        jsonschema_rs.meta.validate(dict(schema))  # pyright: ignore[reportUnknownMemberType]  # its stub has no types here
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
+        where = "/".join(str(step) for step in getattr(error, "instance_path", ())) or "its top"
+        message = str(getattr(error, "message", error)).splitlines()[0][:200]
+        raise InvalidInput(
+            f"The output schema is not a valid JSON Schema: at {where}, {message}. Mend that place."
+        ) from error
+
+
+def _strict(schema: Mapping[str, Json], place: str, level: int) -> dict[str, Json]:
+    if level > MAX_LEVELS:
+        raise InvalidInput(
+            f"The output schema is nested deeper than the {MAX_LEVELS} levels of strict mode, at {place}. Flatten it."
+        )
+    for keyword, advice in _REFUSED.items():
+        if keyword in schema:
+            raise InvalidInput(f"Strict structured output cannot express {keyword!r}, used at {place}. {advice}")
+    result = {key: value for key, value in schema.items() if key not in _NOTES}
+    if "properties" in result or _has_type(result, "object"):
+        _close_object(result, place, level)
+    if isinstance(items := result.get("items"), Mapping):
+        result["items"] = _strict(cast("Mapping[str, Json]", items), f"{place}[]", level + 1)
+    for key in _NESTED:
+        if key in result:
+            result[key] = [_strict(part, f"{place}/{key}", level) for part in result[key]]
+    for key in _NAMED:
+        if key in result:
+            result[key] = {name: _strict(part, f"{key}/{name}", 1) for name, part in result[key].items()}
+    return result
+
+
+def _close_object(schema: dict[str, Json], place: str, level: int) -> None:
+    if schema.get("additionalProperties", False) is not False:
+        raise InvalidInput(
+            f"Strict structured output cannot express an object with free property names, as at {place} "
+            "(additionalProperties). Name the properties, or use a list of objects with a name and a value."
+        )
+    properties: dict[str, Json] = schema.get("properties", {})
+    required = set(cast("list[str]", schema.get("required", ())))
+    if missing := sorted(required - set(properties)):
+        raise InvalidInput(f"The output schema requires {missing[0]!r} at {place}, but does not define it. Define it.")
+    closed: dict[str, Json] = {}
+    for name, part in properties.items():
+        if not isinstance(part, Mapping):
+            raise InvalidInput(f"Property {name!r} of the output schema has no type. Give it one.")
+        inner = _strict(cast("Mapping[str, Json]", part), f"{place}.{name}" if level > 1 else name, level + 1)
+        closed[name] = inner if name in required else _nullable(inner)
+    schema.setdefault("type", "object")
+    schema |= {"properties": closed, "required": list(closed), "additionalProperties": False}
+
+
+def _nullable(schema: dict[str, Json]) -> dict[str, Json]:
+    if _has_type(schema, "null"):
+        return schema
+    if isinstance(kind := schema.get("type"), str) and not {"enum", "const"} & schema.keys():
+        return {**schema, "type": [kind, "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _has_type(schema: Mapping[str, Json], name: str) -> bool:
+    kind = schema.get("type")
+    return kind == name or (isinstance(kind, list) and name in kind)
+
+
+def _refuse_oversized(schema: dict[str, Json]) -> None:
+    properties, enum_values, characters = 0, 0, 0
+    for part in _parts(schema):
+        names = list(part.get("properties", ())) + [name for key in _NAMED for name in part.get(key, ())]
+        values = [value for value in part.get("enum", ()) if isinstance(value, str)]
+        properties += len(part.get("properties", ()))
+        enum_values += len(part.get("enum", ()))
+        characters += sum(map(len, names + values)) + len(str(part.get("const", "")))
+    for count, most, what in (
+        (properties, MAX_PROPERTIES, "properties"),
+        (enum_values, MAX_ENUM_VALUES, "enum values"),
+        (characters, MAX_NAME_CHARACTERS, "characters of names and enum values"),
+    ):
+        if count > most:
+            raise InvalidInput(f"The output schema has {count:,} {what}; strict mode takes {most:,}. Make it smaller.")
+
+
+def _parts(schema: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
+    yield schema
+    nested = [*schema.get("properties", {}).values(), *schema.get("anyOf", ())]
+    nested += [part for key in _NAMED for part in schema.get(key, {}).values()]
+    for part in (*nested, schema.get("items")):
+        if isinstance(part, Mapping):
+            yield from _parts(cast("Mapping[str, Json]", part))
