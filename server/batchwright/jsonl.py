@@ -1,0 +1,219 @@
+"""Lines to and from requests and results, and the Batch API's own checks of a batch file.
+
+Pure: takes and gives bytes; knows neither files nor the network. Codes and texts of the checks are OpenAI's, as its
+`batch.errors.data` gives them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, cast
+
+import msgspec
+
+from batchwright.model import Json, LineError, Request, ResultLine
+
+MAX_CUSTOM_ID_CHARACTERS = 64
+"""The longest that is known to work everywhere; OpenAI documents no limit."""
+
+_BOM = b"\xef\xbb\xbf"
+_CONTENT_FIELD = {"/v1/chat/completions": "messages", "/v1/responses": "input", "/v1/embeddings": "input"}
+_ENDPOINT_NAMES = {"/v1/chat/completions": "Chat Completions", "/v1/responses": "Responses"}
+
+_encoder = msgspec.json.Encoder()
+
+
+class _Line(msgspec.Struct):
+    """An input line: only what the checks look at is decoded."""
+
+    custom_id: msgspec.Raw = msgspec.Raw()
+    method: msgspec.Raw = msgspec.Raw()
+    url: msgspec.Raw = msgspec.Raw()
+    body: msgspec.Raw = msgspec.Raw()
+
+
+class _Body(msgspec.Struct):
+    model: Any = None
+    stream: Any = None
+    messages: msgspec.Raw = msgspec.Raw()
+    input: msgspec.Raw = msgspec.Raw()
+
+    def content(self, field: str) -> msgspec.Raw:
+        return self.messages if field == "messages" else self.input
+
+
+_lines = msgspec.json.Decoder(_Line)
+_bodies = msgspec.json.Decoder(_Body)
+_values = msgspec.json.Decoder()
+
+
+def encode_request(request: Request, endpoint: str) -> bytes:
+    """Give the input line of *request*, with its newline."""
+    line = {"custom_id": request.custom_id, "method": "POST", "url": endpoint, "body": request.body}
+    return _encoder.encode(line) + b"\n"
+
+
+def decode_request(line: bytes) -> Request:
+    """Read one line of a batch file that passed `check_batch`.
+
+    Raises:
+        ValueError: The line is not a request.
+    """
+    value = _values.decode(line)
+    return Request(custom_id=value["custom_id"], body=value["body"])
+
+
+def encode_result(line: ResultLine, *, id: str, request_id: str) -> bytes:  # noqa: A002  # the Batch API's name
+    """Give the line of an output or error file, with its newline."""
+    response = error = None
+    if line.status_code is not None:
+        response = {"status_code": line.status_code, "request_id": request_id, "body": line.body}
+    if line.error_code is not None:
+        error = {"code": line.error_code, "message": line.error_message}
+    return _encoder.encode({"id": id, "custom_id": line.custom_id, "response": response, "error": error}) + b"\n"
+
+
+def decode_result(line: bytes) -> ResultLine:
+    """Read one line of an output or error file, also one whose body is a JSON string.
+
+    Raises:
+        ValueError: The line is not the result of a request.
+    """
+    value = _values.decode(line)
+    fields = cast("dict[str, Json]", value if isinstance(value, dict) else {})
+    if not isinstance(fields.get("custom_id"), str):
+        raise ValueError("a result line needs a custom_id")
+    response = cast("dict[str, Json]", fields.get("response") or {})
+    error = cast("dict[str, Json]", fields.get("error") or {})
+    body = response.get("body")
+    if isinstance(body, str):
+        try:
+            body = _values.decode(body)
+        except msgspec.DecodeError:
+            body = {"error": {"message": body}}
+    return ResultLine(
+        custom_id=fields["custom_id"],
+        status_code=response.get("status_code"),
+        body=body,
+        error_code=str(error.get("code") or "unknown") if error else None,
+        error_message=str(error.get("message") or "") if error else None,
+    )
+
+
+def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    r"""Split a byte stream into lines without their newline: on `\n` only, blank ones and a leading BOM left out."""
+    rest = b""
+    first = True
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield from _stripped(line, first=first)
+            first = False
+    yield from _stripped(rest, first=first)
+
+
+def _stripped(line: bytes, *, first: bool) -> Iterator[bytes]:
+    text = (line.removeprefix(_BOM) if first else line).strip()
+    if text:
+        yield text
+
+
+def inputs_of(line: bytes) -> int:
+    """Count the embedding inputs of a request line; a line of another endpoint has one."""
+    body = _bodies.decode(_lines.decode(line).body)
+    if bytes(body.input[:1]) != b"[":
+        return 1
+    items = cast("list[Json]", _values.decode(body.input))
+    # A list of numbers is one text, given as tokens.
+    return 1 if items and isinstance(items[0], int) else len(items)
+
+
+def check_batch(
+    lines: Iterable[bytes], endpoint: str, *, is_model_known: Callable[[str], bool] = lambda _: True
+) -> Iterator[LineError]:
+    """Find what a batch of *endpoint* would be refused for, line by line, counted from 1.
+
+    *lines* come without newlines and without blank ones. An empty file is one error.
+    """
+    seen: set[str] = set()
+    models: set[str] = set()
+    number = 0
+    for number, line in enumerate(lines, 1):  # used after the loop
+        try:
+            line.decode()
+            fields = _lines.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            yield LineError("invalid_json_line", "This line is not parseable as valid JSON.", number)
+            continue
+        for error in (*_field_errors(fields, endpoint, seen), *_body_errors(fields, endpoint, models, is_model_known)):
+            yield LineError(error.code, error.message, number, error.param)
+    if number == 0:
+        yield LineError(
+            "empty_file", "The input file is empty. Please ensure that the batch contains at least one request."
+        )
+
+
+def _field_errors(line: _Line, endpoint: str, seen: set[str]) -> Iterator[LineError]:
+    for name in ("custom_id", "method", "url", "body"):
+        if not bytes(getattr(line, name)):
+            yield LineError("missing_required_parameter", f"Missing required parameter: '{name}'.", param=name)
+    if bytes(line.custom_id):
+        custom_id = _text(line.custom_id)
+        if custom_id is None:
+            yield LineError("invalid_request", "Invalid type for 'custom_id': expected a string.", param="custom_id")
+        elif custom_id in seen:
+            message = (
+                f"The custom_id '{custom_id}' for this request is a duplicate of another request. "
+                "The custom_id parameter must be unique for each request in a batch."
+            )
+            yield LineError("duplicate_custom_id", message, param="custom_id")
+        else:
+            seen.add(custom_id)
+    if bytes(line.method) and _text(line.method) != "POST":
+        yield LineError("invalid_method", "Invalid method: expected 'POST'.", param="method")
+    if bytes(line.url) and _text(line.url) != endpoint:
+        message = "The URL provided for this request does not match the batch endpoint."
+        yield LineError("invalid_url", message, param="url")
+
+
+def _body_errors(
+    line: _Line, endpoint: str, models: set[str], is_model_known: Callable[[str], bool]
+) -> Iterator[LineError]:
+    if not bytes(line.body):
+        return
+    try:
+        body = _bodies.decode(line.body)
+    except msgspec.DecodeError:
+        yield LineError("invalid_request", "Invalid type for 'body': expected an object.", param="body")
+        return
+    if not isinstance(body.model, str) or not body.model:
+        yield LineError("invalid_request", "Model parameter is required.", param="body.model")
+    elif not is_model_known(body.model):
+        message = f"The provided model '{body.model}' is not supported by the Batch API."
+        yield LineError("model_not_found", message, param="body.model")
+    elif models and body.model not in models:
+        message = (
+            f"The model '{body.model}' for this request does not match the rest of the batch. "
+            "Each batch must contain requests for a single model."
+        )
+        yield LineError("mismatched_model", message, param="body.model")
+    else:
+        models.add(body.model)
+    if body.stream:
+        name = _ENDPOINT_NAMES.get(endpoint, "Requests")
+        message = f"{name}: Streaming is not supported in the Batch API."
+        yield LineError("streaming_unsupported", message, param="body.stream")
+    field = _CONTENT_FIELD.get(endpoint)
+    if field and not bytes(body.content(field)):
+        yield LineError("invalid_request", f"{field.capitalize()} parameter is required.", param=f"body.{field}")
+
+
+def _text(raw: msgspec.Raw) -> str | None:
+    value = _values.decode(raw)
+    return value if isinstance(value, str) else None
+
+
+def error_text(body: Json) -> str:
+    """Give the message of an error body, whichever of the usual shapes it has."""
+    error = cast("dict[str, Json]", body).get("error") if isinstance(body, dict) else None
+    if isinstance(error, dict):
+        error = cast("dict[str, Json]", error).get("message")
+    return str(error or "no reason given")
