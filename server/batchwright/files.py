@@ -1,0 +1,37 @@
+"""Files of the program's own: read line by line, hashed, replaced whole. Never the user's: those are `workspace`'s."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from batchwright.jsonl import whole_lines
+
+CHUNK_BYTES = 1 << 20
+
+
+def lines(path: Path) -> Iterator[bytes]:
+    """Give the lines of a JSONL file without their newline, streaming; blank ones are left out."""
+    with path.open("rb") as file:
+        yield from whole_lines(iter(lambda: file.read(CHUNK_BYTES), b""))
+
+
+def sha256(path: Path) -> str:
+    """Give the hash of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Replace a file, so that a reader, also after a crash, finds the old content or the new."""
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary.write_bytes(data)
+    sync(temporary)
+    temporary.replace(path)
+
+
+def sync(path: Path) -> None:
+    """Have the system bring a file's content to the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,197 @@
+"""The folders that the user lets the server read and write. The only opener of the user's files."""
+
+import os
+import secrets
+import stat
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from batchwright.errors import InvalidInput, NotFound, OutsideWorkspace
+
+MAX_FILE_BYTES = 50 * 1024**3
+
+_SECRET_SUFFIXES = frozenset({".pem", ".key", ".p12", ".pfx", ".kdbx", ".keystore", ".jks", ".ppk"})
+_SECRET_NAMES = frozenset({"id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", "credentials", "secrets"})
+_SYSTEM_FOLDERS = (
+    *("/bin", "/boot", "/dev", "/etc", "/lib", "/opt", "/proc", "/root", "/run", "/sbin", "/sys", "/tmp", "/usr"),  # noqa: S108  # named to be refused
+    *("/var", "/Applications", "/Library", "/System", "C:\\Windows", "C:\\Program Files", "C:\\Program Files (x86)"),
+)
+_FALLBACK = "Batchwright"
+_DATA_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"})
+
+
+class Workspace:
+    """A list of folders, and the rule for what may be opened in them.
+
+    A relative name is looked for in each folder, in order, and written to the first.
+    """
+
+    def __init__(self, roots: Sequence[Path]) -> None:
+        self._roots = tuple(Path(os.path.realpath(root)) for root in roots)
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The folders, as real paths."""
+        return self._roots
+
+    def file_to_read(self, name: str) -> Path:
+        """Give the real path of the regular file that *name* means.
+
+        Raises:
+            NotFound: There is no such file.
+            OutsideWorkspace: It lies outside, or is of a kind that is never opened.
+            InvalidInput: It is not a regular file, or too large.
+        """
+        path = self._existing(name)
+        self._refuse_private(path, name)
+        info = _stat(path, name)
+        if not stat.S_ISREG(info.st_mode):
+            what = "a folder" if stat.S_ISDIR(info.st_mode) else "not a regular file"
+            raise InvalidInput(f"{name!r} is {what}. Name one data file.")
+        if info.st_size > MAX_FILE_BYTES:
+            raise InvalidInput(f"{name!r} has {info.st_size:,} bytes, more than {MAX_FILE_BYTES:,}. Split it first.")
+        return path
+
+    def file_to_write(self, name: str, *, overwrite: bool) -> Path:
+        """Give the real path that *name* means for a file to be written; its folder must exist.
+
+        Raises:
+            OutsideWorkspace: It lies outside, or is of a kind that is never opened.
+            InvalidInput: Its folder is missing, or it exists and *overwrite* is false.
+        """
+        given = _path(name)
+        target = given if given.is_absolute() else self._first_root() / given
+        folder = Path(os.path.realpath(target.parent))
+        path = folder / target.name
+        self._refuse_outside(path, name)
+        self._refuse_private(path, name)
+        if not folder.is_dir():
+            raise InvalidInput(f"There is no folder for {name!r}. Make the folder, or choose another name.")
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise InvalidInput(f"{name!r} exists and is not a regular file. Choose another name.")
+        if path.exists() and not overwrite:
+            raise InvalidInput(f"{name!r} exists already. Choose another name, or pass overwrite=true to replace it.")
+        return path
+
+    def shown(self, path: Path) -> str:
+        """Name *path* as the user would: relative to the first folder where it lies in it."""
+        root = self._roots[0]
+        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+    def data_files(self, most: int = 8) -> list[str]:
+        """Names of data files at the top of the folders, for advice; at most *most*."""
+        names = [
+            self.shown(entry)
+            for root in self._roots
+            if root.is_dir()
+            for entry in sorted(root.iterdir())
+            if entry.suffix.lower() in _DATA_SUFFIXES and not entry.name.startswith(".")
+        ]
+        return names[:most]
+
+    def _first_root(self) -> Path:
+        root = self._roots[0]
+        root.mkdir(parents=True, exist_ok=True)
+        return root
+
+    def _existing(self, name: str) -> Path:
+        given = _path(name)
+        candidates = [given] if given.is_absolute() else [root / given for root in self._roots]
+        for candidate in candidates:
+            path = Path(os.path.realpath(candidate))
+            self._refuse_outside(path, name)
+            if _exists(path, name):
+                return path
+        here = self.data_files()
+        advice = f"There are: {', '.join(here)}." if here else "Put the data file there."
+        raise NotFound(f"No file {name!r} in the workspace {self._where()}. {advice}")
+
+    def _refuse_outside(self, path: Path, name: str) -> None:
+        if not any(path.is_relative_to(root) for root in self._roots):
+            raise OutsideWorkspace(
+                f"{name!r} lies outside the workspace {self._where()}. "
+                "Copy the file there, or have its folder added to BATCHWRIGHT_WORKSPACE."
+            )
+
+    def _refuse_private(self, path: Path, name: str) -> None:
+        root = next(root for root in self._roots if path.is_relative_to(root))
+        steps = path.relative_to(root).parts
+        if any(step.startswith(".") for step in steps):
+            raise OutsideWorkspace(
+                f"{name!r} is a hidden file or lies in a hidden folder; these are never opened. Copy it."
+            )
+        if path.suffix.lower() in _SECRET_SUFFIXES or path.stem.lower() in _SECRET_NAMES:
+            raise OutsideWorkspace(
+                f"{name!r} looks like a key or a password file; these are never opened. Rename the data."
+            )
+
+    def _where(self) -> str:
+        return ", ".join(str(root) for root in self._roots)
+
+
+def default_root(start: Path, home: Path) -> Path:
+    """Give the workspace of a server that was told none: *start*, unless that is no place for data."""
+    start = Path(os.path.realpath(start))
+    is_system = any(start == Path(folder) or Path(folder) in start.parents for folder in _SYSTEM_FOLDERS)
+    if start in {Path(start.anchor), Path(os.path.realpath(home))} or is_system:
+        return home / _FALLBACK
+    return start
+
+
+@contextmanager
+def whole_file(target: Path, *, overwrite: bool) -> Generator[Path]:
+    """Give a temporary path beside *target*; what was written there becomes *target*, whole, or nothing does.
+
+    Raises:
+        InvalidInput: *target* came into being meanwhile, and *overwrite* is false.
+    """
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        if overwrite:
+            temporary.replace(target)
+        else:
+            try:
+                os.link(temporary, target)
+            except FileExistsError as error:
+                raise InvalidInput(f"{target.name!r} was made meanwhile. Choose another name.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _path(name: str) -> Path:
+    if not name.strip():
+        raise InvalidInput("The file name is empty. Name a file in the workspace.")
+    if "\0" in name:
+        raise InvalidInput("The file name holds a NUL character. Name a file in the workspace.")
+    if ".." in Path(name).parts:
+        raise OutsideWorkspace(
+            f"{name!r} goes up with '..', which is never followed. Name the file from the workspace."
+        )
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise OutsideWorkspace(f"{name!r} names another user's home. Name a file in the workspace.") from error
+
+
+def _exists(path: Path, name: str) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise InvalidInput(f"{name[:80]!r} cannot be opened: {error.strerror}. Check the name.") from error
+    return True
+
+
+def _stat(path: Path, name: str) -> os.stat_result:
+    try:
+        info = path.stat()
+        if stat.S_ISREG(info.st_mode) and not os.access(path, os.R_OK):
+            raise InvalidInput(f"{name!r} may not be read by this user. Change its permissions.")
+    except OSError as error:
+        raise InvalidInput(f"{name!r} cannot be opened: {error.strerror}. Check the name.") from error
+    return info
