@@ -1,0 +1,71 @@
+"""The one interface to whoever runs batches, in the OpenAI SDK's own types. Knows no provider."""
+
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from batchwright.model import Endpoint, Limits, ProviderInfo
+
+if TYPE_CHECKING:
+    from openai.types import Batch, FileObject
+
+
+class BatchAPI(Protocol):
+    """Files and batches, as OpenAI's API has them.
+
+    Every method raises `ProviderRefused` where the provider says no, and `ProviderUnreachable` where it says nothing.
+    """
+
+    @property
+    def limits(self) -> Limits:
+        """How much one batch may hold."""
+        ...
+
+    @property
+    def lists_everything(self) -> bool:
+        """Whether a batch that is not listed does not exist and will not come into being any more."""
+        ...
+
+    def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:
+        """Say who would answer requests for *model*; None means the provider's own choice.
+
+        Raises:
+            InvalidInput: Nobody here answers for this model or endpoint.
+        """
+        ...
+
+    def is_model_known(self, model: str) -> bool:
+        """Whether requests may name this model."""
+        ...
+
+    async def upload(self, path: Path) -> "FileObject":
+        """Give the provider a batch's input file, streaming."""
+        ...
+
+    async def create_batch(self, *, input_file_id: str, endpoint: str, metadata: Mapping[str, str]) -> "Batch":
+        """Make a batch. Is sent once, and never repeated by itself."""
+        ...
+
+    async def batch(self, batch_id: str) -> "Batch":
+        """Give a batch as it stands."""
+        ...
+
+    def batches(self) -> "AsyncIterator[Batch]":
+        """Give all batches, newest first."""
+        ...
+
+    async def cancel_batch(self, batch_id: str) -> "Batch":
+        """Ask for a batch to end early; what was finished is kept."""
+        ...
+
+    def files(self) -> "AsyncIterator[FileObject]":
+        """Give all files, newest first."""
+        ...
+
+    async def download(self, file_id: str, target: Path) -> None:
+        """Write a file's content to *target*, streaming; what is there afterwards is whole."""
+        ...
+
+    async def delete_file(self, file_id: str) -> None:
+        """Delete a file; one that is gone already is no error."""
+        ...

@@ -1,0 +1,194 @@
+"""The local engine: `BatchAPI` in this process. Owns the tasks that run batches; several processes share one store."""
+
+import logging
+import shutil
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+from filelock import FileLock, Timeout
+
+from batchwright.errors import ProviderRefused
+from batchwright.local.runner import BatchRun, Clock
+from batchwright.local.store import BatchRecord, FileRecord, Store
+from batchwright.model import TERMINAL_BATCH_STATUSES, Endpoint, Limits, LineError, ProviderInfo
+
+if TYPE_CHECKING:
+    from openai.types import Batch, FileObject
+
+    from batchwright.local.target import Target
+
+log = logging.getLogger(__name__)
+
+COMPLETION_SECONDS = 24 * 3600
+_MAX_METADATA = 16
+
+
+class LocalEngine:
+    """Files and batches of this machine.
+
+    Batches run in *tasks*: when these end, a batch stops where it is, and goes on when somebody next asks for it.
+    """
+
+    lists_everything = True
+    limits = Limits()
+
+    def __init__(self, folder: Path, target: "Target", *, clock: Clock, tasks: anyio.abc.TaskGroup) -> None:
+        self._store = Store(folder)
+        self._target = target
+        self._clock = clock
+        self._tasks = tasks
+        self._active: set[str] = set()
+        self._slots = anyio.CapacityLimiter(target.concurrency)
+
+    def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:
+        """Say who would answer; see `BatchAPI`."""
+        return self._target.answering(model, endpoint)
+
+    def is_model_known(self, model: str) -> bool:
+        """Whether requests may name this model."""
+        return self._target.is_model_known(model)
+
+    async def upload(self, path: Path) -> "FileObject":
+        """Copy a batch's input file into the store."""
+        seconds, order = self._clock.seconds(), self._clock.nanoseconds()
+
+        def add() -> FileRecord:
+            return self._store.add_file(path, purpose="batch", created_at=seconds, order=order)
+
+        return _file_object(await anyio.to_thread.run_sync(add))
+
+    async def create_batch(self, *, input_file_id: str, endpoint: str, metadata: Mapping[str, str]) -> "Batch":
+        """Make a batch, and begin to run it."""
+        if endpoint not in get_args(Endpoint):
+            supported = ", ".join(get_args(Endpoint))
+            raise ProviderRefused(f"Invalid value: '{endpoint}'. Supported values are: {supported}.")
+        if len(metadata) > _MAX_METADATA:
+            raise ProviderRefused(f"Too many metadata pairs: {len(metadata)}. At most {_MAX_METADATA} are allowed.")
+        self._store.file(input_file_id)
+        seconds = self._clock.seconds()
+        batch = BatchRecord(
+            id=self._store.new_id("batch_"),
+            endpoint=endpoint,
+            input_file_id=input_file_id,
+            metadata=dict(metadata),
+            created_at=seconds,
+            expires_at=seconds + COMPLETION_SECONDS,
+            order=self._clock.nanoseconds(),
+        )
+        self._store.save_batch(batch)
+        self._start(batch)
+        return _batch(batch)
+
+    async def batch(self, batch_id: str) -> "Batch":
+        """Give a batch as it stands; one that nobody runs, since its process died, goes on."""
+        record = self._store.batch(batch_id)
+        self._start(record)
+        return _batch(record)
+
+    async def batches(self) -> "AsyncIterator[Batch]":
+        """Give all batches, newest first."""
+        for record in self._store.batches():
+            yield _batch(record)
+
+    async def cancel_batch(self, batch_id: str) -> "Batch":
+        """Ask for a batch to end; whichever process runs it sees that within a moment."""
+        record = self._store.batch(batch_id)
+        if record.status in TERMINAL_BATCH_STATUSES:
+            raise ProviderRefused(f"Cannot cancel a batch with status '{record.status}'.")
+        (self._store.batch_folder(batch_id) / "cancel").touch()
+        self._start(record)
+        return _batch(record)
+
+    async def files(self) -> "AsyncIterator[FileObject]":
+        """Give all files, newest first."""
+        for record in self._store.files():
+            yield _file_object(record)
+
+    async def download(self, file_id: str, target: Path) -> None:
+        """Copy a file's content to *target*."""
+        content = self._store.content(self._store.file(file_id))
+        await anyio.to_thread.run_sync(shutil.copyfile, content, target)
+
+    async def delete_file(self, file_id: str) -> None:
+        """Delete a file; one that is gone already is no error."""
+        self._store.delete_file(file_id)
+
+    def _start(self, record: BatchRecord) -> None:
+        if record.status in TERMINAL_BATCH_STATUSES or record.id in self._active:
+            return
+        lock = FileLock(self._store.batch_folder(record.id) / "lock", thread_local=False)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            return  # Another process runs it.
+        self._active.add(record.id)
+        self._tasks.start_soon(self._run, record.id, lock)
+
+    async def _run(self, batch_id: str, lock: FileLock) -> None:
+        try:
+            # Read again under the lock: whoever held it before may have brought the batch further.
+            record = self._store.batch(batch_id)
+            if record.status not in TERMINAL_BATCH_STATUSES:
+                run = BatchRun(record, self._store, self._target, now=self._clock, slots=self._slots)
+                await run.run()
+        except Exception:
+            # The other batches go on; this one is tried again when it is next asked for.
+            log.exception("%s: its run broke off", batch_id)
+        finally:
+            self._active.discard(batch_id)
+            lock.release()
+
+
+def _batch(record: BatchRecord) -> "Batch":
+    from openai.types import Batch
+
+    return Batch.model_validate(
+        {
+            "id": record.id,
+            "object": record.object,
+            "endpoint": record.endpoint,
+            "model": record.model,
+            "errors": {"object": "list", "data": [_error(error) for error in record.errors]} if record.errors else None,
+            "input_file_id": record.input_file_id,
+            "completion_window": record.completion_window,
+            "status": record.status,
+            "output_file_id": record.output_file_id,
+            "error_file_id": record.error_file_id,
+            "created_at": record.created_at,
+            "in_progress_at": record.in_progress_at,
+            "expires_at": record.expires_at,
+            "finalizing_at": record.finalizing_at,
+            "completed_at": record.completed_at,
+            "failed_at": record.failed_at,
+            "expired_at": record.expired_at,
+            "cancelling_at": record.cancelling_at,
+            "cancelled_at": record.cancelled_at,
+            "request_counts": {"total": record.total, "completed": record.completed, "failed": record.failed},
+            "metadata": record.metadata,
+            "note": record.note,
+        }
+    )
+
+
+def _error(error: LineError) -> dict[str, object]:
+    return {"code": error.code, "line": error.line, "message": error.message, "param": error.param}
+
+
+def _file_object(record: FileRecord) -> "FileObject":
+    from openai.types import FileObject
+
+    return FileObject.model_validate(
+        {
+            "id": record.id,
+            "object": "file",
+            "bytes": record.bytes,
+            "created_at": record.created_at,
+            "filename": record.filename,
+            "purpose": record.purpose,
+            "status": "processed",
+        }
+    )

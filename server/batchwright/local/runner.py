@@ -1,0 +1,250 @@
+"""One batch from validation to its end: checks it, sends its requests, writes every answer down as it comes.
+
+Can be killed at any point: a new run reads what was written, and sends only what is missing.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import anyio
+import anyio.to_thread
+
+from batchwright import files
+from batchwright.jsonl import check_batch, decode_request, decode_result, encode_result, error_text
+from batchwright.local.send import Sender
+from batchwright.model import LineError, Request, ResultLine
+
+if TYPE_CHECKING:
+    from batchwright.local.store import BatchRecord, Store
+    from batchwright.local.target import Target
+
+MAX_ERRORS = 100
+_LINES_A_SYNC = 64
+_LOOK_SECONDS = 0.25
+_REFUSALS = frozenset({401, 403, 404})
+
+
+class BatchRun:
+    """Runs one batch. The caller holds the batch's lock; *slots* bound the requests of all batches together."""
+
+    def __init__(
+        self, batch: "BatchRecord", store: "Store", target: "Target", *, now: "Clock", slots: anyio.CapacityLimiter
+    ) -> None:
+        self._batch = batch
+        self._store = store
+        self._target = target
+        self._now = now
+        self._slots = slots
+        self._folder = store.batch_folder(batch.id)
+
+    async def run(self) -> None:
+        """Bring the batch to its end, from wherever it stands."""
+        batch = self._batch
+        if batch.status == "validating" and not await self._validate():
+            return
+        with Recorder(self._folder) as recorder:
+            batch.completed, batch.failed = recorder.completed, recorder.failed
+            if batch.status != "finalizing":
+                await self._send_all(recorder)
+                if batch.status == "failed":
+                    return
+                self._save(status="finalizing", finalizing_at=self._now.seconds())
+            await anyio.to_thread.run_sync(self._finish, recorder)
+        self._publish()
+
+    async def _validate(self) -> bool:
+        errors, total, model = await anyio.to_thread.run_sync(self._checked)
+        if errors:
+            self._save(status="failed", failed_at=self._now.seconds(), errors=errors[:MAX_ERRORS], total=total)
+            return False
+        self._save(status="in_progress", in_progress_at=self._now.seconds(), total=total, model=model)
+        return True
+
+    def _checked(self) -> tuple[list[LineError], int, str | None]:
+        errors = list(check_batch(self._lines(), self._batch.endpoint, is_model_known=self._target.is_model_known))
+        total = sum(1 for _ in self._lines())
+        first = next(self._requests(), None) if not errors else None
+        return errors, total, first.body.get("model") if first else None
+
+    async def _send_all(self, recorder: "Recorder") -> None:
+        """Send what has no result yet, until it is done, cancelled or out of time."""
+        requests = (request for request in self._requests() if request.custom_id not in recorder.done)
+        async with Sender(self._target, self._batch.endpoint) as sender, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._watch, tasks.cancel_scope, sender, recorder)
+            async with self._target.open(self._batch.endpoint), anyio.create_task_group() as workers:
+                for _ in range(min(self._target.concurrency, self._batch.total)):
+                    workers.start_soon(self._work, requests, sender, recorder, workers.cancel_scope)
+            tasks.cancel_scope.cancel()
+
+    async def _work(
+        self, requests: Iterator[Request], sender: Sender, recorder: "Recorder", scope: anyio.CancelScope
+    ) -> None:
+        for request in requests:
+            async with self._slots:
+                line = await sender.answer(request)
+            if line.status_code in _REFUSALS and recorder.completed == 0:
+                # It refuses the key or the model, not this row: every other row would fail in the same way.
+                self._fail(line)
+                scope.cancel()
+                return
+            recorder.add(line, self._store.new_id("batch_req_"), self._store.new_id("req_"))
+
+    def _fail(self, line: ResultLine) -> None:
+        reason = f"The endpoint refused the first request with HTTP {line.status_code}: {error_text(line.body)}"
+        self._save(
+            status="failed", failed_at=self._now.seconds(), errors=[LineError("endpoint_refused", reason)], note=None
+        )
+
+    async def _watch(self, scope: anyio.CancelScope, sender: Sender, recorder: "Recorder") -> None:
+        """Save the counts while the requests run, and end them when the user or the clock says so."""
+        batch = self._batch
+        cancel = self._folder / "cancel"
+        while True:
+            await anyio.sleep(_LOOK_SECONDS)
+            shown = (batch.completed, batch.failed, batch.note)
+            note = self._target.note or sender.trouble
+            if shown != (recorder.completed, recorder.failed, note):
+                self._save(completed=recorder.completed, failed=recorder.failed, note=note)
+            if cancel.exists():
+                self._save(status="cancelling", cancelling_at=batch.cancelling_at or self._now.seconds())
+                scope.cancel()
+            elif self._now.seconds() >= batch.expires_at:
+                scope.cancel()
+
+    def _finish(self, recorder: "Recorder") -> None:
+        """Write a line for every request that never ran, so that each has one."""
+        is_cancelled = self._batch.cancelling_at is not None
+        code = "batch_cancelled" if is_cancelled else "batch_expired"
+        message = (
+            "This request was not executed before the batch was cancelled."
+            if is_cancelled
+            else "This request could not be executed before the completion window expired."
+        )
+        for request in self._requests():
+            if request.custom_id not in recorder.done:
+                line = ResultLine(request.custom_id, error_code=code, error_message=message)
+                recorder.add(line, self._store.new_id("batch_req_"), "")
+
+    def _publish(self) -> None:
+        batch, seconds = self._batch, self._now.seconds()
+        files = [
+            self._store.publish(batch, name, created_at=seconds, order=self._now.nanoseconds())
+            for name in (Recorder.OUTPUT, Recorder.ERRORS)
+        ]
+        with Recorder(self._folder) as recorder:
+            counts = {"completed": recorder.completed, "failed": recorder.failed}
+            ran_out = recorder.expired
+        if batch.cancelling_at is not None:
+            ending = {"status": "cancelled", "cancelled_at": seconds}
+        elif ran_out:
+            ending = {"status": "expired", "expired_at": seconds}
+        else:
+            ending = {"status": "completed", "completed_at": seconds}
+        self._save(**ending, **counts, output_file_id=files[0], error_file_id=files[1], note=None)
+
+    def _requests(self) -> Iterator[Request]:
+        return map(decode_request, self._lines())
+
+    def _lines(self) -> Iterator[bytes]:
+        return files.lines(self._store.content(self._store.file(self._batch.input_file_id)))
+
+    def _save(self, **changes: object) -> None:
+        self._batch = replace(self._batch, **changes)
+        self._store.save_batch(self._batch)
+
+
+class Recorder:
+    """The results of a batch on disk: opened, it knows what is there; whole lines are added to it.
+
+    Attributes:
+        done: custom_ids that have a result.
+        completed, failed: How many ran and were answered well, or not; those that never ran are in neither.
+        expired: Whether some never ran for want of time.
+    """
+
+    OUTPUT = "output.jsonl"
+    ERRORS = "errors.jsonl"
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.done: set[str] = set()
+        self.completed = self.failed = 0
+        self.expired = False
+        self._unsynced = 0
+
+    def __enter__(self) -> Self:
+        for name in (self.OUTPUT, self.ERRORS):
+            path = self._folder / name
+            path.touch(mode=0o600)
+            _cut_to_whole_lines(path)
+            for line in files.lines(path):
+                self._count(decode_result(line))
+        # Unbuffered: a line that is written survives the death of this process.
+        self._output = (self._folder / self.OUTPUT).open("ab", buffering=0)
+        self._errors = (self._folder / self.ERRORS).open("ab", buffering=0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sync()
+        self._output.close()
+        self._errors.close()
+
+    def add(self, line: ResultLine, line_id: str, request_id: str) -> None:
+        """Write one result down; a second one for the same request is dropped."""
+        if line.custom_id in self.done:
+            return
+        is_good = line.status_code is not None and line.status_code < 300 and line.error_code is None
+        file = self._output if is_good else self._errors
+        file.write(encode_result(line, id=line_id, request_id=request_id))
+        self._count(line)
+        self._unsynced += 1
+        if self._unsynced >= _LINES_A_SYNC:
+            self._sync()
+
+    def _count(self, line: ResultLine) -> None:
+        self.done.add(line.custom_id)
+        if line.error_code in {"batch_expired", "batch_cancelled"}:
+            self.expired |= line.error_code == "batch_expired"
+        elif line.status_code is not None and line.status_code < 300:
+            self.completed += 1
+        else:
+            self.failed += 1
+
+    def _sync(self) -> None:
+        os.fsync(self._output.fileno())
+        os.fsync(self._errors.fileno())
+        self._unsynced = 0
+
+
+class Clock:
+    """The time, as the Batch API and the order of its objects want it."""
+
+    def __init__(self, nanoseconds: Callable[[], int]) -> None:
+        self.nanoseconds = nanoseconds
+
+    def seconds(self) -> int:
+        """Whole seconds since 1970."""
+        return self.nanoseconds() // 1_000_000_000
+
+
+def _cut_to_whole_lines(path: Path) -> None:
+    """Take off a last line that a dying process left unfinished."""
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        place = end
+        while place > 0:
+            start = max(0, place - files.CHUNK_BYTES)
+            file.seek(start)
+            newline = file.read(place - start).rfind(b"\n")
+            if newline >= 0:
+                place = start + newline + 1
+                break
+            place = start
+        if place < end:
+            file.truncate(place)

@@ -1,0 +1,142 @@
+"""One request to an endpoint, with backoff: tried again as long as that can help, then its last answer stands."""
+
+import logging
+import random
+from collections.abc import Callable, Mapping
+from email.utils import parsedate_to_datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, cast
+
+import aiohttp
+import anyio
+import msgspec
+
+from batchwright.errors import ProviderUnreachable
+from batchwright.model import Json, Request, ResultLine
+
+if TYPE_CHECKING:
+    from batchwright.local.target import Target
+
+log = logging.getLogger(__name__)
+
+MAX_TRIES = 8
+MAX_RETRY_AFTER_SECONDS = 120.0
+MAX_DELAY_SECONDS = 60.0
+REQUEST_SECONDS = 600
+
+_TRIED_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+
+
+def delay_seconds(tries: int, retry_after: float | None, jitter: float) -> float:
+    """Say how long to wait after the *tries*-th failure: what the server asked for, or a doubling time.
+
+    Args:
+        tries: From 1.
+        retry_after: Seconds that the server asked for.
+        jitter: From 0 to 1; spreads requests that failed together.
+    """
+    if retry_after is not None:
+        return min(retry_after, MAX_RETRY_AFTER_SECONDS) + jitter
+    return min(0.5 * 2**tries, MAX_DELAY_SECONDS) * (0.5 + jitter / 2)
+
+
+class Sender:
+    """Sends requests to one endpoint of a target. Use as an async context manager."""
+
+    def __init__(self, target: "Target", endpoint: str, *, jitter: Callable[[], float] = random.random) -> None:
+        self._target = target
+        self._endpoint = endpoint
+        self._jitter = jitter
+        self.trouble: str | None = None
+        """Why nothing comes back at the moment; None while answers come."""
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=30),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def answer(self, request: Request) -> ResultLine:
+        """Give the answer to *request*: good or bad, it is final."""
+        tries = lost = tries_to_start = 0
+        while True:
+            retry_after = None
+            try:
+                status, retry_after, body = await self._once(request)
+            except TimeoutError:
+                tries += 1
+                if tries >= 2:
+                    message = f"The request was not answered within {REQUEST_SECONDS} seconds."
+                    return ResultLine(request.custom_id, error_code="request_timeout", error_message=message)
+            except ProviderUnreachable as error:
+                # Nothing was sent: the model is not there yet, which says nothing about this request.
+                tries_to_start += 1
+                self.trouble = str(error)
+            except aiohttp.ClientError as error:
+                lost += 1
+                self.trouble = f"the endpoint does not answer ({type(error).__name__}); trying again"
+                most = self._target.max_lost_connections
+                if most is not None and lost >= most:
+                    message = "The connection to the model was lost each time this request was sent."
+                    return ResultLine(request.custom_id, error_code="connection_lost", error_message=message)
+            else:
+                tries += 1
+                if not _can_help_again(status, body) or tries >= MAX_TRIES:
+                    self.trouble = None
+                    return ResultLine(request.custom_id, status_code=status, body=body)
+                self.trouble = f"the endpoint answers HTTP {status}; trying again"
+            await anyio.sleep(delay_seconds(tries + lost + tries_to_start, retry_after, self._jitter()))
+
+    async def _once(self, request: Request) -> tuple[int, float | None, Json]:
+        connection = await self._target.connection(self._endpoint)
+        headers = {"Content-Type": "application/json"}
+        if connection.key:
+            headers["Authorization"] = f"Bearer {connection.key}"
+        body = self._target.request_body(self._endpoint, request.body)
+        url = connection.url + self._endpoint.removeprefix("/v1")
+        # A redirect would carry the key to another host.
+        async with self._session.post(
+            url, data=msgspec.json.encode(body), headers=headers, allow_redirects=False
+        ) as response:
+            answer = _decoded(await response.read(), response.status)
+            retry_after = _seconds(response.headers.get("Retry-After"))
+        if response.status < 300:
+            answer = self._target.answer_body(self._endpoint, request.body, answer)
+        return response.status, retry_after, answer
+
+
+def _can_help_again(status: int, body: Json) -> bool:
+    if status not in _TRIED_AGAIN:
+        return False
+    error = cast("Mapping[str, Json]", body).get("error") if isinstance(body, dict) else None
+    # A quota does not come back by waiting.
+    return not (isinstance(error, dict) and cast("Mapping[str, Json]", error).get("code") == "insufficient_quota")
+
+
+def _decoded(data: bytes, status: int) -> Json:
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        text = data[:500].decode("utf-8", errors="replace")
+        return {"error": {"message": f"The endpoint's answer (HTTP {status}) is not JSON: {text}", "code": None}}
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    if retry_after is None:
+        return None
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        from datetime import UTC, datetime
+
+        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None

