@@ -1,0 +1,51 @@
+"""The command line."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from batchwright import __version__
+from batchwright.errors import BatchwrightError
+from batchwright.settings import Settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that *arguments* name; without one, serve."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = Settings.from_env(os.environ, path_separator=os.pathsep)
+        match options.command:
+            case "demo":
+                from batchwright.demo import run_demo
+
+                return run_demo(plain=options.plain)
+            case "doctor":
+                from batchwright.doctor import run_doctor
+
+                return run_doctor(settings)
+            case _:
+                from batchwright.app import serve
+
+                serve(settings)
+    except BatchwrightError as error:
+        print(f"batchwright: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="batchwright", description="Bulk GPT jobs in conversation, as an MCP server.")
+    parser.add_argument("--version", action="version", version=f"batchwright {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser("serve", help="serve MCP over standard input and output (the default)")
+    demo = commands.add_parser("demo", help="run a real job through a real MCP client, and show what an assistant sees")
+    demo.add_argument("--plain", action="store_true", help="no progress bar that moves")
+    commands.add_parser("doctor", help="say what is configured, what works and what is missing")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""The composition root: settings to journal, provider, jobs and MCP server. The only module that knows all others."""
+
+import logging
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.abc
+
+from batchwright import __version__
+from batchwright.server import Server
+from batchwright.settings import Settings
+from batchwright.tools import INSTRUCTIONS, all_tools
+
+if TYPE_CHECKING:
+    from batchwright.jobs import Jobs
+    from batchwright.journal import Journal
+    from batchwright.local.target import Target
+    from batchwright.workspace import Workspace
+
+EMBEDDED_CONCURRENCY = 4
+ENDPOINT_CONCURRENCY = 16
+
+
+class App:
+    """What lives as long as the server: made light, and filled at the first call that needs it."""
+
+    def __init__(self, settings: Settings, tasks: anyio.abc.TaskGroup) -> None:
+        self._settings = settings
+        self._tasks = tasks
+        self._journal: Journal | None = None
+        self._jobs: Jobs | None = None
+
+    async def jobs(self) -> "Jobs":
+        """Give the use cases; the first call opens the journal and imports what is slow."""
+        if self._jobs is None:
+            self._jobs = self._made_jobs()
+        return self._jobs
+
+    def now(self) -> datetime:
+        """Give the time."""
+        return datetime.now(UTC)
+
+    async def resume(self) -> None:
+        """Go on with jobs that a former process left running."""
+        if (self._settings.data_folder() / JOURNAL).exists():
+            await (await self.jobs()).resume()
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self._journal is not None:
+            self._journal.close()
+
+    def _made_jobs(self) -> "Jobs":
+        from batchwright.jobs import Jobs
+        from batchwright.journal import Journal
+        from batchwright.local.engine import LocalEngine
+        from batchwright.local.runner import Clock
+
+        data = self._settings.data_folder()
+        self._journal = Journal(data / JOURNAL, now=self.now)
+        engine = LocalEngine(data / "engine", target(self._settings), clock=Clock(time.time_ns), tasks=self._tasks)
+        return Jobs(
+            journal=self._journal, api=engine, workspace=workspace(self._settings), data_folder=data, now=self.now
+        )
+
+
+JOURNAL = "journal.db"
+
+
+def target(settings: Settings) -> "Target":
+    """Give what answers the local engine's requests: the endpoint that is set, or the embedded models."""
+    from batchwright.local.embedded import EmbeddedModels
+    from batchwright.local.target import Connection, RemoteEndpoint
+
+    if settings.endpoint:
+        connection = Connection(settings.endpoint, settings.endpoint_key)
+        return RemoteEndpoint(connection, settings.model, settings.concurrency or ENDPOINT_CONCURRENCY)
+    return EmbeddedModels(
+        settings.cache_folder() / "models",
+        own_model=settings.local_model,
+        concurrency=settings.concurrency or EMBEDDED_CONCURRENCY,
+    )
+
+
+def workspace(settings: Settings) -> "Workspace":
+    """Give the folders that the user opened to the server."""
+    from batchwright.workspace import Workspace, default_root
+
+    return Workspace(settings.workspace or (default_root(Path.cwd(), Path.home()),))
+
+
+def build_server(settings: Settings) -> Server[App]:
+    """Make the MCP server, with nothing opened yet."""
+    return Server(
+        "batchwright",
+        title="Batchwright",
+        description="Bulk GPT jobs in conversation",
+        instructions=INSTRUCTIONS,
+        version=__version__,
+        tools=all_tools(),
+        lifespan=_lifespan(settings),
+        log_level=settings.log_level,
+    )
+
+
+def serve(settings: Settings) -> None:
+    """Serve MCP over standard input and output until the client is gone."""
+    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    build_server(settings).run("stdio")
+
+
+def _lifespan(settings: Settings) -> Callable[[Server[App]], AbstractAsyncContextManager[App]]:
+    @asynccontextmanager
+    async def lifespan(_server: Server[App]) -> AsyncGenerator[App]:
+        app: App | None = None
+        try:
+            async with anyio.create_task_group() as tasks:
+                app = App(settings, tasks)
+                tasks.start_soon(app.resume)
+                try:
+                    yield app
+                finally:
+                    tasks.cancel_scope.cancel()
+        finally:
+            if app is not None:
+                app.close()
+
+    return lifespan

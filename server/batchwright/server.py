@@ -1,0 +1,114 @@
+"""An MCP server whose errors an assistant can act on. Knows nothing of jobs."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar, cast
+
+from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
+from pydantic import ValidationError
+
+from batchwright.errors import BatchwrightError
+from batchwright.model import Json
+from batchwright.untrusted import cleaned
+
+MAX_ERROR_CHARACTERS = 1_500
+
+T = TypeVar("T")
+
+
+class Server(MCPServer[T], Generic[T]):
+    """The SDK's server, with three things made strict.
+
+    Unknown arguments are refused, where the SDK drops them; wrong arguments are named without their values; and our
+    own errors reach the assistant as they are, while everything else stays masked.
+    """
+
+    def __init__(self, *args: Any, tools: list[Tool], **kwargs: Any) -> None:  # noqa: ANN401  # passed on as they are
+        """Make a server with *tools*; the other arguments are the SDK's."""
+        super().__init__(*args, tools=tools, **kwargs)
+        self._named_tools = {tool.name: tool for tool in tools}
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[T, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool by name.
+
+        Raises:
+            ToolError: With a text for the assistant.
+        """
+        self._refuse_unknown(name, arguments)
+        try:
+            return await super().call_tool(name, arguments, context)
+        except UnexpectedToolError as error:
+            if isinstance(error.__cause__, BatchwrightError):
+                raise ToolError(cleaned(str(error.__cause__), MAX_ERROR_CHARACTERS)) from error
+            raise UnexpectedToolError(
+                f"{name} failed by a fault of this server; nothing was lost. "
+                "Try once more; if it stays, `batchwright doctor` tells more."
+            ) from error.__cause__
+        except ToolError as error:
+            if isinstance(error.__cause__, ValidationError):
+                raise ToolError(_sentence(name, error.__cause__)) from None
+            raise
+
+    def _refuse_unknown(self, name: str, arguments: dict[str, Any]) -> None:
+        tool = self._named_tools.get(name)
+        if tool is None:
+            names = ", ".join(self._named_tools)
+            raise ToolError(f"There is no tool {cleaned(name, 64)!r}. The tools are: {names}.")
+        known = tool.parameters.get("properties", {})
+        if unknown := sorted(arguments.keys() - known.keys()):
+            wrong = cleaned(unknown[0], 64)
+            raise ToolError(f"{name} has no argument {wrong!r}; nothing was done. Its arguments: {', '.join(known)}.")
+
+
+def slim_tool(
+    function: Callable[..., Awaitable[CallToolResult]],
+    *,
+    title: str,
+    annotations: ToolAnnotations,
+    meta: dict[str, Any] | None,
+) -> Tool:
+    """Make a tool whose schemas say nothing twice, and are closed to unknown arguments."""
+    tool = Tool.from_function(
+        function, title=title, description=inspect.getdoc(function), annotations=annotations, meta=meta
+    )
+    tool.parameters = {**_slim(tool.parameters), "additionalProperties": False}
+    if tool.fn_metadata.output_schema is not None:
+        tool.fn_metadata.output_schema = _slim(tool.fn_metadata.output_schema)
+    return tool
+
+
+def _sentence(name: str, error: ValidationError) -> str:
+    """Say which arguments are wrong and why, without their values: these may be the user's data."""
+    faults = [
+        f"{'.'.join(str(step) for step in fault['loc'])}: {fault['msg']}"
+        for fault in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
+    more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+    return f"{name} was called with wrong arguments; nothing was done. {'; '.join(faults[:3])}{more}. Mend them."
+
+
+def _slim(schema: Json) -> Json:
+    """Leave out titles, which repeat the names, and null as an alternative: what is absent is never sent as null."""
+    if isinstance(schema, list):
+        return [_slim(item) for item in cast("list[Json]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    fields = cast("dict[str, Json]", schema)
+    match fields:
+        case {"anyOf": [only, {"type": "null"}], "default": None, **rest}:
+            return _slim({**only, **rest})
+        case _:
+            return {key: _slim_part(key, value) for key, value in fields.items() if key != "title"}
+
+
+def _slim_part(key: str, value: Json) -> Json:
+    # A property may itself be called title.
+    if key in {"properties", "$defs"}:
+        return {name: _slim(part) for name, part in value.items()}
+    return _slim(value)

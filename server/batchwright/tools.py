@@ -1,0 +1,237 @@
+"""The MCP tools: each is one call into `jobs`, and its answer as a view."""
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+
+import anyio.from_thread
+from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from pydantic import Field
+
+from batchwright.model import Endpoint, Job, Outcome
+from batchwright.server import slim_tool
+from batchwright.views import (
+    DeletedView,
+    DraftView,
+    FilesView,
+    InspectView,
+    JobsView,
+    JobView,
+    ResultsView,
+    View,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from batchwright.jobs import Jobs
+
+INSTRUCTIONS = """\
+Batchwright answers one prompt for every row of a table, in bulk: thousands of rows, results joined back to them.
+Usual order: inspect_data, create_batch_file (a free draft), submit_job, check_job with wait_seconds until it ends, \
+get_results with save_as.
+Prompts are templates: {{column}} is the row's cell. Give output_schema when answers should become columns.
+Jobs outlive this conversation: list_jobs finds them again. Every answer names the next useful call in `next`.
+Say in your own words to the user who answers (`answered_by`); a demonstration model is not a GPT."""
+
+READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
+ASK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
+DRAFT = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
+SUBMIT = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
+SAVE = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
+END = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
+
+CORE = {"anthropic/alwaysLoad": True}
+"""Keeps a tool's description loaded in clients that otherwise show names only."""
+
+
+class App(Protocol):
+    """What the tools find in the server's lifespan."""
+
+    async def jobs(self) -> "Jobs":
+        """Give the use cases; made at the first call, so that the server starts fast."""
+        ...
+
+    def now(self) -> "datetime":
+        """Give the time."""
+        ...
+
+
+JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", max_length=80)]
+FileName = Annotated[str, Field(max_length=1000)]
+Limit = Annotated[int, Field(ge=1, le=100)]
+Offset = Annotated[int, Field(ge=0)]
+
+
+async def inspect_data(
+    ctx: Context["App"],
+    source: Annotated[FileName, Field(description="CSV, JSONL or Parquet file in the workspace")],
+    sample_rows: Annotated[int, Field(ge=0, le=20, description="rows to show, 0 to 20")] = 3,
+) -> Annotated[CallToolResult, InspectView]:
+    """Look at a data file before a job: columns, types, rows, empty cells, longest texts, some rows, the id column."""
+    jobs = await ctx.request_context.lifespan_context.jobs()
+    return _answer(InspectView.of(await jobs.inspect(source, sample_rows=sample_rows)))
+
+
+async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
+    ctx: Context["App"],
+    source: Annotated[FileName, Field(description="CSV, JSONL or Parquet file in the workspace; or give rows")] = "",
+    rows: Annotated[list[dict[str, Any]], Field(description="rows given inline, at most 2000")] = [],  # noqa: B006  # never changed
+    batch_file: Annotated[
+        FileName, Field(description="a ready-made batch JSONL instead, checked and used as it is")
+    ] = "",
+    prompt: Annotated[
+        str, Field(description="user message for each row, with {{column}}; for embeddings the text")
+    ] = "",
+    system: Annotated[str, Field(description="system text, may use {{column}}")] = "",
+    model: Annotated[str, Field(description="empty: the server's own choice", max_length=200)] = "",
+    endpoint: Endpoint = "/v1/chat/completions",
+    output_schema: Annotated[
+        dict[str, Any], Field(description="plain JSON Schema of an object; each property becomes a result column")
+    ] = {},  # noqa: B006  # never changed
+    parameters: Annotated[
+        dict[str, Any], Field(description='more body fields, like {"temperature": 0, "max_completion_tokens": 200}')
+    ] = {},  # noqa: B006  # never changed
+    id_column: Annotated[
+        str, Field(description="column with unique ids of at most 64 characters; empty: numbered")
+    ] = "",
+) -> Annotated[CallToolResult, DraftView]:
+    """Make a draft job from rows and a prompt: checks everything, writes the batch file, spends nothing.
+
+    Give exactly one of source, rows and batch_file. Shows the first request as it will be sent.
+    """
+    from batchwright.jobs import DraftRequest
+
+    jobs = await ctx.request_context.lifespan_context.jobs()
+    request = DraftRequest(
+        source=source or None,
+        rows=rows,
+        batch_file=batch_file or None,
+        prompt=prompt or None,
+        system=system or None,
+        model=model.strip() or None,
+        endpoint=endpoint,
+        output_schema=output_schema or None,
+        parameters=parameters,
+        id_column=id_column or None,
+    )
+
+    def on_rows(done: int, total: int) -> None:
+        anyio.from_thread.run(ctx.report_progress, done, total, f"{done:,} of {total:,} requests written")
+
+    return _answer(DraftView.of(await jobs.create(request, on_rows)))
+
+
+async def submit_job(ctx: Context["App"], job_id: JobId) -> Annotated[CallToolResult, JobView]:
+    """Run a draft job. A second call for the same job changes nothing."""
+    app = ctx.request_context.lifespan_context
+    job, was_submitted = await (await app.jobs()).submit(job_id)
+    notes = ["It was submitted before: nothing was sent again."] if was_submitted else []
+    return _answer(JobView.of(job, seconds=_running_seconds(app, job), notes=notes))
+
+
+async def check_job(
+    ctx: Context["App"],
+    job_id: JobId,
+    wait_seconds: Annotated[int, Field(ge=0, le=600, description="wait for the end, 0 to 600 seconds")] = 0,
+) -> Annotated[CallToolResult, JobView]:
+    """See how a job stands: rows by outcome, rate, time left, what went wrong. Can wait for the end, with progress."""
+    app = ctx.request_context.lifespan_context
+    jobs = await app.jobs()
+
+    async def on_job(job: Job) -> None:
+        done = job.source.rows - job.counts["running"]
+        note = next((part.note for part in job.parts if part.note), None)
+        message = f"{done:,} of {job.source.rows:,} rows done" + (f"; {note}" if note else "")
+        await ctx.report_progress(done, job.source.rows, message)
+
+    job = await jobs.check(job_id, wait_seconds=wait_seconds, on_job=on_job)
+    problems = await jobs.problems(job)
+    return _answer(JobView.of(job, seconds=_running_seconds(app, job), problems=problems))
+
+
+async def list_jobs(ctx: Context["App"], limit: Limit = 20, offset: Offset = 0) -> Annotated[CallToolResult, JobsView]:
+    """Find jobs again, newest first, also those of earlier conversations."""
+    jobs = await ctx.request_context.lifespan_context.jobs()
+    page, total = await jobs.list(limit=limit, offset=offset)
+    return _answer(JobsView.of(page, total=total, offset=offset))
+
+
+async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
+    ctx: Context["App"],
+    job_id: JobId,
+    save_as: Annotated[
+        FileName,
+        Field(description="write all rows to this .csv, .jsonl or .parquet in the workspace; empty: only show"),
+    ] = "",
+    overwrite: Annotated[bool, Field(description="replace an existing file")] = False,  # noqa: FBT002  # a tool's argument
+    outcome: Annotated[Literal["all"] | Outcome, Field(description="which rows to show")] = "all",
+    limit: Annotated[int, Field(ge=0, le=100, description="rows to show, 0 to 100")] = 5,
+    offset: Offset = 0,
+) -> Annotated[CallToolResult, ResultsView]:
+    """Join a finished job's answers to its rows, in their order, with every source column; save all, show a few."""
+    jobs = await ctx.request_context.lifespan_context.jobs()
+    page = await jobs.results(
+        job_id,
+        save_as=save_as or None,
+        overwrite=overwrite,
+        outcome=None if outcome == "all" else outcome,
+        offset=offset,
+        limit=limit,
+    )
+    return _answer(ResultsView.of(page, offset=offset))
+
+
+async def cancel_job(ctx: Context["App"], job_id: JobId) -> Annotated[CallToolResult, JobView]:
+    """End a running job early. What was answered is kept, and get_results gives it."""
+    app = ctx.request_context.lifespan_context
+    job = await (await app.jobs()).cancel(job_id)
+    return _answer(JobView.of(job, seconds=_running_seconds(app, job)))
+
+
+async def list_files(
+    ctx: Context["App"], limit: Limit = 20, offset: Offset = 0
+) -> Annotated[CallToolResult, FilesView]:
+    """See what lies at the provider of batches: input and result files, their size, age and job."""
+    jobs = await ctx.request_context.lifespan_context.jobs()
+    return _answer(FilesView.of(await jobs.files(), limit=limit, offset=offset))
+
+
+async def delete_files(
+    ctx: Context["App"],
+    job_id: Annotated[str, Field(description="all files of this job; or give file_ids", max_length=80)] = "",
+    file_ids: Annotated[list[str], Field(description="ids from list_files", max_length=1000)] = [],  # noqa: B006  # never changed
+) -> Annotated[CallToolResult, DeletedView]:
+    """Delete files at the provider, only of jobs that have ended and whose results are safe here."""
+    jobs = await ctx.request_context.lifespan_context.jobs()
+    return _answer(DeletedView.of(await jobs.delete_files(job_id=job_id or None, file_ids=file_ids)))
+
+
+TOOLS: tuple[tuple[Callable[..., Awaitable[CallToolResult]], str, ToolAnnotations, dict[str, Any] | None], ...] = (
+    (inspect_data, "Inspect data", READ, CORE),
+    (create_batch_file, "Create batch file", DRAFT, CORE),
+    (submit_job, "Submit job", SUBMIT, CORE),
+    (check_job, "Check job", ASK, CORE),
+    (list_jobs, "List jobs", ASK, None),
+    (get_results, "Get results", SAVE, None),
+    (cancel_job, "Cancel job", END, None),
+    (list_files, "List files", ASK, None),
+    (delete_files, "Delete files", END, None),
+)
+
+
+def all_tools() -> list[Tool]:
+    """Give the tools for a server."""
+    return [
+        slim_tool(function, title=title, annotations=annotations, meta=meta)
+        for function, title, annotations, meta in TOOLS
+    ]
+
+
+def _answer(view: View) -> CallToolResult:
+    return CallToolResult(content=[TextContent(type="text", text=view.text())], structured_content=view.facts())
+
+
+def _running_seconds(app: App, job: Job) -> float | None:
+    return (app.now() - job.submitted_at).total_seconds() if job.submitted_at and not job.ended_at else None
