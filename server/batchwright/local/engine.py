@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -135,9 +136,11 @@ class LocalEngine:
             if record.status not in TERMINAL_BATCH_STATUSES:
                 run = BatchRun(record, self._store, self._target, now=self._clock, slots=self._slots)
                 await run.run()
-        except Exception:
+        except Exception as error:
             # The other batches go on; this one is tried again when it is next asked for.
             log.exception("%s: its run broke off", batch_id)
+            note = f"its run broke off ({type(error).__name__}) and is tried again"
+            self._store.save_batch(replace(self._store.batch(batch_id), note=note))
         finally:
             self._active.discard(batch_id)
             lock.release()

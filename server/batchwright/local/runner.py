@@ -7,8 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -43,18 +42,19 @@ class BatchRun:
 
     async def run(self) -> None:
         """Bring the batch to its end, from wherever it stands."""
-        batch = self._batch
-        if batch.status == "validating" and not await self._validate():
+        if self._batch.status == "validating" and not await self._validate():
             return
-        with Recorder(self._folder) as recorder:
-            batch.completed, batch.failed = recorder.completed, recorder.failed
-            if batch.status != "finalizing":
+        recorder = await anyio.to_thread.run_sync(Recorder, self._folder)
+        try:
+            if self._batch.status != "finalizing":
                 await self._send_all(recorder)
-                if batch.status == "failed":
+                if self._batch.status == "failed":
                     return
                 self._save(status="finalizing", finalizing_at=self._now.seconds())
             await anyio.to_thread.run_sync(self._finish, recorder)
-        self._publish()
+        finally:
+            recorder.close()
+        self._publish(recorder)
 
     async def _validate(self) -> bool:
         errors, total, model = await anyio.to_thread.run_sync(self._checked)
@@ -72,6 +72,8 @@ class BatchRun:
 
     async def _send_all(self, recorder: "Recorder") -> None:
         """Send what has no result yet, until it is done, cancelled or out of time."""
+        if self._is_over():
+            return
         requests = (request for request in self._requests() if request.custom_id not in recorder.done)
         async with Sender(self._target, self._batch.endpoint) as sender, anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch, tasks.cancel_scope, sender, recorder)
@@ -101,19 +103,22 @@ class BatchRun:
 
     async def _watch(self, scope: anyio.CancelScope, sender: Sender, recorder: "Recorder") -> None:
         """Save the counts while the requests run, and end them when the user or the clock says so."""
-        batch = self._batch
-        cancel = self._folder / "cancel"
         while True:
             await anyio.sleep(_LOOK_SECONDS)
-            shown = (batch.completed, batch.failed, batch.note)
-            note = self._target.note or sender.trouble
-            if shown != (recorder.completed, recorder.failed, note):
-                self._save(completed=recorder.completed, failed=recorder.failed, note=note)
-            if cancel.exists():
-                self._save(status="cancelling", cancelling_at=batch.cancelling_at or self._now.seconds())
+            shown = (self._batch.completed, self._batch.failed, self._batch.note)
+            now = (recorder.completed, recorder.failed, self._target.note or sender.trouble)
+            if shown != now:
+                self._save(completed=now[0], failed=now[1], note=now[2])
+            if self._is_over():
                 scope.cancel()
-            elif self._now.seconds() >= batch.expires_at:
-                scope.cancel()
+
+    def _is_over(self) -> bool:
+        """Whether the user or the clock says that nothing more is to be sent."""
+        if (self._folder / "cancel").exists():
+            if self._batch.cancelling_at is None:
+                self._save(status="cancelling", cancelling_at=self._now.seconds())
+            return True
+        return self._now.seconds() >= self._batch.expires_at
 
     def _finish(self, recorder: "Recorder") -> None:
         """Write a line for every request that never ran, so that each has one."""
@@ -129,22 +134,21 @@ class BatchRun:
                 line = ResultLine(request.custom_id, error_code=code, error_message=message)
                 recorder.add(line, self._store.new_id("batch_req_"), "")
 
-    def _publish(self) -> None:
+    def _publish(self, recorder: "Recorder") -> None:
         batch, seconds = self._batch, self._now.seconds()
-        files = [
+        output_id, error_id = [
             self._store.publish(batch, name, created_at=seconds, order=self._now.nanoseconds())
             for name in (Recorder.OUTPUT, Recorder.ERRORS)
         ]
-        with Recorder(self._folder) as recorder:
-            counts = {"completed": recorder.completed, "failed": recorder.failed}
-            ran_out = recorder.expired
-        if batch.cancelling_at is not None:
-            ending = {"status": "cancelled", "cancelled_at": seconds}
-        elif ran_out:
-            ending = {"status": "expired", "expired_at": seconds}
-        else:
-            ending = {"status": "completed", "completed_at": seconds}
-        self._save(**ending, **counts, output_file_id=files[0], error_file_id=files[1], note=None)
+        status = "cancelled" if batch.cancelling_at else "expired" if recorder.has_expired else "completed"
+        self._save(
+            **{"status": status, f"{status}_at": seconds},
+            completed=recorder.completed,
+            failed=recorder.failed,
+            output_file_id=output_id,
+            error_file_id=error_id,
+            note=None,
+        )
 
     def _requests(self) -> Iterator[Request]:
         return map(decode_request, self._lines())
@@ -163,34 +167,30 @@ class Recorder:
     Attributes:
         done: custom_ids that have a result.
         completed, failed: How many ran and were answered well, or not; those that never ran are in neither.
-        expired: Whether some never ran for want of time.
+        has_expired: Whether some never ran for want of time.
     """
 
     OUTPUT = "output.jsonl"
     ERRORS = "errors.jsonl"
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        """Read what is there; a last line that a dying process left unfinished is taken off."""
         self.done: set[str] = set()
         self.completed = self.failed = 0
-        self.expired = False
+        self.has_expired = False
         self._unsynced = 0
-
-    def __enter__(self) -> Self:
         for name in (self.OUTPUT, self.ERRORS):
-            path = self._folder / name
+            path = folder / name
             path.touch(mode=0o600)
             _cut_to_whole_lines(path)
             for line in files.lines(path):
                 self._count(decode_result(line))
         # Unbuffered: a line that is written survives the death of this process.
-        self._output = (self._folder / self.OUTPUT).open("ab", buffering=0)
-        self._errors = (self._folder / self.ERRORS).open("ab", buffering=0)
-        return self
+        self._output = (folder / self.OUTPUT).open("ab", buffering=0)
+        self._errors = (folder / self.ERRORS).open("ab", buffering=0)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Bring everything to the disk and close the files."""
         self._sync()
         self._output.close()
         self._errors.close()
@@ -210,7 +210,7 @@ class Recorder:
     def _count(self, line: ResultLine) -> None:
         self.done.add(line.custom_id)
         if line.error_code in {"batch_expired", "batch_cancelled"}:
-            self.expired |= line.error_code == "batch_expired"
+            self.has_expired |= line.error_code == "batch_expired"
         elif line.status_code is not None and line.status_code < 300:
             self.completed += 1
         else:

