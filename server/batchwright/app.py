@@ -15,13 +15,22 @@ import anyio.abc
 from batchwright import __version__
 from batchwright.server import Server
 from batchwright.settings import Settings
-from batchwright.tools import INSTRUCTIONS, all_tools
 
 if TYPE_CHECKING:
+    from mcp.server.mcpserver.tools import Tool
+
     from batchwright.jobs import Jobs
     from batchwright.journal import Journal
     from batchwright.local.target import Target
     from batchwright.workspace import Workspace
+
+INSTRUCTIONS = """\
+Batchwright answers one prompt for every row of a table, in bulk: thousands of rows, results joined back to them.
+Usual order: inspect_data, create_batch_file (a free draft), submit_job, check_job with wait_seconds until it ends, \
+get_results with save_as.
+Prompts are templates: {{column}} is the row's cell. Give output_schema when answers should become columns.
+Jobs outlive this conversation: list_jobs finds them again. Every answer names the next useful call in `next`.
+Say in your own words to the user who answers (`answered_by`); a demonstration model is not a GPT."""
 
 EMBEDDED_CONCURRENCY = 4
 ENDPOINT_CONCURRENCY = 16
@@ -103,7 +112,7 @@ def build_server(settings: Settings) -> Server[App]:
         description="Bulk GPT jobs in conversation",
         instructions=INSTRUCTIONS,
         version=__version__,
-        tools=all_tools(),
+        tools=_tools,
         lifespan=_lifespan(settings),
         log_level=settings.log_level,
     )
@@ -113,6 +122,12 @@ def serve(settings: Settings) -> None:
     """Serve MCP over standard input and output until the client is gone."""
     logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     build_server(settings).run("stdio")
+
+
+def _tools() -> "list[Tool]":
+    from batchwright.tools import all_tools
+
+    return all_tools()
 
 
 def _lifespan(settings: Settings) -> Callable[[Server[App]], AbstractAsyncContextManager[App]]:

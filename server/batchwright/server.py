@@ -1,23 +1,44 @@
 """An MCP server whose errors an assistant can act on. Knows nothing of jobs."""
 
 import inspect
-from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
-from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.tools import Tool, ToolManager
 from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
 from pydantic import ValidationError
 
 from batchwright.errors import BatchwrightError
-from batchwright.model import Json
 from batchwright.untrusted import cleaned
+
+if TYPE_CHECKING:
+    from batchwright.model import Json
 
 MAX_ERROR_CHARACTERS = 1_500
 
 T = TypeVar("T")
+
+
+class ToolsOnDemand(ToolManager):
+    """Tools that are made at the first look: their schemas take time that the start of a server does not have."""
+
+    def __init__(self, make: Callable[[], Sequence[Tool]]) -> None:
+        super().__init__()
+        self._make = make
+
+    def list_tools(self) -> list[Tool]:
+        """Give all tools."""
+        if not self._tools:
+            self._tools = {tool.name: tool for tool in self._make()}
+        return list(self._tools.values())
+
+    def get_tool(self, name: str) -> Tool | None:
+        """Give one tool."""
+        self.list_tools()
+        return super().get_tool(name)
 
 
 class Server(MCPServer[T], Generic[T]):
@@ -27,10 +48,10 @@ class Server(MCPServer[T], Generic[T]):
     own errors reach the assistant as they are, while everything else stays masked.
     """
 
-    def __init__(self, *args: Any, tools: list[Tool], **kwargs: Any) -> None:  # noqa: ANN401  # passed on as they are
-        """Make a server with *tools*; the other arguments are the SDK's."""
-        super().__init__(*args, tools=tools, **kwargs)
-        self._named_tools = {tool.name: tool for tool in tools}
+    def __init__(self, *args: Any, tools: Callable[[], Sequence[Tool]], **kwargs: Any) -> None:  # noqa: ANN401
+        """Make a server; *tools* are made when they are first asked for, the other arguments are the SDK's."""
+        super().__init__(*args, **kwargs)
+        self._tool_manager = ToolsOnDemand(tools)
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[T, Any] | None = None
@@ -56,9 +77,9 @@ class Server(MCPServer[T], Generic[T]):
             raise
 
     def _refuse_unknown(self, name: str, arguments: dict[str, Any]) -> None:
-        tool = self._named_tools.get(name)
+        tool = self._tool_manager.get_tool(name)
         if tool is None:
-            names = ", ".join(self._named_tools)
+            names = ", ".join(tool.name for tool in self._tool_manager.list_tools())
             raise ToolError(f"There is no tool {cleaned(name, 64)!r}. The tools are: {names}.")
         known = tool.parameters.get("properties", {})
         if unknown := sorted(arguments.keys() - known.keys()):
@@ -93,7 +114,7 @@ def _sentence(name: str, error: ValidationError) -> str:
     return f"{name} was called with wrong arguments; nothing was done. {'; '.join(faults[:3])}{more}. Mend them."
 
 
-def _slim(schema: Json) -> Json:
+def _slim(schema: "Json") -> "Json":
     """Leave out titles, which repeat the names, and null as an alternative: what is absent is never sent as null."""
     if isinstance(schema, list):
         return [_slim(item) for item in cast("list[Json]", schema)]
@@ -107,7 +128,7 @@ def _slim(schema: Json) -> Json:
             return {key: _slim_part(key, value) for key, value in fields.items() if key != "title"}
 
 
-def _slim_part(key: str, value: Json) -> Json:
+def _slim_part(key: str, value: "Json") -> "Json":
     # A property may itself be called title.
     if key in {"properties", "$defs"}:
         return {name: _slim(part) for name, part in value.items()}

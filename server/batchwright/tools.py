@@ -27,14 +27,6 @@ if TYPE_CHECKING:
 
     from batchwright.jobs import Jobs
 
-INSTRUCTIONS = """\
-Batchwright answers one prompt for every row of a table, in bulk: thousands of rows, results joined back to them.
-Usual order: inspect_data, create_batch_file (a free draft), submit_job, check_job with wait_seconds until it ends, \
-get_results with save_as.
-Prompts are templates: {{column}} is the row's cell. Give output_schema when answers should become columns.
-Jobs outlive this conversation: list_jobs finds them again. Every answer names the next useful call in `next`.
-Say in your own words to the user who answers (`answered_by`); a demonstration model is not a GPT."""
-
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 ASK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 DRAFT = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
@@ -166,7 +158,7 @@ async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are 
         Field(description="write all rows to this .csv, .jsonl or .parquet in the workspace; empty: only show"),
     ] = "",
     overwrite: Annotated[bool, Field(description="replace an existing file")] = False,  # noqa: FBT002  # a tool's argument
-    outcome: Annotated[Literal["all"] | Outcome, Field(description="which rows to show")] = "all",
+    outcome: Annotated[Literal["all", Outcome], Field(description="which rows to show")] = "all",
     limit: Annotated[int, Field(ge=0, le=100, description="rows to show, 0 to 100")] = 5,
     offset: Offset = 0,
 ) -> Annotated[CallToolResult, ResultsView]:
