@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
@@ -220,30 +220,32 @@ def _jsonl_scan(con: "duckdb.DuckDBPyConnection", path: Path) -> _Scan:
     raw = f"SELECT * FROM read_ndjson({quoted(str(path))}, records = true, maximum_depth = 1, sample_size = -1)"
     columns = _columns(con, raw)
     facts = ", ".join(
-        f"list(DISTINCT json_type({c})), bool_and(CAST(TRY_CAST({c} ->> '$' AS DOUBLE) AS VARCHAR) = ({c} ->> '$'))"
+        f"list(DISTINCT json_type({c})), bool_and({c} ->> '$' IS NULL OR TRY_CAST({c} ->> '$' AS BIGINT) IS NOT NULL), "
+        f"bool_and(CAST(TRY_CAST({c} ->> '$' AS DOUBLE) AS VARCHAR) = ({c} ->> '$'))"
         for c in map(identifier, columns)
     )
-    row = con.execute(f"SELECT {facts} FROM ({raw})").fetchone() or ()
+    row: tuple[Any, ...] = con.execute(f"SELECT {facts} FROM ({raw})").fetchone() or ()
     typed = [
-        _typed(identifier(column), {kind for kind in row[2 * place] or () if kind}, is_exact=row[2 * place + 1])
-        for place, column in enumerate(columns)
+        _typed(identifier(column), {kind for kind in kinds or () if kind}, fits_bigint=whole, fits_double=exact)
+        for column, kinds, whole, exact in zip(columns, row[::3], row[1::3], row[2::3], strict=True)
     ]
     return _Scan(f"SELECT {', '.join(typed)} FROM ({raw})", columns)
 
 
-def _typed(column: str, kinds: set[str], *, is_exact: bool | None) -> str:
-    integers = {"BIGINT", "UBIGINT"}
-    match kinds:
-        case _ if kinds <= {"VARCHAR", "NULL"}:
-            return f"{column} ->> '$' AS {column}"
-        case _ if kinds <= {*integers, "NULL"}:
-            return f"CAST({column} ->> '$' AS HUGEINT) AS {column}"
-        case _ if kinds <= {*integers, "DOUBLE", "NULL"} and is_exact:
-            return f"CAST({column} ->> '$' AS DOUBLE) AS {column}"
-        case _ if kinds <= {"BOOLEAN", "NULL"}:
-            return f"CAST({column} ->> '$' AS BOOLEAN) AS {column}"
-        case _:
-            return column
+def _typed(column: str, kinds: set[str], *, fits_bigint: bool | None, fits_double: bool | None) -> str:
+    """Give the SQL of a JSON column in its own type; mixed values and long numbers stay JSON, digit for digit."""
+    integers = {"BIGINT", "UBIGINT", "NULL"}
+    if kinds <= {"VARCHAR", "NULL"}:
+        sql_type = "VARCHAR"
+    elif kinds <= integers and fits_bigint:
+        sql_type = "BIGINT"
+    elif kinds <= {*integers, "DOUBLE"} and fits_double:
+        sql_type = "DOUBLE"
+    elif kinds <= {"BOOLEAN", "NULL"}:
+        sql_type = "BOOLEAN"
+    else:
+        return column
+    return f"CAST({column} ->> '$' AS {sql_type}) AS {column}"
 
 
 def _columns(con: "duckdb.DuckDBPyConnection", sql: str) -> tuple[str, ...]:
