@@ -73,6 +73,8 @@ class InspectView(View):
         ]
         left_out = len(profile.columns) - len(columns)
         id_part = f', id_column="{profile.id_column}"' if profile.id_column else ""
+        is_batch = {"custom_id", "method", "url", "body"} == {column.name for column in profile.columns}
+        data_call = f'create_batch_file(source="{profile.name}", prompt="... {{{{column}}}} ..."{id_part})'
         return cls(
             name=profile.name,
             rows=profile.rows,
@@ -80,7 +82,7 @@ class InspectView(View):
             columns_left_out=left_out or None,
             id_column=profile.id_column,
             sample=[_shown_row(row) for row in profile.sample],
-            next=f'create_batch_file(source="{profile.name}", prompt="... {{{{column}}}} ..."{id_part})',
+            next=f'create_batch_file(batch_file="{profile.name}")' if is_batch else data_call,
         )
 
 
