@@ -1,0 +1,40 @@
+"""What every test may ask for."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from batchwright.settings import Settings
+
+SAMPLE = "id,text\n" + "".join(f"{number},row {number}\n" for number in range(1, 6))
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Name the event loop: the engine's sender is made for asyncio."""
+    return "asyncio"
+
+
+@pytest.fixture
+def sample(tmp_path: Path) -> Path:
+    """Make a workspace with a small CSV file, `sample.csv`."""
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "sample.csv").write_text(SAMPLE, encoding="utf-8")
+    return work
+
+
+@pytest.fixture(scope="session")
+def model_cache() -> Path:
+    """Give the folder where model weights are kept between runs: the user's own, so that they are fetched once."""
+    return Settings().cache_folder()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, and say why."""
+    if find_spec("xllamacpp") is None:
+        skip = pytest.mark.skip(reason="the extra `local` is not installed")
+        for item in items:
+            if item.get_closest_marker("model"):
+                item.add_marker(skip)

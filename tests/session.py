@@ -1,0 +1,89 @@
+"""A conversation with Batchwright through the SDK's own client: in memory, or with a real server process."""
+
+import os
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from mcp import Client, StdioServerParameters
+from mcp.types import TextContent
+
+from batchwright.app import build_server
+from batchwright.settings import Settings
+
+Mode = Literal["auto", "legacy"]
+
+_WITH_PID = """
+import os, sys
+with open(sys.argv[1], "w") as file:
+    file.write(str(os.getpid()))
+os.execv(sys.executable, [sys.executable, "-m", "batchwright"])
+"""
+
+
+@dataclass
+class Session:
+    """An open conversation; what was told meanwhile is kept."""
+
+    client: Client
+    progress: list[tuple[float, float | None, str | None]] = field(
+        default_factory=list[tuple[float, float | None, str | None]]
+    )
+
+    async def call(self, name: str, /, **arguments: Any) -> dict[str, Any]:
+        """Call a tool that is to succeed, and give its structured content."""
+        text, content = await self.answer(name, **arguments)
+        assert content is not None, text
+        return content
+
+    async def error(self, name: str, /, **arguments: Any) -> str:
+        """Call a tool that is to refuse, and give what it said."""
+        text, content = await self.answer(name, **arguments)
+        assert content is None, f"{name} succeeded: {text}"
+        return text
+
+    async def answer(self, name: str, /, **arguments: Any) -> tuple[str, dict[str, Any] | None]:
+        """Call a tool, and give its text and its structured content, which is None for an error."""
+
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            self.progress.append((progress, total, message))
+
+        result = await self.client.call_tool(name, arguments, progress_callback=on_progress, read_timeout_seconds=120)
+        text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
+        return text, None if result.is_error else result.structured_content
+
+    async def finished(self, job_id: str, wait_seconds: int = 60) -> dict[str, Any]:
+        """Wait for a job's end."""
+        return await self.call("check_job", job_id=job_id, wait_seconds=wait_seconds)
+
+
+def environment(tmp_path: Path, **settings: str) -> dict[str, str]:
+    """Give settings for a server that keeps to *tmp_path*: its workspace is `tmp_path/work`."""
+    (tmp_path / "work").mkdir(exist_ok=True)
+    return {
+        "BATCHWRIGHT_WORKSPACE": str(tmp_path / "work"),
+        "BATCHWRIGHT_DATA_DIR": str(tmp_path / "data"),
+        **{f"BATCHWRIGHT_{name.upper()}": value for name, value in settings.items()},
+    }
+
+
+@asynccontextmanager
+async def in_memory(env: Mapping[str, str], mode: Mode = "auto") -> AsyncGenerator[Session]:
+    """Talk to a server in this process."""
+    async with Client(build_server(Settings.from_env(env)), mode=mode) as client:
+        yield Session(client)
+
+
+@asynccontextmanager
+async def over_stdio(
+    env: Mapping[str, str], mode: Mode = "auto", *, pid_file: Path | None = None
+) -> AsyncGenerator[Session]:
+    """Talk to a server process; its process id goes to *pid_file*."""
+    args = ["-c", _WITH_PID, str(pid_file)] if pid_file else ["-m", "batchwright"]
+    passed = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "PYTHON", "SSL_", "HOME"))}
+    parameters = StdioServerParameters(command=sys.executable, args=args, env={**passed, **env})
+    async with Client(parameters, mode=mode) as client:
+        yield Session(client)

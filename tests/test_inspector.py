@@ -1,0 +1,68 @@
+"""The Inspector's command line, an independent client, against the installed console script."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from endpoint import running_endpoint
+from session import environment
+
+INSPECTOR = shutil.which("mcp-inspector")
+SCRIPT = str(Path(sys.executable).with_name("batchwright"))
+
+pytestmark = [
+    pytest.mark.node,
+    pytest.mark.anyio,
+    pytest.mark.skipif(INSPECTOR is None, reason="npm's @modelcontextprotocol/inspector is not on the PATH"),
+]
+
+
+def inspect(era: str, env: dict[str, str], *arguments: str) -> Any:
+    """Run the Inspector once, and give the result of the method."""
+    settings = [part for name, value in env.items() for part in ("-e", f"{name}={value}")]
+    command = [INSPECTOR or "", "--cli", SCRIPT, *settings, "-q", "--format", "json", "--protocol-era", era, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=dict(os.environ))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)["result"]
+
+
+def call(era: str, env: dict[str, str], name: str, **arguments: object) -> dict[str, Any]:
+    """Call a tool, and give its structured content."""
+    pairs = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in arguments.items()]
+    given = [part for pair in pairs for part in ("--tool-arg", pair)]
+    return inspect(era, env, "--method", "tools/call", "--tool-name", name, *given)["structuredContent"]
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_the_schemas_are_portable(tmp_path: Path, era: str) -> None:
+    """What the strict check finds, some client stumbles over."""
+    tools = inspect(era, environment(tmp_path), "--method", "tools/list", "--strict")["tools"]
+
+    assert len(tools) == 9
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_the_main_job_runs_call_by_call_in_processes_of_their_own(tmp_path: Path, sample: Path, era: str) -> None:
+    """Each call starts a server anew, so everything has to be in the journal."""
+    import anyio.to_thread
+
+    async with running_endpoint() as endpoint:
+        env = environment(tmp_path, endpoint=endpoint.url)
+
+        def converse() -> dict[str, Any]:
+            draft = call(era, env, "create_batch_file", source="sample.csv", prompt="say {{text}}", model="m")
+            call(era, env, "submit_job", job_id=draft["job_id"])
+            job = call(era, env, "check_job", job_id=draft["job_id"], wait_seconds=60)
+            assert job["status"] == "completed"
+            return call(era, env, "get_results", job_id=draft["job_id"], save_as="out.csv")
+
+        results = await anyio.to_thread.run_sync(converse)
+
+    assert results["counts"] == {"answered": 5}
+    assert len((sample / "out.csv").read_text(encoding="utf-8").splitlines()) == 6

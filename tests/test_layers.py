@@ -1,0 +1,97 @@
+"""The architecture: who may import whom."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import batchwright
+
+PACKAGE = Path(batchwright.__file__).parent
+MAX_LINES = 400
+
+LAYERS: tuple[set[str], ...] = (
+    {"model", "errors"},
+    {"settings", "recipe", "schema", "jsonl", "parts", "recovery", "untrusted"},
+    {"answers"},
+    {"batch_api", "workspace", "files"},
+    {"local", "journal", "tables"},
+    {"drafts"},
+    {"runs"},
+    {"jobs"},
+    {"views", "server"},
+    {"tools"},
+    {"app"},
+    {"demo", "doctor"},
+    {"__main__"},
+)
+PURE = (LAYERS[0] | LAYERS[1] | LAYERS[2]) - {"settings"}
+IMPURE = {"anyio", "asyncio", "aiohttp", "duckdb", "mcp", "openai", "os", "pathlib", "sqlite3", "subprocess", "time"}
+SLOW = {"aiohttp", "duckdb", "jsonschema_rs", "minijinja", "msgspec", "openai", "platformdirs"}
+
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def unit(path: Path) -> str:
+    """Give the module's name in the layers: a package counts as one."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Give the dotted names that a module imports, also inside functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def level(name: str) -> int:
+    """Give the number of the layer that a module is in."""
+    return next(number for number, layer in enumerate(LAYERS) if name in layer)
+
+
+def test_every_module_has_a_layer() -> None:
+    """A module outside the layers would be outside the rules too."""
+    named = {name for layer in LAYERS for name in layer}
+
+    assert {unit(path) for path in MODULES} == named
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_the_layers_below(path: Path) -> None:
+    """Whoever reads a module need not know what is above it or beside it."""
+    own = unit(path)
+    used = {name.split(".")[1] for name in imports(path) if name.startswith("batchwright.")} - {"__version__", own}
+
+    assert [name for name in used if level(name) >= level(own)] == []
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if unit(path) in PURE], ids=lambda path: path.stem)
+def test_pure_modules_reach_nothing_outside(path: Path) -> None:
+    """What decides about money and data is tested as values; it must not touch the world."""
+    roots = {name.split(".")[0] for name in imports(path)}
+
+    assert roots & IMPURE == set()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_is_short(path: Path) -> None:
+    """A long module holds two ideas."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+@pytest.mark.parametrize("name", ["app", "errors", "model", "server", "settings", "tools", "untrusted", "views"])
+def test_what_starts_the_server_imports_nothing_slow(name: str) -> None:
+    """An assistant drops a server that is slow to start."""
+    tree = ast.parse((PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
+    top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+    roots = {
+        root.split(".")[0]
+        for node in top
+        for root in ([alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""])
+    }
+
+    assert roots & SLOW == set()
