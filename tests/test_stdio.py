@@ -178,3 +178,26 @@ def test_a_wrong_setting_is_said_at_the_start(tmp_path: Path, name: str, value: 
     assert "Traceback" not in done.stderr
     assert "sk-a" not in done.stderr
     assert done.stdout == ""
+
+
+async def test_a_draft_that_was_cut_off_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A killed server cannot clean up after itself; the next one does, and leaves alone what is being written."""
+    cut_off = tmp_path / "data" / "jobs" / "job_cut"
+    cut_off.mkdir(parents=True)
+    (cut_off / "lock").touch()
+    (cut_off / "part-0001.jsonl").write_text("half a li", encoding="utf-8")
+    draft = write_rows(tmp_path, 3)
+    async with running_endpoint() as endpoint:
+        env = environment(tmp_path, endpoint=endpoint.url)
+        async with over_stdio(env) as session:
+            job_id = (await session.call("create_batch_file", **draft))["job_id"]
+        async with over_stdio(env) as session:
+
+            async def cleaned() -> bool:
+                await session.call("list_jobs")
+                return not cut_off.exists()
+
+            await until(cleaned)
+            job = await session.call("submit_job", job_id=job_id)
+
+    assert job["rows"] == 3

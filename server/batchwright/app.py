@@ -56,9 +56,11 @@ class App:
         return datetime.now(UTC)
 
     async def resume(self) -> None:
-        """Go on with jobs that a former process left running."""
+        """Go on where a former process was cut off."""
         if (self._settings.data_folder() / JOURNAL).exists():
-            await (await self.jobs()).resume()
+            jobs = await self.jobs()
+            await jobs.clean_up()
+            await jobs.resume()
 
     def close(self) -> None:
         """Close what was opened."""

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
+from filelock import FileLock, Timeout
 
 from batchwright import schema
 from batchwright.drafts import Draft, OnRows, Plan, adopt_batch_file, batch_file_recipe, draft
 from batchwright.errors import InvalidInput, NotFound, NotReady
 from batchwright.model import Endpoint, Job, Json, Outcome, Profile, Recipe
-from batchwright.runs import Runs
+from batchwright.runs import LOCK, Runs
 from batchwright.tables.results import JoinedRows, save_kind
 from batchwright.tables.sources import kind_of, profile, write_rows
 from batchwright.workspace import whole_file
@@ -108,13 +109,27 @@ class Jobs:
         job_id = "job_" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))
         folder = self._runs.folder(job_id)
         folder.mkdir(parents=True, mode=0o700)
-        try:
-            made = await self._drafted(request, job_id, folder, on_rows)
-            self._journal.add_job(made.job)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        with FileLock(folder / LOCK, thread_local=False):
+            try:
+                made = await self._drafted(request, job_id, folder, on_rows)
+                self._journal.add_job(made.job)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
         return made
+
+    async def clean_up(self) -> None:
+        """Remove what drafts left that were cut off: folders of no job, whose lock died with its process."""
+        for folder in self._runs.folders():
+            if (folder / LOCK).exists() and not self._journal.has_job(folder.name):
+                lock = FileLock(folder / LOCK, thread_local=False)
+                try:
+                    with lock.acquire(timeout=0):
+                        # Looked at again under the lock: the draft may have become a job meanwhile.
+                        if not self._journal.has_job(folder.name):
+                            shutil.rmtree(folder, ignore_errors=True)
+                except Timeout:
+                    continue
 
     async def submit(self, job_id: str) -> tuple[Job, bool]:
         """Let a draft run; says also whether it was submitted before, in which case nothing is sent again."""

@@ -73,6 +73,10 @@ class Journal:
             raise NotFound(f"There is no job {job_id[:80]!r}. `list_jobs` shows the ids.")
         return self._job(row)
 
+    def has_job(self, job_id: str) -> bool:
+        """Whether there is a job with this id."""
+        return self._db.execute("SELECT 1 FROM job WHERE id = ?", (job_id,)).fetchone() is not None
+
     def jobs(self, *, limit: int, offset: int = 0) -> list[Job]:
         """Give jobs, newest first."""
         rows = self._db.execute("SELECT * FROM job ORDER BY created_at DESC, id LIMIT ? OFFSET ?", (limit, offset))

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LOCK = "lock"
+"""In a job's folder: held by the process that works on the job."""
 RESULTS = "results.jsonl"
 
 
@@ -43,6 +45,10 @@ class Runs:
     def folder(self, job_id: str) -> Path:
         """Give the folder with a job's files."""
         return self._jobs_folder / job_id
+
+    def folders(self) -> Sequence[Path]:
+        """Give the folders of all jobs, and of drafts that were cut off."""
+        return sorted(self._jobs_folder.iterdir()) if self._jobs_folder.exists() else ()
 
     def table(self, job: Job) -> ResultTable:
         """Give the joined results of a job that has ended."""
@@ -73,7 +79,7 @@ class Runs:
 
     @contextmanager
     def _held(self, job_id: str) -> Generator[bool]:
-        lock = FileLock(self.folder(job_id) / "lock", thread_local=False)
+        lock = FileLock(self.folder(job_id) / LOCK, thread_local=False)
         try:
             lock.acquire(timeout=0)
         except Timeout:
