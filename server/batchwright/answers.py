@@ -5,7 +5,7 @@ each is told apart here, once for all endpoints.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -22,6 +22,7 @@ _NEVER_RAN: Mapping[str, tuple[Outcome, str]] = {
     "batch_expired": ("expired", "the batch's time was over before this row's turn"),
     "batch_cancelled": ("never_ran", "the batch was cancelled before this row's turn"),
 }
+_FILTERED = "stopped by the provider's content filter"
 _decoder = msgspec.json.Decoder()
 
 
@@ -41,29 +42,42 @@ def _read(line: ResultLine, endpoint: Endpoint, validator: "jsonschema_rs.Valida
         return _flawed(Result(line.custom_id, outcome), outcome, problem)
     body = _fields(line.body)
     tokens_in, tokens_out = _tokens(body)
+    result = Result(line.custom_id, "answered", input_tokens=tokens_in, output_tokens=tokens_out)
     if line.status_code is None or not 200 <= line.status_code < 300:
-        problem = f"HTTP {line.status_code}: {error_text(line.body)}"
-        return Result(line.custom_id, "failed", problem=problem[:MAX_PROBLEM_CHARACTERS], input_tokens=tokens_in)
+        is_told = line.status_code is not None
+        problem = f"HTTP {line.status_code}: {error_text(line.body)}" if is_told else "neither an answer nor an error"
+        return _flawed(result, "failed", problem)
     try:
-        text, refusal, cut = _READERS[endpoint](body)
+        read = _READERS[endpoint](body)
     except (KeyError, IndexError, TypeError, AttributeError):
-        return Result(line.custom_id, "failed", problem=f"the answer is not one of {endpoint}")
-    result = Result(line.custom_id, "answered", text=text, input_tokens=tokens_in, output_tokens=tokens_out)
-    if refusal is not None:
-        return _flawed(result, "refused", refusal)
-    if cut is not None:
-        return _flawed(result, "cut_short", cut)
+        return _flawed(result, "failed", f"the answer is not one of {endpoint}")
+    result = replace(result, text=read.text)
+    if flaw := _flaw(read):
+        return _flawed(result, *flaw)
     return _fitted(result, validator) if validator is not None else result
+
+
+def _flaw(read: "_Read") -> tuple[Outcome, str] | None:
+    if read.failure:
+        return "failed", read.failure
+    if read.refusal:
+        return "refused", read.refusal
+    if read.cut:
+        return "cut_short", "the answer reached the token limit"
+    return None if read.text else ("failed", "the answer is empty")
 
 
 def _fitted(result: Result, validator: "jsonschema_rs.Validator") -> Result:
     try:
         value = _decoder.decode(result.text or "")
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return _flawed(result, "not_fitting", "the answer is not JSON")
-    for error in validator.iter_errors(value):
-        place = "/".join(map(str, error.instance_path))
-        return _flawed(result, "not_fitting", f"{place + ': ' if place else ''}{error.message}")
+    try:
+        for error in validator.iter_errors(value):
+            place = "/".join(map(str, error.instance_path))
+            return _flawed(result, "not_fitting", f"{place + ': ' if place else ''}{error.message}")
+    except (ValueError, RecursionError):
+        return _flawed(result, "not_fitting", "the answer is nested too deep")
     return replace(result, values=value)
 
 
@@ -71,38 +85,37 @@ def _flawed(result: Result, outcome: Outcome, problem: str) -> Result:
     return replace(result, outcome=outcome, problem=problem[:MAX_PROBLEM_CHARACTERS])
 
 
-Read = tuple[str | None, str | None, str | None]
-"""The text, the refusal, and why the answer was cut; the last two are None for a good answer."""
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What an endpoint's answer holds; a good one has only a text."""
+
+    text: str | None = None
+    refusal: str | None = None
+    cut: bool = False
+    failure: str | None = None
 
 
-def _chat(body: Mapping[str, Json]) -> Read:
+def _chat(body: Mapping[str, Json]) -> _Read:
     choice = body["choices"][0]
     message = choice["message"]
-    text, refusal, cut = message.get("content"), message.get("refusal"), None
-    if text is None and message.get("tool_calls"):
+    text = _joined(message.get("content"))
+    if not text and message.get("tool_calls"):
         text = msgspec.json.encode(message["tool_calls"]).decode()
-    match choice.get("finish_reason"):
-        case "length":
-            cut = "the answer reached the token limit"
-        case "content_filter":
-            refusal = refusal or "stopped by the provider's content filter"
-        case _:
-            pass
-    return text, refusal, cut
+    refusal = _text(message.get("refusal"))
+    if choice.get("finish_reason") == "content_filter":
+        refusal = refusal or _FILTERED
+    return _Read(text, refusal, cut=choice.get("finish_reason") == "length")
 
 
-def _response(body: Mapping[str, Json]) -> Read:
-    contents = list(_contents(body))
-    texts = [part["text"] for part in contents if part.get("type") == "output_text"]
-    refusals = [part["refusal"] for part in contents if part.get("type") == "refusal"]
+def _response(body: Mapping[str, Json]) -> _Read:
     if body.get("status") == "failed":
-        raise KeyError("the response failed")
-    reason = _fields(body.get("incomplete_details")).get("reason")
-    refusal = refusals[0] if refusals else None
-    if reason == "content_filter":
-        refusal = refusal or "stopped by the provider's content filter"
-    is_cut = body.get("status") == "incomplete" and refusal is None
-    return "".join(texts), refusal, "the answer reached the token limit" if is_cut else None
+        return _Read(failure=error_text(body))
+    contents = list(_contents(body))
+    text = "".join(part["text"] for part in contents if part.get("type") == "output_text")
+    refusal = next((_text(part["refusal"]) for part in contents if part.get("type") == "refusal"), None)
+    if _fields(body.get("incomplete_details")).get("reason") == "content_filter":
+        refusal = refusal or _FILTERED
+    return _Read(text, refusal, cut=body.get("status") == "incomplete")
 
 
 def _contents(body: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
@@ -111,12 +124,29 @@ def _contents(body: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:
             yield from item["content"]
 
 
-def _embedding(body: Mapping[str, Json]) -> Read:
+def _embedding(body: Mapping[str, Json]) -> _Read:
     vectors = [item["embedding"] for item in sorted(body["data"], key=lambda item: item.get("index", 0))]
-    return msgspec.json.encode(vectors[0] if len(vectors) == 1 else vectors).decode(), None, None
+    if not all(vectors):
+        return _Read()
+    return _Read(msgspec.json.encode(vectors[0] if len(vectors) == 1 else vectors).decode() if vectors else None)
 
 
-_READERS: Mapping[Endpoint, Callable[[Mapping[str, Json]], Read]] = {
+def _joined(content: Json) -> str | None:
+    """Give the text of a message; some servers give it in parts."""
+    if isinstance(content, list):
+        parts = (_fields(part) for part in cast("list[Json]", content))
+        return "".join(_text(part.get("text")) or "" for part in parts)
+    return _text(content)
+
+
+def _text(value: Json) -> str | None:
+    """Give a text as it is, and whatever else a server put there as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+_READERS: Mapping[Endpoint, Callable[[Mapping[str, Json]], _Read]] = {
     "/v1/chat/completions": _chat,
     "/v1/responses": _response,
     "/v1/embeddings": _embedding,
@@ -126,9 +156,12 @@ _READERS: Mapping[Endpoint, Callable[[Mapping[str, Json]], Read]] = {
 def _tokens(body: Mapping[str, Json]) -> tuple[int, int]:
     """Input and output tokens; chat and responses name them differently."""
     counts = _fields(body.get("usage"))
-    into = counts.get("prompt_tokens") or counts.get("input_tokens") or 0
-    out = counts.get("completion_tokens") or counts.get("output_tokens") or 0
-    return int(into), int(out)
+    into = _count(counts.get("prompt_tokens")) or _count(counts.get("input_tokens"))
+    return into, _count(counts.get("completion_tokens")) or _count(counts.get("output_tokens"))
+
+
+def _count(value: Json) -> int:
+    return max(value, 0) if isinstance(value, int) else 0
 
 
 def _fields(value: Json) -> Mapping[str, Json]:

@@ -4,6 +4,7 @@ Pure: takes and gives bytes; knows neither files nor the network. Codes and text
 `batch.errors.data` gives them.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, cast
 
@@ -57,8 +58,11 @@ def decode_request(line: bytes) -> Request:
     Raises:
         ValueError: The line is not a request.
     """
-    value = _values.decode(line)
-    return Request(custom_id=value["custom_id"], body=value["body"])
+    fields = _object(_values.decode(line))
+    custom_id, body = fields.get("custom_id"), fields.get("body")
+    if not isinstance(custom_id, str) or not isinstance(body, dict):
+        raise ValueError("a request line needs a custom_id and a body")
+    return Request(custom_id=custom_id, body=cast("dict[str, Json]", body))
 
 
 def encode_result(line: ResultLine, *, id: str, request_id: str) -> bytes:  # noqa: A002  # the Batch API's name
@@ -77,25 +81,33 @@ def decode_result(line: bytes) -> ResultLine:
     Raises:
         ValueError: The line is not the result of a request.
     """
-    value = _values.decode(line)
-    fields = cast("dict[str, Json]", value if isinstance(value, dict) else {})
-    if not isinstance(fields.get("custom_id"), str):
+    try:
+        fields = _object(_values.decode(line))
+    except RecursionError as error:
+        raise ValueError("a result line is nested too deep") from error
+    custom_id = fields.get("custom_id")
+    if not isinstance(custom_id, str):
         raise ValueError("a result line needs a custom_id")
-    response = cast("dict[str, Json]", fields.get("response") or {})
-    error = cast("dict[str, Json]", fields.get("error") or {})
-    body = response.get("body")
-    if isinstance(body, str):
-        try:
-            body = _values.decode(body)
-        except msgspec.DecodeError:
-            body = {"error": {"message": body}}
+    response, error = _object(fields.get("response")), fields.get("error")
+    status = response.get("status_code")
     return ResultLine(
-        custom_id=fields["custom_id"],
-        status_code=response.get("status_code"),
-        body=body,
-        error_code=str(error.get("code") or "unknown") if error else None,
-        error_message=str(error.get("message") or "") if error else None,
+        custom_id=custom_id,
+        status_code=int(status)
+        if isinstance(status, int) or (isinstance(status, str) and status.isdecimal())
+        else None,
+        body=_decoded_body(response.get("body")),
+        error_code=str(_object(error).get("code") or "unknown") if error else None,
+        error_message=error_text({"error": error}) if error else None,
     )
+
+
+def _decoded_body(body: Json) -> Json:
+    if not isinstance(body, str):
+        return body
+    try:
+        return _values.decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        return {"error": {"message": body}}
 
 
 def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -119,7 +131,7 @@ def _stripped(line: bytes, *, first: bool) -> Iterator[bytes]:
 def inputs_of(line: bytes) -> int:
     """Count the embedding inputs of a request line; a line of another endpoint has one."""
     body = _bodies.decode(_lines.decode(line).body)
-    if bytes(body.input[:1]) != b"[":
+    if bytes(body.input)[:1] != b"[":
         return 1
     items = cast("list[Json]", _values.decode(body.input))
     # A list of numbers is one text, given as tokens.
@@ -140,10 +152,13 @@ def check_batch(
         try:
             line.decode()
             fields = _lines.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            yield LineError("invalid_json_line", "This line is not parseable as valid JSON.", number)
-            continue
-        for error in (*_field_errors(fields, endpoint, seen), *_body_errors(fields, endpoint, models, is_model_known)):
+            found = [
+                *_field_errors(fields, endpoint, seen),
+                *_body_errors(fields, endpoint, models, is_model_known),
+            ]
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found = [LineError("invalid_json_line", "This line is not parseable as valid JSON.")]
+        for error in found:
             yield LineError(error.code, error.message, number, error.param)
     if number == 0:
         yield LineError(
@@ -164,7 +179,7 @@ def _field_errors(line: _Line, endpoint: str, seen: set[str]) -> Iterator[LineEr
                 f"The custom_id '{custom_id}' for this request is a duplicate of another request. "
                 "The custom_id parameter must be unique for each request in a batch."
             )
-            yield LineError("duplicate_custom_id", message, param="custom_id")
+            yield LineError("duplicate_custom_id", message)
         else:
             seen.add(custom_id)
     if bytes(line.method) and _text(line.method) != "POST":
@@ -194,7 +209,7 @@ def _body_errors(
             f"The model '{body.model}' for this request does not match the rest of the batch. "
             "Each batch must contain requests for a single model."
         )
-        yield LineError("mismatched_model", message, param="body.model")
+        yield LineError("mismatched_model", message)
     else:
         models.add(body.model)
     if body.stream:
@@ -202,7 +217,7 @@ def _body_errors(
         message = f"{name}: Streaming is not supported in the Batch API."
         yield LineError("streaming_unsupported", message, param="body.stream")
     field = _CONTENT_FIELD.get(endpoint)
-    if field and not bytes(body.content(field)):
+    if field and bytes(body.content(field)) in {b"", b"null"}:
         yield LineError("invalid_request", f"{field.capitalize()} parameter is required.", param=f"body.{field}")
 
 
@@ -213,7 +228,28 @@ def _text(raw: msgspec.Raw) -> str | None:
 
 def error_text(body: Json) -> str:
     """Give the message of an error body, whichever of the usual shapes it has."""
-    error = cast("dict[str, Json]", body).get("error") if isinstance(body, dict) else None
-    if isinstance(error, dict):
-        error = cast("dict[str, Json]", error).get("message")
-    return str(error or "no reason given")
+    fields = _object(body)
+    error = fields.get("error") or fields.get("message") or fields.get("detail")
+    return (
+        str(_object(error).get("message") or "no reason given")
+        if isinstance(error, dict)
+        else str(error or "no reason given")
+    )
+
+
+def duplicate_key(line: bytes) -> str | None:
+    """Give a key that some object of a JSON line has twice: parsers keep one of its values, and not all the same."""
+    found: list[str] = []
+
+    def look(pairs: list[tuple[str, Json]]) -> None:
+        keys = [key for key, _ in pairs]
+        if len(set(keys)) < len(keys):
+            found.append(next(key for key in keys if keys.count(key) > 1))
+
+    json.loads(line, object_pairs_hook=look)
+    return found[0] if found else None
+
+
+def _object(value: Json) -> dict[str, Json]:
+    """Give a JSON object's fields; whatever else stands there has none."""
+    return cast("dict[str, Json]", value) if isinstance(value, dict) else {}

@@ -145,9 +145,12 @@ class Job:
         """
         if self.outcomes is not None:
             return {name: self.outcomes.get(name, 0) for name in OUTCOMES}
-        answered = sum(part.completed for part in self.parts)
-        failed = sum(part.failed for part in self.parts)
-        invalid = sum(part.requests - part.completed - part.failed for part in self.parts if part.state == "failed")
+        # What a provider counts is bounded by what it was given.
+        answered = sum(min(part.completed, part.requests) for part in self.parts)
+        failed = sum(min(part.failed, part.requests - min(part.completed, part.requests)) for part in self.parts)
+        invalid = sum(
+            max(0, part.requests - part.completed - part.failed) for part in self.parts if part.state == "failed"
+        )
         counts = dict.fromkeys(OUTCOMES, 0)
         counts |= {"answered": answered, "failed": failed, "never_ran": invalid}
         counts["running" if self.submitted_at else "never_ran"] += self.source.rows - answered - failed - invalid

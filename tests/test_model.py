@@ -1,0 +1,183 @@
+"""The nouns that compute: a job's status and its counts, and the sentences about who answers."""
+
+from datetime import UTC, datetime
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchwright.model import (
+    OUTCOMES,
+    TERMINAL_BATCH_STATUSES,
+    Job,
+    JobStatus,
+    Limits,
+    Outcome,
+    Part,
+    PartState,
+    ProviderInfo,
+    Recipe,
+    Source,
+)
+
+NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
+
+
+def part(
+    state: PartState,
+    *,
+    number: int = 1,
+    requests: int = 10,
+    completed: int = 0,
+    failed: int = 0,
+    ended_as: str | None = None,
+) -> Part:
+    """Give a part in *state*, whose batch ended as *ended_as*."""
+    return Part(
+        "job",
+        number,
+        state,
+        sha256="",
+        size_bytes=1,
+        requests=requests,
+        completed=completed,
+        failed=failed,
+        batch_status=ended_as,
+    )
+
+
+def job(
+    *parts: Part,
+    submitted: bool = True,
+    cancelled: bool = False,
+    outcomes: dict[Outcome, int] | None = None,
+) -> Job:
+    """Give a job of *parts*, with a row for each of their requests."""
+    rows = sum(part.requests for part in parts)
+    return Job(
+        id="job",
+        created_at=NOW,
+        source=Source("reviews.csv", "csv", ("text",), rows),
+        recipe=Recipe("/v1/chat/completions", "m", "{{text}}"),
+        provider=ProviderInfo("endpoint", "localhost", "m"),
+        parts=parts,
+        submitted_at=NOW if submitted else None,
+        cancelled_at=NOW if cancelled else None,
+        outcomes=outcomes,
+    )
+
+
+@st.composite
+def parts_with_counts(draw: st.DrawFn) -> Part:
+    """Give a part in any state, whose counts are possible."""
+    requests = draw(st.integers(1, 20))
+    completed = draw(st.integers(0, requests))
+    failed = draw(st.integers(0, requests - completed))
+    state: PartState = draw(st.sampled_from(get_args(PartState)))
+    return part(state, requests=requests, completed=completed, failed=failed)
+
+
+@given(parts=st.lists(parts_with_counts(), min_size=1, max_size=5), submitted=st.booleans())
+def test_outcomes_always_add_up_to_the_rows(parts: list[Part], submitted: bool) -> None:  # noqa: FBT001
+    """The invariant that users trust: no row is lost, and none is counted twice."""
+    counts = job(*parts, submitted=submitted).counts
+
+    assert sum(counts.values()) == sum(part.requests for part in parts)
+    assert min(counts.values()) >= 0
+    assert tuple(counts) == OUTCOMES
+
+
+def test_a_draft_has_run_nothing() -> None:
+    """Nothing is running before the user agreed to it."""
+    assert job(part("built"), submitted=False).counts == {**dict.fromkeys(OUTCOMES, 0), "never_ran": 10}
+
+
+def test_while_it_runs_finished_answers_count_as_answered_and_errors_as_failed() -> None:
+    """Only counts are known until the files are read; the rest is still running."""
+    running = job(part("submitted", completed=6, failed=1), part("built", number=2))
+
+    assert running.counts == {**dict.fromkeys(OUTCOMES, 0), "answered": 6, "failed": 1, "running": 13}
+
+
+def test_rows_of_a_batch_that_failed_as_a_whole_never_ran() -> None:
+    """They are neither running nor failed by themselves, and a new round may ask them again."""
+    failed = job(part("failed"), part("verified", number=2, completed=10))
+
+    assert failed.counts == {**dict.fromkeys(OUTCOMES, 0), "answered": 10, "never_ran": 10}
+
+
+def test_once_results_are_read_their_outcomes_are_the_counts() -> None:
+    """The provider's `completed` includes refusals and cut answers; what was read knows better."""
+    read = job(part("verified", completed=10), outcomes={"answered": 7, "refused": 2, "cut_short": 1})
+
+    assert read.counts == {**dict.fromkeys(OUTCOMES, 0), "answered": 7, "refused": 2, "cut_short": 1}
+
+
+def test_the_outcomes_are_all_named_once() -> None:
+    """A row with an outcome outside the tuple would be missing from every count."""
+    assert get_args(Outcome) == OUTCOMES
+
+
+@pytest.mark.parametrize(
+    ("made", "status"),
+    [
+        (job(part("built"), submitted=False), "draft"),
+        (job(part("built")), "running"),
+        (job(part("ended", ended_as="completed")), "running"),
+        (job(part("verified", ended_as="completed"), part("submitted", number=2)), "running"),
+        (job(part("submitted"), cancelled=True), "cancelling"),
+        (job(part("verified", ended_as="completed")), "completed"),
+        (job(part("verified", ended_as="completed"), part("verified", number=2, ended_as="expired")), "expired"),
+        (job(part("verified", ended_as="completed"), part("verified", number=2, ended_as="cancelled")), "cancelled"),
+        (job(part("verified", ended_as="cancelled"), part("verified", number=2, ended_as="expired")), "expired"),
+        (job(part("verified", ended_as="completed"), part("failed", number=2)), "failed"),
+        (job(part("failed"), part("verified", number=2, ended_as="expired")), "failed"),
+        (job(part("failed"), part("submitted", number=2)), "running"),
+        (job(part("unknown"), part("submitted", number=2)), "unknown"),
+        (job(part("unknown"), part("failed", number=2), cancelled=True), "unknown"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_status_of_a_job_follows_from_its_parts(made: Job, status: JobStatus) -> None:
+    """It is never stored, so it cannot disagree: the worst ending names the job, doubt comes before all."""
+    assert made.status == status
+
+
+def test_a_job_cancelled_after_its_last_batch_ended_is_completed() -> None:
+    """The cancellation came too late and changed nothing: every answer is there."""
+    assert job(part("verified", ended_as="completed"), cancelled=True).status == "completed"
+
+
+def test_only_the_four_endings_are_terminal() -> None:
+    """A status in this set is believed for ever."""
+    assert {"completed", "failed", "expired", "cancelled"} == TERMINAL_BATCH_STATUSES
+
+
+def test_files_of_parts_sort_as_their_numbers() -> None:
+    """A folder listing shows them in the order of the rows."""
+    assert [part("built", number=number).file_name for number in (1, 20, 300)] == [
+        "part-0001.jsonl",
+        "part-0020.jsonl",
+        "part-0300.jsonl",
+    ]
+
+
+def test_the_embedded_model_says_that_it_is_a_demonstration() -> None:
+    """Nobody should take its answers for a GPT's."""
+    sentence = ProviderInfo("embedded", "this machine", "tiny-1b").sentence
+
+    assert sentence == "tiny-1b, a small model on this machine: free, and a demonstration, not a substitute for a GPT"
+
+
+def test_an_endpoint_says_where_it_is_and_that_its_cost_is_not_counted() -> None:
+    """The rows leave for that host, and its price is not known here."""
+    sentence = ProviderInfo("endpoint", "localhost:11434", "llama3").sentence
+
+    assert sentence.startswith("llama3 at localhost:11434, ")
+    assert "any cost there is not counted here" in sentence
+
+
+def test_the_limits_are_those_of_openais_batch_api() -> None:
+    """From its guide: 50,000 requests, 200 MiB, and 50,000 embedding inputs over all lines."""
+    assert Limits() == Limits(max_requests=50_000, max_bytes=209_715_200, max_inputs=50_000)
