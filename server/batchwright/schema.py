@@ -37,12 +37,17 @@ _REFUSED = {
     "maxProperties": _NO_REWRITE,
     "unevaluatedItems": _NO_REWRITE,
     "unevaluatedProperties": _NO_REWRITE,
+    "$anchor": "Use $ref with #/$defs/NAME.",
+    "$dynamicAnchor": "Use $ref with #/$defs/NAME.",
+    "$dynamicRef": "Use $ref with #/$defs/NAME.",
+    "$recursiveRef": "Use $ref with #/$defs/NAME.",
 }
 _NOTES = frozenset({"$schema", "$id", "$comment", "examples", "default", "deprecated", "readOnly", "writeOnly"})
 """They say nothing about what is valid, and strict mode does not take them."""
 
-_NESTED = ("anyOf",)
-_NAMED = ("$defs", "definitions")
+_NAMED = frozenset({"$defs", "definitions"})
+_PARTS_BY_NAME = frozenset({"properties", *_NAMED})
+_SAYS_WHAT = frozenset({"type", "anyOf", "enum", "const", "$ref", "properties"})
 
 
 def strict(schema: Mapping[str, Json]) -> dict[str, Json]:
@@ -64,6 +69,7 @@ def strict(schema: Mapping[str, Json]) -> dict[str, Json]:
         )
     result = _strict(schema, "the top", 1)
     _refuse_oversized(result)
+    _refuse_foreign_references(result)
     return result
 
 
@@ -77,7 +83,10 @@ def _refuse_invalid(schema: Mapping[str, Json]) -> None:
     import jsonschema_rs
 
     try:
-        jsonschema_rs.meta.validate(dict(schema))  # pyright: ignore[reportUnknownMemberType]  # its stub has no types here
+        # Without the notes: `$schema` would have the validator fetch what it names.
+        jsonschema_rs.meta.validate(_without_notes(schema))  # pyright: ignore[reportUnknownMemberType]  # no types there
+    except RecursionError:
+        return  # `_strict` says where it is nested too deep.
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
         where = "/".join(str(step) for step in getattr(error, "instance_path", ())) or "its top"
         message = str(getattr(error, "message", error)).splitlines()[0][:200]
@@ -86,25 +95,63 @@ def _refuse_invalid(schema: Mapping[str, Json]) -> None:
         ) from error
 
 
+def _without_notes(schema: Json) -> Json:
+    if isinstance(schema, list):
+        return [_without_notes(item) for item in cast("list[Json]", schema)]
+    if not isinstance(schema, Mapping):
+        return schema
+    kept = {key: value for key, value in cast("Mapping[str, Json]", schema).items() if key not in _NOTES}
+    return {
+        key: _parts_without_notes(value) if key in _PARTS_BY_NAME else _without_notes(value)
+        for key, value in kept.items()
+    }
+
+
+def _parts_without_notes(parts: Json) -> Json:
+    # A property may itself be called `default`.
+    if not isinstance(parts, Mapping):
+        return parts
+    return {name: _without_notes(part) for name, part in cast("Mapping[str, Json]", parts).items()}
+
+
+def _refuse_foreign_references(schema: Mapping[str, Json]) -> None:
+    """Refuse what points nowhere, or out of the schema: the validator would read files and addresses for it."""
+    for part in _parts(schema):
+        reference = part.get("$ref")
+        if reference is not None and not _is_inside(schema, reference):
+            raise InvalidInput(
+                f"The output schema refers to {reference!r}, which is not in it. Write that part under $defs."
+            )
+
+
+def _is_inside(schema: Mapping[str, Json], reference: Json) -> bool:
+    if reference == "#":
+        return True
+    steps = reference.split("/") if isinstance(reference, str) else []
+    return len(steps) == 3 and steps[0] == "#" and steps[1] in _NAMED and steps[2] in schema.get(steps[1], {})
+
+
 def _strict(schema: Mapping[str, Json], place: str, level: int) -> dict[str, Json]:
     if level > MAX_LEVELS:
         raise InvalidInput(
             f"The output schema is nested deeper than the {MAX_LEVELS} levels of strict mode, at {place}. Flatten it."
         )
-    for keyword, advice in _REFUSED.items():
-        if keyword in schema:
-            raise InvalidInput(f"Strict structured output cannot express {keyword!r}, used at {place}. {advice}")
+    for keyword in _REFUSED.keys() & schema.keys():
+        raise InvalidInput(f"Strict structured output cannot express {keyword!r}, used at {place}. {_REFUSED[keyword]}")
     result = {key: value for key, value in schema.items() if key not in _NOTES}
+    if not _SAYS_WHAT & result.keys():
+        raise InvalidInput(f"The output schema does not say what is at {place}. Give it a type.")
     if "properties" in result or _has_type(result, "object"):
         _close_object(result, place, level)
-    if isinstance(items := result.get("items"), Mapping):
-        result["items"] = _strict(cast("Mapping[str, Json]", items), f"{place}[]", level + 1)
-    for key in _NESTED:
-        if key in result:
-            result[key] = [_strict(part, f"{place}/{key}", level) for part in result[key]]
-    for key in _NAMED:
-        if key in result:
-            result[key] = {name: _strict(part, f"{key}/{name}", 1) for name, part in result[key].items()}
+    if "items" in result or _has_type(result, "array"):
+        result["items"] = _strict(_schema_at(result.get("items"), f"{place}[]"), f"{place}[]", level + 1)
+    if "anyOf" in result:
+        where = f"{place}/anyOf"
+        result["anyOf"] = [_strict(_schema_at(part, where), where, level) for part in result["anyOf"]]
+    for key in _NAMED & result.keys():
+        parts: Mapping[str, Json] = result[key]
+        places = {name: f"{key}/{name}" for name in parts}
+        result[key] = {name: _strict(_schema_at(parts[name], where), where, 1) for name, where in places.items()}
     return result
 
 
@@ -114,18 +161,25 @@ def _close_object(schema: dict[str, Json], place: str, level: int) -> None:
             f"Strict structured output cannot express an object with free property names, as at {place} "
             "(additionalProperties). Name the properties, or use a list of objects with a name and a value."
         )
-    properties: dict[str, Json] = schema.get("properties", {})
+    properties: Mapping[str, Json] = schema.get("properties", {})
+    if not properties:
+        raise InvalidInput(f"The object at {place} of the output schema names no properties. Name them.")
     required = set(cast("list[str]", schema.get("required", ())))
     if missing := sorted(required - set(properties)):
         raise InvalidInput(f"The output schema requires {missing[0]!r} at {place}, but does not define it. Define it.")
     closed: dict[str, Json] = {}
     for name, part in properties.items():
-        if not isinstance(part, Mapping):
-            raise InvalidInput(f"Property {name!r} of the output schema has no type. Give it one.")
-        inner = _strict(cast("Mapping[str, Json]", part), f"{place}.{name}" if level > 1 else name, level + 1)
+        where = name if place == "the top" else f"{place}.{name}"
+        inner = _strict(_schema_at(part, where), where, level + 1)
         closed[name] = inner if name in required else _nullable(inner)
     schema.setdefault("type", "object")
     schema |= {"properties": closed, "required": list(closed), "additionalProperties": False}
+
+
+def _schema_at(part: Json, place: str) -> Mapping[str, Json]:
+    if not isinstance(part, Mapping):
+        raise InvalidInput(f"The output schema does not say what is at {place}. Give it a type.")
+    return cast("Mapping[str, Json]", part)
 
 
 def _nullable(schema: dict[str, Json]) -> dict[str, Json]:
