@@ -16,8 +16,38 @@ MAX_TEXT_CHARACTERS = 10_000_000
 """Of one rendered prompt: far above any model's context, far below what fills the memory."""
 
 _FUEL = 1_000_000
-_BUILT_IN = frozenset({"debug", "dict", "namespace", "range", "row"})
+_BUILT_IN = frozenset({"dict", "namespace", "range", "row"})
+_WORDS = frozenset(
+    [
+        "and",
+        "or",
+        "not",
+        "in",
+        "is",
+        "if",
+        "else",
+        "elif",
+        "endif",
+        "for",
+        "endfor",
+        "set",
+        "true",
+        "false",
+        "none",
+        "True",
+        "False",
+        "None",
+        "loop",
+        "self",
+    ]
+)
+"""Names that mean something else in a template."""
+_RAW = re.compile(r"(\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}|\{#.*?#\})", re.DOTALL)
+_TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_WORD = re.compile(r"\w+")
+_ROW = re.compile(r"(?<![\w.\"'])row\b")
+_LOOKUP = re.compile(r"""(?<![\w."'])row\[("(?:[^"\\]|\\.)*")\]""")
 
 _OWN_PARAMETERS: Mapping[Endpoint, Mapping[str, str]] = {
     "/v1/chat/completions": {"model": "model", "messages": "prompt and system", "response_format": "output_schema"},
@@ -75,8 +105,10 @@ def check_parameters(recipe: Recipe) -> None:
         raise InvalidInput("A batch cannot stream its answers. Leave the parameter 'stream' out.")
     if recipe.endpoint == "/v1/embeddings" and (recipe.system or recipe.output_schema):
         raise InvalidInput("Embeddings take neither a system text nor an output schema. Leave them out.")
-    text = recipe.parameters.get("text")
-    if recipe.endpoint == "/v1/responses" and isinstance(text, Mapping) and "format" in text:
+    text = recipe.parameters.get("text", {})
+    if recipe.endpoint == "/v1/responses" and not isinstance(text, Mapping):
+        raise InvalidInput('The parameter \'text\' is an object, like {"verbosity": "low"}. Give one, or leave it out.')
+    if recipe.endpoint == "/v1/responses" and "format" in text:
         raise InvalidInput("The parameter 'text.format' is set by the argument output_schema. Give it there.")
 
 
@@ -115,7 +147,8 @@ def _template(text: str, name: str, columns: Sequence[str]) -> Callable[[Mapping
     env.add_template(name, source)
 
     def render(row: Mapping[str, Json]) -> str:
-        cells = {column: row[column] for column in used}
+        # An empty text prints as nothing, also after a filter, where null would print as a word.
+        cells = {column: "" if row[column] is None else row[column] for column in used}
         try:
             rendered = env.render_template(name, **{**cells, "row": cells})
         except minijinja.TemplateError as error:
@@ -143,12 +176,13 @@ def _used_columns(text: str, name: str, columns: Sequence[str]) -> set[str]:
     known = set(columns)
     if unknown := sorted(variables - known - _BUILT_IN):
         raise InvalidInput(f"The {name} names the column {unknown[0]!r}, which is not there. {_listed(columns)}")
-    # Which cells a template takes out of `row` cannot be seen from outside, unless each is a plain look-up.
-    looked_up = {column for column in columns if f"row[{_quoted(column)}]" in source}
-    plain = source.count("row[") == sum(source.count(f"row[{_quoted(column)}]") for column in looked_up)
-    if "row" not in variables:
-        return variables & known
-    return (variables & known) | looked_up if plain and "row." not in source else known
+    code = "".join(tag for text in _code(source) for tag in _TAG.findall(text))
+    looked_up = [msgspec.json.decode(name) for name in _LOOKUP.findall(code)]
+    # Which cells a template takes out of `row` can be seen only where each is a plain look-up.
+    if len(looked_up) < len(_ROW.findall(code)):
+        return known
+    # A column that the template sets anew is no longer among its variables, but may be read before.
+    return known & {*looked_up, *_WORD.findall(code)}
 
 
 def _environment() -> "minijinja.Environment":
@@ -159,19 +193,26 @@ def _environment() -> "minijinja.Environment":
     env.auto_escape_callback = lambda _name: False
     env.keep_trailing_newline = True
     env.fuel = _FUEL
+    env.remove_global("debug")
     env.finalizer = _shown
     return env
 
 
 def _with_lookups(text: str, columns: Sequence[str]) -> str:
-    """Write `{{Any column name}}` as a look-up in the row, so that a name need not be an identifier."""
-    known = set(columns)
+    """Write `{{a column}}` as a look-up in the row where its name is no variable's name."""
+    looked_up = {name for name in columns if not name.isidentifier() or name in _WORDS | _BUILT_IN}
 
     def lookup(match: re.Match[str]) -> str:
-        inner = match[1]
-        return match[0].replace(inner, f"row[{_quoted(inner)}]") if inner in known else match[0]
+        name = match[1]
+        return match[0].replace(name, f"row[{_quoted(name)}]") if name in looked_up else match[0]
 
-    return _PLACEHOLDER.sub(lookup, text)
+    pieces = _RAW.split(text)
+    # Every second piece is a raw block or a comment, and stays as it is.
+    return "".join(piece if place % 2 else _PLACEHOLDER.sub(lookup, piece) for place, piece in enumerate(pieces))
+
+
+def _code(source: str) -> Sequence[str]:
+    return _RAW.split(source)[::2]
 
 
 def _quoted(name: str) -> str:
