@@ -13,7 +13,7 @@ import msgspec
 
 from batchwright import files
 from batchwright.errors import InvalidInput
-from batchwright.jsonl import check_batch, decode_request, encode_request, inputs_of
+from batchwright.jsonl import check_batch, decode_request, duplicate_key, encode_request, inputs_of
 from batchwright.model import Endpoint, Job, Json, Limits, LineError, Part, ProviderInfo, Recipe, Request
 from batchwright.parts import numbered
 from batchwright.recipe import body_builder, template_columns
@@ -109,7 +109,9 @@ def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[s
         raise InvalidInput(_refusal(plan.name, errors))
     ids = plan.folder / "ids.jsonl"
     with ids.open("wb") as file:
-        for line in files.lines(plan.source):
+        for number, line in enumerate(files.lines(plan.source), 1):
+            if key := duplicate_key(line):
+                raise InvalidInput(f"Line {number} of {plan.name} has the key {key!r} twice. Leave one of them.")
             file.write(msgspec.json.encode({"custom_id": decode_request(line).custom_id}) + b"\n")
     frozen = plan.folder / FROZEN
     source = freeze(ids, frozen, kind="jsonl", name=plan.name, id_column="custom_id")
@@ -170,7 +172,7 @@ def _first_line(path: Path, name: str) -> _FirstLine:
 
 def _refusal(name: str, errors: Sequence[LineError]) -> str:
     shown = "; ".join(f"line {error.line}: {error.code}: {error.message}" for error in errors[:_SHOWN_ERRORS])
-    more = "; and more" if len(errors) > _SHOWN_ERRORS else ""
+    more = " There are more." if len(errors) > _SHOWN_ERRORS else ""
     return f"The Batch API would refuse {name}: {shown}{more} Mend these lines."
 
 
