@@ -1,7 +1,7 @@
 """A DuckDB that reaches the named files and nothing else, and its errors as sentences."""
 
 import re
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +12,23 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY_LIMIT = "512MB"
-MAX_CSV_LINE_BYTES = 16_000_000
 
 
 @contextmanager
 def connection(
-    *, files: Sequence[Path] = (), folder: Path | None = None, name: str = "the file"
+    *,
+    files: Sequence[Path] = (),
+    folder: Path | None = None,
+    name: str = "the file",
+    explain: Callable[[], str] | None = None,
 ) -> "Generator[duckdb.DuckDBPyConnection]":
-    """Open a DuckDB in memory that reaches only *files* and what lies in *folder*; *name* is the user's data in errors.
+    """Open a DuckDB in memory that reaches only *files* and what lies in *folder*.
+
+    Args:
+        files: What it may read and write.
+        folder: What it may use as it likes, also for what does not fit the memory.
+        name: Of the user's data, for errors.
+        explain: Asked for a better sentence when the data cannot be read.
 
     Raises:
         InvalidInput: What is run in it fails on the data.
@@ -28,9 +37,9 @@ def connection(
 
     con = duckdb.connect(":memory:")
     try:
-        con.execute(f"SET allowed_paths = [{', '.join(quoted(str(file)) for file in files)}]")
+        con.execute(f"SET allowed_paths = [{', '.join(text for file in files for text in _spellings(file))}]")
         if folder is not None:
-            con.execute(f"SET allowed_directories = [{quoted(str(folder))}]")
+            con.execute(f"SET allowed_directories = [{', '.join(_spellings(folder))}]")
             con.execute(f"SET temp_directory = {quoted(str(folder / 'spill'))}")
         con.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         # One thread was as fast as two, keeps the rows in order and the memory low.
@@ -40,7 +49,7 @@ def connection(
         con.execute("SET lock_configuration = true")
         yield con
     except duckdb.Error as error:
-        raise InvalidInput(_sentence(error, name)) from error
+        raise InvalidInput(explain() if explain else _sentence(error, name)) from error
     finally:
         con.close()
 
@@ -55,37 +64,22 @@ def identifier(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-_LINE = re.compile(r"CSV Error on Line: (\d+)")
-_CELLS = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
-_JSON = re.compile(r'(?:Malformed JSON|JSON transform error) in file ".*?", (?:at byte (\d+) )?in line (\d+): (.*)')
+def pattern(path: Path) -> str:
+    """Write *path* as an SQL string that only this file matches: DuckDB takes every name for a pattern."""
+    return quoted(re.sub(r"([*?\[])", r"[\1]", str(path)))
+
+
+def _spellings(path: Path) -> tuple[str, str]:
+    return quoted(str(path)), pattern(path)
 
 
 def _sentence(error: "duckdb.Error", name: str) -> str:
-    """Say in one sentence what DuckDB found; the rows that it quotes are left out."""
+    """Say in one sentence what DuckDB found; the rows and paths that it quotes are left out."""
     text = str(error)
-    if line := _LINE.search(text):
-        return _csv_sentence(text, f"Line {line[1]} of {name}")
-    if found := _JSON.search(text):
-        reason = re.sub(r"Object \{.*\} has", "the object has", found[3]).rstrip(" .")
-        return f"Line {found[2]} of {name} is not valid JSON: {reason[:120]}. Mend that line."
-    if "state machine reached an invalid state" in text:
-        return f"{name} is not a regular CSV: its line ends or quotes change on the way. Save it again as CSV (UTF-8)."
     if "Out of Memory" in text:
         return f"{name} needs more than {MEMORY_LIMIT} of memory to be read. Split it into smaller files."
-    first = text.splitlines()[0].removeprefix("Invalid Input Error: ")
-    return f"{name} cannot be read: {first[:200]}. Check the file."
-
-
-def _csv_sentence(text: str, place: str) -> str:
-    if "unterminated quote" in text:
-        return f"{place} opens a quote that is never closed. Close it, or double the quote marks inside the text."
-    if cells := _CELLS.search(text):
-        return (
-            f"{place} has {cells[2]} cells where the header has {cells[1]}. "
-            'Put text with commas into quotes, like "a, b".'
-        )
-    if "unicode" in text.lower():
-        return f"{place} is not UTF-8. Save the file again as CSV (UTF-8)."
-    if "Maximum line size" in text:
-        return f"{place} is longer than {MAX_CSV_LINE_BYTES:,} bytes. Is a quote left open before it?"
-    return f"{place} is not valid CSV: a quote stands inside or after a text. Double the quote marks inside the text."
+    if "maximum_object_size" in text:
+        return f"{name} has a line that is longer than can be read. Leave out what the prompt does not need."
+    if "No magic bytes" in text or "Parquet" in text or "parquet" in text:
+        return f"{name} is not a whole Parquet file. Save it again as Parquet, CSV or JSONL."
+    return f"{name} cannot be read ({type(error).__name__}). Save it again as CSV (UTF-8), JSONL or Parquet."

@@ -3,15 +3,18 @@
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 
+from batchwright import files
 from batchwright.errors import InvalidInput
 from batchwright.model import OUTCOMES, Json, Outcome, Recipe, Result
-from batchwright.tables.connection import connection, identifier, quoted
-from batchwright.tables.sources import CUSTOM_ID, ROW, plain
+from batchwright.tables.cells import as_row, cell_sql, reader, types_of
+from batchwright.tables.connection import connection, identifier, pattern, quoted
+from batchwright.tables.sources import CUSTOM_ID, ROW, frozen_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -21,8 +24,8 @@ SaveKind = Literal["csv", "jsonl", "parquet"]
 _KINDS: Mapping[str, SaveKind] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _OPTIONS: Mapping[SaveKind, str] = {"csv": "FORMAT csv, HEADER", "jsonl": "FORMAT json", "parquet": "FORMAT parquet"}
 _TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN"}
-_FORMULA_START = "^[=+@\\t\\r＝＋－＠-]"
-_OUTCOME = '"result outcome"'
+_FORMULA_START = "=+@\t\r＝＋－＠-"
+_MIN_OBJECT_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +37,12 @@ class JoinedRows:
     """How many rows have the outcome that was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ResultTable:
     """A job's frozen source and its results, both on disk, and how they join.
+
+    In the view that joins them, columns have names of their own (`c0`, `v0`, `outcome` ...), so that no name of the
+    user's can meet one of ours.
 
     Attributes:
         frozen: The Parquet file of the source.
@@ -54,97 +60,113 @@ class ResultTable:
     def counts(self) -> dict[Outcome, int]:
         """Count the rows by outcome; the sum is the number of rows."""
         with self._joined() as con:
-            found = dict(con.execute(f"SELECT {_OUTCOME}, count(*) FROM joined GROUP BY 1").fetchall())
+            found = dict(con.execute("SELECT outcome, count(*) FROM joined GROUP BY 1").fetchall())
         return {name: int(found.get(name, 0)) for name in OUTCOMES}
-
-    def rows(self, *, outcome: Outcome | None, offset: int, limit: int) -> JoinedRows:
-        """Give some joined rows, in the source's order; only those of *outcome*, unless that is None."""
-        where = f"WHERE {_OUTCOME} = {quoted(outcome)}" if outcome else ""
-        output = self._output()
-        with self._joined() as con:
-            count = con.execute(f"SELECT count(*) FROM joined {where}").fetchone()
-            con.execute(
-                f"SELECT {', '.join([identifier(ROW), *output.values()])} FROM joined {where} "
-                f"ORDER BY {identifier(ROW)} LIMIT {limit:d} OFFSET {offset:d}"
-            )
-            rows = [
-                (int(number), dict(zip(output, map(plain, cells), strict=True))) for number, *cells in con.fetchall()
-            ]
-        return JoinedRows(rows, int(count[0]) if count else 0)
 
     def problems(self, most: int) -> list[tuple[str, int]]:
         """Group the rows without a good answer by outcome and problem; the *most* frequent, with their rows."""
         with self._joined() as con:
             found = con.execute(
-                f'SELECT {_OUTCOME}, "result problem", count(*) FROM joined '
-                f"WHERE {_OUTCOME} NOT IN ('answered', 'running') GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT {most:d}"
+                "SELECT outcome, problem, count(*) FROM joined WHERE outcome NOT IN ('answered', 'running') "
+                f"GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT {most:d}"
             ).fetchall()
         return [(f"{outcome}: {problem}" if problem else outcome, int(count)) for outcome, problem, count in found]
+
+    def rows(self, *, outcome: Outcome | None, offset: int, limit: int) -> JoinedRows:
+        """Give some joined rows, in the source's order; only those of *outcome*, unless that is None."""
+        where = f"WHERE outcome = {quoted(outcome)}" if outcome else ""
+        with self._joined() as con:
+            types = types_of(con, "joined")
+            count = con.execute(f"SELECT count(*) FROM joined {where}").fetchone()
+            cells = ", ".join(["row", *(cell_sql(alias, types[alias]) for alias in self._output.values())])
+            read = reader([types[alias] for alias in self._output.values()])
+            fetched = con.execute(
+                f"SELECT {cells} FROM joined {where} ORDER BY row LIMIT {limit:d} OFFSET {offset:d}"
+            ).fetchall()
+            rows = [(int(number), as_row(list(self._output), read(row))) for number, *row in fetched]
+        return JoinedRows(rows, int(count[0]) if count else 0)
 
     def save(self, target: Path, kind: SaveKind) -> None:
         """Write the joined table to *target*, in the source's order.
 
         In CSV, a text that a spreadsheet would take for a formula gets an apostrophe before it; numbers stay.
         """
+        names = {name: _without_formula(name) if kind == "csv" else name for name in self._output}
         with self._joined(target) as con:
-            types = {str(row[0]): str(row[1]) for row in con.execute("DESCRIBE joined").fetchall()}
+            types = types_of(con, "joined")
             cells = [
-                f"{_without_formula(column) if kind == 'csv' and types[column[1:-1]] == 'VARCHAR' else column} "
-                f"AS {identifier(name)}"
-                for name, column in self._output().items()
+                f"{_saved(alias, types[alias], kind)} AS {identifier(names[name])}"
+                for name, alias in self._output.items()
             ]
             con.execute(
-                f"COPY (SELECT {', '.join(cells)} FROM joined ORDER BY {identifier(ROW)}) "
-                f"TO {quoted(str(target))} ({_OPTIONS[kind]})"
+                f"COPY (SELECT {', '.join(cells)} FROM joined ORDER BY row) TO {quoted(str(target))} ({_OPTIONS[kind]})"
             )
 
     @property
     def answer_columns(self) -> list[str]:
         """Names of the columns that the results add to the source's."""
-        return list(self._output())[len(self.columns) :]
+        return list(self._output)[len(self.columns) :]
 
-    def _output(self) -> dict[str, str]:
-        """Map the columns of the joined table to the view's; where the source has a name, the result's gives way."""
-        properties = self._properties()
-        results = [(name, f"value {name}") for name in properties]
-        results += [("raw_answer" if properties else "answer", "result answer")]
-        results += [("outcome", "result outcome"), ("problem", "result problem")]
-        output = {column: identifier(column) for column in self.columns}
+    @cached_property
+    def _output(self) -> Mapping[str, str]:
+        """Columns of the joined table to those of the view; where the source has a name, the result's gives way."""
+        added = [(name, f"v{place}") for place, name in enumerate(self._properties)]
+        text = "embedding" if self._is_embedding else "raw_answer" if added else "answer"
+        added += [(text, "answer"), ("outcome", "outcome"), ("problem", "problem")]
+        output = {column: f"c{place}" for place, column in enumerate(self.columns)}
         taken = {column.lower() for column in self.columns}
-        for wanted, column in results:
+        for wanted, alias in added:
             name = wanted
             while name.lower() in taken:
                 name = f"answer_{name}"
             taken.add(name.lower())
-            output[name] = identifier(column)
+            output[name] = alias
         return output
 
-    def _properties(self) -> Mapping[str, Json]:
+    @property
+    def _is_embedding(self) -> bool:
+        return self.recipe.endpoint == "/v1/embeddings"
+
+    @property
+    def _properties(self) -> Mapping[str, Mapping[str, Json]]:
         return (self.recipe.output_schema or {}).get("properties", {})
 
     @contextmanager
     def _joined(self, target: Path | None = None) -> "Generator[duckdb.DuckDBPyConnection]":
-        properties = self._properties()
-        shape = dict.fromkeys(["custom_id", "outcome", "text", "problem"], "VARCHAR")
-        shape |= {f"v{place}": "JSON" for place in range(len(properties))}
-        # With a schema, the properties say it all: the text itself is kept only where it did not fit.
-        text = "CASE WHEN r.outcome <> 'answered' THEN r.text END" if properties else "r.text"
-        results = [
-            *(_value(f"v{place}", schema, f"value {name}") for place, (name, schema) in enumerate(properties.items())),
-            f'{text} AS "result answer"',
-            f"coalesce(r.outcome, '{'never_ran' if self.ended else 'running'}') AS {_OUTCOME}",
-            'r.problem AS "result problem"',
-        ]
-        columns = ", ".join(f"{name}: '{kind}'" for name, kind in shape.items())
-        files = [self.frozen, self.results, *([target] if target else [])]
-        with connection(files=files, folder=self.frozen.parent) as con:
+        reached = [self.frozen, self.results, *([target] if target else [])]
+        with connection(files=reached, folder=self.frozen.parent, name="the results") as con:
+            con.execute(f"CREATE VIEW results AS {self._results_sql()}")
+            source = ", ".join(f"s.{identifier(column)} AS c{place}" for place, column in enumerate(self.columns))
+            # With a schema, the properties say it all: the text itself is kept only where it did not fit.
+            text = "CASE WHEN r.outcome <> 'answered' THEN r.text END" if self._properties else "r.text"
+            if self._is_embedding:
+                text = _vector(con)
+            values = "".join(
+                f"{_value(con, f'v{place}', schema)} AS v{place}, "
+                for place, schema in enumerate(self._properties.values())
+            )
             con.execute(
-                f"CREATE VIEW joined AS SELECT s.*, {', '.join(results)} "
-                f"FROM read_parquet({quoted(str(self.frozen))}) s "
-                f"LEFT JOIN read_ndjson({quoted(str(self.results))}, "
-                f"columns = {{{columns}}}) r ON s.{identifier(CUSTOM_ID)} = r.custom_id"
+                f"CREATE VIEW joined AS SELECT s.{identifier(ROW)} AS row, {source}, {values} {text} AS answer, "
+                f"coalesce(r.outcome, '{'never_ran' if self.ended else 'running'}') AS outcome, r.problem AS problem "
+                f"FROM ({frozen_sql(self.frozen)}) s LEFT JOIN results r ON s.{identifier(CUSTOM_ID)} = r.custom_id"
             )
             yield con
+
+    def _results_sql(self) -> str:
+        columns = dict.fromkeys(["custom_id", "outcome", "text", "problem"], "VARCHAR")
+        columns |= {f"v{place}": "JSON" for place in range(len(self._properties))}
+        shape = ", ".join(f"{name}: '{kind}'" for name, kind in columns.items())
+        return (
+            f"SELECT * FROM read_ndjson({pattern(self.results)}, maximum_object_size = {self._longest_line}, "
+            f"hive_partitioning = false, columns = {{{shape}}})"
+        )
+
+    @cached_property
+    def _longest_line(self) -> int:
+        """How much room DuckDB has to make for a line: it takes it whether it is needed or not."""
+        if self.results.stat().st_size <= _MIN_OBJECT_BYTES:
+            return _MIN_OBJECT_BYTES
+        return max(_MIN_OBJECT_BYTES, *(len(line) + 1_000 for line in files.lines(self.results)))
 
 
 def save_kind(path: Path) -> SaveKind:
@@ -176,19 +198,55 @@ def write_results(results: Iterable[Result], path: Path, recipe: Recipe) -> None
             file.write(encode(line) + b"\n")
 
 
-def _value(column: str, schema: Mapping[str, Json], name: str) -> str:
-    """Cast a property's JSON to the type that its schema gives it; what has no simple type stays JSON."""
-    kind = schema.get("type")
-    kinds = cast("list[str]", kind) if isinstance(kind, list) else [str(kind)]
-    simple = [name for name in kinds if name != "null"]
-    sql_type = _TYPES.get(simple[0]) if len(simple) == 1 else None
-    if sql_type is None and all(isinstance(value, str) for value in schema.get("enum", [0])):
-        sql_type = "VARCHAR"
+def _value(con: "duckdb.DuckDBPyConnection", column: str, schema: Mapping[str, Json]) -> str:
+    """Give the SQL of a property in the type that its schema gives it; what has no plain type stays JSON.
+
+    One value that the type cannot hold, such as a whole number of 23 digits, leaves the whole column as JSON.
+    """
+    sql_type = _plain_type(schema)
     if sql_type is None:
-        return f"r.{column} AS {identifier(name)}"
-    return f"CAST(r.{column} ->> '$' AS {sql_type}) AS {identifier(name)}"
+        return f"r.{column}"
+    text = f"{column} ->> '$'"
+    fits = con.execute(f"SELECT bool_and(TRY_CAST({text} AS {sql_type}) IS NOT NULL OR {text} IS NULL) FROM results")
+    is_lossless = (fits.fetchone() or (True,))[0] is not False
+    return f"CAST(r.{text} AS {sql_type})" if is_lossless else f"r.{column}"
 
 
-def _without_formula(column: str) -> str:
-    is_formula = f"regexp_matches({column}, {quoted(_FORMULA_START)}) AND TRY_CAST({column} AS DOUBLE) IS NULL"
-    return f"CASE WHEN {is_formula} THEN '''' || {column} ELSE {column} END"
+def _vector(con: "duckdb.DuckDBPyConnection") -> str:
+    """Give the SQL of the embedding: a list of numbers, or of such lists where a request had several inputs."""
+    several = con.execute("SELECT bool_or(starts_with(text, '[[')) FROM results").fetchone()
+    return f"CAST(CAST(r.text AS JSON) AS DOUBLE[]{'[]' if several and several[0] else ''})"
+
+
+def _plain_type(schema: Mapping[str, Json]) -> str | None:
+    """Give the SQL type of the values that *schema* allows, beside null."""
+    if "anyOf" in schema:
+        kinds = {_plain_type(part) for part in schema["anyOf"] if part != {"type": "null"}}
+        return kinds.pop() if len(kinds) == 1 else None
+    kind = schema.get("type")
+    names = cast("list[str]", kind) if isinstance(kind, list) else [str(kind)]
+    plain = [name for name in names if name != "null"]
+    if kind is not None:
+        return _TYPES.get(plain[0]) if len(plain) == 1 else None
+    values = schema.get("enum", [schema["const"]] if "const" in schema else [0])
+    return "VARCHAR" if all(isinstance(value, str) for value in values if value is not None) else None
+
+
+def _saved(column: str, sql_type: str, kind: SaveKind) -> str:
+    """Give the SQL of a column as it is written to a file of *kind*."""
+    if kind == "jsonl" and sql_type in {"DOUBLE", "FLOAT"}:
+        return f"CASE WHEN isfinite({column}) THEN {column} END"  # JSON has no word for the others.
+    if kind != "csv":
+        return column
+    text = column
+    if sql_type == "JSON":
+        is_nested = f"json_type({column}) IN ('OBJECT', 'ARRAY')"
+        text = f"CASE WHEN {is_nested} THEN CAST({column} AS VARCHAR) ELSE {column} ->> '$' END"
+    elif sql_type != "VARCHAR":
+        return column
+    is_formula = f"regexp_matches({text}, {quoted(f'^[{_FORMULA_START}]')}) AND TRY_CAST({text} AS DOUBLE) IS NULL"
+    return f"CASE WHEN {is_formula} THEN '''' || ({text}) ELSE {text} END"
+
+
+def _without_formula(name: str) -> str:
+    return f"'{name}" if name[:1] in _FORMULA_START else name

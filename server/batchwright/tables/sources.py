@@ -1,19 +1,19 @@
 """The user's tables as rows: what is in them, and a frozen copy that a job is made from and joined to."""
 
-import csv
-import io
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from batchwright.errors import InvalidInput
 from batchwright.jsonl import MAX_CUSTOM_ID_CHARACTERS
 from batchwright.model import Column, Json, Profile, Source
-from batchwright.tables.connection import MAX_CSV_LINE_BYTES, connection, identifier, quoted
+from batchwright.tables.cells import as_row, cell_sql, reader, types_of
+from batchwright.tables.connection import connection, identifier, pattern, quoted
+from batchwright.tables.csv_source import CsvSource
+from batchwright.tables.jsonl_source import JsonlSource
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,8 +33,7 @@ _KINDS: Mapping[str, FileKind] = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
 }
-_DELIMITERS = ",;\t|"
-_HEADER_BYTES = 1_000_000
+_ID_TYPES = frozenset({"varchar", "tinyint", "smallint", "integer", "bigint", "uinteger", "ubigint", "hugeint", "uuid"})
 _ROWS_AT_ONCE = 2_000
 _ROWS_COUNTED_EXACTLY = 100_000
 _FEW_VALUES = 1_000
@@ -42,10 +41,17 @@ _FEW_VALUES = 1_000
 
 @dataclass(frozen=True, slots=True)
 class _Scan:
-    """How DuckDB reads a source: an SQL expression that gives its rows, and its columns."""
+    """How DuckDB reads a source.
 
-    sql: str
-    columns: tuple[str, ...]
+    Attributes:
+        sql: Gives its rows, in a connection.
+        refuse_missing: Raises InvalidInput if so many rows are not all of them.
+        explain: Says what is wrong with the file, where DuckDB's own words would not do.
+    """
+
+    sql: Callable[["duckdb.DuckDBPyConnection"], str]
+    refuse_missing: Callable[[int], None]
+    explain: Callable[[], str] | None = None
 
 
 def kind_of(path: Path) -> FileKind:
@@ -67,14 +73,17 @@ def profile(path: Path, *, name: str, sample_rows: int) -> Profile:
         InvalidInput: It is empty, broken or of an unknown kind; the sentence names the line.
     """
     kind = kind_of(path)
-    with connection(files=[path], name=name) as con:
-        scan = _scan(con, path, kind, name)
-        con.execute(f"CREATE VIEW source AS {scan.sql}")
-        columns, rows = _described(con, scan.columns)
-        if rows == 0:
-            raise InvalidInput(f"{name} has no rows below its header. Give a file with data.")
-        con.execute(f"SELECT * FROM source LIMIT {sample_rows:d}")
-        sample = [dict(zip(scan.columns, map(plain, row), strict=True)) for row in con.fetchall()]
+    scan = _scan(path, kind, name)
+    with connection(files=[path], name=name, explain=scan.explain) as con:
+        con.execute(f"CREATE VIEW source AS {scan.sql(con)}")
+        types = types_of(con, "source")
+        columns, rows = _described(con, types)
+        _refuse_empty(rows, name)
+        scan.refuse_missing(rows)
+        cells = ", ".join(cell_sql(column, sql_type) for column, sql_type in types.items())
+        read = reader(list(types.values()))
+        fetched = con.execute(f"SELECT {cells} FROM source LIMIT {sample_rows:d}").fetchall()
+        sample = [as_row(list(types), read(row)) for row in fetched]
     return Profile(name, kind, rows, columns, sample, _id_column(columns, rows))
 
 
@@ -84,38 +93,43 @@ def freeze(path: Path, frozen: Path, *, kind: FileKind, name: str, id_column: st
     Raises:
         InvalidInput: The table is broken or empty, or *id_column* is missing, empty, too long or not unique.
     """
-    with connection(files=[path], folder=frozen.parent, name=name) as con:
-        scan = _scan(con, path, kind, name)
-        if id_column is not None and id_column not in scan.columns:
-            raise InvalidInput(f"There is no column {id_column!r} for the ids. Columns: {', '.join(scan.columns)}.")
-        custom_id = f"CAST({identifier(id_column)} AS VARCHAR)" if id_column else f"'row-' || {identifier(ROW)}"
-        numbered = f"SELECT row_number() OVER () AS {identifier(ROW)}, * FROM ({scan.sql})"
+    scan = _scan(path, kind, name)
+    with connection(files=[path], folder=frozen.parent, name=name, explain=scan.explain) as con:
+        sql = scan.sql(con)
+        types = types_of(con, sql)
+        if id_column is not None and id_column not in types:
+            raise InvalidInput(f"There is no column {id_column!r} for the ids. Columns: {', '.join(types)}.")
+        if reserved := [column for column in types if column.lower() in {ROW, CUSTOM_ID}]:
+            raise InvalidInput(f"{name} has a column {reserved[0]!r}, a name that is used here. Rename the column.")
+        numbered = f"SELECT row_number() OVER () AS {identifier(ROW)}, * FROM ({sql})"
         con.execute(
-            f"COPY (SELECT *, {custom_id} AS {identifier(CUSTOM_ID)} FROM ({numbered})) "
+            f"COPY (SELECT *, {_custom_id(id_column, types)} AS {identifier(CUSTOM_ID)} FROM ({numbered})) "
             f"TO {quoted(str(frozen))} (FORMAT parquet)"
         )
-        con.execute(f"CREATE VIEW frozen AS SELECT * FROM read_parquet({quoted(str(frozen))})")
+        con.execute(f"CREATE VIEW frozen AS {frozen_sql(frozen)}")
         rows = _number(con, "SELECT count(*) FROM frozen")
-        if rows == 0:
-            raise InvalidInput(f"{name} has no rows below its header. Give a file with data.")
+        _refuse_empty(rows, name)
+        scan.refuse_missing(rows)
         if id_column is not None:
             _refuse_bad_ids(con, id_column)
-    return Source(name, kind, scan.columns, rows, id_column)
+    return Source(name, kind, tuple(types), rows, id_column)
 
 
-def frozen_rows(frozen: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, Json]]]:
+def frozen_sql(frozen: Path) -> str:
+    """Give the SQL of a frozen source's rows."""
+    return f"SELECT * FROM read_parquet({pattern(frozen)}, hive_partitioning = false)"
+
+
+def frozen_rows(frozen: Path, columns: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Json]]]:
     """Give custom_id and the cells of *columns* for each row of a frozen source, in order, streaming."""
     with connection(files=[frozen]) as con:
-        names = ", ".join([identifier(CUSTOM_ID), *map(identifier, columns)])
-        con.execute(f"SELECT {names} FROM read_parquet({quoted(str(frozen))}) ORDER BY {identifier(ROW)}")
-        is_json = ["JSON" in str(column[1]) for column in con.description or ()]
+        types = types_of(con, frozen_sql(frozen))
+        cells = ", ".join([identifier(CUSTOM_ID), *(cell_sql(column, types[column]) for column in columns)])
+        read = reader([types[column] for column in columns])
+        con.execute(f"SELECT {cells} FROM ({frozen_sql(frozen)}) ORDER BY {identifier(ROW)}")
         while batch := con.fetchmany(_ROWS_AT_ONCE):
-            for custom_id, *cells in batch:
-                values = (
-                    msgspec.json.decode(cell) if json and cell is not None else plain(cell)
-                    for json, cell in zip(is_json[1:], cells, strict=True)
-                )
-                yield custom_id, dict(zip(columns, values, strict=True))
+            for custom_id, *row in batch:
+                yield custom_id, as_row(columns, read(row))
 
 
 def write_rows(rows: Sequence[Mapping[str, Json]], path: Path) -> None:
@@ -134,139 +148,46 @@ def write_rows(rows: Sequence[Mapping[str, Json]], path: Path) -> None:
     path.write_bytes(b"\n".join(lines) + b"\n")
 
 
-def plain(value: Json) -> Json:
-    """Give a cell as a JSON value: dates, decimals and the like become their text."""
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case bytes():
-            return value.hex()
-        case list() | tuple():
-            return [plain(item) for item in cast("Sequence[Json]", value)]
-        case dict():
-            return {str(key): plain(item) for key, item in cast("Mapping[Json, Json]", value).items()}
-        case _:
-            return str(value)
-
-
-def _scan(con: "duckdb.DuckDBPyConnection", path: Path, kind: FileKind, name: str) -> _Scan:
+def _scan(path: Path, kind: FileKind, name: str) -> _Scan:
     if path.stat().st_size == 0:
         raise InvalidInput(f"{name} is empty: it has not even a header. Give a file with data.")
     match kind:
         case "csv":
-            scan = _csv_scan(path, name)
+            table = CsvSource(path, name)
+            return _Scan(lambda _: table.sql, table.refuse_missing, table.fault)
         case "jsonl":
-            scan = _jsonl_scan(con, path)
+            return _Scan(JsonlSource(path, name).sql, lambda _: None)
         case "parquet":
-            sql = f"SELECT * FROM read_parquet({quoted(str(path))})"
-            scan = _Scan(sql, _columns(con, sql))
-    if reserved := {ROW, CUSTOM_ID} & set(scan.columns):
-        raise InvalidInput(f"{name} has a column {reserved.pop()!r}, a name that is used here. Rename the column.")
-    return scan
+            sql = f"SELECT * FROM read_parquet({pattern(path)}, hive_partitioning = false)"
+            return _Scan(lambda _: sql, lambda _: None)
 
 
-def _csv_scan(path: Path, name: str) -> _Scan:
-    """Read every cell as the text it is: `00123` stays `00123`, and a broken line is an error, never skipped."""
-    header, delimiter = _csv_header(path, name)
-    columns = ", ".join(f"{quoted(column)}: 'VARCHAR'" for column in header)
-    sql = (
-        f"SELECT * FROM read_csv({quoted(str(path))}, auto_detect = false, header = true, strict_mode = true, "
-        f"delim = {quoted(delimiter)}, quote = '\"', escape = '\"', allow_quoted_nulls = false, "
-        f"max_line_size = {MAX_CSV_LINE_BYTES}, columns = {{{columns}}})"
-    )
-    return _Scan(sql, header)
+def _custom_id(id_column: str | None, types: Mapping[str, str]) -> str:
+    if id_column is None:
+        return f"'row-' || {identifier(ROW)}"
+    name = identifier(id_column)
+    return f"{name} ->> '$'" if types[id_column] == "JSON" else f"CAST({name} AS VARCHAR)"
 
 
-def _csv_header(path: Path, name: str) -> tuple[tuple[str, ...], str]:
-    """Give the column names and the delimiter: the one of comma, semicolon, tab and bar that the header has most of."""
-    with path.open("rb") as file:
-        start = file.read(_HEADER_BYTES)
-    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start[:1000]:
-        raise InvalidInput(f"{name} is not UTF-8 text. Save it again as CSV (UTF-8).")
-    text = start.decode("utf-8-sig", errors="replace")
-    line = _first_record(text)
-    delimiter = max(_DELIMITERS, key=_unquoted(line).count)
-    header = tuple(next(csv.reader(io.StringIO(line), delimiter=delimiter), ()))
-    if "\ufffd" in line:
-        raise InvalidInput(f"Line 1 of {name} is not UTF-8. Save the file again as CSV (UTF-8).")
-    if not any(header):
-        raise InvalidInput(f"Line 1 of {name} is blank, where the column names should be. Give the columns names.")
-    if unnamed := [place for place, column in enumerate(header, 1) if not column.strip()]:
-        raise InvalidInput(f"Column {unnamed[0]} of {name} has no name. Give every column a name in the first line.")
-    # DuckDB tells columns apart without regard to case.
-    counts = Counter(column.lower() for column in header)
-    if twice := [column for column in header if counts[column.lower()] > 1]:
-        raise InvalidInput(f"{name} has two columns named {twice[-1]!r}. Rename one of them.")
-    return header, delimiter
+def _refuse_empty(rows: int, name: str) -> None:
+    if rows == 0:
+        raise InvalidInput(f"{name} has no rows below its header. Give a file with data.")
 
 
-def _first_record(text: str) -> str:
-    """Give the first line, taking line ends inside quotes as text."""
-    is_quoted = False
-    for place, character in enumerate(text):
-        if character == '"':
-            is_quoted = not is_quoted
-        elif character in "\r\n" and not is_quoted:
-            return text[:place]
-    return text
-
-
-def _unquoted(line: str) -> str:
-    return "".join(line.split('"')[::2])
-
-
-def _jsonl_scan(con: "duckdb.DuckDBPyConnection", path: Path) -> _Scan:
-    """Read values as they stand; a column of one plain type gets that type, if nothing is lost by it."""
-    raw = f"SELECT * FROM read_ndjson({quoted(str(path))}, records = true, maximum_depth = 1, sample_size = -1)"
-    columns = _columns(con, raw)
-    facts = ", ".join(
-        f"list(DISTINCT json_type({c})), bool_and({c} ->> '$' IS NULL OR TRY_CAST({c} ->> '$' AS BIGINT) IS NOT NULL), "
-        f"bool_and(CAST(TRY_CAST({c} ->> '$' AS DOUBLE) AS VARCHAR) = ({c} ->> '$'))"
-        for c in map(identifier, columns)
-    )
-    row: tuple[Any, ...] = con.execute(f"SELECT {facts} FROM ({raw})").fetchone() or ()
-    typed = [
-        _typed(identifier(column), {kind for kind in kinds or () if kind}, fits_bigint=whole, fits_double=exact)
-        for column, kinds, whole, exact in zip(columns, row[::3], row[1::3], row[2::3], strict=True)
-    ]
-    return _Scan(f"SELECT {', '.join(typed)} FROM ({raw})", columns)
-
-
-def _typed(column: str, kinds: set[str], *, fits_bigint: bool | None, fits_double: bool | None) -> str:
-    """Give the SQL of a JSON column in its own type; mixed values and long numbers stay JSON, digit for digit."""
-    integers = {"BIGINT", "UBIGINT", "NULL"}
-    if kinds <= {"VARCHAR", "NULL"}:
-        sql_type = "VARCHAR"
-    elif kinds <= integers and fits_bigint:
-        sql_type = "BIGINT"
-    elif kinds <= {*integers, "DOUBLE"} and fits_double:
-        sql_type = "DOUBLE"
-    elif kinds <= {"BOOLEAN", "NULL"}:
-        sql_type = "BOOLEAN"
-    else:
-        return column
-    return f"CAST({column} ->> '$' AS {sql_type}) AS {column}"
-
-
-def _columns(con: "duckdb.DuckDBPyConnection", sql: str) -> tuple[str, ...]:
-    return tuple(str(row[0]) for row in con.execute(f"DESCRIBE {sql}").fetchall())
-
-
-def _described(con: "duckdb.DuckDBPyConnection", columns: Sequence[str]) -> tuple[list[Column], int]:
-    types = {str(row[0]): str(row[1]) for row in con.execute("DESCRIBE source").fetchall()}
+def _described(con: "duckdb.DuckDBPyConnection", types: Mapping[str, str]) -> tuple[list[Column], int]:
     facts = ["count(*)"]
-    for column in columns:
+    for column, sql_type in types.items():
         c = identifier(column)
-        is_text = types[column] == "VARCHAR"
+        is_text = sql_type == "VARCHAR"
         is_empty = f"coalesce(trim({c}), '') = ''" if is_text else f"{c} IS NULL"
         facts += [
             f"count(*) FILTER ({is_empty})",
-            f"approx_count_distinct({c})" if types[column] != "JSON" else "NULL",
+            f"approx_count_distinct({c})" if sql_type != "JSON" else "NULL",
             f"max(length({c}))" if is_text else "NULL",
         ]
     rows, *values = con.execute(f"SELECT {', '.join(facts)} FROM source").fetchone() or (0,)
-    groups = zip(columns, values[::3], values[1::3], values[2::3], strict=True)
-    described = [Column(name, types[name].lower(), *facts) for name, *facts in groups]
+    groups = zip(types.items(), values[::3], values[1::3], values[2::3], strict=True)
+    described = [Column(name, sql_type.lower(), *facts) for (name, sql_type), *facts in groups]
     return [_with_exact_distinct(con, column, rows) for column in described], rows
 
 
@@ -289,7 +210,7 @@ def _id_column(columns: Sequence[Column], rows: int) -> str | None:
         if not column.empty
         and column.distinct == rows
         and (column.longest or 0) <= MAX_CUSTOM_ID_CHARACTERS
-        and column.type in {"varchar", "bigint", "integer", "hugeint", "uuid", "ubigint", "smallint", "uinteger"}
+        and column.type in _ID_TYPES
     ]
     named = [name for name in fit if name.lower() == "id" or name.lower().endswith(("_id", " id", "key", "uuid"))]
     return next(iter(named or fit), None)
@@ -297,13 +218,11 @@ def _id_column(columns: Sequence[Column], rows: int) -> str | None:
 
 def _refuse_bad_ids(con: "duckdb.DuckDBPyConnection", id_column: str) -> None:
     c, row = identifier(CUSTOM_ID), identifier(ROW)
-    advice = "Name another id column, or none: then rows are numbered."
+    advice = f"Name another, or leave id_column out: rows are then numbered, and {id_column!r} stays in the results."
     if empty := con.execute(f"SELECT {row} FROM frozen WHERE {c} IS NULL OR trim({c}) = '' LIMIT 1").fetchone():
         raise InvalidInput(f"The id column {id_column!r} is empty in row {empty[0]}. {advice}")
-    if long := con.execute(
-        f"SELECT {row} FROM frozen WHERE length({c}) > {MAX_CUSTOM_ID_CHARACTERS} LIMIT 1"
-    ).fetchone():
-        most = MAX_CUSTOM_ID_CHARACTERS
+    most = MAX_CUSTOM_ID_CHARACTERS
+    if long := con.execute(f"SELECT {row} FROM frozen WHERE length({c}) > {most} LIMIT 1").fetchone():
         raise InvalidInput(f"The id column {id_column!r} has more than {most} characters in row {long[0]}. {advice}")
     twice = con.execute(
         f"SELECT list({row} ORDER BY {row}) FROM frozen GROUP BY {c} HAVING count(*) > 1 ORDER BY min({row}) LIMIT 1"

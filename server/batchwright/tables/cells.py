@@ -1,0 +1,65 @@
+"""Cells of any DuckDB type as JSON values: numbers, texts, truth values, lists and objects, or null."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from batchwright.model import Json
+from batchwright.tables.connection import identifier
+
+if TYPE_CHECKING:
+    import duckdb
+
+_PLAIN = frozenset(
+    {
+        *("VARCHAR", "BOOLEAN", "DOUBLE", "FLOAT", "JSON", "TINYINT", "SMALLINT", "INTEGER", "BIGINT"),
+        *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"),
+    }
+)
+
+
+def types_of(con: "duckdb.DuckDBPyConnection", relation: str) -> dict[str, str]:
+    """Give the type of each column of a table, a view or a query."""
+    return {str(row[0]): str(row[1]) for row in con.execute(f"DESCRIBE {relation}").fetchall()}
+
+
+def cell_sql(column: str, sql_type: str) -> str:
+    """Give the SQL that fetches a column so that `reader` can read it: dates, decimals and the like as their text."""
+    name = identifier(column)
+    if sql_type in _PLAIN:
+        return name
+    return f"to_json({name})" if _is_nested(sql_type) else f"CAST({name} AS VARCHAR)"
+
+
+def reader(sql_types: Sequence[str]) -> Callable[[Sequence[Json]], list[Json]]:
+    """Give the function from a fetched row to JSON values."""
+    is_json = [sql_type == "JSON" or _is_nested(sql_type) for sql_type in sql_types]
+
+    def read(row: Sequence[Json]) -> list[Json]:
+        return [_decoded(cell) if json else _finite(cell) for json, cell in zip(is_json, row, strict=True)]
+
+    return read
+
+
+def as_row(columns: Sequence[str], cells: Sequence[Json]) -> Mapping[str, Json]:
+    """Name the cells of a row."""
+    return dict(zip(columns, cells, strict=True))
+
+
+def _is_nested(sql_type: str) -> bool:
+    return sql_type.endswith("]") or sql_type.startswith(("STRUCT", "MAP", "UNION"))
+
+
+def _decoded(cell: str | None) -> Json:
+    if cell is None:
+        return None
+    try:
+        return msgspec.json.decode(cell)
+    except msgspec.DecodeError:
+        return cell  # JSON has no word for what is in it, such as NaN.
+
+
+def _finite(cell: Json) -> Json:
+    return str(cell) if isinstance(cell, float) and not math.isfinite(cell) else cell

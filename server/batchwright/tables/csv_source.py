@@ -1,0 +1,181 @@
+"""CSV files: header and delimiter, how DuckDB is to read them, and what is wrong where."""
+
+import codecs
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from batchwright.errors import InvalidInput
+from batchwright.tables.connection import pattern, quoted
+
+MAX_LINE_BYTES = 16_000_000
+
+_DELIMITERS = ",;\t|"
+_HEADER_BYTES = 1_000_000
+_CHUNK_BYTES = 1 << 20
+_LINE_END = re.compile(r"\r\n|\n|\r")
+_ADVICE = "Save the file again as CSV (UTF-8)."
+
+# Its own limit of 131,072 characters is meant for untrusted streams; a cell may be a whole document.
+csv.field_size_limit(2**31 - 1)
+
+
+class CsvSource:
+    """A CSV file whose header is read.
+
+    Every cell is the text that it is: `00123` stays `00123`. A broken line is an error, never skipped.
+
+    Raises:
+        InvalidInput: The header cannot be used.
+    """
+
+    def __init__(self, path: Path, name: str) -> None:
+        self._path = path
+        self._name = name
+        text = self._start()
+        header = self._first_record(text)
+        self.delimiter = max(_DELIMITERS, key="".join(header.split('"')[::2]).count)
+        self.columns = tuple(next(csv.reader(io.StringIO(header), delimiter=self.delimiter), ()))
+        self._refuse_bad_names()
+        self._refuse_unlike_breaks(header, text[len(header) :])
+
+    @property
+    def sql(self) -> str:
+        """The SQL that gives its rows."""
+        # Quote and escape are fixed: left to itself, DuckDB reads a file with an open quote as if it had no quotes.
+        columns = ", ".join(f"{quoted(column)}: 'VARCHAR'" for column in self.columns)
+        return (
+            f"SELECT * FROM read_csv({pattern(self._path)}, auto_detect = false, header = true, strict_mode = true, "
+            f"delim = {quoted(self.delimiter)}, quote = '\"', escape = '\"', allow_quoted_nulls = false, "
+            f"max_line_size = {MAX_LINE_BYTES}, hive_partitioning = false, columns = {{{columns}}})"
+        )
+
+    def refuse_missing(self, rows: int) -> None:
+        """Count the records here too: a reader that stops early must not pass for one that read everything.
+
+        Raises:
+            InvalidInput: DuckDB found another number of *rows*.
+        """
+        if rows not in (self._counted_by_quotes(), self._counted_by_records()):
+            raise InvalidInput(self.fault())
+
+    def fault(self) -> str:
+        """Say what is wrong with the file, and in which line, as an editor counts them."""
+        line = 1
+        try:
+            with self._path.open(encoding="utf-8-sig", newline="") as file:
+                reader = csv.reader(file, delimiter=self.delimiter, strict=True)
+                for cells in reader:
+                    if cells and len(cells) != len(self.columns):
+                        return (
+                            f"Line {line} of {self._name} has {len(cells)} cells where the header has "
+                            f'{len(self.columns)}. Put text with the delimiter into quotes, like "a, b".'
+                        )
+                    if sum(map(len, cells)) > MAX_LINE_BYTES // 2:
+                        return f"Line {line} of {self._name} is longer than can be read. Leave out what is not needed."
+                    line = reader.line_num + 1
+        except UnicodeDecodeError:
+            return f"Line {self._first_bad_line()} of {self._name} is not UTF-8. {_ADVICE}"
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                return (
+                    f"Line {line} of {self._name} opens a quote that is never closed. "
+                    "Close it, or double the quote marks inside the text."
+                )
+            place = f"Line {line} of {self._name}"
+            return f"{place} has a quote inside or after a text. Double the quote marks inside the text."
+        return f"{self._name} cannot be read whole: its line ends or quotes change on the way. {_ADVICE}"
+
+    def _start(self) -> str:
+        with self._path.open("rb") as file:
+            start = file.read(_HEADER_BYTES)
+        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise InvalidInput(f"{self._name} is in UTF-16, not UTF-8. {_ADVICE}")
+        if b"\0" in start[:1000]:
+            raise InvalidInput(f"{self._name} holds NUL bytes, so it is no plain text. {_ADVICE}")
+        return start.decode("utf-8-sig", errors="replace")
+
+    def _first_record(self, text: str) -> str:
+        """Give the first line, taking line ends inside quotes as text."""
+        is_quoted = False
+        for place, character in enumerate(text):
+            if character == '"':
+                is_quoted = not is_quoted
+            elif character in "\r\n" and not is_quoted:
+                return text[:place]
+        if is_quoted:
+            raise InvalidInput(f"Line 1 of {self._name} opens a quote that is never closed. Close it.")
+        return text
+
+    def _refuse_bad_names(self) -> None:
+        name, columns = self._name, self.columns
+        if "\ufffd" in "".join(columns):
+            raise InvalidInput(f"Line 1 of {name} is not UTF-8. {_ADVICE}")
+        if not any(columns):
+            raise InvalidInput(f"Line 1 of {name} is blank, where the column names should be. Give the columns names.")
+        if unnamed := [place for place, column in enumerate(columns, 1) if not column.strip()]:
+            raise InvalidInput(
+                f"Column {unnamed[0]} of {name} has no name. Give every column a name in the first line."
+            )
+        refuse_same_names(columns, name)
+
+    def _refuse_unlike_breaks(self, header: str, rest: str) -> None:
+        """Refuse a header whose names hold other line breaks than the lines: DuckDB takes the first for all."""
+        inside, after = _LINE_END.search(header), _LINE_END.match(rest)
+        if inside and after and inside[0] != after[0]:
+            raise InvalidInput(
+                f"A column name of {self._name} holds a line break. Write the names without line breaks."
+            )
+
+    def _counted_by_quotes(self) -> int:
+        """Count the records below the header, fast; wrong where quotes stand inside unquoted text."""
+        records, is_quoted, has_text = 0, False, False
+        for text in self._chunks():
+            for place, piece in enumerate(text.split(b'"')):
+                if place:
+                    is_quoted, has_text = not is_quoted, True
+                if is_quoted:
+                    continue
+                *ended, last = piece.replace(b"\r", b"\n").split(b"\n")
+                if ended:
+                    records += (has_text or bool(ended[0])) + sum(map(bool, ended[1:]))
+                    has_text = False
+                has_text = has_text or bool(last)
+        return records + has_text - 1
+
+    def _counted_by_records(self) -> int:
+        """Count the records below the header as Python's reader sees them."""
+        try:
+            with self._path.open(encoding="utf-8-sig", newline="") as file:
+                return sum(1 for cells in csv.reader(file, delimiter=self.delimiter) if cells) - 1
+        except (csv.Error, UnicodeDecodeError):
+            return -1
+
+    def _chunks(self) -> Iterator[bytes]:
+        with self._path.open("rb") as file:
+            yield from iter(lambda: file.read(_CHUNK_BYTES), b"")
+
+    def _first_bad_line(self) -> int:
+        decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+        for chunk in self._chunks():
+            try:
+                decoder.decode(chunk)
+            except UnicodeDecodeError as error:
+                return line + len(_LINE_END.findall(error.object[: error.start].decode("utf-8", errors="replace")))
+            line += len(_LINE_END.findall(chunk.decode("utf-8", errors="replace")))
+        return line
+
+
+def refuse_same_names(columns: tuple[str, ...], name: str) -> None:
+    """Refuse two columns of one name: DuckDB tells them apart without regard to case.
+
+    Raises:
+        InvalidInput: There are two.
+    """
+    counts = Counter(column.lower() for column in columns)
+    if twice := [column for column in columns if counts[column.lower()] > 1]:
+        names = dict.fromkeys(column for column in twice if column.lower() == twice[0].lower())
+        raise InvalidInput(f"{name} has two columns named {' and '.join(map(repr, names))}. Rename one of them.")
