@@ -77,14 +77,18 @@ class Settings:
         get = {name: given.get(name) or None for name in known}
         workspace = get["BATCHWRIGHT_WORKSPACE"] or ""
         return cls(
-            workspace=tuple(Path(folder).expanduser() for folder in workspace.split(path_separator) if folder),
+            workspace=tuple(
+                path
+                for folder in workspace.split(path_separator)
+                if (path := _path("BATCHWRIGHT_WORKSPACE", folder.strip()))
+            ),
             endpoint=_url(get["BATCHWRIGHT_ENDPOINT"]),
             endpoint_key=_key(get["BATCHWRIGHT_ENDPOINT_KEY"]),
             model=get["BATCHWRIGHT_MODEL"],
             concurrency=_concurrency(get["BATCHWRIGHT_CONCURRENCY"]),
-            local_model=_path(get["BATCHWRIGHT_LOCAL_MODEL"]),
-            data_dir=_path(get["BATCHWRIGHT_DATA_DIR"]),
-            cache_dir=_path(get["BATCHWRIGHT_CACHE_DIR"]),
+            local_model=_path("BATCHWRIGHT_LOCAL_MODEL", get["BATCHWRIGHT_LOCAL_MODEL"]),
+            data_dir=_path("BATCHWRIGHT_DATA_DIR", get["BATCHWRIGHT_DATA_DIR"]),
+            cache_dir=_path("BATCHWRIGHT_CACHE_DIR", get["BATCHWRIGHT_CACHE_DIR"]),
             log_level=_log_level(get["BATCHWRIGHT_LOG_LEVEL"]),
         )
 
@@ -105,18 +109,24 @@ class Settings:
         return platformdirs.user_cache_path("batchwright", appauthor=False)
 
 
-def _path(text: str | None) -> Path | None:
-    return Path(text).expanduser().absolute() if text else None
+def _path(name: str, text: str | None) -> Path | None:
+    try:
+        return Path(text).expanduser().absolute() if text else None
+    except RuntimeError as error:
+        raise InvalidInput(f"{name} names the home of a user who does not exist. Give the whole path.") from error
 
 
 def _url(text: str | None) -> str | None:
     if text is None:
         return None
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise InvalidInput(
-            "BATCHWRIGHT_ENDPOINT is not an http or https address. Write it like http://localhost:11434/v1."
-        )
+    wrong = "BATCHWRIGHT_ENDPOINT is not an http or https address. Write it like http://localhost:11434/v1."
+    try:
+        parts = urlsplit(text)
+        is_address = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1) > 0
+    except ValueError as error:
+        raise InvalidInput(wrong) from error
+    if not is_address or not text.isascii() or not text.isprintable() or " " in text:
+        raise InvalidInput(wrong)
     if parts.username or parts.password or parts.query:
         raise InvalidInput("BATCHWRIGHT_ENDPOINT holds more than an address. Put a key into BATCHWRIGHT_ENDPOINT_KEY.")
     return text.rstrip("/")
@@ -131,8 +141,8 @@ def _key(text: str | None) -> str | None:
 def _concurrency(text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise InvalidInput(f"BATCHWRIGHT_CONCURRENCY is {text!r}, not a whole number from 1 to 1024. Set one.")
+    if not text.isdecimal() or len(text) > 4 or not 1 <= int(text) <= 1024:
+        raise InvalidInput(f"BATCHWRIGHT_CONCURRENCY is {text[:20]!r}, not a whole number from 1 to 1024. Set one.")
     return int(text)
 
 

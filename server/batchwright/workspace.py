@@ -10,6 +10,8 @@ from pathlib import Path
 from batchwright.errors import InvalidInput, NotFound, OutsideWorkspace
 
 MAX_FILE_BYTES = 50 * 1024**3
+MAX_NAME_CHARACTERS = 1_000
+MAX_STEP_CHARACTERS = 255
 
 _SECRET_SUFFIXES = frozenset({".pem", ".key", ".p12", ".pfx", ".kdbx", ".keystore", ".jks", ".ppk"})
 _SECRET_NAMES = frozenset({"id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", "credentials", "secrets"})
@@ -48,17 +50,17 @@ class Workspace:
         info = _stat(path, name)
         if not stat.S_ISREG(info.st_mode):
             what = "a folder" if stat.S_ISDIR(info.st_mode) else "not a regular file"
-            raise InvalidInput(f"{name!r} is {what}. Name one data file.")
+            raise InvalidInput(f"{name!r} is {what}. Name one data file. {self._offer()}")
         if info.st_size > MAX_FILE_BYTES:
             raise InvalidInput(f"{name!r} has {info.st_size:,} bytes, more than {MAX_FILE_BYTES:,}. Split it first.")
         return path
 
     def file_to_write(self, name: str, *, overwrite: bool) -> Path:
-        """Give the real path that *name* means for a file to be written; its folder must exist.
+        """Give the real path that *name* means for a file to be written; its folder may be missing.
 
         Raises:
             OutsideWorkspace: It lies outside, or is of a kind that is never opened.
-            InvalidInput: Its folder is missing, or it exists and *overwrite* is false.
+            InvalidInput: It cannot be made, or it exists and *overwrite* is false.
         """
         given = _path(name)
         target = given if given.is_absolute() else self._first_root() / given
@@ -66,8 +68,9 @@ class Workspace:
         path = folder / target.name
         self._refuse_outside(path, name)
         self._refuse_private(path, name)
-        if not folder.is_dir():
-            raise InvalidInput(f"There is no folder for {name!r}. Make the folder, or choose another name.")
+        nearest = next(step for step in (folder, *folder.parents) if step.exists())
+        if not nearest.is_dir():
+            raise InvalidInput(f"{name!r} lies in {nearest.name!r}, which is no folder. Choose another name.")
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise InvalidInput(f"{name!r} exists and is not a regular file. Choose another name.")
         if path.exists() and not overwrite:
@@ -86,7 +89,7 @@ class Workspace:
             for root in self._roots
             if root.is_dir()
             for entry in sorted(root.iterdir())
-            if entry.suffix.lower() in _DATA_SUFFIXES and not entry.name.startswith(".")
+            if entry.suffix.lower() in _DATA_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
         ]
         return names[:most]
 
@@ -96,6 +99,8 @@ class Workspace:
         return root
 
     def _existing(self, name: str) -> Path:
+        if not name.strip():
+            raise InvalidInput(f"No file is named. {self._offer()}")
         given = _path(name)
         candidates = [given] if given.is_absolute() else [root / given for root in self._roots]
         for candidate in candidates:
@@ -103,15 +108,17 @@ class Workspace:
             self._refuse_outside(path, name)
             if _exists(path, name):
                 return path
+        raise NotFound(f"No file {name!r} in the workspace {self._where()}. {self._offer()}")
+
+    def _offer(self) -> str:
         here = self.data_files()
-        advice = f"There are: {', '.join(here)}." if here else "Put the data file there."
-        raise NotFound(f"No file {name!r} in the workspace {self._where()}. {advice}")
+        return f"There are: {', '.join(here)}." if here else "Put the data file there."
 
     def _refuse_outside(self, path: Path, name: str) -> None:
         if not any(path.is_relative_to(root) for root in self._roots):
             raise OutsideWorkspace(
                 f"{name!r} lies outside the workspace {self._where()}. "
-                "Copy the file there, or have its folder added to BATCHWRIGHT_WORKSPACE."
+                "Use a file in it, or have the folder added to BATCHWRIGHT_WORKSPACE."
             )
 
     def _refuse_private(self, path: Path, name: str) -> None:
@@ -143,10 +150,13 @@ def default_root(start: Path, home: Path) -> Path:
 def whole_file(target: Path, *, overwrite: bool) -> Generator[Path]:
     """Give a temporary path beside *target*; what was written there becomes *target*, whole, or nothing does.
 
+    The folder of *target* is made where it is missing.
+
     Raises:
         InvalidInput: *target* came into being meanwhile, and *overwrite* is false.
     """
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         yield temporary
         with temporary.open("rb") as file:
@@ -154,19 +164,32 @@ def whole_file(target: Path, *, overwrite: bool) -> Generator[Path]:
         if overwrite:
             temporary.replace(target)
         else:
-            try:
-                os.link(temporary, target)
-            except FileExistsError as error:
-                raise InvalidInput(f"{target.name!r} was made meanwhile. Choose another name.") from error
+            _link(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _link(temporary: Path, target: Path) -> None:
+    try:
+        os.link(temporary, target)
+    except FileExistsError as error:
+        raise InvalidInput(f"{target.name!r} was made meanwhile. Choose another name.") from error
+    except OSError:
+        # Some file systems have no links: there, another program may come in between.
+        if target.exists():
+            raise InvalidInput(f"{target.name!r} was made meanwhile. Choose another name.") from None
+        temporary.replace(target)
 
 
 def _path(name: str) -> Path:
     if not name.strip():
         raise InvalidInput("The file name is empty. Name a file in the workspace.")
-    if "\0" in name:
-        raise InvalidInput("The file name holds a NUL character. Name a file in the workspace.")
+    if "\0" in name or not name.isprintable():
+        raise InvalidInput("The file name holds a character that no file name has. Name a file in the workspace.")
+    if len(name) > MAX_NAME_CHARACTERS or max(map(len, Path(name).parts), default=0) > MAX_STEP_CHARACTERS:
+        raise InvalidInput(
+            f"The file name has {len(name):,} characters, more than a file can have. Choose a shorter one."
+        )
     if ".." in Path(name).parts:
         raise OutsideWorkspace(
             f"{name!r} goes up with '..', which is never followed. Name the file from the workspace."
