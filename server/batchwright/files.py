@@ -26,9 +26,12 @@ def sha256(path: Path) -> str:
 def write_whole(path: Path, data: bytes) -> None:
     """Replace a file, so that a reader, also after a crash, finds the old content or the new."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
-    temporary.write_bytes(data)
-    sync(temporary)
-    temporary.replace(path)
+    try:
+        temporary.write_bytes(data)
+        sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from filelock import FileLock
 
 from batchwright.errors import InvalidInput, NotFound
 from batchwright.model import Job, LineError, Outcome, Part, ProviderInfo, Recipe, Source
@@ -35,13 +36,15 @@ class Journal:
         self._now = now
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-            path.chmod(0o600)
-            self._db.row_factory = sqlite3.Row
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-                self._db.execute(f"PRAGMA {pragma}")
-            self._migrate()
-        except (sqlite3.Error, OSError) as error:
+            # SQLite does not wait for a lock while it changes to WAL, so processes that start together take turns.
+            with FileLock(path.with_suffix(".lock"), timeout=_BUSY_SECONDS, mode=0o600):
+                self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+                path.chmod(0o600)
+                self._db.row_factory = sqlite3.Row
+                for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                    self._db.execute(f"PRAGMA {pragma}")
+                self._migrate()
+        except (sqlite3.Error, OSError) as error:  # a lock that is not given in time is an OSError
             raise InvalidInput(
                 f"The journal {path} cannot be opened: {error}. Check the folder, or set BATCHWRIGHT_DATA_DIR."
             ) from error
@@ -109,13 +112,15 @@ class Journal:
         self._mark(job_id, "cancelled_at", "cancelled")
 
     def mark_ended(self, job_id: str, outcomes: Mapping[Outcome, int], *, tokens: tuple[int, int]) -> None:
-        """Record that every part came to its end, with what became of the rows, and input and output tokens."""
+        """Record once that every part came to its end, with what became of the rows, and input and output tokens."""
         with self._writing() as db:
-            db.execute(
-                "UPDATE job SET ended_at = ?, outcomes = ?, input_tokens = ?, output_tokens = ? WHERE id = ?",
+            changed = db.execute(
+                "UPDATE job SET ended_at = ?, outcomes = ?, input_tokens = ?, output_tokens = ? "
+                "WHERE id = ? AND ended_at IS NULL",
                 (self._now().isoformat(), _encoded(outcomes), *tokens, job_id),
-            )
-            self._add_event(job_id, "ended")
+            ).rowcount
+            if changed:
+                self._add_event(job_id, "ended")
 
     def save_part(self, part: Part, event: str | None = None) -> None:
         """Record a part as it is now; with *event*, say in the same transaction what happened."""
@@ -194,7 +199,6 @@ class Journal:
 
     def _migrate(self) -> None:
         scripts = sorted(entry.name for entry in resources.files("batchwright").joinpath("sql").iterdir())
-        # The script is run inside the lock, so that two processes that start together make the tables once.
         with self._writing() as db:
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version > len(scripts):

@@ -64,8 +64,10 @@ class Runs:
         if job.submitted_at is None or job.ended_at is not None:
             return job
         with self._held(job_id) as is_held:
-            if is_held:
-                for part in self._journal.job(job_id).parts:
+            # Read again under the lock: whoever held it before may have brought the job to its end.
+            job = self._journal.job(job_id)
+            if is_held and job.ended_at is None:
+                for part in job.parts:
                     await self._advance_part(job, part)
                 job = self._journal.job(job_id)
                 if all(part.state in {"verified", "failed"} for part in job.parts):

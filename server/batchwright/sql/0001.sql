@@ -47,8 +47,8 @@ CREATE TABLE attempt (
     FOREIGN KEY (job_id, part) REFERENCES part (job_id, number)
 ) STRICT;
 
-CREATE UNIQUE INDEX one_open_attempt ON attempt (job_id, part) WHERE outcome = 'open';
-CREATE UNIQUE INDEX one_live_batch ON attempt (job_id, part) WHERE outcome = 'created';
+-- At any time a part has one batch, or one attempt that may have made one: a second is refused before it is sent.
+CREATE UNIQUE INDEX one_live_attempt ON attempt (job_id, part) WHERE outcome IN ('open', 'created');
 
 -- What happened, only ever added to. No text of the user's data and no key is written here.
 CREATE TABLE event (

@@ -1,0 +1,455 @@
+"""The journal: what was written is there after any restart, and no part can have two batches."""
+
+import itertools
+import sqlite3
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Barrier, Thread
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchwright.errors import InvalidInput, NotFound
+from batchwright.journal import Journal
+from batchwright.model import OUTCOMES, Job, LineError, Outcome, Part, ProviderInfo, Recipe, Source
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def clock() -> Callable[[], datetime]:
+    """Give a clock that goes on by one second each time it is looked at."""
+    seconds = itertools.count(1)
+    return lambda: START + timedelta(seconds=next(seconds))
+
+
+@contextmanager
+def opened(path: Path) -> Generator[Journal]:
+    """Open the journal at *path*, as another process would."""
+    with closing(Journal(path, now=clock())) as journal:
+        yield journal
+
+
+def job(job_id: str = "job_a", *, parts: int = 1, created_at: datetime = START) -> Job:
+    """Give a draft whose parts are uploaded."""
+    return Job(
+        id=job_id,
+        created_at=created_at,
+        source=Source("t.csv", "csv", ("id", "text"), parts * 2, "id"),
+        recipe=Recipe("/v1/chat/completions", "m", "Label {{text}}"),
+        provider=ProviderInfo("endpoint", "localhost", "m"),
+        parts=tuple(
+            Part(job_id, n, "uploaded", sha256="0" * 64, size_bytes=9, requests=2, file_id=f"file-{job_id}-{n}")
+            for n in range(1, parts + 1)
+        ),
+    )
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+JSON = st.dictionaries(
+    TEXT, st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT | st.lists(TEXT), max_size=3
+)
+LINE_ERRORS = st.builds(LineError, TEXT, TEXT, st.none() | st.integers(1, 9), st.none() | TEXT)
+PARTS = st.builds(
+    Part,
+    job_id=st.just("job_a"),
+    number=st.just(1),
+    state=st.sampled_from(["built", "unknown", "ended", "failed"]),
+    sha256=TEXT,
+    size_bytes=st.integers(0, 2**40),
+    requests=st.integers(0, 50_000),
+    file_id=st.none() | TEXT,
+    batch_id=st.none() | TEXT,
+    completed=st.integers(0, 50_000),
+    note=st.none() | TEXT,
+    errors=st.lists(LINE_ERRORS, max_size=2).map(tuple),
+)
+JOBS = st.builds(
+    Job,
+    id=st.just("job_a"),
+    created_at=st.datetimes(timezones=st.just(UTC)),
+    source=st.builds(
+        Source,
+        TEXT,
+        st.sampled_from(["csv", "jsonl", "parquet", "rows", "batch"]),
+        st.lists(TEXT).map(tuple),
+        st.integers(0, 10**9),
+        st.none() | TEXT,
+    ),
+    recipe=st.builds(
+        Recipe,
+        st.sampled_from(["/v1/chat/completions", "/v1/responses", "/v1/embeddings"]),
+        TEXT,
+        prompt=st.none() | TEXT,
+        system=st.none() | TEXT,
+        output_schema=st.none() | JSON,
+        parameters=JSON,
+    ),
+    provider=st.builds(ProviderInfo, st.sampled_from(["embedded", "endpoint"]), TEXT, TEXT),
+    parts=st.tuples(PARTS),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(made=JOBS)
+def test_any_job_is_found_again_as_it_was_after_reopening(tmp_path_factory: pytest.TempPathFactory, made: Job) -> None:
+    """The server may be stopped between any two calls; prompts and names are of any script."""
+    path = tmp_path_factory.mktemp("journal") / "journal.db"
+    with opened(path) as journal:
+        journal.add_job(made)
+
+    with opened(path) as journal:
+        assert journal.job("job_a") == made
+
+
+def test_jobs_are_given_newest_first_and_page_by_page(tmp_path: Path) -> None:
+    """The job that the user speaks of is most often the last one."""
+    with opened(tmp_path / "journal.db") as journal:
+        for minute in (2, 0, 1, 3):
+            journal.add_job(job(f"job_{minute}", created_at=START + timedelta(minutes=minute)))
+
+        assert [found.id for found in journal.jobs(limit=9)] == ["job_3", "job_2", "job_1", "job_0"]
+        assert [found.id for found in journal.jobs(limit=2, offset=1)] == ["job_2", "job_1"]
+        assert journal.job_count() == 4
+
+
+def test_parts_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    """The results are read in the order of the requests."""
+    made = job(parts=12)
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(replace(made, parts=made.parts[::-1]))
+
+        assert [part.number for part in journal.job("job_a").parts] == list(range(1, 13))
+
+
+def test_an_unknown_job_is_an_error_that_names_the_next_call(tmp_path: Path) -> None:
+    """The assistant may have the id from another chat; a very long one is not echoed whole."""
+    with opened(tmp_path / "journal.db") as journal, pytest.raises(NotFound, match="list_jobs") as caught:
+        journal.job("x" * 5_000)
+
+    assert len(str(caught.value)) < 200
+
+
+def test_a_second_job_of_one_id_is_refused_and_the_first_kept(tmp_path: Path) -> None:
+    """An id names one job for ever."""
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job(parts=2))
+
+        with pytest.raises(sqlite3.IntegrityError):
+            journal.add_job(job(parts=1))
+
+        assert journal.job("job_a") == job(parts=2)
+
+
+def test_a_job_that_cannot_be_recorded_whole_is_not_recorded_at_all(tmp_path: Path) -> None:
+    """A job without one of its parts would lose that part's rows."""
+    made = job(parts=2)
+    with opened(tmp_path / "journal.db") as journal:
+        with pytest.raises(sqlite3.IntegrityError):
+            journal.add_job(replace(made, parts=(made.parts[0], made.parts[0])))
+
+        assert journal.job_count() == 0
+        assert journal.events("job_a") == []
+
+
+def test_two_open_attempts_for_one_part_are_refused_by_the_database(tmp_path: Path) -> None:
+    """Each could make a batch, and the user would pay twice."""
+    part = job().parts[0]
+    with opened(tmp_path / "journal.db") as journal, opened(tmp_path / "journal.db") as other:
+        journal.add_job(job())
+        journal.open_attempt(part, "nonce-1")
+
+        with pytest.raises(sqlite3.IntegrityError):
+            other.open_attempt(part, "nonce-2")
+
+        assert other.open_nonce(part) == "nonce-1"
+
+
+def test_no_attempt_is_opened_for_a_part_that_has_a_batch(tmp_path: Path) -> None:
+    """The refusal must come before anything is sent: afterwards the second batch exists and costs."""
+    part = job().parts[0]
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        submitting = journal.open_attempt(part, "nonce-1")
+        journal.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
+
+        with pytest.raises(sqlite3.IntegrityError):
+            journal.open_attempt(part, "nonce-2")
+
+        assert journal.job("job_a").parts[0].state == "submitted"
+
+
+def test_two_created_attempts_for_one_part_are_refused_by_the_database(tmp_path: Path) -> None:
+    """Whatever the program does wrong, the journal never holds two live batches of one part."""
+    path = tmp_path / "journal.db"
+    with opened(path) as journal:
+        journal.add_job(job())
+        insert = (
+            "INSERT INTO attempt (job_id, part, nonce, file_id, opened_at, outcome) VALUES ('job_a', 1, ?, 'f', '', ?)"
+        )
+        with closing(sqlite3.connect(path)) as db:
+            db.execute(insert, ("nonce-1", "created"))
+
+            with pytest.raises(sqlite3.IntegrityError):
+                db.execute(insert, ("nonce-2", "created"))
+
+
+def test_a_nonce_is_used_once(tmp_path: Path) -> None:
+    """A batch is found by its nonce, so two must not share one."""
+    made = job(parts=2)
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(made)
+        journal.open_attempt(made.parts[0], "nonce")
+
+        with pytest.raises(sqlite3.IntegrityError):
+            journal.open_attempt(made.parts[1], "nonce")
+
+
+def test_one_batch_belongs_to_one_part(tmp_path: Path) -> None:
+    """A batch that two parts adopted would answer the rows of one of them only."""
+    made = job(parts=2)
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(made)
+        journal.save_part(replace(made.parts[0], batch_id="batch-1"))
+
+        with pytest.raises(sqlite3.IntegrityError):
+            journal.save_part(replace(made.parts[1], batch_id="batch-1"))
+
+
+@pytest.mark.parametrize("outcome", ["refused", "not_sent"])
+def test_after_an_attempt_that_made_no_batch_another_may_be_opened(tmp_path: Path, outcome: str) -> None:
+    """A part that was certainly not sent must not be stuck for ever."""
+    part = job().parts[0]
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        journal.open_attempt(part, "nonce-1")
+        journal.close_attempt(part, "refused" if outcome == "refused" else "not_sent")
+
+        journal.open_attempt(part, "nonce-2")
+
+        assert journal.open_nonce(part) == "nonce-2"
+
+
+def test_an_attempt_is_on_disk_before_it_can_be_acted_on(tmp_path: Path) -> None:
+    """If the process dies while the batch is made, the next one must know that there may be one."""
+    part = job().parts[0]
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+
+        given_back = journal.open_attempt(part, "nonce-1")
+
+        with opened(tmp_path / "journal.db") as after_a_crash:
+            assert after_a_crash.open_nonce(part) == "nonce-1"
+            assert after_a_crash.job("job_a").parts == (given_back,)
+            assert given_back.state == "submitting"
+
+
+def test_an_attempt_that_is_refused_leaves_the_part_as_it_was(tmp_path: Path) -> None:
+    """Attempt, state and event are one transaction."""
+    made = job(parts=2)
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(made)
+        journal.open_attempt(made.parts[0], "nonce")
+
+        with pytest.raises(sqlite3.IntegrityError):
+            journal.open_attempt(made.parts[1], "nonce")
+
+        assert journal.job("job_a").parts[1] == made.parts[1]
+        assert [event[1:] for event in journal.events("job_a")] == [(None, "drafted"), (1, "submitting")]
+
+
+def test_a_closed_attempt_has_no_open_nonce(tmp_path: Path) -> None:
+    """Nothing is looked for any more."""
+    part = job().parts[0]
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        journal.open_attempt(part, "nonce-1")
+        submitted = replace(part, state="submitted", batch_id="batch-1")
+
+        journal.close_attempt(submitted, "created")
+
+        assert journal.open_nonce(part) is None
+        assert journal.job("job_a").parts == (submitted,)
+
+
+@pytest.mark.parametrize("mark", ["mark_submitted", "mark_cancelled"])
+def test_a_wish_that_is_said_twice_counts_once(tmp_path: Path, mark: str) -> None:
+    """Assistants repeat their calls; the first time is the true one."""
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        getattr(journal, mark)("job_a")
+        once, events = journal.job("job_a"), journal.events("job_a")
+
+        getattr(journal, mark)("job_a")
+
+        assert journal.job("job_a") == once
+        assert journal.events("job_a") == events
+        assert len(events) == 2
+
+
+def test_an_end_that_is_recorded_twice_counts_once(tmp_path: Path) -> None:
+    """Two processes may come to the end of one job at the same time."""
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        journal.mark_submitted("job_a")
+        journal.mark_ended("job_a", {"answered": 2}, tokens=(10, 5))
+        once, events = journal.job("job_a"), journal.events("job_a")
+
+        journal.mark_ended("job_a", {"answered": 2}, tokens=(10, 5))
+
+        assert journal.job("job_a") == once
+        assert journal.events("job_a") == events
+
+
+def test_the_end_of_a_job_keeps_its_outcomes_and_tokens(tmp_path: Path) -> None:
+    """They are what the user is shown for ever after."""
+    outcomes: dict[Outcome, int] = {name: number for number, name in enumerate(OUTCOMES)}
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        journal.mark_ended("job_a", outcomes, tokens=(10, 5))
+
+    with opened(tmp_path / "journal.db") as journal:
+        found = journal.job("job_a")
+
+    assert (found.outcomes, found.input_tokens, found.output_tokens) == (outcomes, 10, 5)
+    assert found.ended_at is not None
+    assert found.ended_at.tzinfo is not None
+
+
+def test_events_are_given_in_the_order_in_which_they_happened(tmp_path: Path) -> None:
+    """When something went wrong, they are what is left to look at."""
+    part = job().parts[0]
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        journal.add_job(job("job_b"))
+        journal.mark_submitted("job_a")
+        submitting = journal.open_attempt(part, "nonce-1")
+        journal.mark_submitted("job_b")
+        journal.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
+        journal.save_part(replace(submitting, state="ended", batch_id="batch-1"), "ended completed")
+        journal.save_part(replace(submitting, state="ended", batch_id="batch-1", note="seen"))
+        journal.mark_ended("job_a", {}, tokens=(0, 0))
+
+        events = journal.events("job_a")
+
+    expected = [
+        *((None, "drafted"), (None, "submitted"), (1, "submitting")),
+        *((1, "attempt created"), (1, "ended completed"), (None, "ended")),
+    ]
+    assert [event[1:] for event in events] == expected
+    assert [event[0] for event in events] == sorted({event[0] for event in events})
+
+
+def test_unfinished_jobs_are_those_that_were_submitted_and_have_not_ended_oldest_first(tmp_path: Path) -> None:
+    """Every call first moves these on; a draft or an ended job must never be sent by that."""
+    with opened(tmp_path / "journal.db") as journal:
+        for name in ("draft", "second", "first", "ended", "cancelled"):
+            journal.add_job(job(name))
+        for name in ("ended", "first", "cancelled", "second"):
+            journal.mark_submitted(name)
+        journal.mark_ended("ended", {}, tokens=(0, 0))
+        journal.mark_cancelled("cancelled")
+
+        assert journal.unfinished() == ["first", "cancelled", "second"]
+
+
+def test_the_job_of_a_file_is_found_by_its_input_output_or_error_file(tmp_path: Path) -> None:
+    """A file is deleted at the provider only for a job whose results are safe."""
+    part = job().parts[0]
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        journal.add_job(job("job_b"))
+        journal.save_part(replace(part, file_id="in", output_file_id="out", error_file_id="err"))
+
+        assert [journal.job_of_file(name) for name in ("in", "out", "err")] == ["job_a"] * 3
+        assert journal.job_of_file("file-job_b-1") == "job_b"
+        assert journal.job_of_file("stranger") is None
+
+
+def test_two_open_journals_see_what_the_other_wrote(tmp_path: Path) -> None:
+    """Every chat has a server process of its own, and all share one journal."""
+    with opened(tmp_path / "journal.db") as one, opened(tmp_path / "journal.db") as other:
+        one.add_job(job())
+        other.mark_submitted("job_a")
+        one.save_part(replace(job().parts[0], completed=2))
+
+        assert one.job("job_a") == other.job("job_a")
+        assert other.job("job_a").counts["answered"] == 2
+        assert one.unfinished() == ["job_a"]
+
+
+def test_many_processes_can_make_the_journal_at_the_same_moment(tmp_path: Path) -> None:
+    """A client starts its servers together, also for the very first time."""
+    errors: list[Exception] = []
+
+    def start(path: Path, together: Barrier) -> None:
+        together.wait()
+        try:
+            with opened(path):
+                pass
+        except InvalidInput as error:
+            errors.append(error)
+
+    for attempt in range(25):
+        together = Barrier(6)
+        path = tmp_path / str(attempt) / "journal.db"
+        threads = [Thread(target=start, args=(path, together)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert errors == []
+
+
+def test_only_the_user_may_read_the_journal(tmp_path: Path) -> None:
+    """Prompts and file names are in it, and the computer may have other users."""
+    path = tmp_path / "data" / "journal.db"
+    with opened(path) as journal:
+        journal.add_job(job())
+
+        modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+
+    assert modes["journal.db"] == 0o600
+    assert set(modes.values()) == {0o600}
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_journal_that_a_newer_program_wrote_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """An old program would not understand what it reads, and might send again what was sent."""
+    path = tmp_path / "journal.db"
+    with opened(path) as journal:
+        journal.add_job(job())
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+
+    with pytest.raises(InvalidInput, match=r"version 99.*Upgrade Batchwright"), opened(path):
+        pass
+
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (99,)
+        assert db.execute("SELECT count(*) FROM job").fetchone() == (1,)
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """It may be something of the user's, under a mistyped setting."""
+    path = tmp_path / "journal.db"
+    path.write_bytes(b"something else " * 100)
+
+    with pytest.raises(InvalidInput, match="BATCHWRIGHT_DATA_DIR"), opened(path):
+        pass
+
+    assert path.read_bytes() == b"something else " * 100
+
+
+@pytest.mark.parametrize("where", ["folder", "file/journal.db"])
+def test_a_place_where_no_journal_can_be_is_refused_in_a_sentence(tmp_path: Path, where: str) -> None:
+    """The operator reads it at the first start."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+
+    with pytest.raises(InvalidInput, match="BATCHWRIGHT_DATA_DIR"), opened(tmp_path / where):
+        pass
