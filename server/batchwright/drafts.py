@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import itemgetter
@@ -13,13 +13,22 @@ import msgspec
 
 from batchwright import files
 from batchwright.errors import InvalidInput
-from batchwright.jsonl import check_batch, decode_request, duplicate_key, encode_request, inputs_of
+from batchwright.jsonl import (
+    MAX_CUSTOM_ID_CHARACTERS,
+    check_batch,
+    decode_request,
+    duplicate_key,
+    encode_request,
+    inputs_of,
+)
 from batchwright.model import Endpoint, Job, Json, Limits, LineError, Part, ProviderInfo, Recipe, Request
 from batchwright.parts import numbered
 from batchwright.recipe import body_builder, template_columns
 from batchwright.tables.sources import FileKind, freeze, frozen_rows
 
 FROZEN = "source.parquet"
+BATCH_FIELDS = ["body", "custom_id", "method", "url"]
+"""What the lines of a batch file hold, sorted."""
 _SHOWN_ERRORS = 5
 _ROWS_A_REPORT = 500
 
@@ -64,6 +73,8 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
         InvalidInput: The source, the recipe or one of the rows cannot be used; the sentence says which.
     """
     source = freeze(plan.source, plan.folder / FROZEN, kind=plan.kind, name=plan.name, id_column=plan.id_column)
+    if is_batch_file(source.columns):
+        raise InvalidInput(f"{plan.name} is a ready-made batch file. Pass it as batch_file, without a prompt.")
     is_inline = plan.source.parent == plan.folder
     used = template_columns(plan.recipe, source.columns)
     body = body_builder(plan.recipe, source.columns)
@@ -79,42 +90,26 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
 
     parts = _write_parts(plan, lines())
     on_rows(source.rows, source.rows)
-    job = Job(
-        plan.job_id,
-        plan.created_at,
-        replace(source, kind="rows") if is_inline else source,
-        plan.recipe,
-        plan.provider,
-        parts,
-    )
+    named = replace(source, kind="rows") if is_inline else replace(source, path=str(plan.source))
+    job = Job(plan.job_id, plan.created_at, named, plan.recipe, plan.provider, parts)
     return Draft(job, _first_request(plan.folder, parts), _warnings(used, empty.count))
 
 
 def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[str], bool]) -> Draft:
     """Check a ready-made batch file as the Batch API would, and make it a draft, its lines unchanged.
 
-    The plan's recipe and provider give way to what the file says.
+    The plan's recipe gives way to what the file says.
 
     Raises:
         InvalidInput: The Batch API would refuse the file; the sentence names the first lines and their errors.
     """
-    first = _first_line(plan.source, plan.name)
-    recipe = Recipe(endpoint=first.endpoint, model=first.model)
-    errors = list(
-        itertools.islice(
-            check_batch(files.lines(plan.source), recipe.endpoint, is_model_known=is_model_known), _SHOWN_ERRORS + 1
-        )
-    )
-    if errors:
-        raise InvalidInput(_refusal(plan.name, errors))
+    recipe = batch_file_recipe(plan.source, plan.name)
+    check_batch_file(plan.source, plan.name, recipe.endpoint, is_model_known=is_model_known)
     ids = plan.folder / "ids.jsonl"
     with ids.open("wb") as file:
         for number, line in enumerate(files.lines(plan.source), 1):
-            if key := duplicate_key(line):
-                raise InvalidInput(f"Line {number} of {plan.name} has the key {key!r} twice. Leave one of them.")
-            file.write(msgspec.json.encode({"custom_id": decode_request(line).custom_id}) + b"\n")
-    frozen = plan.folder / FROZEN
-    source = freeze(ids, frozen, kind="jsonl", name=plan.name, id_column="custom_id")
+            file.write(msgspec.json.encode({"custom_id": _checked_id(line, number, plan.name)}) + b"\n")
+    source = freeze(ids, plan.folder / FROZEN, kind="jsonl", name=plan.name, id_column="custom_id")
     ids.unlink()
 
     def lines() -> Iterator[tuple[bytes, int]]:
@@ -124,8 +119,41 @@ def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[s
                 on_rows(number, source.rows)
 
     parts = _write_parts(plan, lines())
-    job = Job(plan.job_id, plan.created_at, replace(source, kind="batch"), recipe, plan.provider, parts)
+    named = replace(source, kind="batch", path=str(plan.source))
+    job = Job(plan.job_id, plan.created_at, named, recipe, plan.provider, parts)
     return Draft(job, _first_request(plan.folder, parts), ())
+
+
+def check_batch_file(path: Path, name: str, endpoint: Endpoint, *, is_model_known: Callable[[str], bool]) -> None:
+    """Refuse a ready-made batch file that the Batch API would refuse.
+
+    Raises:
+        InvalidInput: It would; the sentence names the first lines and their errors.
+    """
+    found = check_batch(files.lines(path), endpoint, is_model_known=is_model_known)
+    if errors := list(itertools.islice(found, _SHOWN_ERRORS + 1)):
+        raise InvalidInput(_refusal(name, errors))
+
+
+def _checked_id(line: bytes, number: int, name: str) -> str:
+    """Look at what the Batch API does not check, and give the line's custom_id."""
+    place = f"Line {number} of {name}"
+    try:
+        custom_id, key = decode_request(line).custom_id, duplicate_key(line)
+    except ValueError as error:
+        raise InvalidInput(f"{place} holds a value that cannot be read: {error}. Mend that line.") from error
+    if key is not None:
+        raise InvalidInput(f"{place} has the key {key!r} twice. Leave one of them.")
+    if not custom_id.strip() or len(custom_id) > MAX_CUSTOM_ID_CHARACTERS:
+        raise InvalidInput(
+            f"{place} has a custom_id that is blank or longer than {MAX_CUSTOM_ID_CHARACTERS} characters. Give another."
+        )
+    return custom_id
+
+
+def is_batch_file(columns: Sequence[str]) -> bool:
+    """Whether a JSONL file with these columns holds the lines of a batch."""
+    return sorted(columns) == BATCH_FIELDS
 
 
 def batch_file_recipe(path: Path, name: str) -> Recipe:
@@ -171,12 +199,16 @@ def _first_line(path: Path, name: str) -> _FirstLine:
 
 
 def _refusal(name: str, errors: Sequence[LineError]) -> str:
-    shown = "; ".join(f"line {error.line}: {error.code}: {error.message}" for error in errors[:_SHOWN_ERRORS])
-    more = " There are more." if len(errors) > _SHOWN_ERRORS else ""
-    return f"The Batch API would refuse {name}: {shown}{more} Mend these lines."
+    shown = "; ".join(
+        f"line {error.line}: {error.code}: {error.message.rstrip('.')}" for error in errors[:_SHOWN_ERRORS]
+    )
+    more = "; and more" if len(errors) > _SHOWN_ERRORS else ""
+    return f"The Batch API would refuse {name}: {shown}{more}. Mend these lines."
 
 
-def _filled(body: Callable[[dict[str, Json]], dict[str, Json]], row: dict[str, Json], number: int) -> dict[str, Json]:
+def _filled(
+    body: Callable[[Mapping[str, Json]], dict[str, Json]], row: Mapping[str, Json], number: int
+) -> dict[str, Json]:
     try:
         return body(row)
     except InvalidInput as error:

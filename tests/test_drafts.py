@@ -1,0 +1,378 @@
+"""A source and a recipe to a draft: every row is one request, in order, hashed, and nothing else is touched."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchwright.drafts import FROZEN, Draft, Plan, adopt_batch_file, batch_file_recipe, draft
+from batchwright.errors import InvalidInput
+from batchwright.model import Limits, ProviderInfo, Recipe
+from batchwright.tables.sources import frozen_rows, kind_of, write_rows
+
+CREATED = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def plan(
+    source: Path, *, prompt: str = "Label {{text}}", id_column: str | None = None, limits: Limits | None = None
+) -> Plan:
+    """Plan a draft of *source*, in an empty folder beside it."""
+    folder = source.parent / "job" if source.parent.name != "job" else source.parent
+    folder.mkdir(exist_ok=True)
+    return Plan(
+        job_id="job_a",
+        created_at=CREATED,
+        folder=folder,
+        source=source,
+        kind=kind_of(source),
+        name=source.name,
+        id_column=id_column,
+        recipe=Recipe("/v1/chat/completions", "m", prompt),
+        provider=ProviderInfo("endpoint", "localhost", "m"),
+        limits=limits or Limits(),
+    )
+
+
+def written(path: Path, content: str) -> Path:
+    """Write a file and give its path."""
+    path.write_bytes(content.encode())
+    return path
+
+
+def made(planned: Plan) -> Draft:
+    """Make the draft, without looking at its progress."""
+    return draft(planned, lambda _done, _rows: None)
+
+
+def adopted(planned: Plan, *, models: Sequence[str] = ("m",)) -> Draft:
+    """Adopt the batch file, at a provider that has *models*."""
+    return adopt_batch_file(planned, lambda _done, _rows: None, is_model_known=models.__contains__)
+
+
+def contents(folder: Path, found: Draft) -> list[bytes]:
+    """Give the content of each part."""
+    return [(folder / part.file_name).read_bytes() for part in found.job.parts]
+
+
+def prompts(content: bytes) -> list[tuple[str, str]]:
+    """Give custom_id and prompt of each request of a part."""
+    lines: list[dict[str, Any]] = [json.loads(line) for line in content.splitlines()]
+    return [(line["custom_id"], line["body"]["messages"][-1]["content"]) for line in lines]
+
+
+def line(custom_id: str, model: str = "m", **body: object) -> str:
+    """Give a line of a ready-made batch file."""
+    body = {"model": model, "messages": [{"role": "user", "content": "hi"}], **body}
+    return json.dumps({"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}) + "\n"
+
+
+def test_each_row_is_one_request_in_order(tmp_path: Path) -> None:
+    """The first request is what the user is shown before anything is spent, so it must be the real one."""
+    planned = plan(written(tmp_path / "t.csv", "sku,text\n007,red\nx-1,blue\n"), id_column="sku")
+
+    found = made(planned)
+
+    assert prompts(contents(planned.folder, found)[0]) == [("007", "Label red"), ("x-1", "Label blue")]
+    assert found.first_request.custom_id == "007"
+    assert found.first_request.body == {"model": "m", "messages": [{"role": "user", "content": "Label red"}]}
+    assert found.warnings == []
+
+
+def test_a_draft_knows_its_source_recipe_provider_and_time(tmp_path: Path) -> None:
+    """They are frozen with it: `submit_job` cannot change any of them."""
+    planned = plan(written(tmp_path / "t.csv", "sku,text\n007,red\n"), id_column="sku")
+
+    job = made(planned).job
+
+    assert (job.id, job.created_at, job.recipe, job.provider) == ("job_a", CREATED, planned.recipe, planned.provider)
+    assert (job.source.name, job.source.kind, job.source.columns) == ("t.csv", "csv", ("sku", "text"))
+    assert (job.source.rows, job.source.id_column, job.status) == (1, "sku", "draft")
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1, max_size=12),
+    max_requests=st.integers(1, 5),
+    max_bytes=st.integers(300, 900),
+)
+def test_parts_put_end_to_end_are_all_rows_and_each_is_within_the_limits_with_its_hash(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], max_requests: int, max_bytes: int
+) -> None:
+    """Whatever the limits, no row is lost or doubled, and a part that is changed on disk is noticed."""
+    folder = tmp_path_factory.mktemp("draft") / "job"
+    folder.mkdir()
+    write_rows([{"text": text} for text in texts], folder / "rows.jsonl")
+    limits = Limits(max_requests=max_requests, max_bytes=max_bytes)
+
+    found = made(plan(folder / "rows.jsonl", limits=limits))
+
+    parts = contents(folder, found)
+    expected = [(f"row-{number}", f"Label {text}") for number, text in enumerate(texts, 1)]
+    assert [request for content in parts for request in prompts(content)] == expected
+    for number, (part, content) in enumerate(zip(found.job.parts, parts, strict=True), 1):
+        assert (part.job_id, part.number, part.state) == ("job_a", number, "built")
+        assert part.sha256 == hashlib.sha256(content).hexdigest()
+        assert part.size_bytes == len(content) <= max_bytes
+        assert part.requests == content.count(b"\n") <= max_requests
+
+
+def test_a_part_is_filled_before_the_next_is_begun(tmp_path: Path) -> None:
+    """Each part is a batch to wait for, so there are no more than needed."""
+    rows = "".join(f"t{number}\n" for number in range(7))
+
+    found = made(plan(written(tmp_path / "t.csv", "text\n" + rows), limits=Limits(max_requests=3)))
+
+    assert [part.requests for part in found.job.parts] == [3, 3, 1]
+    assert [part.file_name for part in found.job.parts] == ["part-0001.jsonl", "part-0002.jsonl", "part-0003.jsonl"]
+
+
+def test_a_row_larger_than_a_whole_batch_is_refused_by_its_number(tmp_path: Path) -> None:
+    """The provider would refuse the batch with all its other rows."""
+    planned = plan(written(tmp_path / "t.csv", f"text\nshort\n{'x' * 500}\n"), limits=Limits(max_bytes=400))
+
+    with pytest.raises(InvalidInput, match="row 2"):
+        made(planned)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "prompt"),
+    [
+        pytest.param("t.csv", "text\n1\n2\nx\n", "{{ text|int }}", id="filter"),
+        pytest.param("t.jsonl", '{"text":[1]}\n{"text":[2]}\n{"text":[]}\n', "{{ text[0].name.x }}", id="look-up"),
+    ],
+)
+def test_a_row_that_cannot_be_filled_in_is_refused_by_its_number(
+    tmp_path: Path, name: str, content: str, prompt: str
+) -> None:
+    """Of 40,000 rows the user must know which one."""
+    planned = plan(written(tmp_path / name, content), prompt=prompt)
+
+    with pytest.raises(InvalidInput, match=r"^Row \d: "):
+        made(planned)
+
+
+def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    """A prompt without its text would be paid for, once a row."""
+    planned = plan(written(tmp_path / "t.csv", "id,body\n1,x\n"), prompt="Label {{text}}")
+
+    with pytest.raises(InvalidInput, match=r"'text'.*Columns: id, body\."):
+        made(planned)
+
+
+def test_a_number_that_json_does_not_have_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """A broken source is the user's to mend, not a crash of the program."""
+    planned = plan(written(tmp_path / "t.jsonl", '{"text":1}\n{"text":NaN}\n'))
+
+    with pytest.raises(InvalidInput, match="2"):
+        made(planned)
+
+
+def test_numbers_are_filled_in_digit_by_digit(tmp_path: Path) -> None:
+    """`5` must not become `5.0`, nor the number of an order another order's."""
+    numbers = ["5", "-1", "0.1", "9007199254740993", "18446744073709551615", "12345678901234567890123"]
+    rows = "".join(f'{{"text":{number}}}\n' for number in numbers)
+    planned = plan(written(tmp_path / "t.jsonl", rows))
+
+    found = made(planned)
+
+    assert [prompt for _, prompt in prompts(contents(planned.folder, found)[0])] == [f"Label {n}" for n in numbers]
+
+
+def test_rows_that_leave_the_prompt_empty_are_counted_in_a_warning(tmp_path: Path) -> None:
+    """They cost as much as the others, and their answers are made up."""
+    planned = plan(written(tmp_path / "t.csv", 'text,other\nx,1\n,2\n"",3\n'))
+
+    found = made(planned)
+
+    assert found.warnings == ["2 rows have nothing in text: their prompt is empty but for its own text."]
+    assert found.job.source.rows == 3
+
+
+def test_a_row_with_one_of_two_columns_is_not_warned_of(tmp_path: Path) -> None:
+    """There is something to go by."""
+    planned = plan(written(tmp_path / "t.csv", "title,text\nx,\n,y\n"), prompt="{{title}} {{text}}")
+
+    assert made(planned).warnings == []
+
+
+def test_a_prompt_that_names_no_column_is_warned_of(tmp_path: Path) -> None:
+    """The same question, asked 40,000 times, is nearly always a mistake."""
+    planned = plan(written(tmp_path / "t.csv", "text\nx\n"), prompt="Label it")
+
+    assert made(planned).warnings == ["The prompt names no column, so every row gets the same request."]
+
+
+def test_progress_is_told_up_to_all_rows(tmp_path: Path) -> None:
+    """Somebody waits, and should see that it moves."""
+    told: list[tuple[int, int]] = []
+    planned = plan(written(tmp_path / "t.csv", "text\n" + "x\n" * 1_234))
+
+    draft(planned, lambda done, rows: told.append((done, rows)))
+
+    assert told[-1] == (1_234, 1_234)
+    assert len(told) > 1
+    assert told == sorted(told)
+
+
+def test_nothing_but_the_job_s_folder_is_written(tmp_path: Path) -> None:
+    """The user's file is only read, and no copy is left beside it."""
+    source = written(tmp_path / "t.csv", "text\nx\ny\n")
+    planned = plan(source, limits=Limits(max_requests=1))
+
+    made(planned)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["job", "t.csv"]
+    assert source.read_text() == "text\nx\ny\n"
+    assert sorted(path.name for path in planned.folder.iterdir()) == ["part-0001.jsonl", "part-0002.jsonl", FROZEN]
+
+
+def test_rows_that_were_given_inline_are_called_so(tmp_path: Path) -> None:
+    """The user knows of no file."""
+    folder = tmp_path / "job"
+    folder.mkdir()
+    write_rows([{"id": 1, "text": "x"}], folder / "rows.jsonl")
+
+    found = made(plan(folder / "rows.jsonl", id_column="id"))
+
+    assert found.job.source.kind == "rows"
+    assert prompts(contents(folder, found)[0]) == [("1", "Label x")]
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_a_ready_made_batch_file_is_adopted_byte_for_byte(tmp_path: Path, end: str) -> None:
+    """Spaces, order of keys and escapes are the user's: what was tested elsewhere is what is sent."""
+    odd = '{ "body":{"messages":[],"seed":12345678901234567890123,"x":1.50,"model":"m"},"url":"/v1/chat/completions", '
+    content = line("a") + odd + '"method":"POST","custom_id":"\\u00e4" }\n' + line("c\u2028d").rstrip("\n") + end
+    planned = plan(written(tmp_path / "b.jsonl", content))
+
+    found = adopted(planned)
+
+    assert b"".join(contents(planned.folder, found)) == content.removesuffix("\n").encode() + b"\n"
+    assert found.job.parts[0].sha256 == hashlib.sha256(contents(planned.folder, found)[0]).hexdigest()
+    assert found.first_request.custom_id == "a"
+
+
+def test_an_adopted_file_gives_the_recipe_and_freezes_its_ids(tmp_path: Path) -> None:
+    """The file says everything itself; its results are joined by its own ids, in its own order."""
+    planned = plan(written(tmp_path / "b.jsonl", line("b") + line("007") + line("2024-01-01")))
+
+    found = adopted(planned)
+
+    assert found.job.recipe == Recipe("/v1/chat/completions", "m")
+    assert (found.job.source.kind, found.job.source.rows) == ("batch", 3)
+    assert [custom_id for custom_id, _ in frozen_rows(planned.folder / FROZEN, ["custom_id"])] == [
+        "b",
+        "007",
+        "2024-01-01",
+    ]
+    assert sorted(path.name for path in planned.folder.iterdir()) == ["part-0001.jsonl", FROZEN]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.jsonl", "job"]
+
+
+def test_an_adopted_file_is_split_into_parts_within_the_limits(tmp_path: Path) -> None:
+    """A file too large for one batch is none too large for a job."""
+    planned = plan(
+        written(tmp_path / "b.jsonl", "".join(line(str(n)) for n in range(5))), limits=Limits(max_requests=2)
+    )
+
+    found = adopted(planned)
+
+    assert [part.requests for part in found.job.parts] == [2, 2, 1]
+    assert b"".join(contents(planned.folder, found)) == planned.source.read_bytes()
+
+
+def test_the_inputs_of_an_adopted_embedding_request_count_each(tmp_path: Path) -> None:
+    """A batch may hold so many texts, however they are spread over its lines."""
+    lines = [
+        json.dumps(
+            {"custom_id": str(n), "method": "POST", "url": "/v1/embeddings", "body": {"model": "m", "input": texts}}
+        )
+        for n, texts in enumerate([["a", "b", "c"], ["d", "e"], "f"])
+    ]
+    planned = plan(written(tmp_path / "b.jsonl", "\n".join(lines)), limits=Limits(max_inputs=3))
+
+    found = adopted(planned)
+
+    assert found.job.recipe.endpoint == "/v1/embeddings"
+    assert [part.requests for part in found.job.parts] == [1, 2]
+
+
+def test_a_batch_file_that_would_be_refused_is_refused_here_with_its_first_lines(tmp_path: Path) -> None:
+    """Found before the upload, it costs no day of waiting."""
+    content = line("a") + "{\n" + line("a") + line("b", model="other") + line("c", stream=True) + line("d", "strange")
+    planned = plan(written(tmp_path / "b.jsonl", content))
+
+    with pytest.raises(InvalidInput) as caught:
+        adopted(planned, models=("m", "other"))
+
+    sentence = str(caught.value)
+    faults = ["line 2: invalid_json_line", "line 3: duplicate_custom_id", "line 4: mismatched_model"]
+    faults += ["line 5: streaming_unsupported", "line 6: model_not_found"]
+    assert [sentence.index(fault) for fault in faults] == sorted(sentence.index(fault) for fault in faults)
+    assert list(planned.folder.iterdir()) == []
+
+
+def test_only_the_first_faults_of_a_batch_file_are_listed_and_the_sentence_says_that_there_are_more(
+    tmp_path: Path,
+) -> None:
+    """A file of 50,000 faults must not fill the conversation."""
+    planned = plan(written(tmp_path / "b.jsonl", line("a") * 50))
+
+    with pytest.raises(InvalidInput) as caught:
+        adopted(planned)
+
+    assert str(caught.value).count("duplicate_custom_id") == 5
+    assert str(caught.value).endswith(" and more. Mend these lines.")
+
+
+@pytest.mark.parametrize(
+    ("content", "fact"),
+    [
+        pytest.param("", "is empty", id="empty"),
+        pytest.param("\n \n", "is empty", id="blank"),
+        pytest.param("{\n", "Line 1", id="broken"),
+        pytest.param('[{"custom_id":"a"}]\n', "Line 1", id="array"),
+        pytest.param('{"text":"x"}\n', "pass the file as source", id="rows of data"),
+        pytest.param(
+            line("a").replace("/v1/chat/completions", "/v1/moderations"), "/v1/chat/completions", id="endpoint"
+        ),
+    ],
+)
+def test_a_file_that_is_no_batch_file_is_refused_with_the_reason(tmp_path: Path, content: str, fact: str) -> None:
+    """Most often it is a file of rows, given by the wrong argument."""
+    path = written(tmp_path / "b.jsonl", content)
+
+    with pytest.raises(InvalidInput, match=fact):
+        batch_file_recipe(path, "b.jsonl")
+    with pytest.raises(InvalidInput, match=fact):
+        adopted(plan(path))
+
+
+@pytest.mark.parametrize("custom_id", ["", "  ", "x" * 65])
+def test_a_custom_id_that_cannot_be_used_is_refused_by_its_line_with_advice_that_fits(
+    tmp_path: Path, custom_id: str
+) -> None:
+    """A batch file has no other id column to name: the line has to be mended."""
+    planned = plan(written(tmp_path / "b.jsonl", line("a") + line(custom_id)))
+
+    with pytest.raises(InvalidInput) as caught:
+        adopted(planned)
+
+    assert "2" in str(caught.value)
+    assert "custom_id" in str(caught.value)
+    assert "another id column" not in str(caught.value)
+
+
+def test_a_number_in_a_batch_file_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    """A broken line is the user's to mend, not a crash of the program."""
+    broken = line("b").replace('"model"', '"seed": 1e999, "model"')
+    planned = plan(written(tmp_path / "b.jsonl", line("a") + broken))
+
+    with pytest.raises(InvalidInput, match="Line 2"):
+        adopted(planned)
