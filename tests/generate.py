@@ -1,12 +1,19 @@
-"""The generated tables of the README, between their markers. `python tests/readme.py` writes them anew."""
+"""What is generated and compared: the README's tables, and the snapshot of the tools. `python tests/generate.py`."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any, Literal
 
-from batchwright.settings import SETTINGS
+import anyio
+from mcp import Client
+
+from batchwright.app import build_server
+from batchwright.settings import SETTINGS, Settings
 from batchwright.tools import all_tools
 
 README = Path(__file__).parent.parent / "README.md"
+SNAPSHOT = Path(__file__).parent / "tools.json"
 
 
 def tool_table() -> str:
@@ -41,5 +48,13 @@ def generated(text: str) -> str:
     return text
 
 
+async def listed(mode: Literal["auto", "legacy"]) -> list[dict[str, Any]]:
+    """Give `tools/list` as a client gets it."""
+    async with Client(build_server(Settings()), mode=mode) as client:
+        tools = (await client.list_tools()).tools
+    return [tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in tools]
+
+
 if __name__ == "__main__":
     README.write_text(generated(README.read_text(encoding="utf-8")), encoding="utf-8")
+    SNAPSHOT.write_text(json.dumps(anyio.run(listed, "auto"), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -71,7 +71,7 @@ async def test_the_embedding_model_answers_embedding_jobs(model_cache: Path, tmp
         await session.finished(draft["job_id"], 300)
         await session.call("get_results", job_id=draft["job_id"], save_as="vectors.jsonl")
     lines = (tmp_path / "work" / "vectors.jsonl").read_text(encoding="utf-8").splitlines()
-    cat, kitten, exchange = (json.loads(json.loads(line)["answer"]) for line in lines)
+    cat, kitten, exchange = (json.loads(line)["embedding"] for line in lines)
 
     def likeness(one: list[float], other: list[float]) -> float:
         return sum(a * b for a, b in zip(one, other, strict=True))

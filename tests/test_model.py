@@ -165,9 +165,14 @@ def test_files_of_parts_sort_as_their_numbers() -> None:
 
 def test_the_embedded_model_says_that_it_is_a_demonstration() -> None:
     """Nobody should take its answers for a GPT's."""
-    sentence = ProviderInfo("embedded", "this machine", "tiny-1b").sentence
+    sentence = ProviderInfo("embedded", "this machine", "tiny-1b", is_demonstration=True).sentence
 
     assert sentence == "tiny-1b, a small model on this machine: free, and a demonstration, not a substitute for a GPT"
+
+
+def test_a_model_of_the_users_own_is_not_called_a_demonstration() -> None:
+    """Who chose a model knows what it is."""
+    assert ProviderInfo("embedded", "this machine", "mine").sentence == "mine, on this machine: free"
 
 
 def test_an_endpoint_says_where_it_is_and_that_its_cost_is_not_counted() -> None:

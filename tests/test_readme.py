@@ -4,14 +4,14 @@ import re
 import tomllib
 from pathlib import Path
 
-from readme import README, TABLES, generated
+from generate import README, TABLES, generated
 
 ROOT = README.parent
 TEXT = README.read_text(encoding="utf-8")
 
 
 def test_its_tables_are_those_that_the_code_gives() -> None:
-    """A table that is written by hand is wrong after the next change. `python tests/readme.py` writes them."""
+    """A table that is written by hand is wrong after the next change. `python tests/generate.py` writes them."""
     assert all(f"<!-- {name}: generated -->" in TEXT for name in TABLES)
     assert generated(TEXT) == TEXT
 

@@ -49,7 +49,8 @@ def used(prompt: str, columns: Sequence[str], *, system: str | None = None) -> l
         ("{{ item.price }}", {"item": {"price": 3}}, "3"),
         ('{"json": {"like": {{n}}}}', {"n": 1}, '{"json": {"like": 1}}'),
         ("{% raw %}{{ not a column }}{% endraw %}", {"text": "x"}, "{{ not a column }}"),
-        ("{# a note #}{{text}}\n", {"text": "x"}, "x\n"),
+        ("{#1 rule}{# a note #}{{text}}\n", {"text": "x"}, "{#1 rule}{# a note #}x\n"),
+        ("{{ a b | upper }}", {"a b": "x"}, "X"),
         ("no columns", {}, "no columns"),
     ],
 )

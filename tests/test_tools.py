@@ -9,39 +9,26 @@ import anyio
 import duckdb
 import pytest
 import splintr
-from mcp import Client
 
-from batchwright.app import build_server
 from batchwright.model import OUTCOMES
-from batchwright.settings import Settings
 from batchwright.tools import TOOLS
 from endpoint import running_endpoint
+from generate import SNAPSHOT, listed
 from session import Mode, Session, environment, in_memory
 from waiting import until
 
 pytestmark = pytest.mark.anyio
 
 MODES = get_args(Mode)
-SNAPSHOT = Path(__file__).parent / "tools.json"
 MAX_TOKENS = 6_000
 LABELS = {"type": "object", "properties": {"label": {"type": "string", "enum": ["a", "b"]}}, "required": ["label"]}
 DRAFT = {"source": "sample.csv", "prompt": "say {{text}}", "model": "m"}
 
 
-async def listed(mode: Mode) -> list[dict[str, Any]]:
-    """Give `tools/list` as a client gets it."""
-    async with Client(build_server(Settings()), mode=mode) as client:
-        return [
-            tool.model_dump(mode="json", by_alias=True, exclude_none=True) for tool in (await client.list_tools()).tools
-        ]
-
-
 @pytest.mark.parametrize("mode", MODES)
 async def test_the_tools_are_those_of_the_snapshot(mode: Mode) -> None:
-    """Assistants rely on names and schemas: a change is to be seen in the review. Delete the file to write it anew."""
+    """Assistants rely on names and schemas: a change is to be seen. `python tests/generate.py` writes it anew."""
     tools = await listed(mode)
-    if not SNAPSHOT.exists():
-        SNAPSHOT.write_text(json.dumps(tools, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
     assert tools == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
@@ -147,10 +134,10 @@ async def test_rows_given_inline_run_on_every_endpoint(tmp_path: Path, endpoint_
         await session.finished(draft["job_id"])
         shown = (await session.call("get_results", job_id=draft["job_id"]))["shown"]
 
-    answers = [row["answer"] for row in shown]
-    assert answers == (
-        ["[0.5,13.0]", "[0.5,14.0]"] if "embed" in endpoint_path else ["answer to cat", "answer to doga"]
-    )
+    if endpoint_path == "/v1/embeddings":
+        assert [row["embedding"] for row in shown] == [[0.5, 13.0], [0.5, 14.0]]
+    else:
+        assert [row["answer"] for row in shown] == ["answer to cat", "answer to doga"]
 
 
 async def test_a_ready_made_batch_file_runs_as_it_is(tmp_path: Path, sample: Path) -> None:
@@ -404,7 +391,7 @@ class BadInput:
         (
             "create_batch_file",
             DRAFT | {"output_schema": {"type": "object", "properties": {"x": {"type": "text"}}}},
-            "The output schema is not a valid JSON Schema",
+            "The output schema names a type that does not exist, at properties/x/type.",
         ),
         ("create_batch_file", {"source": "sample.csv", "model": "m"}, "There is no prompt."),
         ("create_batch_file", {"prompt": "x"}, "none was given. Give exactly one."),
@@ -496,6 +483,52 @@ async def test_an_existing_file_is_replaced_only_when_told(tmp_path: Path, sampl
     assert kept == "precious"
     assert (sample / "mine.csv").read_text(encoding="utf-8").startswith("id,text,answer")
     assert sorted(path.name for path in sample.iterdir()) == ["mine.csv", "sample.csv"]
+
+
+async def test_the_source_of_a_job_is_never_replaced(tmp_path: Path, sample: Path) -> None:
+    """Not even when told: it is the one file that cannot be made again."""
+    before = (sample / "sample.csv").read_bytes()
+    async with (
+        running_endpoint() as endpoint,
+        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
+    ):
+        job_id = await completed(session)
+        refused = await session.error("get_results", job_id=job_id, save_as="sample.csv", overwrite=True)
+
+    assert f"'sample.csv' is the source of {job_id}, and is never replaced." in refused
+    assert (sample / "sample.csv").read_bytes() == before
+
+
+async def test_a_batch_file_for_a_model_that_is_not_here_is_told_all_its_faults(tmp_path: Path, sample: Path) -> None:
+    """Mending one fault only to be told the next is a waste of the user's time."""
+    body: dict[str, Any] = {"model": "gpt-5-mini", "messages": [], "stream": True}
+    line: dict[str, Any] = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    (sample / "batch.jsonl").write_text(json.dumps(line), encoding="utf-8")
+    async with in_memory(environment(tmp_path)) as session:
+        text = await session.error("create_batch_file", batch_file="batch.jsonl")
+        as_source = await session.error("create_batch_file", source="batch.jsonl", prompt="{{body}}")
+
+    assert "model_not_found" in text
+    assert "streaming_unsupported" in text
+    assert "only the embedded SmolLM2-135M-Instruct answers" in text
+    assert "Pass it as batch_file" in as_source
+
+
+async def test_a_few_rows_are_shown_whole_and_many_are_cut(tmp_path: Path, sample: Path) -> None:
+    """Three answers are to be read in the conversation; fifty would fill it."""
+    assert sample.exists()
+    async with (
+        running_endpoint(answer=lambda _: "word " * 200) as endpoint,
+        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
+    ):
+        job_id = await completed(session)
+        one = await session.call("get_results", job_id=job_id, limit=1)
+        many = await session.call("get_results", job_id=job_id, limit=100)
+        past = await session.call("get_results", job_id=job_id, offset=50)
+
+    assert one["shown"][0]["answer"] == "word " * 200
+    assert many["shown"][0]["answer"].endswith("more)")
+    assert past["notes"] == ["The offset is past the end: 5 rows match."]
 
 
 async def test_a_key_is_in_no_answer_and_no_file(tmp_path: Path, sample: Path) -> None:

@@ -32,6 +32,8 @@ Prompts are templates: {{column}} is the row's cell. Give output_schema when ans
 Jobs outlive this conversation: list_jobs finds them again. Every answer names the next useful call in `next`.
 Say in your own words to the user who answers (`answered_by`); a demonstration model is not a GPT."""
 
+log = logging.getLogger(__name__)
+
 EMBEDDED_CONCURRENCY = 4
 ENDPOINT_CONCURRENCY = 16
 
@@ -57,10 +59,15 @@ class App:
 
     async def resume(self) -> None:
         """Go on where a former process was cut off."""
-        if (self._settings.data_folder() / JOURNAL).exists():
+        if not (self._settings.data_folder() / JOURNAL).exists():
+            return
+        try:
             jobs = await self.jobs()
             await jobs.clean_up()
             await jobs.resume()
+        except Exception as error:  # noqa: BLE001  # the top of a task of its own
+            # The calls to come say what is wrong; a server that ends here could say nothing.
+            log.error("The jobs of a former process cannot go on yet: %s", type(error).__name__)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -13,7 +13,7 @@ import anyio.to_thread
 from filelock import FileLock, Timeout
 
 from batchwright import schema
-from batchwright.drafts import Draft, OnRows, Plan, adopt_batch_file, batch_file_recipe, draft
+from batchwright.drafts import Draft, OnRows, Plan, adopt_batch_file, batch_file_recipe, check_batch_file, draft
 from batchwright.errors import InvalidInput, NotFound, NotReady
 from batchwright.model import Endpoint, Job, Json, Outcome, Profile, Recipe
 from batchwright.runs import LOCK, Runs
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MAX_INLINE_ROWS = 2_000
 POLL_SECONDS = 0.5
+WAIT_SECONDS = 45
+"""What an assistant is told to wait at a time: many clients give a call up after 60 seconds."""
 
 _ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 _SHOWN_PROBLEMS = 5
@@ -144,9 +146,12 @@ class Jobs:
     async def check(self, job_id: str, *, wait_seconds: float, on_job: OnJob) -> Job:
         """Move a job on and give it as it stands; waits for its end up to *wait_seconds*."""
         job = await self._runs.advance(job_id)
+        told = None
         with anyio.move_on_after(wait_seconds):
             while wait_seconds and job.submitted_at is not None and job.ended_at is None and job.status != "unknown":
-                await on_job(job)
+                if job != told:
+                    await on_job(job)
+                    told = job
                 await anyio.sleep(POLL_SECONDS)
                 job = await self._runs.advance(job_id)
         return self._journal.job(job_id)
@@ -186,13 +191,15 @@ class Jobs:
         target = self._workspace.file_to_write(save_as, overwrite=overwrite) if save_as else None
         kind = save_kind(target) if target else None
         job = await self._runs.advance(job_id)
+        if target is not None and str(target) == job.source.path:
+            raise InvalidInput(f"{save_as!r} is the source of {job_id}, and is never replaced. Choose another name.")
         if job.submitted_at is None:
             raise NotReady(f"{job_id} is a draft and was never run. Submit it with `submit_job` first.")
         if job.ended_at is None:
             done = job.source.rows - job.counts["running"]
             raise NotReady(
                 f"{job_id} is still {job.status}: {done:,} of {job.source.rows:,} rows are done. "
-                f"Wait with `check_job`, wait_seconds=60, then ask again."
+                f"Wait with `check_job`, wait_seconds={WAIT_SECONDS}, then ask again."
             )
         table = self._runs.table(job)
         if target is not None and kind is not None:
@@ -228,6 +235,10 @@ class Jobs:
         if job_id:
             self._journal.job(job_id)
         files = [file for file in await self.files() if (file.job_id == job_id if job_id else file.file.id in file_ids)]
+        if not files and job_id:
+            raise NotFound(
+                f"{job_id} has no files at the provider, so nothing was deleted. `list_files` shows all files."
+            )
         if missing := sorted(set(file_ids) - {file.file.id for file in files}):
             raise NotFound(f"There is no file {missing[0][:80]!r} at the provider. `list_files` shows the ids.")
         for file in files:
@@ -253,8 +264,13 @@ class Jobs:
             path = self._workspace.file_to_read(request.batch_file)
             _refuse_recipe(request)
             recipe = await anyio.to_thread.run_sync(batch_file_recipe, path, request.batch_file)
-            plan = self._plan(request, recipe, job_id, folder, path)
             known = self._api.is_model_known
+            try:
+                plan = self._plan(request, recipe, job_id, folder, path)
+            except InvalidInput as error:
+                # The file may have more faults than its model: all are told at once.
+                await anyio.to_thread.run_sync(_tell_faults, path, request, recipe, known, error)
+                raise
             return await anyio.to_thread.run_sync(lambda: adopt_batch_file(plan, on_rows, is_model_known=known))
         wanted = request.output_schema
         recipe = Recipe(
@@ -296,6 +312,15 @@ class Jobs:
             provider=provider,
             limits=self._api.limits,
         )
+
+
+def _tell_faults(
+    path: Path, request: DraftRequest, recipe: Recipe, is_model_known: Callable[[str], bool], reason: InvalidInput
+) -> None:
+    try:
+        check_batch_file(path, request.batch_file or "", recipe.endpoint, is_model_known=is_model_known)
+    except InvalidInput as error:
+        raise InvalidInput(f"{error} {reason}") from reason
 
 
 def _refuse_recipe(request: DraftRequest) -> None:

@@ -59,6 +59,8 @@ class Source:
     columns: tuple[str, ...]
     rows: int
     id_column: str | None = None
+    path: str | None = None
+    """Of the user's file; None for rows given inline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +70,16 @@ class ProviderInfo:
     kind: Literal["embedded", "endpoint"]
     host: str
     model: str
+    is_demonstration: bool = False
 
     @property
     def sentence(self) -> str:
         """Who answers, and at what price, in words for the user."""
-        if self.kind == "embedded":
+        if self.kind == "endpoint":
+            return f"{self.model} at {self.host}, called one request at a time: any cost there is not counted here"
+        if self.is_demonstration:
             return f"{self.model}, a small model on this machine: free, and a demonstration, not a substitute for a GPT"
-        return f"{self.model} at {self.host}, called one request at a time: any cost there is not counted here"
+        return f"{self.model}, on this machine: free"
 
 
 @dataclass(frozen=True, slots=True)

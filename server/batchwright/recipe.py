@@ -42,7 +42,7 @@ _WORDS = frozenset(
     ]
 )
 """Names that mean something else in a template."""
-_RAW = re.compile(r"(\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}|\{#.*?#\})", re.DOTALL)
+_RAW = re.compile(r"(\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\})", re.DOTALL)
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _WORD = re.compile(r"\w+")
@@ -67,7 +67,7 @@ def body_builder(recipe: Recipe, columns: Sequence[str]) -> Callable[[Mapping[st
         InvalidInput: A template is broken or names an unknown column, or the parameters contradict the recipe.
             From the function: a row cannot be rendered.
     """
-    if recipe.prompt is None:
+    if recipe.prompt is None or not recipe.prompt.strip():
         raise InvalidInput("There is no prompt. Give one, with the columns it needs as {{column}}.")
     check_parameters(recipe)
     prompt = _template(recipe.prompt, "prompt", columns)
@@ -171,7 +171,7 @@ def _used_columns(text: str, name: str, columns: Sequence[str]) -> set[str]:
     except minijinja.TemplateError as error:
         raise InvalidInput(
             f"The {name} is not a valid template: {_reason(error)}. "
-            "Columns are written {{column}}; other double braces need {% raw %}...{% endraw %}."
+            "Columns are written {{column}}; where {{ or {% is meant as text, write {% raw %}...{% endraw %} around it."
         ) from error
     known = set(columns)
     if unknown := sorted(variables - known - _BUILT_IN):
@@ -195,6 +195,8 @@ def _environment() -> "minijinja.Environment":
     env.fuel = _FUEL
     env.remove_global("debug")
     env.finalizer = _shown
+    # Prompts are prose: `{#` is more often meant as text than as a comment, which would vanish without a word.
+    env.comment_start_string, env.comment_end_string = "{#comment#", "#comment#}"
     return env
 
 
@@ -203,11 +205,14 @@ def _with_lookups(text: str, columns: Sequence[str]) -> str:
     looked_up = {name for name in columns if not name.isidentifier() or name in _WORDS | _BUILT_IN}
 
     def lookup(match: re.Match[str]) -> str:
-        name = match[1]
-        return match[0].replace(name, f"row[{_quoted(name)}]") if name in looked_up else match[0]
+        # What stands before a filter may be the name, or the whole.
+        for name in (match[1], match[1].partition("|")[0].rstrip()):
+            if name in looked_up:
+                return match[0].replace(name, f"row[{_quoted(name)}]", 1)
+        return match[0]
 
     pieces = _RAW.split(text)
-    # Every second piece is a raw block or a comment, and stays as it is.
+    # Every second piece is a raw block, and stays as it is.
     return "".join(piece if place % 2 else _PLACEHOLDER.sub(lookup, piece) for place, piece in enumerate(pieces))
 
 

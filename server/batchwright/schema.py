@@ -56,6 +56,10 @@ def strict(schema: Mapping[str, Json]) -> dict[str, Json]:
     Raises:
         InvalidInput: It is not a JSON Schema, or strict mode cannot express it.
     """
+    if "json_schema" in schema or ("schema" in schema and "properties" not in schema):
+        raise InvalidInput(
+            "The output schema is wrapped, as the API wants it. Give the inner schema only, the object with properties."
+        )
     _refuse_invalid(schema)
     if "anyOf" in schema or "$ref" in schema or schema.get("type", "object") != "object":
         raise InvalidInput(
@@ -88,7 +92,13 @@ def _refuse_invalid(schema: Mapping[str, Json]) -> None:
     except RecursionError:
         return  # `_strict` says where it is nested too deep.
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
-        where = "/".join(str(step) for step in getattr(error, "instance_path", ())) or "its top"
+        steps = [str(step) for step in getattr(error, "instance_path", ())]
+        where = "/".join(steps) or "its top"
+        if steps[-1:] == ["type"]:
+            raise InvalidInput(
+                f"The output schema names a type that does not exist, at {where}. "
+                "The types are string, number, integer, boolean, object, array and null."
+            ) from error
         message = str(getattr(error, "message", error)).splitlines()[0][:200]
         raise InvalidInput(
             f"The output schema is not a valid JSON Schema: at {where}, {message}. Mend that place."
@@ -158,8 +168,8 @@ def _strict(schema: Mapping[str, Json], place: str, level: int) -> dict[str, Jso
 def _close_object(schema: dict[str, Json], place: str, level: int) -> None:
     if schema.get("additionalProperties", False) is not False:
         raise InvalidInput(
-            f"Strict structured output cannot express an object with free property names, as at {place} "
-            "(additionalProperties). Name the properties, or use a list of objects with a name and a value."
+            f"Strict structured output takes no properties but the named ones, and additionalProperties at {place} "
+            "allows others. Leave it out, or use a list of objects with a name and a value."
         )
     properties: Mapping[str, Json] = schema.get("properties", {})
     if not properties:

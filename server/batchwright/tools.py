@@ -9,7 +9,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field
 
-from batchwright.model import Endpoint, Job, Outcome
+from batchwright.model import Endpoint, Job
 from batchwright.server import slim_tool
 from batchwright.views import (
     DeletedView,
@@ -50,10 +50,13 @@ class App(Protocol):
         ...
 
 
+ShownOutcome = Literal["all", "answered", "refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
+"""Results are shown when a job has ended: then no row is running."""
+
 JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", max_length=80)]
 FileName = Annotated[str, Field(max_length=1000)]
 Limit = Annotated[int, Field(ge=1, le=100)]
-Offset = Annotated[int, Field(ge=0)]
+Offset = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
 async def inspect_data(
@@ -89,7 +92,7 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
         str, Field(description="column with unique ids of at most 64 characters; empty: numbered")
     ] = "",
 ) -> Annotated[CallToolResult, DraftView]:
-    """Make a draft job from rows and a prompt: checks everything, writes the batch file, spends nothing.
+    """Make a draft job from rows and a prompt: checks data, prompt and schema, writes the batch file, spends nothing.
 
     Give exactly one of source, rows and batch_file. Shows the first request as it will be sent.
     """
@@ -158,7 +161,7 @@ async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are 
         Field(description="write all rows to this .csv, .jsonl or .parquet in the workspace; empty: only show"),
     ] = "",
     overwrite: Annotated[bool, Field(description="replace an existing file")] = False,  # noqa: FBT002  # a tool's argument
-    outcome: Annotated[Literal["all", Outcome], Field(description="which rows to show")] = "all",
+    outcome: Annotated[ShownOutcome, Field(description="which rows to show")] = "all",
     limit: Annotated[int, Field(ge=0, le=100, description="rows to show, 0 to 100")] = 5,
     offset: Offset = 0,
 ) -> Annotated[CallToolResult, ResultsView]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from batchwright.model import Job, JobStatus, Json, Outcome, Profile
-from batchwright.untrusted import MARK, cleaned, cleaned_value
+from batchwright.untrusted import MARK, MAX_CELL_CHARACTERS, cleaned, cleaned_value
 
 if TYPE_CHECKING:
     from batchwright.drafts import Draft
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MAX_SHOWN_COLUMNS = 40
 MAX_REQUEST_CHARACTERS = 1_500
+MAX_SHOWN_CHARACTERS = 8_000
+"""Of all cells of an answer together, roughly: a few rows are shown whole, many are cut."""
+MAX_LONE_CELL_CHARACTERS = 4_000
 _FREE = "0: it runs on this machine"
 
 Next = Annotated[str, Field(description="the next useful call")]
@@ -61,6 +64,8 @@ class InspectView(View):
     @classmethod
     def of(cls, profile: Profile) -> Self:
         """Show a profile."""
+        from batchwright.drafts import is_batch_file
+
         columns = [
             ColumnView(
                 name=cleaned(column.name, 64),
@@ -73,7 +78,7 @@ class InspectView(View):
         ]
         left_out = len(profile.columns) - len(columns)
         id_part = f', id_column="{profile.id_column}"' if profile.id_column else ""
-        is_batch = {"custom_id", "method", "url", "body"} == {column.name for column in profile.columns}
+        is_batch = is_batch_file([column.name for column in profile.columns])
         data_call = f'create_batch_file(source="{profile.name}", prompt="... {{{{column}}}} ..."{id_part})'
         return cls(
             name=profile.name,
@@ -162,6 +167,8 @@ class JobView(View):
         done = job.source.rows - counts.get("running", 0)
         rate = done / seconds * 60 if seconds and done and job.ended_at is None else None
         said = [*notes, *_part_notes(job)]
+        if done and job.ended_at is None:
+            said.append("Answers are read when the job ends: some may then count as refused, cut_short or not_fitting.")
         return cls(
             job_id=job.id,
             status=job.status,
@@ -169,7 +176,7 @@ class JobView(View):
             counts=counts,
             answered_by=job.provider.sentence,
             rows_per_minute=round(rate, 1) if rate else None,
-            seconds_left=round(counts.get("running", 0) / rate * 60) if rate else None,
+            seconds_left=round(counts.get("running", 0) / rate * 60) if rate and job.status == "running" else None,
             input_tokens=job.input_tokens or None,
             output_tokens=job.output_tokens or None,
             problems=[ProblemView(problem=cleaned(text), rows=rows) for text, rows in problems] or None,
@@ -214,8 +221,10 @@ class JobsView(View):
             )
             for job in jobs
         ]
-        if not jobs:
+        if not total:
             following = 'inspect_data(source="FILE"), then create_batch_file'
+        elif not jobs:
+            following = "list_jobs(): the offset is past the end"
         elif left_out > 0:
             following = f"list_jobs(offset={offset + len(jobs)})"
         else:
@@ -233,23 +242,32 @@ class ResultsView(View):
     answered_by: str
     columns: list[str]
     shown: Annotated[list[dict[str, Any]], Field(description="some joined rows; row is the number in the source")]
+    matching: Annotated[int | None, Field(description="rows of the outcome asked for")] = None
     left_out: int | None = None
     saved_as: str | None = None
+    notes: list[str] | None = None
     about: str = MARK
     next: Next
 
     @classmethod
     def of(cls, page: "ResultPage", *, offset: int) -> Self:
         """Show a page of results."""
-        job = page.job
-        shown = [{"row": number, **_shown_row(row)} for number, row in page.joined.rows]
-        left_out = page.joined.matching - offset - len(shown)
-        if page.saved_as is None:
-            following = f'get_results(job_id="{job.id}", save_as="results.csv")'
-        elif left_out > 0:
-            following = f'get_results(job_id="{job.id}", offset={offset + len(shown)})'
+        job, matching = page.job, page.joined.matching
+        room = MAX_SHOWN_CHARACTERS // max(1, len(page.joined.rows) * len(page.columns))
+        most = min(max(room, MAX_CELL_CHARACTERS), MAX_LONE_CELL_CHARACTERS)
+        shown = [{"row": number, **_shown_row(row, most)} for number, row in page.joined.rows]
+        left_out = max(0, matching - offset - len(shown))
+        notes: list[str] = []
+        if not job.counts["answered"]:
+            notes.append("No row has a good answer: outcome and problem say why.")
+        if offset and offset >= matching:
+            notes.append(f"The offset is past the end: {matching:,} rows match.")
+        if page.saved_as:
+            following = f'tell the user where the results are; delete_files(job_id="{job.id}") cleans up'
+        elif left_out and shown:
+            following = f'get_results(job_id="{job.id}", offset={offset + len(shown)}), or with save_as="results.csv"'
         else:
-            following = f'delete_files(job_id="{job.id}") removes its files at the provider'
+            following = f'get_results(job_id="{job.id}", save_as="results.csv") writes all rows to a file'
         return cls(
             job_id=job.id,
             status=job.status,
@@ -258,8 +276,10 @@ class ResultsView(View):
             answered_by=job.provider.sentence,
             columns=[cleaned(column, 64) for column in page.columns[:MAX_SHOWN_COLUMNS]],
             shown=shown,
-            left_out=left_out if left_out > 0 else None,
+            matching=matching if matching != job.source.rows else None,
+            left_out=left_out or None,
             saved_as=page.saved_as,
+            notes=notes or None,
             next=following,
         )
 
@@ -337,7 +357,7 @@ def _next_call(job: Job) -> str:
         case "draft":
             return f'submit_job(job_id="{job.id}")'
         case "running" | "cancelling" | "unknown":
-            return f'check_job(job_id="{job.id}", wait_seconds=60)'
+            return f'check_job(job_id="{job.id}", wait_seconds=45)'
         case "failed" if not job.counts["answered"]:
             return "create_batch_file with the faults mended"
         case _:
@@ -357,10 +377,10 @@ def _present(counts: Mapping[Outcome, int]) -> dict[Outcome, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _shown_row(row: Mapping[str, Json]) -> dict[str, Json]:
+def _shown_row(row: Mapping[str, Json], most: int = MAX_CELL_CHARACTERS) -> dict[str, Json]:
     """Give a row fit for the conversation: cleaned, cut, and without its empty cells."""
     cells = list(row.items())[:MAX_SHOWN_COLUMNS]
-    return {cleaned(name, 64): cleaned_value(value) for name, value in cells if value is not None}
+    return {cleaned(name, 64): cleaned_value(value, most) for name, value in cells if value is not None}
 
 
 def _text_line(name: str, value: Json) -> str:

@@ -43,13 +43,16 @@ def run_demo(*, plain: bool) -> int:
     try:
         with resources.as_file(resources.files("batchwright.demo") / "reviews.csv") as reviews:
             shutil.copyfile(reviews, folder / "reviews.csv")
-        anyio.run(_converse, folder, plain or not sys.stdout.isatty())
+        refusal = anyio.run(_converse, folder, plain or not sys.stdout.isatty())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if refusal is not None:
+        raise refusal
     return 0
 
 
-async def _converse(folder: Path, plain: bool) -> None:  # noqa: FBT001  # anyio.run passes arguments by place
+async def _converse(folder: Path, plain: bool) -> DemoFailed | None:  # noqa: FBT001  # anyio.run passes them by place
+    """Hold the conversation; gives what went wrong, since an error would arrive wrapped in the client's groups."""
     from mcp import Client, StdioServerParameters
 
     names = (
@@ -72,14 +75,17 @@ async def _converse(folder: Path, plain: bool) -> None:  # noqa: FBT001  # anyio
     _say("What follows is what an assistant sends to Batchwright, and what it gets back.\n")
     async with Client(parameters) as client:
         call = _Caller(client, plain=plain)
-        await call("inspect_data", source="reviews.csv")
-        draft = await call("create_batch_file", **JOB)
-        job_id = draft["job_id"]
-        await call("submit_job", job_id=job_id)
-        await call("check_job", job_id=job_id, wait_seconds=WAIT_SECONDS)
-        await call("get_results", job_id=job_id, save_as="results.csv", limit=3)
-        page = await call.quietly("get_results", job_id=job_id, limit=100)
+        try:
+            await call("inspect_data", source="reviews.csv")
+            job_id = (await call("create_batch_file", **JOB))["job_id"]
+            await call("submit_job", job_id=job_id)
+            await call("check_job", job_id=job_id, wait_seconds=WAIT_SECONDS)
+            await call("get_results", job_id=job_id, save_as="results.csv", limit=3)
+            page = await call.quietly("get_results", job_id=job_id, limit=100)
+        except DemoFailed as error:
+            return error
     _show_table(page["shown"])
+    return None
 
 
 class _Caller:

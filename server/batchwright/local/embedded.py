@@ -73,7 +73,7 @@ class EmbeddedModels:
         if model and model != name:
             raise InvalidInput(
                 f"{model!r} is not available: with no endpoint set, only the embedded {name} answers {endpoint}. "
-                "Leave model out to use it, or have BATCHWRIGHT_ENDPOINT set to a server that has the model."
+                f"Name that model, or none, or have BATCHWRIGHT_ENDPOINT set to a server that has {model!r}."
             )
         if find_spec(kind.package) is None:
             raise MissingExtra(
@@ -82,7 +82,8 @@ class EmbeddedModels:
             )
         if kind is CHAT and self._own_model and not self._own_model.is_file():
             raise InvalidInput(f"BATCHWRIGHT_LOCAL_MODEL names {self._own_model}, which is no file. Mend the setting.")
-        return ProviderInfo("embedded", "this machine", name)
+        is_demonstration = kind is CHAT and self._own_model is None
+        return ProviderInfo("embedded", "this machine", name, is_demonstration=is_demonstration)
 
     def is_model_known(self, model: str) -> bool:
         """Whether it is the name of one of the two."""
