@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class BatchAPI(Protocol):
     """Files and batches, as OpenAI's API has them.
 
-    Every method raises `ProviderRefused` where the provider says no, and `ProviderUnreachable` where it says nothing.
+    Every method raises `ProviderRefused` where the provider says no, `ProviderUnreachable` where nothing was sent, and
+    `ProviderUnclear` where something was, and no answer came.
     """
 
     @property

@@ -7,8 +7,9 @@ BatchwrightError
 ├── NotReady             right, but too early, or too late
 ├── MissingExtra         an optional part of the program is not installed
 └── ProviderError        whoever runs batches
-    ├── ProviderRefused      it answered, and said no
-    └── ProviderUnreachable  it did not answer
+    ├── ProviderRefused      it answered, and said no: nothing was done
+    ├── ProviderUnreachable  it was not reached: nothing was done
+    └── ProviderUnclear      it may have done what was asked, or not
 """
 
 
@@ -45,4 +46,8 @@ class ProviderRefused(ProviderError):
 
 
 class ProviderUnreachable(ProviderError):
-    """The provider gave no answer; asking later may help."""
+    """The provider was not reached, so nothing was done; asking later may help."""
+
+
+class ProviderUnclear(ProviderError):
+    """Something was sent, and no answer says what became of it; whether it was done has to be found out."""

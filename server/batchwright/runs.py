@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from openai.types import Batch
 
     from batchwright.batch_api import BatchAPI
-    from batchwright.journal import Journal
+    from batchwright.journal import Closing, Journal
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,9 @@ class Runs:
                     case _:
                         assert_never(step)
             except ProviderError as error:
-                self._journal.save_part(replace(part, note=str(error)))
+                # Read again: the step may have brought the part further before it failed.
+                current = next(p for p in self._journal.job(job.id).parts if p.number == part.number)
+                self._journal.save_part(replace(current, note=str(error)))
                 return
             if part == before:
                 return
@@ -139,17 +141,25 @@ class Runs:
         metadata = {"batchwright_job": job.id, "batchwright_part": str(part.number), NONCE_KEY: nonce}
         # What was begun is written down, also if the assistant hangs up meanwhile.
         with anyio.CancelScope(shield=True):
-            try:
-                batch = await self._api.create_batch(
-                    input_file_id=part.file_id or "", endpoint=job.recipe.endpoint, metadata=metadata
-                )
-            except ProviderRefused as error:
-                part = replace(part, state="failed", note=str(error))
-                self._journal.close_attempt(part, "refused")
-                return part
-            part = replace(part, state="submitted", batch_id=batch.id, batch_status=batch.status, note=None)
-            self._journal.close_attempt(part, "created")
-        return part
+            part = await self._sent(job, part, metadata)
+        return part  # noqa: RET504  # the type checker knows that a scope may end before its last line
+
+    async def _sent(self, job: Job, part: Part, metadata: Mapping[str, str]) -> Part:
+        """Send the one request that makes a batch, and write down what it did."""
+        try:
+            batch = await self._api.create_batch(
+                input_file_id=part.file_id or "", endpoint=job.recipe.endpoint, metadata=metadata
+            )
+        except ProviderRefused as error:
+            return self._closed(replace(part, state="failed", note=str(error)), "refused")
+        except ProviderUnreachable:
+            self._closed(replace(part, state="uploaded"), "not_sent")
+            raise
+        except ProviderError as error:
+            # The attempt stays open: its batch may exist, so it is looked for before anything else.
+            return self._saved(replace(part, state="unknown", note=str(error)), "unknown")
+        part = replace(part, state="submitted", batch_id=batch.id, batch_status=batch.status, note=None)
+        return self._closed(part, "created")
 
     async def _looked_for(self, part: Part) -> Part:
         """Find the batch that an attempt cut off may have made."""
@@ -157,15 +167,11 @@ class Runs:
         batches = [batch async for batch in self._api.batches()]
         batch_id = adopted(batches, nonce=nonce, file_id=part.file_id or "")
         if batch_id is not None:
-            part = replace(part, state="submitted", batch_id=batch_id)
-            self._journal.close_attempt(part, "created")
-        elif self._api.lists_everything:
-            part = replace(part, state="uploaded")
-            self._journal.close_attempt(part, "not_sent")
-        else:
-            note = "it is not confirmed whether its batch was made; nothing was sent again"
-            part = self._saved(replace(part, state="unknown", note=note), "unknown")
-        return part
+            return self._closed(replace(part, state="submitted", batch_id=batch_id, note=None), "created")
+        if self._api.lists_everything:
+            return self._closed(replace(part, state="uploaded", note=None), "not_sent")
+        note = "it is not confirmed whether its batch was made; nothing was sent again"
+        return self._saved(replace(part, state="unknown", note=note), "unknown")
 
     async def _polled(self, job: Job, part: Part) -> Part:
         batch = await self._api.batch(part.batch_id or "")
@@ -207,6 +213,10 @@ class Runs:
         await anyio.to_thread.run_sync(write)
         outcomes = await anyio.to_thread.run_sync(self.table(job).counts)
         self._journal.mark_ended(job.id, outcomes, tokens=(tokens.input, tokens.output))
+
+    def _closed(self, part: Part, outcome: "Closing") -> Part:
+        self._journal.close_attempt(part, outcome)
+        return part
 
     def _saved(self, part: Part, event: str) -> Part:
         self._journal.save_part(part, event)
