@@ -23,8 +23,10 @@ from batchwright.jsonl import (
 )
 from batchwright.model import Endpoint, Job, Json, Limits, LineError, Part, ProviderInfo, Recipe, Request
 from batchwright.parts import numbered
+from batchwright.pricing import OPENAI_HOST, Estimate, RequestTokens, Tally, estimate, price
 from batchwright.recipe import body_builder, template_columns
 from batchwright.tables.sources import FileKind, freeze, frozen_rows
+from batchwright.tokens import counter, output_bound
 
 FROZEN = "source.parquet"
 BATCH_FIELDS = ["body", "custom_id", "method", "url"]
@@ -63,6 +65,7 @@ class Draft:
 
     job: Job
     first_request: Request
+    estimate: Estimate
     warnings: Sequence[str]
 
 
@@ -79,12 +82,15 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
     used = template_columns(plan.recipe, source.columns)
     body = body_builder(plan.recipe, source.columns)
     empty = _Counter()
+    tokens = _Tokens(plan.recipe)
 
     def lines() -> Iterator[tuple[bytes, int]]:
         for number, (custom_id, row) in enumerate(frozen_rows(plan.folder / FROZEN, used), 1):
             if used and all(value is None or value == "" for value in row.values()):
                 empty.count += 1
-            yield _line(Request(custom_id, _filled(body, row, number)), plan.recipe.endpoint, number), 1
+            request = Request(custom_id, _filled(body, row, number))
+            tokens.add(request.body)
+            yield _line(request, plan.recipe.endpoint, number), 1
             if number % _ROWS_A_REPORT == 0:
                 on_rows(number, source.rows)
 
@@ -92,7 +98,7 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
     on_rows(source.rows, source.rows)
     named = replace(source, kind="rows") if is_inline else replace(source, path=str(plan.source))
     job = Job(plan.job_id, plan.created_at, named, plan.recipe, plan.provider, parts)
-    return Draft(job, _first_request(plan.folder, parts), _warnings(used, empty.count))
+    return Draft(job, _first_request(plan.folder, parts), tokens.estimate(plan.provider), _warnings(used, empty.count))
 
 
 def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[str], bool]) -> Draft:
@@ -106,9 +112,12 @@ def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[s
     recipe = batch_file_recipe(plan.source, plan.name)
     check_batch_file(plan.source, plan.name, recipe.endpoint, is_model_known=is_model_known)
     ids = plan.folder / "ids.jsonl"
+    tokens = _Tokens(recipe)
     with ids.open("wb") as file:
         for number, line in enumerate(files.lines(plan.source), 1):
-            file.write(msgspec.json.encode({"custom_id": _checked_id(line, number, plan.name)}) + b"\n")
+            request = _checked_request(line, number, plan.name)
+            tokens.add(request.body)
+            file.write(msgspec.json.encode({"custom_id": request.custom_id}) + b"\n")
     source = freeze(ids, plan.folder / FROZEN, kind="jsonl", name=plan.name, id_column="custom_id")
     ids.unlink()
 
@@ -121,7 +130,7 @@ def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[s
     parts = _write_parts(plan, lines())
     named = replace(source, kind="batch", path=str(plan.source))
     job = Job(plan.job_id, plan.created_at, named, recipe, plan.provider, parts)
-    return Draft(job, _first_request(plan.folder, parts), ())
+    return Draft(job, _first_request(plan.folder, parts), tokens.estimate(plan.provider), ())
 
 
 def check_batch_file(path: Path, name: str, endpoint: Endpoint, *, is_model_known: Callable[[str], bool]) -> None:
@@ -135,20 +144,20 @@ def check_batch_file(path: Path, name: str, endpoint: Endpoint, *, is_model_know
         raise InvalidInput(_refusal(name, errors))
 
 
-def _checked_id(line: bytes, number: int, name: str) -> str:
-    """Look at what the Batch API does not check, and give the line's custom_id."""
+def _checked_request(line: bytes, number: int, name: str) -> Request:
+    """Look at what the Batch API does not check, and give the line's request."""
     place = f"Line {number} of {name}"
     try:
-        custom_id, key = decode_request(line).custom_id, duplicate_key(line)
+        request, key = decode_request(line), duplicate_key(line)
     except ValueError as error:
         raise InvalidInput(f"{place} holds a value that cannot be read: {error}. Mend that line.") from error
     if key is not None:
         raise InvalidInput(f"{place} has the key {key!r} twice. Leave one of them.")
-    if not custom_id.strip() or len(custom_id) > MAX_CUSTOM_ID_CHARACTERS:
+    if not request.custom_id.strip() or len(request.custom_id) > MAX_CUSTOM_ID_CHARACTERS:
         raise InvalidInput(
             f"{place} has a custom_id that is blank or longer than {MAX_CUSTOM_ID_CHARACTERS} characters. Give another."
         )
-    return custom_id
+    return request
 
 
 def is_batch_file(columns: Sequence[str]) -> bool:
@@ -169,6 +178,27 @@ def batch_file_recipe(path: Path, name: str) -> Recipe:
 @dataclass(slots=True)
 class _Counter:
     count: int = 0
+
+
+class _Tokens:
+    """Adds up what requests cost while they go by."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._count = counter(recipe.model)
+        self._tally = Tally()
+
+    def add(self, body: Mapping[str, Json]) -> None:
+        """Count one request."""
+        count = self._count(body, self._recipe.endpoint)
+        bound = output_bound(body, self._recipe.endpoint)
+        self._tally.add(RequestTokens(count.input_tokens, bound, count.uncounted, count.approximated))
+
+    def estimate(self, provider: ProviderInfo) -> Estimate:
+        """Give the estimate; prices are known only of OpenAI."""
+        is_openai = provider.kind == "endpoint" and provider.host == OPENAI_HOST
+        known = price(self._recipe.model, endpoint=self._recipe.endpoint) if is_openai else None
+        return estimate(known, self._tally.totals)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,11 @@
-"""What the tools answer: pydantic models, and the same facts as a short text.
-
-Some assistants read only the structured content, others only the text: so both carry everything.
-"""
+"""What the tools answer, each with the next useful call."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Self, cast
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from batchwright.answer import View
 from batchwright.model import Job, JobStatus, Json, Outcome, Profile
 from batchwright.untrusted import MARK, MAX_CELL_CHARACTERS, cleaned, cleaned_value
 
@@ -23,20 +21,6 @@ MAX_LONE_CELL_CHARACTERS = 4_000
 _FREE = "0: it runs on this machine"
 
 Next = Annotated[str, Field(description="the next useful call")]
-
-
-class View(BaseModel):
-    """An answer; absent facts are left out, not null."""
-
-    model_config = ConfigDict(frozen=True, defer_build=True)
-
-    def facts(self) -> dict[str, Json]:
-        """Give the structured content."""
-        return self.model_dump(mode="json", exclude_none=True)
-
-    def text(self) -> str:
-        """Give the same facts as lines of `name: value`."""
-        return "\n".join(_text_line(name, value) for name, value in self.facts().items())
 
 
 class ColumnView(View):
@@ -101,6 +85,8 @@ class DraftView(View):
     requests: int
     parts: int
     megabytes: float
+    input_tokens: int
+    output_tokens_at_most: int | None = None
     answered_by: str
     cost: str
     first_request: str
@@ -122,10 +108,12 @@ class DraftView(View):
             requests=sum(part.requests for part in job.parts),
             parts=len(job.parts),
             megabytes=round(sum(part.size_bytes for part in job.parts) / 1e6, 3),
+            input_tokens=draft.estimate.input_tokens,
+            output_tokens_at_most=draft.estimate.output_tokens_bound or None,
             answered_by=job.provider.sentence,
-            cost=_FREE if job.provider.kind == "embedded" else f"not counted: {job.provider.host} has its own prices",
+            cost=_cost(draft),
             first_request=cleaned(first, MAX_REQUEST_CHARACTERS),
-            warnings=[cleaned(warning, 500) for warning in draft.warnings] or None,
+            warnings=[cleaned(warning, 500) for warning in (*draft.warnings, *draft.estimate.count_notes)] or None,
             next=f'submit_job(job_id="{job.id}")',
         )
 
@@ -167,7 +155,7 @@ class JobView(View):
         done = job.source.rows - counts.get("running", 0)
         rate = done / seconds * 60 if seconds and done and job.ended_at is None else None
         said = [*notes, *_part_notes(job)]
-        if done and job.ended_at is None:
+        if done and job.submitted_at is not None and job.ended_at is None:
             said.append("Answers are read when the job ends: some may then count as refused, cut_short or not_fitting.")
         return cls(
             job_id=job.id,
@@ -352,6 +340,21 @@ class DeletedView(View):
         )
 
 
+def _cost(draft: "Draft") -> str:
+    """Say what the job will cost, where that is known: never 0 for want of a price."""
+    from batchwright.pricing import OPENAI_HOST
+
+    provider, known = draft.job.provider, draft.estimate.cost_standard_usd
+    if provider.kind == "embedded":
+        return _FREE
+    if provider.host != OPENAI_HOST:
+        return f"not counted: {provider.host} has its own prices"
+    low = f"${known.low_usd:,.4f}" if known and known.low_usd is not None else None
+    high = f"${known.high_usd:,.4f}" if known and known.high_usd is not None else None
+    amount = f"{low} to {high}" if low and high else f"{low} and more" if low else "not known"
+    return " ".join([f"{amount}, at OpenAI's standard prices: requests go one at a time.", *draft.estimate.price_notes])
+
+
 def _next_call(job: Job) -> str:
     match job.status:
         case "draft":
@@ -381,16 +384,3 @@ def _shown_row(row: Mapping[str, Json], most: int = MAX_CELL_CHARACTERS) -> dict
     """Give a row fit for the conversation: cleaned, cut, and without its empty cells."""
     cells = list(row.items())[:MAX_SHOWN_COLUMNS]
     return {cleaned(name, 64): cleaned_value(value, most) for name, value in cells if value is not None}
-
-
-def _text_line(name: str, value: Json) -> str:
-    import msgspec
-
-    if isinstance(value, dict):
-        return f"{name}: {', '.join(f'{key} {item}' for key, item in cast('dict[str, Json]', value).items())}"
-    if not isinstance(value, list):
-        return f"{name}: {value}"
-    items = cast("list[Json]", value)
-    if any(isinstance(item, dict) for item in items):
-        return "\n".join([f"{name}:", *(f"  {msgspec.json.encode(item).decode()}" for item in items)])
-    return f"{name}: {', '.join(map(str, items))}"

@@ -1,0 +1,38 @@
+"""An answer of a tool: facts as structured content, and the same facts as a short text.
+
+Some assistants read only the one, others only the other: so both carry everything.
+"""
+
+from typing import TYPE_CHECKING, cast
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from batchwright.model import Json
+
+
+class View(BaseModel):
+    """An answer; absent facts are left out, not null."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
+
+    def facts(self) -> "dict[str, Json]":
+        """Give the structured content."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def text(self) -> str:
+        """Give the same facts as lines of `name: value`."""
+        return "\n".join(_text_line(name, value) for name, value in self.facts().items())
+
+
+def _text_line(name: str, value: "Json") -> str:
+    import msgspec
+
+    if isinstance(value, dict):
+        return f"{name}: {', '.join(f'{key} {item}' for key, item in cast('dict[str, Json]', value).items())}"
+    if not isinstance(value, list):
+        return f"{name}: {value}"
+    items = cast("list[Json]", value)
+    if any(isinstance(item, dict) for item in items):
+        return "\n".join([f"{name}:", *(f"  {msgspec.json.encode(item).decode()}" for item in items)])
+    return f"{name}: {', '.join(map(str, items))}"
