@@ -25,6 +25,7 @@ class Endpoint:
         seconds: How long each request takes.
         statuses: HTTP statuses to answer next, before any good answer; per text of the user.
         headers: Sent with those.
+        raw: Sent as the body of every good answer, if it is not None.
         gate: While cleared, requests wait.
         seen: How often each user text came.
         bodies: Every request body, in order.
@@ -38,6 +39,7 @@ class Endpoint:
     headers: dict[str, str] = field(default_factory=dict[str, str])
     finish_reason: str = "stop"
     key: str | None = None
+    raw: bytes | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     seen: Counter[str] = field(default_factory=Counter[str])
     bodies: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -47,7 +49,8 @@ class Endpoint:
     async def handle(self, request: web.Request) -> web.Response:
         """Answer one request."""
         if self.key and request.headers.get("Authorization") != f"Bearer {self.key}":
-            return _error(401, "Incorrect API key provided.")
+            # As OpenAI does, it says which key it refuses.
+            return _error(401, f"Incorrect API key provided: {request.headers.get('Authorization', '')[7:]}.")
         body = await request.json()
         self.bodies.append(body)
         text = _user_text(body)
@@ -62,6 +65,8 @@ class Endpoint:
         waiting = self.statuses.get(text) or self.statuses.get("*") or []
         if waiting:
             return _error(waiting.pop(0), "told to fail", headers=self.headers)
+        if self.raw is not None:
+            return web.Response(body=self.raw, content_type="application/json")
         return web.json_response(_SHAPES[request.path](body, self.answer(text), self.finish_reason))
 
 
@@ -73,9 +78,11 @@ async def running_endpoint(
     statuses: dict[str, list[int]] | None = None,
     headers: dict[str, str] | None = None,
     key: str | None = None,
+    raw: bytes | None = None,
 ) -> AsyncGenerator[Endpoint]:
     """Serve on a free port until the block ends."""
-    endpoint = Endpoint(answer=answer, seconds=seconds, statuses=statuses or {}, headers=headers or {}, key=key)
+    endpoint = Endpoint(answer=answer, seconds=seconds, key=key, raw=raw)
+    endpoint.statuses, endpoint.headers = statuses or {}, headers or {}
     endpoint.gate.set()
     app = web.Application(client_max_size=64 << 20)
     for path in _SHAPES:

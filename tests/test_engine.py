@@ -311,7 +311,66 @@ async def test_a_wrong_key_ends_the_batch_before_every_row_fails(tmp_path: Path)
             batch = await ended(engine, await submitted(engine, path))
 
     assert batch.status == "failed"
-    assert "HTTP 401: Incorrect API key provided." in batch.errors.data[0].message
+    assert "HTTP 401: Incorrect API key provided: [the key]." in batch.errors.data[0].message
+
+
+async def test_one_refusal_does_not_stop_the_others(tmp_path: Path) -> None:
+    """A filter may refuse a single row with 403, and answer first."""
+    path = batch_file(tmp_path, *(request_line(f"r{number}", f"text {number}") for number in range(10)))
+    statuses = {"text 0": [403]}
+    async with (
+        running_endpoint(statuses=statuses) as endpoint,
+        running_engine(tmp_path, endpoint, concurrency=1) as engine,
+    ):
+        batch = await ended(engine, await submitted(engine, path))
+
+    assert (batch.request_counts.completed, batch.request_counts.failed) == (9, 1)
+
+
+async def test_a_line_that_was_damaged_on_disk_is_sent_again(tmp_path: Path) -> None:
+    """A full disk, or a fault of it, may leave half a line between whole ones."""
+    path = batch_file(tmp_path, *(request_line(f"r{number}", f"text {number}") for number in range(4)))
+    async with running_endpoint() as endpoint:
+        endpoint.answer = lambda text: (endpoint.gate.clear() if text == "text 2" else None) or "done"
+        async with running_engine(tmp_path, endpoint, concurrency=1) as engine:
+            batch_id = await submitted(engine, path)
+            await answered(engine, batch_id, 3)
+        output = tmp_path / "engine" / "batches" / batch_id / "output.jsonl"
+        first, second, third = output.read_text(encoding="utf-8").splitlines(keepends=True)
+        output.write_text(first + second[:40] + "\n" + third, encoding="utf-8")
+        endpoint.gate.set()
+        async with running_engine(tmp_path, endpoint, concurrency=1) as engine:
+            batch = await ended(engine, batch_id)
+            lines = await content(engine, batch.output_file_id, tmp_path)
+
+    assert sorted(line["custom_id"] for line in lines) == ["r0", "r1", "r2", "r3"]
+    assert endpoint.seen["text 0"] == endpoint.seen["text 2"] == 1
+    assert endpoint.seen["text 1"] == 2
+
+
+async def test_where_nothing_can_be_written_nothing_is_sent(tmp_path: Path) -> None:
+    """An answer that cannot be kept is paid for in vain; and the engine must live to say so."""
+    path = batch_file(tmp_path, request_line("a"))
+    async with running_endpoint() as endpoint:
+        endpoint.gate.clear()
+        async with running_engine(tmp_path, endpoint) as engine:
+            batch_id = await submitted(engine, path)
+            await waiting(endpoint, 1)
+        output = tmp_path / "engine" / "batches" / batch_id / "output.jsonl"
+        output.unlink()
+        output.mkdir()
+        endpoint.gate.set()
+        async with running_engine(tmp_path, endpoint) as engine:
+
+            async def note_of() -> str:
+                return (await engine.batch(batch_id)).model_dump().get("note") or ""
+
+            note = await until(note_of)
+            for _ in range(10):
+                await engine.batch(batch_id)
+
+    assert note == "its run broke off (is a directory) and is tried again"
+    assert endpoint.seen["hello"] == 1
 
 
 async def test_files_are_listed_newest_first_and_deleted_once(tmp_path: Path) -> None:

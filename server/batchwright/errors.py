@@ -5,9 +5,11 @@ BatchwrightError
 │   └── OutsideWorkspace     a path that the user has not opened to the server
 ├── NotFound             no such job, file or row
 ├── NotReady             right, but too early, or too late
+├── DiskFault            the disk is full, or may not be written
 ├── MissingExtra         an optional part of the program is not installed
 └── ProviderError        whoever runs batches
     ├── ProviderRefused      it answered, and said no: nothing was done
+    │   └── ProviderGone         what was asked for is not there, or not any more
     ├── ProviderUnreachable  it was not reached: nothing was done
     └── ProviderUnclear      it may have done what was asked, or not
 """
@@ -33,6 +35,10 @@ class NotReady(BatchwrightError):
     """The thing exists, but is not in a state that allows this."""
 
 
+class DiskFault(BatchwrightError):
+    """Something cannot be written; what was written before is kept."""
+
+
 class MissingExtra(BatchwrightError):
     """An optional dependency is missing; the message says what to install."""
 
@@ -43,6 +49,10 @@ class ProviderError(BatchwrightError):
 
 class ProviderRefused(ProviderError):
     """The provider answered with an error of its own; asking again will not help."""
+
+
+class ProviderGone(ProviderRefused):
+    """The provider has no such batch or file."""
 
 
 class ProviderUnreachable(ProviderError):

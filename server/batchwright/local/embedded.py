@@ -9,7 +9,7 @@ from typing import cast
 
 import anyio
 
-from batchwright.errors import InvalidInput, MissingExtra
+from batchwright.errors import InvalidInput, MissingExtra, ProviderUnreachable
 from batchwright.local import weights
 from batchwright.local.model_process import ModelProcess
 from batchwright.local.target import Connection
@@ -56,8 +56,6 @@ class EmbeddedModels:
 
     A chat model of the user's own, a GGUF file, may stand in for the built-in one.
     """
-
-    max_lost_connections = 5  # A request that brings the model down five times is given up.
 
     def __init__(self, cache: Path, *, own_model: Path | None, concurrency: int) -> None:
         self.concurrency = concurrency
@@ -142,6 +140,10 @@ class EmbeddedModels:
             self.note = f"starting {self._name(kind)}"
             log = self._cache / f"{kind.name}.log"
             return await ModelProcess.start(kind.module, slots=self.concurrency, files=files, log=log)
+        except OSError as error:
+            raise ProviderUnreachable(
+                f"{self._name(kind)} cannot be started: {error.strerror} ({self._cache}). Mend that folder."
+            ) from error
         finally:
             self.note = None
 

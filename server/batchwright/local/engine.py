@@ -3,16 +3,16 @@
 import logging
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 import anyio
 import anyio.abc
 import anyio.to_thread
 from filelock import FileLock, Timeout
 
-from batchwright.errors import ProviderRefused
+from batchwright.errors import BatchwrightError, ProviderRefused
 from batchwright.local.runner import BatchRun, Clock
 from batchwright.local.store import BatchRecord, FileRecord, Store
 from batchwright.model import TERMINAL_BATCH_STATUSES, Endpoint, Limits, LineError, ProviderInfo
@@ -25,7 +25,18 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 COMPLETION_SECONDS = 24 * 3600
+FIRST_PAUSE_SECONDS = 5.0
+MAX_PAUSE_SECONDS = 300.0
 _MAX_METADATA = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Break:
+    """A run that broke off: how often in a row, when it may be tried again, and what the user is told."""
+
+    times: int
+    not_before: float
+    note: str
 
 
 class LocalEngine:
@@ -43,6 +54,7 @@ class LocalEngine:
         self._clock = clock
         self._tasks = tasks
         self._active: set[str] = set()
+        self._breaks: dict[str, _Break] = {}
         self._slots = anyio.CapacityLimiter(target.concurrency)
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:
@@ -82,18 +94,18 @@ class LocalEngine:
         )
         self._store.save_batch(batch)
         self._start(batch)
-        return _batch(batch)
+        return self._shown(batch)
 
     async def batch(self, batch_id: str) -> "Batch":
         """Give a batch as it stands; one that nobody runs, since its process died, goes on."""
         record = self._store.batch(batch_id)
         self._start(record)
-        return _batch(record)
+        return self._shown(record)
 
     async def batches(self) -> "AsyncIterator[Batch]":
         """Give all batches, newest first."""
         for record in self._store.batches():
-            yield _batch(record)
+            yield self._shown(record)
 
     async def cancel_batch(self, batch_id: str) -> "Batch":
         """Ask for a batch to end; whichever process runs it sees that within a moment."""
@@ -102,7 +114,7 @@ class LocalEngine:
             raise ProviderRefused(f"Cannot cancel a batch with status '{record.status}'.")
         (self._store.batch_folder(batch_id) / "cancel").touch()
         self._start(record)
-        return _batch(record)
+        return self._shown(record)
 
     async def files(self) -> "AsyncIterator[FileObject]":
         """Give all files, newest first."""
@@ -118,8 +130,14 @@ class LocalEngine:
         """Delete a file; one that is gone already is no error."""
         self._store.delete_file(file_id)
 
+    def _shown(self, record: BatchRecord) -> "Batch":
+        broken = self._breaks.get(record.id)
+        return _batch(replace(record, note=broken.note) if broken else record)
+
     def _start(self, record: BatchRecord) -> None:
         if record.status in TERMINAL_BATCH_STATUSES or record.id in self._active:
+            return
+        if (broken := self._breaks.get(record.id)) and anyio.current_time() < broken.not_before:
             return
         lock = FileLock(self._store.batch_folder(record.id) / "lock", thread_local=False)
         try:
@@ -137,13 +155,27 @@ class LocalEngine:
                 run = BatchRun(record, self._store, self._target, now=self._clock, slots=self._slots)
                 await run.run()
         except Exception as error:
-            # The other batches go on; this one is tried again when it is next asked for.
+            # The other batches go on; this one is tried again when it is asked for after a while.
             log.exception("%s: its run broke off", batch_id)
-            note = f"its run broke off ({type(error).__name__}) and is tried again"
-            self._store.save_batch(replace(self._store.batch(batch_id), note=note))
+            breaks = self._breaks.get(batch_id)
+            times = breaks.times + 1 if breaks else 1
+            pause = min(FIRST_PAUSE_SECONDS * 2 ** min(times - 1, 10), MAX_PAUSE_SECONDS)
+            note = f"its run broke off ({_reason(error)}) and is tried again"
+            self._breaks[batch_id] = _Break(times, anyio.current_time() + pause, note)
+        else:
+            self._breaks.pop(batch_id, None)
         finally:
             self._active.discard(batch_id)
             lock.release()
+
+
+def _reason(error: BaseException) -> str:
+    """Say what broke a run off, whatever groups of tasks it came through."""
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) if isinstance(error, BatchwrightError) else type(error).__name__
 
 
 def _batch(record: BatchRecord) -> "Batch":

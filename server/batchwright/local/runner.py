@@ -3,9 +3,13 @@
 Can be killed at any point: a new run reads what was written, and sends only what is missing.
 """
 
+import errno
+import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,10 +25,13 @@ if TYPE_CHECKING:
     from batchwright.local.store import BatchRecord, Store
     from batchwright.local.target import Target
 
+log = logging.getLogger(__name__)
+
 MAX_ERRORS = 100
 _LINES_A_SYNC = 64
 _LOOK_SECONDS = 0.25
 _REFUSALS = frozenset({401, 403, 404})
+_REFUSALS_TO_STOP = 3
 
 
 class BatchRun:
@@ -44,6 +51,8 @@ class BatchRun:
         """Bring the batch to its end, from wherever it stands."""
         if self._batch.status == "validating" and not await self._validate():
             return
+        # On a full disk this fails, before anything is sent whose answer could not be kept.
+        self._save()
         recorder = await anyio.to_thread.run_sync(Recorder, self._folder)
         try:
             if self._batch.status != "finalizing":
@@ -87,16 +96,25 @@ class BatchRun:
     ) -> None:
         for request in requests:
             async with self._slots:
-                line = await sender.answer(request)
-            if line.status_code in _REFUSALS and recorder.completed == 0:
-                # It refuses the key or the model, not this row: every other row would fail in the same way.
+                line = await self._answer(request, sender)
+            recorder.add(line, self._store.new_id("batch_req_"), self._store.new_id("req_"))
+            if line.status_code in _REFUSALS and recorder.completed == 0 and recorder.failed >= _REFUSALS_TO_STOP:
+                # It refuses the key or the model, not these rows: every other row would fail in the same way.
                 self._fail(line)
                 scope.cancel()
                 return
-            recorder.add(line, self._store.new_id("batch_req_"), self._store.new_id("req_"))
+
+    async def _answer(self, request: Request, sender: Sender) -> ResultLine:
+        try:
+            return await sender.answer(request)
+        except Exception as error:
+            # A fault met by one request must not stop the others, nor send it again and again.
+            log.exception("%s: a request failed in the engine", self._batch.id)
+            message = f"The engine could not handle the answer ({type(error).__name__})."
+            return ResultLine(request.custom_id, error_code="engine_error", error_message=message)
 
     def _fail(self, line: ResultLine) -> None:
-        reason = f"The endpoint refused the first request with HTTP {line.status_code}: {error_text(line.body)}"
+        reason = f"The endpoint refused the first requests with HTTP {line.status_code}: {error_text(line.body)}"
         self._save(
             status="failed", failed_at=self._now.seconds(), errors=[LineError("endpoint_refused", reason)], note=None
         )
@@ -183,8 +201,14 @@ class Recorder:
             path = folder / name
             path.touch(mode=0o600)
             _cut_to_whole_lines(path)
+            broken = False
             for line in files.lines(path):
-                self._count(decode_result(line))
+                try:
+                    self._count(decode_result(line))
+                except ValueError:
+                    broken = True
+            if broken:
+                _without_broken_lines(path)
         # Unbuffered: a line that is written survives the death of this process.
         self._output = (folder / self.OUTPUT).open("ab", buffering=0)
         self._errors = (folder / self.ERRORS).open("ab", buffering=0)
@@ -201,7 +225,7 @@ class Recorder:
             return
         is_good = line.status_code is not None and line.status_code < 300 and line.error_code is None
         file = self._output if is_good else self._errors
-        file.write(encode_result(line, id=line_id, request_id=request_id))
+        _append(file, encode_result(line, id=line_id, request_id=request_id))
         self._count(line)
         self._unsynced += 1
         if self._unsynced >= _LINES_A_SYNC:
@@ -231,6 +255,26 @@ class Clock:
     def seconds(self) -> int:
         """Whole seconds since 1970."""
         return self.nanoseconds() // 1_000_000_000
+
+
+def _append(file: FileIO, data: bytes) -> None:
+    """Add a whole line, or nothing: on a full disk a part of it may be written without an error."""
+    end = file.seek(0, os.SEEK_END)
+    if file.write(data) != len(data):
+        file.truncate(end)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+
+
+def _without_broken_lines(path: Path) -> None:
+    """Leave out lines that cannot be read: their requests are sent again."""
+    temporary = path.with_suffix(".tmp")
+    with temporary.open("wb") as file:
+        for line in files.lines(path):
+            with suppress(ValueError):
+                decode_result(line)
+                file.write(line + b"\n")
+    files.sync(temporary)
+    temporary.replace(path)
 
 
 def _cut_to_whole_lines(path: Path) -> None:

@@ -11,7 +11,7 @@ import aiohttp
 import anyio
 import msgspec
 
-from batchwright.errors import ProviderUnreachable
+from batchwright.errors import BatchwrightError
 from batchwright.model import Json, Request, ResultLine
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_TRIES = 8
+MAX_TIMEOUTS = 2
+MAX_LOST = 5
 MAX_RETRY_AFTER_SECONDS = 120.0
 MAX_DELAY_SECONDS = 60.0
 REQUEST_SECONDS = 600
@@ -37,16 +39,20 @@ def delay_seconds(tries: int, retry_after: float | None, jitter: float) -> float
     """
     if retry_after is not None:
         return min(retry_after, MAX_RETRY_AFTER_SECONDS) + jitter
-    return min(0.5 * 2**tries, MAX_DELAY_SECONDS) * (0.5 + jitter / 2)
+    return min(0.5 * 2 ** min(tries, 10), MAX_DELAY_SECONDS) * (0.5 + jitter / 2)
+
+
+Delay = Callable[[int, float | None], float]
+"""From failures so far, and the seconds that the server asked for, to the seconds to wait."""
 
 
 class Sender:
     """Sends requests to one endpoint of a target. Use as an async context manager."""
 
-    def __init__(self, target: "Target", endpoint: str, *, jitter: Callable[[], float] = random.random) -> None:
+    def __init__(self, target: "Target", endpoint: str, *, delay: Delay | None = None) -> None:
         self._target = target
         self._endpoint = endpoint
-        self._jitter = jitter
+        self._delay = delay or _jittered
         self.trouble: str | None = None
         """Why nothing comes back at the moment; None while answers come."""
 
@@ -64,26 +70,29 @@ class Sender:
 
     async def answer(self, request: Request) -> ResultLine:
         """Give the answer to *request*: good or bad, it is final."""
-        tries = lost = tries_to_start = 0
+        tries = lost = away = 0
         while True:
             retry_after = None
             try:
                 status, retry_after, body = await self._once(request)
+            except BatchwrightError as error:
+                # The model is not there yet, which says nothing about this request: it can wait.
+                away += 1
+                self.trouble = str(error)
+            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                away += 1
+                self.trouble = f"the endpoint does not answer ({type(error).__name__}); trying again"
             except TimeoutError:
                 tries += 1
-                if tries >= 2:
+                if tries >= MAX_TIMEOUTS:
                     message = f"The request was not answered within {REQUEST_SECONDS} seconds."
                     return ResultLine(request.custom_id, error_code="request_timeout", error_message=message)
-            except ProviderUnreachable as error:
-                # Nothing was sent: the model is not there yet, which says nothing about this request.
-                tries_to_start += 1
-                self.trouble = str(error)
             except aiohttp.ClientError as error:
+                # It was sent, and may have been answered and charged: it is not sent again without end.
                 lost += 1
-                self.trouble = f"the endpoint does not answer ({type(error).__name__}); trying again"
-                most = self._target.max_lost_connections
-                if most is not None and lost >= most:
-                    message = "The connection to the model was lost each time this request was sent."
+                self.trouble = f"the endpoint breaks off ({type(error).__name__}); trying again"
+                if lost >= MAX_LOST:
+                    message = f"The connection was lost each of the {MAX_LOST} times that this request was sent."
                     return ResultLine(request.custom_id, error_code="connection_lost", error_message=message)
             else:
                 tries += 1
@@ -91,7 +100,7 @@ class Sender:
                     self.trouble = None
                     return ResultLine(request.custom_id, status_code=status, body=body)
                 self.trouble = f"the endpoint answers HTTP {status}; trying again"
-            await anyio.sleep(delay_seconds(tries + lost + tries_to_start, retry_after, self._jitter()))
+            await anyio.sleep(self._delay(tries + lost + away, retry_after))
 
     async def _once(self, request: Request) -> tuple[int, float | None, Json]:
         connection = await self._target.connection(self._endpoint)
@@ -104,11 +113,19 @@ class Sender:
         async with self._session.post(
             url, data=msgspec.json.encode(body), headers=headers, allow_redirects=False
         ) as response:
-            answer = _decoded(await response.read(), response.status)
+            data = await response.read()
+            if connection.key and response.status >= 300:
+                # Some servers say which key they refuse.
+                data = data.replace(connection.key.encode(), b"[the key]")
+            answer = _decoded(data, response.status)
             retry_after = _seconds(response.headers.get("Retry-After"))
         if response.status < 300:
             answer = self._target.answer_body(self._endpoint, request.body, answer)
         return response.status, retry_after, answer
+
+
+def _jittered(tries: int, retry_after: float | None) -> float:
+    return delay_seconds(tries, retry_after, random.random())  # noqa: S311  # only spreads requests in time
 
 
 def _can_help_again(status: int, body: Json) -> bool:
@@ -122,7 +139,7 @@ def _can_help_again(status: int, body: Json) -> bool:
 def _decoded(data: bytes, status: int) -> Json:
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         text = data[:500].decode("utf-8", errors="replace")
         return {"error": {"message": f"The endpoint's answer (HTTP {status}) is not JSON: {text}", "code": None}}
 

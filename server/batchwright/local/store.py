@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from batchwright import files
-from batchwright.errors import ProviderRefused
+from batchwright.errors import ProviderGone, ProviderRefused
 from batchwright.model import LineError
 
 
@@ -82,8 +82,12 @@ class Store:
         self._files.mkdir(parents=True, exist_ok=True, mode=0o700)
         file_id = self.new_id("file-")
         content = self._files / f"{file_id}.jsonl"
-        shutil.copyfile(source, content)
-        files.sync(content)
+        try:
+            shutil.copyfile(source, content)
+            files.sync(content)
+        except OSError:
+            content.unlink(missing_ok=True)
+            raise
         record = FileRecord(
             file_id, content.stat().st_size, created_at, source.name, purpose, f"files/{content.name}", order
         )
@@ -110,7 +114,7 @@ class Store:
         """
         path = self._files / f"{_safe(file_id)}.json"
         if not path.exists():
-            raise ProviderRefused(f"No such File object: {file_id}")
+            raise ProviderGone(f"No such File object: {file_id}")
         return msgspec.json.decode(path.read_bytes(), type=FileRecord)
 
     def files(self) -> Iterator[FileRecord]:
@@ -144,7 +148,7 @@ class Store:
         """
         path = self.batch_folder(batch_id) / "record.json"
         if not path.exists():
-            raise ProviderRefused(f"No batch found with id '{batch_id}'.")
+            raise ProviderGone(f"No batch found with id '{batch_id}'.")
         return msgspec.json.decode(path.read_bytes(), type=BatchRecord)
 
     def save_batch(self, batch: BatchRecord) -> None:

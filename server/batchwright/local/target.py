@@ -27,11 +27,6 @@ class Target(Protocol):
         ...
 
     @property
-    def max_lost_connections(self) -> int | None:
-        """After how many broken connections a request is given up; None for never."""
-        ...
-
-    @property
     def note(self) -> str | None:
         """What it is busy with before it can answer, for the user."""
         ...
@@ -72,7 +67,6 @@ class RemoteEndpoint:
     base: Connection
     model: str | None
     concurrency: int = 16
-    max_lost_connections: None = None
     note: None = None
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:  # any may be there

@@ -13,9 +13,11 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 from anyio.streams.text import TextReceiveStream
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from batchwright.errors import MissingExtra, ProviderUnreachable
+
+_LOOK_SECONDS = 0.2
 
 OnBytes = Callable[[int, int], None]
 """Told how many bytes of how many are here."""
@@ -79,7 +81,7 @@ async def fetched(weights: Weights, cache: Path, on_bytes: OnBytes) -> Path:
     cache.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # one look at the local disk
     # Two servers that start together fetch it once.
     lock = FileLock(cache / f"{weights.file_name}.lock", thread_local=False)
-    await anyio.to_thread.run_sync(lock.acquire, abandon_on_cancel=True)
+    await _acquired(lock)
     try:
         if not path.exists():
             folder = Path(tempfile.mkdtemp(dir=cache))
@@ -91,6 +93,17 @@ async def fetched(weights: Weights, cache: Path, on_bytes: OnBytes) -> Path:
     finally:
         lock.release()
     return path
+
+
+async def _acquired(lock: FileLock) -> None:
+    """Wait for the lock without a thread, which would keep a server that ends from ending."""
+    while True:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            await anyio.sleep(_LOOK_SECONDS)
+        else:
+            return
 
 
 async def _download(weights: Weights, folder: Path, on_bytes: OnBytes) -> None:
