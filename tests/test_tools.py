@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -544,10 +545,89 @@ async def test_a_key_is_in_no_answer_and_no_file(tmp_path: Path, sample: Path) -
 
     assert content is not None
     assert content["status"] == "failed"
-    assert "HTTP 401" in text
+    assert "HTTP 401: Incorrect API key provided: [the key]." in text
     assert "sk-canary" not in text
     for path in (tmp_path / "data").rglob("*"):
         assert path.is_dir() or b"sk-canary" not in path.read_bytes(), path
+
+
+async def test_another_endpoint_never_answers_in_the_name_of_the_first(tmp_path: Path, sample: Path) -> None:
+    """Settings change, and clients share the jobs: who was named in the draft is who answers, or nobody does."""
+    assert sample.exists()
+    async with running_endpoint() as first, running_endpoint() as second:
+        first.gate.clear()
+        async with in_memory(environment(tmp_path, endpoint=first.url)) as session:
+            running = (await session.call("create_batch_file", **DRAFT))["job_id"]
+            draft = (await session.call("create_batch_file", **DRAFT))["job_id"]
+            await session.call("submit_job", job_id=running)
+        async with in_memory(environment(tmp_path, endpoint=second.url)) as session:
+            job = await session.call("check_job", job_id=running)
+            refused = await session.error("submit_job", job_id=draft)
+            jobs = await session.call("list_jobs")
+        first.gate.set()
+        async with in_memory(environment(tmp_path, endpoint=first.url)) as session:
+            done = await session.finished(running)
+
+    assert (job["status"], job["counts"]) == ("running", {"running": 5})
+    assert "this server has another provider" in job["notes"][0]
+    assert "was made for m at 127.0.0.1" in refused
+    assert jobs["total"] == 2
+    assert not second.bodies
+    assert done["counts"] == {"answered": 5}
+
+
+async def test_one_damaged_job_keeps_no_other_from_going_on(tmp_path: Path, sample: Path) -> None:
+    """Its part was changed on disk after it was checked, so it is not sent; everything else works."""
+    assert sample.exists()
+    async with (
+        running_endpoint() as endpoint,
+        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
+    ):
+        jobs = [(await session.call("create_batch_file", **DRAFT))["job_id"] for _ in range(3)]
+        (tmp_path / "data" / "jobs" / jobs[0] / "part-0001.jsonl").unlink()
+        (tmp_path / "data" / "jobs" / jobs[1] / "part-0001.jsonl").write_text("{", encoding="utf-8")
+        for job_id in jobs:
+            await session.call("submit_job", job_id=job_id)
+        ends = [await session.finished(job_id) for job_id in jobs]
+        listed_jobs = await session.call("list_jobs")
+        results = await session.call("get_results", job_id=jobs[0])
+
+    assert [job["counts"] for job in ends] == [{"never_ran": 5}, {"never_ran": 5}, {"answered": 5}]
+    assert "was changed on disk" in ends[0]["notes"][0]
+    assert [job["status"] for job in listed_jobs["jobs"]] == ["completed", "failed", "failed"]
+    assert results["notes"] == ["No row has a good answer: outcome and problem say why."]
+
+
+async def test_a_job_whose_batch_is_gone_comes_to_an_end(tmp_path: Path, sample: Path) -> None:
+    """Its rows are named as never run, instead of running for ever."""
+    assert sample.exists()
+    async with running_endpoint() as endpoint:
+        endpoint.gate.clear()
+        async with in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
+            job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
+            await session.call("submit_job", job_id=job_id)
+        shutil.rmtree(tmp_path / "data" / "engine")
+        async with in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
+            job = await session.finished(job_id)
+
+    assert (job["status"], job["counts"]) == ("failed", {"never_ran": 5})
+    assert "it is gone at the provider" in job["notes"][0]
+
+
+async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, sample: Path) -> None:
+    """Not the user's data is at fault then, and the sentence must not say so."""
+    assert sample.exists()
+    async with (
+        running_endpoint() as endpoint,
+        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
+    ):
+        await session.call("list_jobs")
+        (tmp_path / "data" / "jobs").write_text("not a folder", encoding="utf-8")
+        (tmp_path / "data" / "jobs").chmod(0o400)
+        text = await session.error("create_batch_file", **DRAFT)
+
+    assert "data/jobs" in text
+    assert "sample.csv" not in text
 
 
 async def completed(session: Session) -> str:

@@ -1,5 +1,6 @@
 """The use cases: what a user can do with data, jobs and files. Journal and provider meet only in this layer."""
 
+import logging
 import secrets
 import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from batchwright.batch_api import BatchAPI
     from batchwright.journal import Journal
     from batchwright.workspace import Workspace
+
+log = logging.getLogger(__name__)
 
 MAX_INLINE_ROWS = 2_000
 POLL_SECONDS = 0.5
@@ -136,9 +139,12 @@ class Jobs:
     async def submit(self, job_id: str) -> tuple[Job, bool]:
         """Let a draft run; says also whether it was submitted before, in which case nothing is sent again."""
         before = self._journal.job(job_id)
-        if before.cancelled_at is not None and before.submitted_at is None:
-            raise NotReady(f"{job_id} was cancelled before it was submitted. Make a new one with `create_batch_file`.")
         if before.submitted_at is None:
+            if not self._runs.is_answered_here(before):
+                raise NotReady(
+                    f"{job_id} was made for {before.provider.model} at {before.provider.host}, and this server has "
+                    "another provider now. Make it anew with `create_batch_file`."
+                )
             self._journal.mark_submitted(job_id)
         job = await self._runs.advance(job_id)
         return job, before.submitted_at is not None
@@ -154,7 +160,7 @@ class Jobs:
                     told = job
                 await anyio.sleep(POLL_SECONDS)
                 job = await self._runs.advance(job_id)
-        return self._journal.job(job_id)
+        return self._runs.shown(self._journal.job(job_id))
 
     async def list(self, *, limit: int, offset: int) -> tuple[Sequence[Job], int]:
         """Give jobs, newest first, and how many there are in all."""
@@ -164,7 +170,10 @@ class Jobs:
     async def resume(self) -> None:
         """Move on every job that was submitted and has not ended."""
         for job_id in self._journal.unfinished():
-            await self._runs.advance(job_id)
+            try:
+                await self._runs.advance(job_id)
+            except Exception as error:  # noqa: BLE001  # one job's fault must not keep the others from going on
+                log.error("%s: it cannot go on: %s", job_id, type(error).__name__)
 
     async def problems(self, job: Job) -> Sequence[tuple[str, int]]:
         """Group the rows of an ended job that have no good answer by what was wrong, the most frequent first."""

@@ -80,6 +80,11 @@ class Journal:
         """Whether there is a job with this id."""
         return self._db.execute("SELECT 1 FROM job WHERE id = ?", (job_id,)).fetchone() is not None
 
+    def is_cancelled(self, job_id: str) -> bool:
+        """Whether the user wished that the job ends early."""
+        row = self._db.execute("SELECT cancelled_at FROM job WHERE id = ?", (job_id,)).fetchone()
+        return row is not None and row[0] is not None
+
     def jobs(self, *, limit: int, offset: int = 0) -> list[Job]:
         """Give jobs, newest first."""
         rows = self._db.execute("SELECT * FROM job ORDER BY created_at DESC, id LIMIT ? OFFSET ?", (limit, offset))

@@ -15,10 +15,10 @@ from filelock import FileLock, Timeout
 from batchwright import files
 from batchwright.answers import reader
 from batchwright.drafts import FROZEN
-from batchwright.errors import ProviderError, ProviderRefused, ProviderUnreachable
-from batchwright.jsonl import decode_request, decode_result
+from batchwright.errors import BatchwrightError, ProviderError, ProviderGone, ProviderRefused, ProviderUnreachable
+from batchwright.jsonl import decode_result
 from batchwright.model import Job, LineError, Part, Result
-from batchwright.recovery import NONCE_KEY, adopted, is_final, next_step
+from batchwright.recovery import NONCE_KEY, Step, adopted, is_final, next_step
 from batchwright.tables.results import ResultTable, write_results
 
 if TYPE_CHECKING:
@@ -56,23 +56,51 @@ class Runs:
         return ResultTable(folder / FROZEN, folder / RESULTS, job.source.columns, job.recipe, ended=True)
 
     async def advance(self, job_id: str) -> Job:
-        """Do all that can be done for a job now, without waiting for anything, and give it as it stands then.
+        """Do all that can be done for a job now, without waiting for answers, and give it as it stands then.
 
-        A job that another process is working on is left to it.
+        A job that another process is working on is left to it; so is one that was made for another provider.
         """
         job = self._journal.job(job_id)
         if job.submitted_at is None or job.ended_at is not None:
             return job
+        if not self.is_answered_here(job):
+            return self.shown(job)
         with self._held(job_id) as is_held:
             # Read again under the lock: whoever held it before may have brought the job to its end.
-            job = self._journal.job(job_id)
-            if is_held and job.ended_at is None:
-                for part in job.parts:
-                    await self._advance_part(job, part)
-                job = self._journal.job(job_id)
-                if all(part.state in {"verified", "failed"} for part in job.parts):
-                    await self._finish(job)
+            if is_held and self._journal.job(job_id).ended_at is None:
+                await self._advance_parts(job_id)
         return self._journal.job(job_id)
+
+    def is_answered_here(self, job: Job) -> bool:
+        """Whether this server's provider is the one that the job was drafted for: no other may answer in its name."""
+        try:
+            return self._api.answering(job.recipe.model, job.recipe.endpoint) == job.provider
+        except BatchwrightError:
+            return False
+
+    async def _advance_parts(self, job_id: str) -> None:
+        while True:
+            was_cancelled = self._journal.is_cancelled(job_id)
+            job = self._journal.job(job_id)
+            for part in job.parts:
+                await self._advance_part(job, part)
+            if self._journal.is_cancelled(job_id) == was_cancelled:
+                break
+        job = self._journal.job(job_id)
+        if all(part.state in {"verified", "failed"} for part in job.parts):
+            # Once begun it is brought to its end: on a large job it may take longer than the call that began it.
+            with anyio.CancelScope(shield=True):
+                await self._finish(job)
+
+    def shown(self, job: Job) -> Job:
+        """Give a job with a note, where it does not go on since it was made for another provider."""
+        if job.submitted_at is None or job.ended_at is not None or self.is_answered_here(job):
+            return job
+        note = (
+            f"it was made for {job.provider.model} at {job.provider.host}, and this server has another provider; "
+            "it goes on where a server is started with the former settings"
+        )
+        return replace(job, parts=tuple(replace(part, note=note) for part in job.parts))
 
     async def cancel(self, job_id: str) -> None:
         """Have a job end early: parts that were not submitted never are, the others' batches are cancelled."""
@@ -94,39 +122,45 @@ class Runs:
 
     async def _advance_part(self, job: Job, part: Part) -> None:
         was_looked_for = False
-        while True:
+        while (step := next_step(part, was_looked_for=was_looked_for)) not in {"rest", "wait_for_user"}:
             before = part
-            step = next_step(part, was_looked_for=was_looked_for)
+            was_looked_for = was_looked_for or step == "look_for_batch"
             try:
-                match step:
-                    case "upload":
-                        part = await self._uploaded(job, part)
-                    case "create":
-                        part = await self._created(job, part)
-                    case "look_for_batch":
-                        part = await self._looked_for(part)
-                        was_looked_for = True
-                    case "poll":
-                        part = await self._polled(job, part)
-                    case "collect":
-                        part = await self._collected(job, part)
-                    case "rest" | "wait_for_user":
-                        return
-                    case _:
-                        assert_never(step)
-            except ProviderError as error:
+                part = await self._step(step, job, part)
+            except ProviderGone as error:
+                self._saved(replace(part, state="failed", note=f"it is gone at the provider: {error}"), "gone")
+                return
+            except (ProviderError, OSError) as error:
                 # Read again: the step may have brought the part further before it failed.
                 current = next(p for p in self._journal.job(job.id).parts if p.number == part.number)
-                self._journal.save_part(replace(current, note=str(error)))
+                reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error)
+                self._journal.save_part(replace(current, note=reason))
                 return
             if part == before:
                 return
 
+    async def _step(self, step: Step, job: Job, part: Part) -> Part:
+        match step:
+            case "upload":
+                return await self._uploaded(job, part)
+            case "create":
+                return await self._created(job, part)
+            case "look_for_batch":
+                return await self._looked_for(part)
+            case "poll":
+                return await self._polled(job, part)
+            case "collect":
+                return await self._collected(job, part)
+            case "rest" | "wait_for_user":
+                return part
+            case _:
+                assert_never(step)
+
     async def _uploaded(self, job: Job, part: Part) -> Part:
-        if job.cancelled_at:
+        if self._journal.is_cancelled(job.id):
             return self._saved(replace(part, state="verified", batch_status="cancelled"), "never submitted")
         path = self.folder(job.id) / part.file_name
-        if await anyio.to_thread.run_sync(files.sha256, path) != part.sha256:
+        if not path.exists() or await anyio.to_thread.run_sync(files.sha256, path) != part.sha256:
             note = f"{part.file_name} is not as it was checked: it was changed on disk, so it was not sent"
             return self._saved(replace(part, state="failed", note=note), "changed on disk")
         self._journal.save_part(replace(part, state="uploading"))
@@ -134,7 +168,7 @@ class Runs:
         return self._saved(replace(part, state="uploaded", file_id=file.id, note=None), "uploaded")
 
     async def _created(self, job: Job, part: Part) -> Part:
-        if job.cancelled_at or part.file_id is None:
+        if self._journal.is_cancelled(job.id) or part.file_id is None:
             return self._saved(replace(part, state="verified", batch_status="cancelled"), "never submitted")
         nonce = secrets.token_hex(16)
         part = self._journal.open_attempt(part, nonce)
@@ -175,7 +209,7 @@ class Runs:
 
     async def _polled(self, job: Job, part: Part) -> Part:
         batch = await self._api.batch(part.batch_id or "")
-        if job.cancelled_at and not is_final(batch.status) and part.state != "cancelling":
+        if self._journal.is_cancelled(job.id) and not is_final(batch.status) and part.state != "cancelling":
             batch = await self._api.cancel_batch(batch.id)
             return self._saved(replace(_shown(part, batch), state="cancelling"), "cancelling")
         shown = _shown(part, batch)
@@ -187,7 +221,7 @@ class Runs:
         return part
 
     async def _collected(self, job: Job, part: Part) -> Part:
-        """Bring the results here, and check that every line is whole and belongs to a request."""
+        """Bring the results here, and check that every line is whole."""
         folder = self.folder(job.id)
         for file_id, kind in ((part.output_file_id, "output"), (part.error_file_id, "errors")):
             if not file_id:
@@ -208,6 +242,7 @@ class Runs:
         def write() -> None:
             temporary = folder / f"{RESULTS}.part"
             write_results(tokens.counted(_results(folder, job)), temporary, job.recipe)
+            files.sync(temporary)
             temporary.replace(folder / RESULTS)
 
         await anyio.to_thread.run_sync(write)
@@ -258,14 +293,14 @@ def _shown(part: Part, batch: "Batch") -> Part:
 def _results(folder: Path, job: Job) -> Iterator[Result]:
     """Read every part's result files; of several results for one request the first counts."""
     read = reader(job.recipe)
+    seen: set[str] = set()
     for part in job.parts:
-        known = {decode_request(line).custom_id for line in files.lines(folder / part.file_name)}
         for kind in ("output", "errors"):
             path = result_file(folder, part, kind)
             for line in files.lines(path) if path.exists() else ():
                 result = decode_result(line)
-                if result.custom_id in known:
-                    known.discard(result.custom_id)
+                if result.custom_id not in seen:
+                    seen.add(result.custom_id)
                     yield read(result)
 
 

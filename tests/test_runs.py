@@ -1,0 +1,105 @@
+"""Submitted jobs on their way, over the real engine, journal and files, in parts as small as the test likes."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import time_ns
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from batchwright.jobs import DraftRequest, Jobs
+from batchwright.journal import Journal
+from batchwright.local.engine import LocalEngine
+from batchwright.local.runner import Clock
+from batchwright.local.target import Connection, RemoteEndpoint
+from batchwright.model import Job, Limits
+from batchwright.workspace import Workspace
+from endpoint import Endpoint, running_endpoint
+
+if TYPE_CHECKING:
+    from openai.types import FileObject
+
+pytestmark = pytest.mark.anyio
+
+ROWS = [{"n": number} for number in range(20)]
+
+
+class Engine(LocalEngine):
+    """The engine with small batches; at the third upload it does what a test wants to happen just then."""
+
+    limits = Limits(max_requests=2)
+    uploads = 0
+    journal: Journal
+    job_id = ""
+
+    async def upload(self, path: Path) -> "FileObject":
+        """Upload; the third time the user changes their mind meanwhile."""
+        self.uploads += 1
+        if self.uploads == 3:
+            self.journal.mark_cancelled(self.job_id)
+        return await super().upload(path)
+
+
+@asynccontextmanager
+async def opened(tmp_path: Path, endpoint: Endpoint) -> AsyncGenerator[tuple[Jobs, Engine]]:
+    """Open the use cases over the engine."""
+    journal = Journal(tmp_path / "journal.db", now=lambda: datetime.now(UTC))
+    target = RemoteEndpoint(Connection(endpoint.url), "m", 2)
+    async with anyio.create_task_group() as tasks:
+        engine = Engine(tmp_path / "engine", target, clock=Clock(time_ns), tasks=tasks)
+        engine.journal = journal
+        yield (
+            Jobs(
+                journal=journal,
+                api=engine,
+                workspace=Workspace([tmp_path]),
+                data_folder=tmp_path / "data",
+                now=lambda: datetime.now(UTC),
+            ),
+            engine,
+        )
+        tasks.cancel_scope.cancel()
+    journal.close()
+
+
+async def ignored(_job: Job) -> None:
+    """Be told how a job stands, and do nothing."""
+
+
+async def drafted(jobs: Jobs) -> Job:
+    """Draft the rows as a job of ten parts."""
+    request = DraftRequest(rows=ROWS, prompt="{{n}}", model="m")
+    return (await jobs.create(request, lambda _done, _all: None)).job
+
+
+async def test_a_job_of_many_parts_is_joined_in_order(tmp_path: Path) -> None:
+    """Parts end in any order; the rows do not."""
+    async with running_endpoint() as endpoint, opened(tmp_path, endpoint) as (jobs, engine):
+        job = await drafted(jobs)
+        engine.uploads = 100
+        await jobs.submit(job.id)
+        job = await jobs.check(job.id, wait_seconds=60, on_job=ignored)
+        page = await jobs.results(job.id, save_as=None, overwrite=False, outcome=None, offset=0, limit=100)
+
+    assert len(job.parts) == 10
+    assert job.status == "completed"
+    assert [row["answer"] for _, row in page.joined.rows] == [f"answer to {number}" for number in range(20)]
+
+
+async def test_nothing_is_made_after_a_cancel_that_comes_while_parts_are_sent(tmp_path: Path) -> None:
+    """The user said stop; every batch made after that is money against their word."""
+    async with running_endpoint() as endpoint, opened(tmp_path, endpoint) as (jobs, engine):
+        endpoint.gate.clear()
+        job = await drafted(jobs)
+        engine.job_id = job.id
+        await jobs.submit(job.id)
+        made = [batch.id async for batch in engine.batches()]
+        job = await jobs.check(job.id, wait_seconds=60, on_job=ignored)
+
+    assert len(made) == 2
+    assert job.status == "cancelled"
+    assert job.counts["never_ran"] == 20
+    assert sum(job.counts.values()) == 20
