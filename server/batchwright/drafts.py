@@ -94,6 +94,7 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
             if number % _ROWS_A_REPORT == 0:
                 on_rows(number, source.rows)
 
+    files.sync(plan.folder / FROZEN)
     parts = _write_parts(plan, lines())
     on_rows(source.rows, source.rows)
     named = replace(source, kind="rows") if is_inline else replace(source, path=str(plan.source))
@@ -127,6 +128,7 @@ def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[s
             if number % _ROWS_A_REPORT == 0:
                 on_rows(number, source.rows)
 
+    files.sync(plan.folder / FROZEN)
     parts = _write_parts(plan, lines())
     named = replace(source, kind="batch", path=str(plan.source))
     job = Job(plan.job_id, plan.created_at, named, recipe, plan.provider, parts)
@@ -263,6 +265,7 @@ def _write_parts(plan: Plan, lines: Iterable[tuple[bytes, int]]) -> tuple[Part, 
                 digest.update(line)
                 size += len(line)
                 requests += 1
+        files.sync(plan.folder / part.file_name)
         parts.append(replace(part, sha256=digest.hexdigest(), size_bytes=size, requests=requests))
     return tuple(parts)
 

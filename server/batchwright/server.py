@@ -1,6 +1,7 @@
 """An MCP server whose errors an assistant can act on. Knows nothing of jobs."""
 
 import inspect
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from batchwright.model import Json
 
 MAX_ERROR_CHARACTERS = 1_500
+
 
 T = TypeVar("T")
 
@@ -67,9 +69,10 @@ class Server(MCPServer[T], Generic[T]):
         except UnexpectedToolError as error:
             if isinstance(error.__cause__, BatchwrightError):
                 raise ToolError(cleaned(str(error.__cause__), MAX_ERROR_CHARACTERS)) from error
+            if sentence := _disk_sentence(error.__cause__):
+                raise ToolError(sentence) from error
             raise UnexpectedToolError(
-                f"{name} failed by a fault of this server; nothing was lost. "
-                "Try once more; if it stays, `batchwright doctor` tells more."
+                f"{name} failed by a fault of this server. Try once more; if it stays, `batchwright doctor` tells more."
             ) from error.__cause__
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
@@ -102,6 +105,15 @@ def slim_tool(
     if tool.fn_metadata.output_schema is not None:
         tool.fn_metadata.output_schema = _slim(tool.fn_metadata.output_schema)
     return tool
+
+
+def _disk_sentence(error: BaseException | None) -> str | None:
+    """Say what the system said of a file or the journal; None for another fault."""
+    if isinstance(error, sqlite3.OperationalError):
+        return f"The journal cannot be written: {error}. Make room on its disk, or mend its folder, and try again."
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename} cannot be used: {error.strerror}. Make room on its disk, or mend the folder."
+    return None
 
 
 def _sentence(name: str, error: ValidationError) -> str:

@@ -140,7 +140,8 @@ class Workspace:
 def default_root(start: Path, home: Path) -> Path:
     """Give the workspace of a server that was told none: *start*, unless that is no place for data."""
     start = Path(os.path.realpath(start))
-    is_system = any(start == Path(folder) or Path(folder) in start.parents for folder in _SYSTEM_FOLDERS)
+    system = {Path(spelling) for folder in _SYSTEM_FOLDERS for spelling in (folder, os.path.realpath(folder))}
+    is_system = any(step in system for step in (start, *start.parents))
     if start in {Path(start.anchor), Path(os.path.realpath(home))} or is_system:
         return home / _FALLBACK
     return start
@@ -159,7 +160,7 @@ def whole_file(target: Path, *, overwrite: bool) -> Generator[Path]:
     temporary = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         yield temporary
-        with temporary.open("rb") as file:
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         if overwrite:
             temporary.replace(target)

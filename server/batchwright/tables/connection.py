@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchwright.errors import InvalidInput
+from batchwright.errors import DiskFault, InvalidInput
 
 if TYPE_CHECKING:
     import duckdb
 
 MEMORY_LIMIT = "512MB"
+_DISK_FAULTS = ("No space left on device", "Read-only file system", "Permission denied", "Disk quota exceeded")
 
 
 @contextmanager
@@ -32,6 +33,7 @@ def connection(
 
     Raises:
         InvalidInput: What is run in it fails on the data.
+        DiskFault: What is run in it cannot be written.
     """
     import duckdb
 
@@ -48,6 +50,10 @@ def connection(
         con.execute("SET enable_external_access = false")
         con.execute("SET lock_configuration = true")
         yield con
+    except duckdb.IOException as error:
+        if reason := next((text for text in _DISK_FAULTS if text in str(error)), None):
+            raise DiskFault(f"{reason}: the table cannot be written. Make room, or mend the folder.") from error
+        raise InvalidInput(explain() if explain else _sentence(error, name)) from error
     except duckdb.Error as error:
         raise InvalidInput(explain() if explain else _sentence(error, name)) from error
     finally:
