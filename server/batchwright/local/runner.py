@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 MAX_ERRORS = 100
 _LINES_A_SYNC = 64
+_ROOM_BYTES = 1 << 20
 _LOOK_SECONDS = 0.25
 _REFUSALS = frozenset({401, 403, 404})
 _REFUSALS_TO_STOP = 3
@@ -51,8 +52,7 @@ class BatchRun:
         """Bring the batch to its end, from wherever it stands."""
         if self._batch.status == "validating" and not await self._validate():
             return
-        # On a full disk this fails, before anything is sent whose answer could not be kept.
-        self._save()
+        await anyio.to_thread.run_sync(self._make_sure_of_room)
         recorder = await anyio.to_thread.run_sync(Recorder, self._folder)
         try:
             if self._batch.status != "finalizing":
@@ -64,6 +64,14 @@ class BatchRun:
         finally:
             recorder.close()
         self._publish(recorder)
+
+    def _make_sure_of_room(self) -> None:
+        """Fail on a full disk before anything is sent whose answer could not be kept."""
+        room = self._folder / "room"
+        try:
+            room.write_bytes(bytes(_ROOM_BYTES))
+        finally:
+            room.unlink(missing_ok=True)
 
     async def _validate(self) -> bool:
         errors, total, model = await anyio.to_thread.run_sync(self._checked)
