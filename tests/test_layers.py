@@ -16,7 +16,7 @@ LAYERS: tuple[set[str], ...] = (
     {"settings", "recipe", "schema", "jsonl", "parts", "pricing", "recovery", "tokens", "untrusted"},
     {"answers"},
     {"batch_api", "workspace", "files"},
-    {"local", "journal", "tables"},
+    {"local", "journal", "openai_api", "tables"},
     {"drafts"},
     {"runs"},
     {"jobs"},

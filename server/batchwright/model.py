@@ -67,7 +67,7 @@ class Source:
 class ProviderInfo:
     """Who answers, as it stood when the job was drafted."""
 
-    kind: Literal["embedded", "endpoint"]
+    kind: Literal["embedded", "endpoint", "service"]
     host: str
     model: str
     is_demonstration: bool = False
@@ -75,6 +75,8 @@ class ProviderInfo:
     @property
     def sentence(self) -> str:
         """Who answers, and at what price, in words for the user."""
+        if self.kind == "service":
+            return f"{self.model} at {self.host}, in batches"
         if self.kind == "endpoint":
             return f"{self.model} at {self.host}, called one request at a time: any cost there is not counted here"
         if self.is_demonstration:
