@@ -4,8 +4,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from batchwright.settings import Settings
+
+# How long an example takes says nothing on a machine that is shared.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 SAMPLE = "id,text\n" + "".join(f"{number},row {number}\n" for number in range(1, 6))
 

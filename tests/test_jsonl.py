@@ -30,7 +30,7 @@ MISMATCHED = (
     "The model 'gpt-5' for this request does not match the rest of the batch. "
     "Each batch must contain requests for a single model."
 )
-DEEP = b"[" * 5000 + b"]" * 5000
+DEEP = b"[" * 100_000 + b"]" * 100_000
 
 scalars = (
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
