@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from batchwright.errors import InvalidInput
 from batchwright.model import Json, Source
 from batchwright.tables.connection import connection
-from batchwright.tables.sources import freeze, frozen_rows, kind_of, profile, write_rows
+from batchwright.tables.sources import CUSTOM_ID, ROW, freeze, frozen_rows, kind_of, profile, write_rows
 
 if TYPE_CHECKING:
     import duckdb
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-NAME = TEXT.filter(lambda text: text.strip() and not set("\r\n") & set(text))
+NAME = TEXT.filter(lambda text: text.strip() and not set("\r\n") & set(text) and text.lower() not in {ROW, CUSTOM_ID})
 
 
 def frozen(path: Path, id_column: str | None = None) -> tuple[Source, list[tuple[str, Mapping[str, Json]]]]:
