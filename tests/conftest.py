@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,8 +9,8 @@ from hypothesis import settings
 
 from batchwright.settings import Settings
 
-# How long an example takes says nothing on a machine that is shared.
-settings.register_profile("untimed", deadline=None)
+# How long an example takes says nothing on a machine that is shared; and CI tries the same examples each time.
+settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("untimed")
 
 SAMPLE = "id,text\n" + "".join(f"{number},row {number}\n" for number in range(1, 6))
