@@ -62,7 +62,7 @@ def batch_file(tmp_path: Path, *custom_ids: str) -> Path:
 
 async def made(api: BatchAPI, path: Path) -> "Batch":
     """Upload a file and make a batch of it."""
-    file = await api.upload(path)
+    file = await api.upload(path, name=path.name)
     return await api.create_batch(input_file_id=file.id, endpoint=CHAT, metadata={"nonce": "n1"})
 
 

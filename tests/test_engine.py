@@ -77,7 +77,7 @@ async def waiting(endpoint: Endpoint, requests: int) -> None:
 
 async def submitted(engine: LocalEngine, path: Path, endpoint: str = CHAT) -> str:
     """Upload a file and make a batch of it."""
-    file = await engine.upload(path)
+    file = await engine.upload(path, name=path.name)
     return (await engine.create_batch(input_file_id=file.id, endpoint=endpoint, metadata={"k": "v"})).id
 
 

@@ -39,8 +39,8 @@ class BatchAPI(Protocol):
         """Whether requests may name this model."""
         ...
 
-    async def upload(self, path: Path) -> "FileObject":
-        """Give the provider a batch's input file, streaming."""
+    async def upload(self, path: Path, *, name: str) -> "FileObject":
+        """Give the provider a batch's input file under a name of its own, streaming."""
         ...
 
     async def create_batch(self, *, input_file_id: str, endpoint: str, metadata: Mapping[str, str]) -> "Batch":

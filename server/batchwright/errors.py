@@ -5,11 +5,15 @@ BatchwrightError
 │   └── OutsideWorkspace     a path that the user has not opened to the server
 ├── NotFound             no such job, file or row
 ├── NotReady             right, but too early, or too late
+│   ├── OverLimit            more money than was agreed, or than the operator allows
+│   ├── NotAgreed            the user has not agreed to it
+│   └── Frozen               nothing is submitted until the user says so
 ├── DiskFault            the disk is full, or may not be written
 ├── MissingExtra         an optional part of the program is not installed
 └── ProviderError        whoever runs batches
     ├── ProviderRefused      it answered, and said no: nothing was done
-    │   └── ProviderGone         what was asked for is not there, or not any more
+    │   ├── ProviderGone         what was asked for is not there, or not any more
+    │   └── ProviderNotNow       it said no for now: nothing was done; later it may say yes
     ├── ProviderUnreachable  it was not reached: nothing was done
     └── ProviderUnclear      it may have done what was asked, or not
 """
@@ -35,6 +39,18 @@ class NotReady(BatchwrightError):
     """The thing exists, but is not in a state that allows this."""
 
 
+class OverLimit(NotReady):
+    """It would cost more than was agreed, or than the operator allows."""
+
+
+class NotAgreed(NotReady):
+    """The user was asked, and did not agree."""
+
+
+class Frozen(NotReady):
+    """Something is not as it should be, and nothing is submitted until the user says so."""
+
+
 class DiskFault(BatchwrightError):
     """Something cannot be written; what was written before is kept."""
 
@@ -48,11 +64,23 @@ class ProviderError(BatchwrightError):
 
 
 class ProviderRefused(ProviderError):
-    """The provider answered with an error of its own; asking again will not help."""
+    """The provider answered with an error of its own: nothing was done, and asking again will not help."""
 
 
 class ProviderGone(ProviderRefused):
     """The provider has no such batch or file."""
+
+
+class ProviderNotNow(ProviderRefused):
+    """The provider said no for now: too many requests, or a key that has to be mended first. Nothing was done.
+
+    Attributes:
+        after_seconds: How long the provider asks to wait; None if it does not say.
+    """
+
+    def __init__(self, message: str, *, after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.after_seconds = after_seconds
 
 
 class ProviderUnreachable(ProviderError):

@@ -65,12 +65,12 @@ class LocalEngine:
         """Whether requests may name this model."""
         return self._target.is_model_known(model)
 
-    async def upload(self, path: Path) -> "FileObject":
+    async def upload(self, path: Path, *, name: str) -> "FileObject":
         """Copy a batch's input file into the store."""
         seconds, order = self._clock.seconds(), self._clock.nanoseconds()
 
         def add() -> FileRecord:
-            return self._store.add_file(path, purpose="batch", created_at=seconds, order=order)
+            return self._store.add_file(path, name, purpose="batch", created_at=seconds, order=order)
 
         return _file_object(await anyio.to_thread.run_sync(add))
 

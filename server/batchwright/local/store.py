@@ -77,7 +77,7 @@ class Store:
         """Give an id that no other object has."""
         return prefix + secrets.token_hex(12)
 
-    def add_file(self, source: Path, *, purpose: str, created_at: int, order: int) -> FileRecord:
+    def add_file(self, source: Path, name: str, *, purpose: str, created_at: int, order: int) -> FileRecord:
         """Copy *source* into the store."""
         self._files.mkdir(parents=True, exist_ok=True, mode=0o700)
         file_id = self.new_id("file-")
@@ -88,9 +88,7 @@ class Store:
         except OSError:
             content.unlink(missing_ok=True)
             raise
-        record = FileRecord(
-            file_id, content.stat().st_size, created_at, source.name, purpose, f"files/{content.name}", order
-        )
+        record = FileRecord(file_id, content.stat().st_size, created_at, name, purpose, f"files/{content.name}", order)
         self._save_file(record)
         return record
 

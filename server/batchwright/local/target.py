@@ -1,5 +1,6 @@
 """Where the engine's requests are answered: an OpenAI-compatible endpoint, or whatever else speaks like one."""
 
+import ipaddress
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
@@ -7,7 +8,8 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from batchwright.errors import InvalidInput
-from batchwright.model import Endpoint, Json, ProviderInfo
+from batchwright.model import Charges, Endpoint, Json, ProviderInfo
+from batchwright.pricing import OPENAI_HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class RemoteEndpoint:
         name = model or self.model
         if not name:
             raise InvalidInput(f"No model is named for {self._host}. Pass model, or have BATCHWRIGHT_MODEL set.")
-        return ProviderInfo("endpoint", self._host, name)
+        return ProviderInfo("endpoint", self._host, name, charges=_charges(self._host))
 
     def is_model_known(self, model: str) -> bool:  # only the endpoint itself knows
         """Give true: only the endpoint itself knows."""
@@ -100,3 +102,19 @@ class RemoteEndpoint:
     @property
     def _host(self) -> str:
         return urlsplit(self.base.url).netloc
+
+
+def _charges(host: str) -> Charges:
+    """Say what the server at *host* takes: nothing if it is in the user's own network."""
+    name = urlsplit(f"//{host}").hostname or ""
+    if name == OPENAI_HOST:
+        return "standard"
+    return "nothing" if is_in_own_network(name) else "unknown"
+
+
+def is_in_own_network(name: str) -> bool:
+    """Whether a host, by its name or address, is this machine or one of the user's own network."""
+    try:
+        return ipaddress.ip_address(name).is_private
+    except ValueError:
+        return "." not in name or name.endswith((".local", ".localhost", ".internal", ".lan"))
