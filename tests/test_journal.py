@@ -8,14 +8,27 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Barrier, Thread
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.errors import InvalidInput, NotFound
-from batchwright.journal import Journal
-from batchwright.model import OUTCOMES, Job, LineError, Outcome, Part, ProviderInfo, Recipe, Source
+from batchwright.journal import Closing, Journal
+from batchwright.ledger import usd
+from batchwright.model import (
+    OUTCOMES,
+    Charges,
+    Job,
+    LineError,
+    Outcome,
+    Part,
+    ProviderInfo,
+    Recipe,
+    Source,
+    SpendingLimits,
+)
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -48,11 +61,22 @@ def job(job_id: str = "job_a", *, parts: int = 1, created_at: datetime = START) 
     )
 
 
+def submit(journal: Journal, job_id: str) -> bool:
+    """Have a job run that costs nothing."""
+    return journal.agree(journal.job(job_id), {}, agreed_usd=None, limits=SpendingLimits())
+
+
+def opened_attempt(journal: Journal, part: Part, nonce: str) -> Part:
+    """Open an attempt for a part that costs nothing."""
+    return journal.open_attempt(part, nonce, share=None, limits=SpendingLimits())
+
+
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.dictionaries(
     TEXT, st.none() | st.booleans() | st.integers(-(2**53), 2**53) | TEXT | st.lists(TEXT), max_size=3
 )
 LINE_ERRORS = st.builds(LineError, TEXT, TEXT, st.none() | st.integers(1, 9), st.none() | TEXT)
+MONEY = st.none() | st.integers(0, 10**12).map(usd)
 PARTS = st.builds(
     Part,
     job_id=st.just("job_a"),
@@ -66,6 +90,12 @@ PARTS = st.builds(
     completed=st.integers(0, 50_000),
     note=st.none() | TEXT,
     errors=st.lists(LINE_ERRORS, max_size=2).map(tuple),
+    load=st.integers(0, 10**9),
+    ceiling_usd=MONEY,
+    cost_usd=MONEY,
+    file_created_at=st.none() | st.integers(0, 2**33),
+    used_input_tokens=st.none() | st.integers(0, 10**9),
+    used_output_tokens=st.none() | st.integers(0, 10**9),
 )
 JOBS = st.builds(
     Job,
@@ -88,8 +118,16 @@ JOBS = st.builds(
         output_schema=st.none() | JSON,
         parameters=JSON,
     ),
-    provider=st.builds(ProviderInfo, st.sampled_from(["embedded", "endpoint"]), TEXT, TEXT),
+    provider=st.builds(
+        ProviderInfo,
+        st.sampled_from(["embedded", "endpoint", "service"]),
+        TEXT,
+        TEXT,
+        st.booleans(),
+        st.sampled_from(get_args(Charges)),
+    ),
     parts=st.tuples(PARTS),
+    sha256=TEXT,
 )
 
 
@@ -160,10 +198,10 @@ def test_two_open_attempts_for_one_part_are_refused_by_the_database(tmp_path: Pa
     part = job().parts[0]
     with opened(tmp_path / "journal.db") as journal, opened(tmp_path / "journal.db") as other:
         journal.add_job(job())
-        journal.open_attempt(part, "nonce-1")
+        opened_attempt(journal, part, "nonce-1")
 
         with pytest.raises(sqlite3.IntegrityError):
-            other.open_attempt(part, "nonce-2")
+            opened_attempt(other, part, "nonce-2")
 
         assert other.open_nonce(part) == "nonce-1"
 
@@ -173,11 +211,11 @@ def test_no_attempt_is_opened_for_a_part_that_has_a_batch(tmp_path: Path) -> Non
     part = job().parts[0]
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
-        submitting = journal.open_attempt(part, "nonce-1")
+        submitting = opened_attempt(journal, part, "nonce-1")
         journal.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
 
         with pytest.raises(sqlite3.IntegrityError):
-            journal.open_attempt(part, "nonce-2")
+            opened_attempt(journal, part, "nonce-2")
 
         assert journal.job("job_a").parts[0].state == "submitted"
 
@@ -202,10 +240,10 @@ def test_a_nonce_is_used_once(tmp_path: Path) -> None:
     made = job(parts=2)
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(made)
-        journal.open_attempt(made.parts[0], "nonce")
+        opened_attempt(journal, made.parts[0], "nonce")
 
         with pytest.raises(sqlite3.IntegrityError):
-            journal.open_attempt(made.parts[1], "nonce")
+            opened_attempt(journal, made.parts[1], "nonce")
 
 
 def test_one_batch_belongs_to_one_part(tmp_path: Path) -> None:
@@ -219,18 +257,215 @@ def test_one_batch_belongs_to_one_part(tmp_path: Path) -> None:
             journal.save_part(replace(made.parts[1], batch_id="batch-1"))
 
 
-@pytest.mark.parametrize("outcome", ["refused", "not_sent"])
-def test_after_an_attempt_that_made_no_batch_another_may_be_opened(tmp_path: Path, outcome: str) -> None:
-    """A part that was certainly not sent must not be stuck for ever."""
+@pytest.mark.parametrize("outcome", ["refused", "not_sent", "resent"])
+def test_after_an_attempt_that_made_no_batch_another_may_be_opened(tmp_path: Path, outcome: Closing) -> None:
+    """A part that was certainly not sent, or that the user gave up on, must not be stuck for ever."""
     part = job().parts[0]
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
-        journal.open_attempt(part, "nonce-1")
-        journal.close_attempt(part, "refused" if outcome == "refused" else "not_sent")
+        opened_attempt(journal, part, "nonce-1")
+        journal.close_attempt(part, outcome)
 
-        journal.open_attempt(part, "nonce-2")
+        opened_attempt(journal, part, "nonce-2")
 
         assert journal.open_nonce(part) == "nonce-2"
+
+
+def test_after_a_batch_that_ran_nothing_another_may_be_made_and_the_first_is_still_known(tmp_path: Path) -> None:
+    """It was refused whole for the enqueued limit; in the provider's list it must not look like someone else's."""
+    part = job().parts[0]
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        submitting = opened_attempt(journal, part, "nonce-1")
+        journal.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
+
+        journal.close_attempt(part, "void")
+        opened_attempt(journal, part, "nonce-2")
+        journal.close_attempt(replace(part, state="submitted", batch_id="batch-2"), "created")
+
+        found = [journal.job_of_batch(batch_id) for batch_id in ("batch-1", "batch-2", "batch-3")]
+        assert found == ["job_a", "job_a", None]
+        assert [journal.attempts(part, outcome) for outcome in (None, "void", "created", "refused")] == [2, 1, 1, 0]
+
+
+def test_attempts_that_were_sent_again_are_remembered_by_their_nonces(tmp_path: Path) -> None:
+    """Should one of their batches show up after all, it is cancelled."""
+    made = job(parts=2)
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(made)
+        journal.add_job(job("job_b"))
+        for part, nonce in ((made.parts[1], "nonce-1"), (job("job_b").parts[0], "nonce-2")):
+            opened_attempt(journal, part, nonce)
+            journal.close_attempt(part, "resent")
+        opened_attempt(journal, made.parts[0], "nonce-3")
+
+        assert journal.resent_nonces("job_a") == {"nonce-1": 2}
+        assert [journal.attempts(part) for part in made.parts] == [0, 1]
+
+
+def test_a_part_that_was_split_gives_way_to_its_pieces(tmp_path: Path) -> None:
+    """Its rows are counted once, and it is never sent."""
+    made = job(parts=2)
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(made)
+        submit(journal, "job_a")
+        pieces = [replace(made.parts[0], number=number, requests=1, file_id=None, state="built") for number in (3, 4)]
+
+        journal.split_part(made.parts[0], pieces)
+
+        found = journal.job("job_a")
+        assert found.parts == (replace(made.parts[0], state="split"), made.parts[1], *pieces)
+        assert found.running_parts == (made.parts[1], *pieces)
+        assert found.counts == {**dict.fromkeys(OUTCOMES, 0), "running": 4}
+        assert journal.events("job_a")[-1][1:] == (1, "split into 2")
+
+
+def ended(journal: Journal, outcomes: dict[Outcome, int]) -> Job:
+    """Bring a job of one part to its end."""
+    submit(journal, "job_a")
+    for part in journal.job("job_a").running_parts:
+        journal.save_part(replace(part, state="verified", batch_status="completed"))
+    journal.mark_ended("job_a", outcomes, tokens=(10, 5))
+    return journal.job("job_a")
+
+
+def test_a_drafted_round_changes_nothing_until_it_is_submitted(tmp_path: Path) -> None:
+    """Its results stay where they are for whoever does not want the retry."""
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        before = ended(journal, {"answered": 1, "failed": 1})
+        mended = replace(before.recipe, model="better")
+        again = Part("job_a", 2, "built", "1" * 64, 5, 1, round=2)
+
+        journal.add_round(replace(before, recipe=mended), [again], kept={"answered": 1})
+
+        assert journal.job("job_a") == replace(before, parts=(*before.parts, again))
+        assert journal.job("job_a").drafted_parts == (again,)
+        assert journal.drafted_round(journal.job("job_a")) == (mended, before.provider)
+        assert journal.unfinished() == []
+
+
+def test_a_submitted_round_runs_over_its_own_rows_with_its_own_recipe(tmp_path: Path) -> None:
+    """Rows that were answered are not asked again, and still count."""
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        before = ended(journal, {"answered": 1, "failed": 1})
+        journal.mark_cancelled("job_a")
+        mended = replace(before.recipe, model="better")
+        again = Part("job_a", 2, "built", "1" * 64, 5, 1, round=2)
+        journal.add_round(replace(before, recipe=mended), [again], kept={"answered": 1})
+
+        was_new = [submit(journal, "job_a"), submit(journal, "job_a")]
+
+        found = journal.job("job_a")
+        assert was_new == [True, False]
+        assert (found.round, found.recipe, found.running_parts) == (2, mended, (again,))
+        assert (found.submitted_at, found.cancelled_at, found.ended_at) == (before.submitted_at, None, None)
+        assert found.counts == {**dict.fromkeys(OUTCOMES, 0), "answered": 1, "running": 1}
+        assert journal.drafted_round(found) == (mended, before.provider)
+        assert journal.unfinished() == ["job_a"]
+
+
+def test_a_round_that_is_drafted_again_takes_the_place_of_the_draft(tmp_path: Path) -> None:
+    """The user changed their mind about the retry, and not about what ran."""
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        before = ended(journal, {"answered": 1, "failed": 1})
+        first = [Part("job_a", number, "built", "1" * 64, 5, 1, round=2) for number in (2, 3)]
+        second = replace(first[0], sha256="2" * 64)
+        journal.add_round(replace(before, recipe=replace(before.recipe, model="x")), first, kept={"answered": 1})
+
+        journal.add_round(before, [second], kept={})
+
+        assert journal.job("job_a") == replace(before, parts=(*before.parts, second))
+        assert journal.drafted_round(journal.job("job_a")) == (before.recipe, before.provider)
+
+
+def test_a_job_that_is_found_with_its_batches_runs_already(tmp_path: Path) -> None:
+    """It was submitted by a journal that was lost: a part with a batch never gets another."""
+    made = job(parts=2)
+    parts = (replace(made.parts[0], state="submitted", batch_id="batch-1"), replace(made.parts[1], state="verified"))
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(replace(made, parts=parts), nonces={1: "nonce-1"})
+
+        found = journal.job("job_a")
+        assert (found.status, found.parts, journal.unfinished()) == ("running", parts, ["job_a"])
+        assert journal.job_of_batch("batch-1") == "job_a"
+        assert [event[1:] for event in journal.events("job_a")] == [(None, "restored")]
+        assert journal.was_restored("job_a")
+        with pytest.raises(sqlite3.IntegrityError):
+            opened_attempt(journal, parts[0], "nonce-2")
+
+
+def test_a_draft_of_another_journal_is_a_draft_that_is_known_as_such(tmp_path: Path) -> None:
+    """Before it is submitted, the provider is asked whether it was submitted there."""
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job(), nonces={})
+        journal.add_job(job("job_b"))
+
+        assert (journal.job("job_a"), journal.unfinished()) == (job(), [])
+        assert [journal.was_restored(name) for name in ("job_a", "job_b", "job_c")] == [True, False, False]
+
+
+def test_a_draft_that_is_forgotten_can_be_recorded_anew(tmp_path: Path) -> None:
+    """With the batches that were found for it meanwhile."""
+    submitted = replace(job().parts[0], state="submitted", batch_id="batch-1")
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job(), nonces={})
+        journal.add_job(job("job_b"))
+
+        journal.forget_draft("job_a")
+        was_there = journal.has_job("job_a")
+        journal.add_job(replace(job(), parts=(submitted,)), nonces={1: "nonce-1"})
+
+        assert not was_there
+        assert journal.job("job_a").parts == (submitted,)
+        assert [event[1:] for event in journal.events("job_a")] == [(None, "restored")]
+        assert journal.job("job_b") == job("job_b")
+
+
+def test_a_job_that_was_submitted_is_never_forgotten(tmp_path: Path) -> None:
+    """It may have batches, and they are paid for."""
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        submit(journal, "job_a")
+        before, events = journal.job("job_a"), journal.events("job_a")
+
+        journal.forget_draft("job_a")
+
+        assert (journal.job("job_a"), journal.events("job_a")) == (before, events)
+
+
+def test_the_newest_submitted_job_that_asked_the_same_is_found(tmp_path: Path) -> None:
+    """The user is told before paying for the same answers again; a draft has none."""
+    with opened(tmp_path / "journal.db") as journal:
+        made = {
+            name: replace(job(name), sha256="f" * 64 if name == "other" else "0" * 64)
+            for name in ("old", "new", "draft", "other", "this")
+        }
+        for each in made.values():
+            journal.add_job(each)
+        nothing = journal.same_job(made["this"])
+        for name in ("old", "other", "new", "this"):
+            submit(journal, name)
+
+        assert nothing is None
+        assert [journal.same_job(made[name]) for name in ("this", "draft", "new", "other")] == [
+            "new",
+            "this",
+            "this",
+            None,
+        ]
+
+
+def test_jobs_of_which_the_hash_is_not_known_are_not_taken_for_the_same(tmp_path: Path) -> None:
+    """Adopted ones, and those of the first version, have none."""
+    with opened(tmp_path / "journal.db") as journal:
+        for name in ("old", "new"):
+            journal.add_job(job(name))
+            submit(journal, name)
+
+        assert journal.same_job(job("new")) is None
 
 
 def test_an_attempt_is_on_disk_before_it_can_be_acted_on(tmp_path: Path) -> None:
@@ -239,7 +474,7 @@ def test_an_attempt_is_on_disk_before_it_can_be_acted_on(tmp_path: Path) -> None
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
 
-        given_back = journal.open_attempt(part, "nonce-1")
+        given_back = opened_attempt(journal, part, "nonce-1")
 
         with opened(tmp_path / "journal.db") as after_a_crash:
             assert after_a_crash.open_nonce(part) == "nonce-1"
@@ -252,10 +487,10 @@ def test_an_attempt_that_is_refused_leaves_the_part_as_it_was(tmp_path: Path) ->
     made = job(parts=2)
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(made)
-        journal.open_attempt(made.parts[0], "nonce")
+        opened_attempt(journal, made.parts[0], "nonce")
 
         with pytest.raises(sqlite3.IntegrityError):
-            journal.open_attempt(made.parts[1], "nonce")
+            opened_attempt(journal, made.parts[1], "nonce")
 
         assert journal.job("job_a").parts[1] == made.parts[1]
         assert [event[1:] for event in journal.events("job_a")] == [(None, "drafted"), (1, "submitting")]
@@ -266,7 +501,7 @@ def test_a_closed_attempt_has_no_open_nonce(tmp_path: Path) -> None:
     part = job().parts[0]
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
-        journal.open_attempt(part, "nonce-1")
+        opened_attempt(journal, part, "nonce-1")
         submitted = replace(part, state="submitted", batch_id="batch-1")
 
         journal.close_attempt(submitted, "created")
@@ -275,15 +510,29 @@ def test_a_closed_attempt_has_no_open_nonce(tmp_path: Path) -> None:
         assert journal.job("job_a").parts == (submitted,)
 
 
-@pytest.mark.parametrize("mark", ["mark_submitted", "mark_cancelled"])
-def test_a_wish_that_is_said_twice_counts_once(tmp_path: Path, mark: str) -> None:
+def test_a_job_that_is_submitted_twice_is_submitted_once(tmp_path: Path) -> None:
     """Assistants repeat their calls; the first time is the true one."""
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
-        getattr(journal, mark)("job_a")
+        was_first = submit(journal, "job_a")
         once, events = journal.job("job_a"), journal.events("job_a")
 
-        getattr(journal, mark)("job_a")
+        is_second = submit(journal, "job_a")
+
+        assert (was_first, is_second) == (True, False)
+        assert journal.job("job_a") == once
+        assert journal.events("job_a") == events
+        assert len(events) == 2
+
+
+def test_a_cancellation_that_is_said_twice_counts_once(tmp_path: Path) -> None:
+    """Assistants repeat their calls; the first time is the true one."""
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job())
+        journal.mark_cancelled("job_a")
+        once, events = journal.job("job_a"), journal.events("job_a")
+
+        journal.mark_cancelled("job_a")
 
         assert journal.job("job_a") == once
         assert journal.events("job_a") == events
@@ -294,7 +543,7 @@ def test_an_end_that_is_recorded_twice_counts_once(tmp_path: Path) -> None:
     """Two processes may come to the end of one job at the same time."""
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
-        journal.mark_submitted("job_a")
+        submit(journal, "job_a")
         journal.mark_ended("job_a", {"answered": 2}, tokens=(10, 5))
         once, events = journal.job("job_a"), journal.events("job_a")
 
@@ -325,9 +574,9 @@ def test_events_are_given_in_the_order_in_which_they_happened(tmp_path: Path) ->
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
         journal.add_job(job("job_b"))
-        journal.mark_submitted("job_a")
-        submitting = journal.open_attempt(part, "nonce-1")
-        journal.mark_submitted("job_b")
+        submit(journal, "job_a")
+        submitting = opened_attempt(journal, part, "nonce-1")
+        submit(journal, "job_b")
         journal.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
         journal.save_part(replace(submitting, state="ended", batch_id="batch-1"), "ended completed")
         journal.save_part(replace(submitting, state="ended", batch_id="batch-1", note="seen"))
@@ -349,7 +598,7 @@ def test_unfinished_jobs_are_those_that_were_submitted_and_have_not_ended_oldest
         for name in ("draft", "second", "first", "ended", "cancelled"):
             journal.add_job(job(name))
         for name in ("ended", "first", "cancelled", "second"):
-            journal.mark_submitted(name)
+            submit(journal, name)
         journal.mark_ended("ended", {}, tokens=(0, 0))
         journal.mark_cancelled("cancelled")
 
@@ -373,7 +622,7 @@ def test_two_open_journals_see_what_the_other_wrote(tmp_path: Path) -> None:
     """Every chat has a server process of its own, and all share one journal."""
     with opened(tmp_path / "journal.db") as one, opened(tmp_path / "journal.db") as other:
         one.add_job(job())
-        other.mark_submitted("job_a")
+        submit(other, "job_a")
         one.save_part(replace(job().parts[0], completed=2))
 
         assert one.job("job_a") == other.job("job_a")
@@ -439,7 +688,7 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) ->
     path = tmp_path / "journal.db"
     path.write_bytes(b"something else " * 100)
 
-    with pytest.raises(InvalidInput, match="BATCHWRIGHT_DATA_DIR"), opened(path):
+    with pytest.raises(InvalidInput, match=r"cannot be read: .*If it is damaged, move it "), opened(path):
         pass
 
     assert path.read_bytes() == b"something else " * 100

@@ -1,6 +1,8 @@
 """The nouns that compute: a job's status and its counts, and the sentences about who answers."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import get_args
 
 import pytest
@@ -183,6 +185,73 @@ def test_an_endpoint_says_where_it_is_and_that_its_cost_is_not_counted() -> None
     assert "any cost there is not counted here" in sentence
 
 
+def test_a_service_says_that_it_runs_batches() -> None:
+    """The cost is said beside it, from what its provider charges."""
+    service = ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch")
+
+    assert service.sentence == "gpt-5-mini at api.openai.com, in batches"
+
+
+def test_an_endpoint_whose_prices_are_known_does_not_say_that_its_cost_is_not_counted() -> None:
+    """It is counted then, at the standard price."""
+    endpoint = ProviderInfo("endpoint", "api.openai.com", "gpt-5-mini", charges="standard")
+
+    assert endpoint.sentence == "gpt-5-mini at api.openai.com, called one request at a time"
+
+
+def test_who_answers_is_the_same_whatever_it_charges() -> None:
+    """A price that was learned later does not make it another provider; another model or host does."""
+    service = ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch")
+    others = [
+        replace(service, kind="endpoint"),
+        replace(service, host="localhost"),
+        replace(service, model="gpt-5"),
+    ]
+
+    assert service.is_same(replace(service, charges="unknown"))
+    assert not any(service.is_same(other) for other in others)
+
+
+def test_a_part_that_was_split_counts_by_its_pieces() -> None:
+    """Its rows would be counted twice, and a job would never end."""
+    pieces = [part("verified", number=number, requests=5, completed=5, ended_as="completed") for number in (2, 3)]
+    made = replace(job(part("split"), *pieces), source=Source("reviews.csv", "csv", ("text",), 10))
+
+    assert made.status == "completed"
+    assert made.running_parts == tuple(pieces)
+    assert made.counts == {**dict.fromkeys(OUTCOMES, 0), "answered": 10}
+
+
+def test_a_job_is_what_its_current_round_is() -> None:
+    """A batch that failed in the first round does not fail the retry that mended it."""
+    first = part("failed", requests=4, ended_as="failed")
+    second = replace(part("verified", number=2, requests=4, completed=4, ended_as="completed"), round=2)
+    made = replace(job(first, second), round=2, kept={"answered": 3, "refused": 1})
+    made = replace(made, source=Source("reviews.csv", "csv", ("text",), 8))
+
+    assert (made.status, made.running_parts) == ("completed", (second,))
+    assert made.counts == {**dict.fromkeys(OUTCOMES, 0), "answered": 7, "refused": 1}
+
+
+def test_what_would_be_submitted_is_the_draft_or_the_round_that_follows() -> None:
+    """Once it is submitted, there is nothing more to submit."""
+    first, second = part("built"), replace(part("built", number=2), round=2)
+
+    assert job(first, submitted=False).drafted_parts == (first,)
+    assert job(first).drafted_parts == ()
+    assert job(first, second).drafted_parts == (second,)
+    assert replace(job(first, second), round=2).drafted_parts == ()
+
+
+def test_what_a_job_has_cost_is_the_sum_of_what_is_known_over_all_rounds() -> None:
+    """A retry is paid on top."""
+    costs = [Decimal("0.1"), None, Decimal("0.25")]
+    parts = [replace(part("verified", number=n), cost_usd=cost, round=n) for n, cost in enumerate(costs, 1)]
+
+    assert job(*parts).spent_usd == Decimal("0.35")
+    assert job(part("built")).spent_usd == 0
+
+
 def test_the_limits_are_those_of_openais_batch_api() -> None:
     """From its guide: 50,000 requests, 200 MiB, and 50,000 embedding inputs over all lines."""
-    assert Limits() == Limits(max_requests=50_000, max_bytes=209_715_200, max_inputs=50_000)
+    assert Limits() == Limits(max_requests=50_000, max_bytes=209_715_200, max_inputs=50_000, max_load=None)

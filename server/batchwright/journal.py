@@ -1,69 +1,84 @@
 """The SQLite database that knows every job, part and attempt. Synchronous: each call is one short transaction."""
 
 import sqlite3
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from importlib import resources
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
-from filelock import FileLock
 
-from batchwright.errors import InvalidInput, NotFound
-from batchwright.model import Job, LineError, Outcome, Part, ProviderInfo, Recipe, Source
+from batchwright.agreement import shared
+from batchwright.clock import Moment, Uptime, seconds_between, uptime
+from batchwright.database import opened, writing
+from batchwright.errors import NotFound, NotReady
+from batchwright.ledger import Ledger, microusd, usd
+from batchwright.model import Job, Outcome, Part, ProviderInfo, Recipe, Source, SpendingLimits
+from batchwright.records import PART_COLUMNS, encoded, money, part_of, part_values, time_of
+from batchwright.standing import Standing
 
-_BUSY_SECONDS = 10
-_PART_COLUMNS = (
-    *("job_id", "number", "state", "sha256", "size_bytes", "requests", "file_id", "batch_id", "batch_status"),
-    *("output_file_id", "error_file_id", "completed", "failed", "note", "errors"),
-)
-
-Closing = Literal["created", "refused", "not_sent"]
+Closing = Literal["created", "refused", "not_sent", "void", "resent"]
+"""How an attempt ended. `void`: its batch was refused whole and ran nothing; `resent`: the user had it sent again."""
 
 
 class Journal:
     """An open journal. Not to be used from two threads; several processes may have the same one open."""
 
-    def __init__(self, path: Path, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, path: Path, *, now: Callable[[], datetime], uptime: Callable[[], Uptime] = uptime) -> None:
         """Open the journal at *path*, and make or migrate it.
 
         Raises:
             InvalidInput: It cannot be opened, or a newer program wrote it.
         """
         self._now = now
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # SQLite does not wait for a lock while it changes to WAL, so processes that start together take turns.
-            with FileLock(path.with_suffix(".lock"), timeout=_BUSY_SECONDS, mode=0o600):
-                self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-                path.chmod(0o600)
-                self._db.row_factory = sqlite3.Row
-                for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-                    self._db.execute(f"PRAGMA {pragma}")
-                self._migrate()
-        except (sqlite3.Error, OSError) as error:  # a lock that is not given in time is an OSError
-            raise InvalidInput(
-                f"The journal {path} cannot be opened: {error}. Check the folder, or set BATCHWRIGHT_DATA_DIR."
-            ) from error
+        self._uptime = uptime
+        self._db = opened(path)
+        self._ledger = Ledger(self._db, self._moment)
+        self.standing = Standing(self._db, now)
 
     def close(self) -> None:
         """Close the database."""
         self._db.close()
 
-    def add_job(self, job: Job) -> None:
-        """Record a new draft with its parts."""
-        with self._writing() as db:
+    def add_job(self, job: Job, *, nonces: Mapping[int, str] | None = None) -> None:
+        """Record a new draft with its parts.
+
+        With *nonces* it is one of another journal, and its parts of these numbers have batches already.
+        """
+        now = self._now().isoformat()
+        with writing(self._db) as db:
             db.execute(
-                "INSERT INTO job (id, created_at, source, recipe, provider) VALUES (?, ?, ?, ?, ?)",
-                (job.id, job.created_at.isoformat(), *map(_encoded, (job.source, job.recipe, job.provider))),
+                "INSERT INTO job (id, created_at, source, recipe, provider, submitted_at, sha256) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(job.id, job.created_at.isoformat()),
+                    *map(encoded, (job.source, job.recipe, job.provider)),
+                    *(now if nonces else None, job.sha256),
+                ),
             )
+            self._add_round(job, 1, {}, job.parts)
             for part in job.parts:
-                marks = ", ".join("?" * len(_PART_COLUMNS))
-                db.execute(f"INSERT INTO part ({', '.join(_PART_COLUMNS)}) VALUES ({marks})", _part_values(part))
-            self._add_event(job.id, "drafted")
+                if nonces and part.number in nonces:
+                    db.execute(
+                        "INSERT INTO attempt (job_id, part, nonce, file_id, opened_at, outcome, batch_id) "
+                        "VALUES (?, ?, ?, ?, ?, 'created', ?)",
+                        (job.id, part.number, nonces[part.number], part.file_id or "", now, part.batch_id),
+                    )
+            self._add_event(job.id, "drafted" if nonces is None else "restored")
+
+    def add_round(self, job: Job, parts: Sequence[Part], *, kept: Mapping[Outcome, int]) -> None:
+        """Record a drafted round over some of a job's rows; it takes the place of one that was never submitted.
+
+        *job* has the round's recipe and provider, *kept* the rows that the round leaves as they are.
+        """
+        number = job.round + 1
+        with writing(self._db) as db:
+            db.execute("DELETE FROM part WHERE job_id = ? AND round = ?", (job.id, number))
+            db.execute("DELETE FROM round WHERE job_id = ? AND number = ?", (job.id, number))
+            self._add_round(job, number, kept, parts)
+            self._add_event(job.id, f"round {number} drafted")
 
     def job(self, job_id: str) -> Job:
         """Give the job with its parts.
@@ -75,6 +90,18 @@ class Journal:
         if row is None:
             raise NotFound(f"There is no job {job_id[:80]!r}. `list_jobs` shows the ids.")
         return self._job(row)
+
+    def forget_draft(self, job_id: str) -> None:
+        """Remove a draft that was never submitted, to record it anew."""
+        with writing(self._db) as db:
+            if self.job(job_id).submitted_at is None:
+                for table in ("event", "part", "round"):
+                    db.execute(f"DELETE FROM {table} WHERE job_id = ?", (job_id,))
+                db.execute("DELETE FROM job WHERE id = ?", (job_id,))
+
+    def was_restored(self, job_id: str) -> bool:
+        """Whether the job was taken over from another journal."""
+        return any(kind == "restored" for _, _, kind in self.events(job_id))
 
     def has_job(self, job_id: str) -> bool:
         """Whether there is a job with this id."""
@@ -108,83 +135,237 @@ class Journal:
         ).fetchone()
         return row[0] if row else None
 
-    def mark_submitted(self, job_id: str) -> None:
-        """Record the user's wish that the job runs; a second time changes nothing."""
-        self._mark(job_id, "submitted_at", "submitted")
+    def same_job(self, job: Job) -> str | None:
+        """Give the newest other submitted job that asked exactly the same."""
+        row = self._db.execute(
+            "SELECT id FROM job WHERE sha256 = ? AND sha256 <> '' AND id <> ? AND submitted_at IS NOT NULL "
+            "ORDER BY submitted_at DESC LIMIT 1",
+            (job.sha256, job.id),
+        ).fetchone()
+        return row[0] if row else None
+
+    def agree(
+        self, drafted: Job, shares: Mapping[int, Decimal], *, agreed_usd: Decimal | None, limits: SpendingLimits
+    ) -> bool:
+        """Let the drafted round of a job run, and reserve what each of its parts may cost, in one transaction.
+
+        *drafted* is what was agreed to. Gives false, and changes nothing, if it was submitted before.
+
+        Raises:
+            NotReady: Another process has drafted it anew meanwhile.
+            OverLimit: It may cost more than was agreed, or than the operator allows.
+            Frozen: Nothing is submitted now.
+        """
+        now, job_id = self._now().isoformat(), drafted.id
+        with writing(self._db) as db:
+            job = self.job(job_id)
+            if not job.drafted_parts:
+                return False
+            if job.drafted_parts != drafted.drafted_parts:
+                raise NotReady(f"{job_id} was drafted anew meanwhile, so nothing was submitted. Submit it again.")
+            self.standing.refuse_while_frozen()
+            number = job.drafted_parts[0].round
+            if agreed_usd is not None:
+                micro = {part: microusd(share) for part, share in shares.items()}
+                self._ledger.reserve(job_id, number, micro, agreed=microusd(agreed_usd), limits=limits)
+                db.execute(
+                    "UPDATE round SET agreed_microusd = ? WHERE job_id = ? AND number = ?",
+                    (microusd(agreed_usd), job_id, number),
+                )
+            db.execute(
+                "UPDATE job SET round = ?, submitted_at = coalesce(submitted_at, ?), cancelled_at = NULL, "
+                "ended_at = NULL, outcomes = NULL, (recipe, provider) = "
+                "(SELECT recipe, provider FROM round WHERE job_id = job.id AND number = ?) WHERE id = ?",
+                (number, now, number, job_id),
+            )
+            self._add_event(job_id, "submitted" if number == 1 else f"round {number} submitted")
+        return True
+
+    def drafted_round(self, job: Job) -> tuple[Recipe, ProviderInfo]:
+        """Give the recipe and the provider of the round that a submission would run; without one, the current ones."""
+        parts = job.drafted_parts
+        row = self._db.execute(
+            "SELECT recipe, provider FROM round WHERE job_id = ? AND number = ?",
+            (job.id, parts[0].round if parts else job.round),
+        ).fetchone()
+        return msgspec.json.decode(row["recipe"], type=Recipe), msgspec.json.decode(row["provider"], type=ProviderInfo)
+
+    def raise_agreed(self, job_id: str, agreed_usd: Decimal) -> None:
+        """Record that the user lets the current round cost more."""
+        with writing(self._db) as db:
+            db.execute(
+                "UPDATE round SET agreed_microusd = ? "
+                "WHERE job_id = ? AND number = (SELECT round FROM job WHERE id = ?)",
+                (microusd(agreed_usd), job_id, job_id),
+            )
+            self._add_event(job_id, "more agreed")
 
     def mark_cancelled(self, job_id: str) -> None:
         """Record the user's wish that the job ends early; a second time changes nothing."""
-        self._mark(job_id, "cancelled_at", "cancelled")
+        with writing(self._db) as db:
+            changed = db.execute(
+                "UPDATE job SET cancelled_at = ? WHERE id = ? AND cancelled_at IS NULL",
+                (self._now().isoformat(), job_id),
+            ).rowcount
+            if changed:
+                self._add_event(job_id, "cancelled")
 
     def mark_ended(self, job_id: str, outcomes: Mapping[Outcome, int], *, tokens: tuple[int, int]) -> None:
         """Record once that every part came to its end, with what became of the rows, and input and output tokens."""
-        with self._writing() as db:
+        with writing(self._db) as db:
             changed = db.execute(
                 "UPDATE job SET ended_at = ?, outcomes = ?, input_tokens = ?, output_tokens = ? "
                 "WHERE id = ? AND ended_at IS NULL",
-                (self._now().isoformat(), _encoded(outcomes), *tokens, job_id),
+                (self._now().isoformat(), encoded(outcomes), *tokens, job_id),
             ).rowcount
             if changed:
                 self._add_event(job_id, "ended")
 
     def save_part(self, part: Part, event: str | None = None) -> None:
-        """Record a part as it is now; with *event*, say in the same transaction what happened."""
-        columns = ", ".join(f"{column} = ?" for column in _PART_COLUMNS)
-        with self._writing() as db:
-            values = (*_part_values(part), part.job_id, part.number)
-            db.execute(f"UPDATE part SET {columns} WHERE job_id = ? AND number = ?", values)
+        """Record a part as it is now; with *event*, say in the same transaction what happened.
+
+        A part that has come to its end is settled with its cost; one that ended without a batch gives back all.
+        """
+        with writing(self._db):
+            self._save_part(part)
+            if part.state in {"verified", "failed"}:
+                if part.batch_id is None:
+                    self._ledger.release(part.job_id, part.number)
+                else:
+                    cost = None if part.cost_usd is None else microusd(part.cost_usd)
+                    self._ledger.settle(part.job_id, part.number, cost)
             if event:
                 self._add_event(part.job_id, event, part.number)
 
-    def open_attempt(self, part: Part, nonce: str) -> Part:
+    def split_part(self, part: Part, pieces: Sequence[Part]) -> None:
+        """Put smaller parts in the place of one that has no batch, with what is reserved for it."""
+        with writing(self._db) as db:
+            self._save_part(replace(part, state="split"))
+            self._insert_parts(db, pieces)
+            reserved = usd(self._ledger.reserved(part.job_id, part.number)[1])
+            ceilings = {piece.number: piece.ceiling_usd for piece in pieces if piece.ceiling_usd}
+            weights = ceilings if len(ceilings) == len(pieces) else {piece.number: piece.requests for piece in pieces}
+            shares = {number: microusd(share) for number, share in shared(reserved, weights).items()}
+            self._ledger.move(part.job_id, part.number, shares)
+            self._add_event(part.job_id, f"split into {len(pieces)}", part.number)
+
+    def open_attempt(self, part: Part, nonce: str, *, share: Decimal | None, limits: SpendingLimits) -> Part:
         """Record, before anything is sent, that a batch is about to be made for *part*.
+
+        *share* is what it may cost: it is reserved, unless it is already; None: nothing is charged.
 
         Raises:
             sqlite3.IntegrityError: Another attempt is open, or the part has a batch.
+            OverLimit: It may cost more than was agreed, or than the operator allows.
+            Frozen: Nothing is submitted now.
         """
+        now = self._moment()
         submitting = replace(part, state="submitting")
-        with self._writing() as db:
+        with writing(self._db) as db:
+            self.standing.refuse_while_frozen()
             db.execute(
-                "INSERT INTO attempt (job_id, part, nonce, file_id, opened_at) VALUES (?, ?, ?, ?, ?)",
-                (part.job_id, part.number, nonce, part.file_id, self._now().isoformat()),
+                "INSERT INTO attempt (job_id, part, nonce, file_id, opened_at, opened_boot, opened_uptime) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    *(part.job_id, part.number, nonce, part.file_id),
+                    *(now.at.isoformat(), now.uptime.boot, now.uptime.seconds),
+                ),
             )
-            db.execute(
-                "UPDATE part SET state = ? WHERE job_id = ? AND number = ?", ("submitting", part.job_id, part.number)
-            )
+            if share is not None and not self._ledger.reserved(part.job_id, part.number)[1]:
+                agreed = self.job(part.job_id).agreed_usd or Decimal(0)
+                before = self._ledger.last_reserved(part.job_id, part.number)
+                micro = {part.number: microusd(share) if before is None else before}
+                self._ledger.reserve(part.job_id, part.round, micro, agreed=microusd(agreed), limits=limits)
+            self._save_part(submitting)
             self._add_event(part.job_id, "submitting", part.number)
         return submitting
 
+    def share_of(self, part: Part) -> Decimal:
+        """Give what is reserved for a part now."""
+        return usd(self._ledger.reserved(part.job_id, part.number)[1])
+
     def open_nonce(self, part: Part) -> str | None:
         """Give the nonce of the part's open attempt."""
+        row = self._open_attempt(part)
+        return row["nonce"] if row else None
+
+    def seconds_open(self, part: Part) -> float:
+        """Give how long the part's open attempt has been open; it does not matter how the clock was set meanwhile."""
+        row = self._open_attempt(part)
+        if row is None:
+            return 0.0
+        opened_at = Moment(datetime.fromisoformat(row["opened_at"]), Uptime(row["opened_boot"], row["opened_uptime"]))
+        return seconds_between(opened_at, self._moment())
+
+    def attempts(self, part: Part, outcome: Closing | None = None) -> int:
+        """Count the part's attempts that are not open, or those that ended like *outcome*."""
         row = self._db.execute(
-            "SELECT nonce FROM attempt WHERE job_id = ? AND part = ? AND outcome = 'open'", (part.job_id, part.number)
+            "SELECT count(*) FROM attempt WHERE job_id = ? AND part = ? AND outcome <> 'open' AND outcome LIKE ?",
+            (part.job_id, part.number, outcome or "%"),
         ).fetchone()
-        return row[0] if row else None
+        return row[0]
+
+    def resent_nonces(self, job_id: str) -> dict[str, int]:
+        """Give the nonces of attempts that were sent again, and the numbers of their parts: none should show up."""
+        rows = self._db.execute("SELECT nonce, part FROM attempt WHERE job_id = ? AND outcome = 'resent'", (job_id,))
+        return {row["nonce"]: row["part"] for row in rows.fetchall()}
 
     def close_attempt(self, part: Part, outcome: Closing) -> None:
-        """Record how the part's open attempt ended, and the part as it is now, in one transaction."""
-        columns = ", ".join(f"{column} = ?" for column in _PART_COLUMNS)
-        with self._writing() as db:
+        """Record how the part's open attempt ended, and the part as it is now, in one transaction.
+
+        What is reserved for one that is sent again counts as spent; a refused one gives it back. A `void` one had made
+        a batch, which ran nothing.
+        """
+        live = "'created'" if outcome == "void" else "'open'"
+        with writing(self._db) as db:
             db.execute(
-                "UPDATE attempt SET outcome = ?, batch_id = ? WHERE job_id = ? AND part = ? AND outcome = 'open'",
+                "UPDATE attempt SET outcome = ?, batch_id = coalesce(?, batch_id) "
+                f"WHERE job_id = ? AND part = ? AND outcome = {live}",
                 (outcome, part.batch_id, part.job_id, part.number),
             )
-            values = (*_part_values(part), part.job_id, part.number)
-            db.execute(f"UPDATE part SET {columns} WHERE job_id = ? AND number = ?", values)
+            if outcome == "resent":
+                self._ledger.write_off(part.job_id, part.number)
+            elif outcome == "refused" or part.state == "failed":
+                self._ledger.release(part.job_id, part.number)
+            self._save_part(part)
             self._add_event(part.job_id, f"attempt {outcome}", part.number)
+
+    def job_of_batch(self, batch_id: str) -> str | None:
+        """Give the id of the job that has this batch, or of which an attempt made it."""
+        row = self._db.execute(
+            "SELECT job_id FROM part WHERE batch_id = ?1 UNION SELECT job_id FROM attempt WHERE batch_id = ?1",
+            (batch_id,),
+        ).fetchone()
+        return row[0] if row else None
 
     def events(self, job_id: str) -> list[tuple[datetime, int | None, str]]:
         """Give what happened to a job, oldest first: when, to which part, and what."""
         rows = self._db.execute("SELECT at, part, kind FROM event WHERE job_id = ? ORDER BY id", (job_id,))
         return [(datetime.fromisoformat(row["at"]), row["part"], row["kind"]) for row in rows.fetchall()]
 
-    def _mark(self, job_id: str, column: str, event: str) -> None:
-        with self._writing() as db:
-            changed = db.execute(
-                f"UPDATE job SET {column} = ? WHERE id = ? AND {column} IS NULL", (self._now().isoformat(), job_id)
-            ).rowcount
-            if changed:
-                self._add_event(job_id, event)
+    def _moment(self) -> Moment:
+        return Moment(self._now(), self._uptime())
+
+    def _open_attempt(self, part: Part) -> sqlite3.Row | None:
+        return self._db.execute(
+            "SELECT * FROM attempt WHERE job_id = ? AND part = ? AND outcome = 'open'", (part.job_id, part.number)
+        ).fetchone()
+
+    def _add_round(self, job: Job, number: int, kept: Mapping[Outcome, int], parts: Sequence[Part]) -> None:
+        self._db.execute(
+            "INSERT INTO round (job_id, number, recipe, provider, kept, drafted_at) VALUES (?, ?, ?, ?, ?, ?)",
+            (job.id, number, *map(encoded, (job.recipe, job.provider, kept)), self._now().isoformat()),
+        )
+        self._insert_parts(self._db, parts)
+
+    def _insert_parts(self, db: sqlite3.Connection, parts: Sequence[Part]) -> None:
+        marks = ", ".join("?" * len(PART_COLUMNS))
+        db.executemany(f"INSERT INTO part ({', '.join(PART_COLUMNS)}) VALUES ({marks})", map(part_values, parts))
+
+    def _save_part(self, part: Part) -> None:
+        columns = ", ".join(f"{column} = ?" for column in PART_COLUMNS)
+        values = (*part_values(part), part.job_id, part.number)
+        self._db.execute(f"UPDATE part SET {columns} WHERE job_id = ? AND number = ?", values)
 
     def _add_event(self, job_id: str, kind: str, part: int | None = None) -> None:
         self._db.execute(
@@ -192,72 +373,26 @@ class Journal:
             (self._now().isoformat(), job_id, part, kind),
         )
 
-    @contextmanager
-    def _writing(self) -> Generator[sqlite3.Connection]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
-
-    def _migrate(self) -> None:
-        scripts = sorted(entry.name for entry in resources.files("batchwright").joinpath("sql").iterdir())
-        with self._writing() as db:
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version > len(scripts):
-                raise InvalidInput(
-                    f"The journal is of version {version}, from a newer Batchwright; this one knows {len(scripts)}. "
-                    "Upgrade Batchwright, or set another BATCHWRIGHT_DATA_DIR."
-                )
-            for script in scripts[version:]:
-                text = resources.files("batchwright").joinpath("sql", script).read_text(encoding="utf-8")
-                for statement in _statements(text):
-                    db.execute(statement)
-            db.execute(f"PRAGMA user_version = {len(scripts)}")
-
     def _job(self, row: sqlite3.Row) -> Job:
         parts = self._db.execute("SELECT * FROM part WHERE job_id = ? ORDER BY number", (row["id"],)).fetchall()
+        current = self._db.execute(
+            "SELECT kept, agreed_microusd FROM round WHERE job_id = ? AND number = ?", (row["id"], row["round"])
+        ).fetchone()
         return Job(
             id=row["id"],
             created_at=datetime.fromisoformat(row["created_at"]),
             source=msgspec.json.decode(row["source"], type=Source),
             recipe=msgspec.json.decode(row["recipe"], type=Recipe),
             provider=msgspec.json.decode(row["provider"], type=ProviderInfo),
-            parts=tuple(map(_part, parts)),
-            submitted_at=_time(row["submitted_at"]),
-            cancelled_at=_time(row["cancelled_at"]),
-            ended_at=_time(row["ended_at"]),
+            parts=tuple(map(part_of, parts)),
+            submitted_at=time_of(row["submitted_at"]),
+            cancelled_at=time_of(row["cancelled_at"]),
+            ended_at=time_of(row["ended_at"]),
             outcomes=msgspec.json.decode(row["outcomes"], type=dict[Outcome, int]) if row["outcomes"] else None,
             input_tokens=row["input_tokens"],
             output_tokens=row["output_tokens"],
+            round=row["round"],
+            kept=msgspec.json.decode(current["kept"], type=dict[Outcome, int]),
+            agreed_usd=money(current["agreed_microusd"]),
+            sha256=row["sha256"],
         )
-
-
-def _part(row: sqlite3.Row) -> Part:
-    fields: dict[str, Any] = {column: row[column] for column in _PART_COLUMNS}
-    fields["errors"] = msgspec.json.decode(row["errors"], type=tuple[LineError, ...])
-    return Part(**fields)
-
-
-def _part_values(part: Part) -> tuple[Any, ...]:
-    fields = {column: getattr(part, column) for column in _PART_COLUMNS}
-    return tuple({**fields, "errors": _encoded(part.errors)}.values())
-
-
-def _statements(script: str) -> Iterator[str]:
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-def _encoded(value: object) -> str:
-    return msgspec.json.encode(value).decode()
-
-
-def _time(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 
 Endpoint = Literal["/v1/chat/completions", "/v1/responses", "/v1/embeddings"]
@@ -10,14 +11,34 @@ Json = Any
 """A decoded JSON value: None, bool, int, float, str, list or dict."""
 
 PartState = Literal[
-    "built", "uploading", "uploaded", "submitting", "unknown", "submitted", "cancelling", "ended", "verified", "failed"
+    "built",
+    "uploading",
+    "uploaded",
+    "submitting",
+    "unknown",
+    "submitted",
+    "cancelling",
+    "ended",
+    "verified",
+    "failed",
+    "split",
 ]
-"""Where a part stands. `unknown`: its batch may or may not exist, and nothing is sent until that is found out."""
+"""Where a part stands. `unknown`: its batch may or may not exist, and nothing is sent until that is found out.
+`split`: smaller parts have taken its place."""
+
+LIVE_STATES: tuple[PartState, ...] = ("submitting", "unknown", "submitted", "cancelling")
+"""A part in one of these has, or may have, a batch that has not ended."""
 
 JobStatus = Literal["draft", "running", "cancelling", "completed", "cancelled", "expired", "failed", "unknown"]
 
+UserSays = Literal["", "resend", "go_on"]
+"""What only the user may decide: to send an unconfirmed batch again, or to go on after a freeze."""
+
 Outcome = Literal["answered", "refused", "cut_short", "not_fitting", "failed", "expired", "never_ran", "running"]
 """What became of one row. For every job, at any time, the outcomes of its rows add up to its rows."""
+
+Charges = Literal["nothing", "batch", "standard", "unknown"]
+"""What a provider takes: nothing, OpenAI's batch prices, OpenAI's standard prices, or prices that are not known."""
 
 OUTCOMES: tuple[Outcome, ...] = (
     "answered",
@@ -55,7 +76,8 @@ class Source:
     """The rows that a job was made from, as the user named them."""
 
     name: str
-    kind: Literal["csv", "jsonl", "parquet", "rows", "batch"]
+    kind: Literal["csv", "jsonl", "parquet", "rows", "batch", "results"]
+    """`batch`: a ready-made batch file; `results`: those of a batch whose requests are gone."""
     columns: tuple[str, ...]
     rows: int
     id_column: str | None = None
@@ -71,6 +93,11 @@ class ProviderInfo:
     host: str
     model: str
     is_demonstration: bool = False
+    charges: Charges = "nothing"
+
+    def is_same(self, other: "ProviderInfo") -> bool:
+        """Whether one may answer in the other's name."""
+        return (self.kind, self.host, self.model) == (other.kind, other.host, other.model)
 
     @property
     def sentence(self) -> str:
@@ -78,7 +105,8 @@ class ProviderInfo:
         if self.kind == "service":
             return f"{self.model} at {self.host}, in batches"
         if self.kind == "endpoint":
-            return f"{self.model} at {self.host}, called one request at a time: any cost there is not counted here"
+            counted = "" if self.charges == "standard" else ": any cost there is not counted here"
+            return f"{self.model} at {self.host}, called one request at a time{counted}"
         if self.is_demonstration:
             return f"{self.model}, a small model on this machine: free, and a demonstration, not a substitute for a GPT"
         return f"{self.model}, on this machine: free"
@@ -86,7 +114,17 @@ class ProviderInfo:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Consecutive requests of a job that make one batch file, and one batch."""
+    """Consecutive requests of a job that make one batch file, and one batch.
+
+    Attributes:
+        round: Of the job, from 1.
+        load: What it takes of the provider's enqueued limit: input tokens, for embeddings inputs.
+        ceiling_usd: The most that it may cost; None: nothing bounds it, or the price is not known.
+        least_usd: What its input alone costs; None: the price is not known.
+        cost_usd: What it did cost; None: not known, or not yet.
+        used_input_tokens, used_output_tokens: As the provider counted at the end of the batch.
+        file_created_at: When the provider took its file, in Unix seconds of the provider's clock.
+    """
 
     job_id: str
     number: int
@@ -103,6 +141,14 @@ class Part:
     failed: int = 0
     note: str | None = None
     errors: tuple["LineError", ...] = ()
+    round: int = 1
+    load: int = 0
+    ceiling_usd: Decimal | None = None
+    least_usd: Decimal | None = None
+    cost_usd: Decimal | None = None
+    file_created_at: int | None = None
+    used_input_tokens: int | None = None
+    used_output_tokens: int | None = None
 
     @property
     def file_name(self) -> str:
@@ -112,7 +158,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What the user asked for: one source, one recipe, one set of results."""
+    """What the user asked for: one source, one recipe, one set of results.
+
+    Attributes:
+        parts: Of all rounds.
+        recipe, provider: Of the current round.
+        outcomes: What became of the rows; None until the current round has ended.
+        kept: Rows that the current round leaves as they were, by outcome.
+        sha256: Of all requests as they were drafted.
+        agreed_usd: The most that the current round may cost; None: nothing is charged, or nothing is agreed yet.
+    """
 
     id: str
     created_at: datetime
@@ -126,19 +181,39 @@ class Job:
     outcomes: Mapping[Outcome, int] | None = None
     input_tokens: int = 0
     output_tokens: int = 0
+    round: int = 1
+    kept: Mapping[Outcome, int] = field(default_factory=dict[Outcome, int])
+    agreed_usd: Decimal | None = None
+    sha256: str = ""
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """What the batches that have ended did cost, as far as that is known."""
+        return sum((part.cost_usd for part in self.parts if part.cost_usd is not None), Decimal(0))
+
+    @property
+    def running_parts(self) -> tuple[Part, ...]:
+        """The parts of the current round; what was split gives way to its pieces."""
+        return tuple(part for part in self.parts if part.round == self.round and part.state != "split")
+
+    @property
+    def drafted_parts(self) -> tuple[Part, ...]:
+        """The parts of the round that `submit` would run."""
+        wanted = 1 if self.submitted_at is None else self.round + 1
+        return tuple(part for part in self.parts if part.round == wanted and part.state != "split")
 
     @property
     def status(self) -> JobStatus:
-        """Follows from the parts, so it can never disagree with them."""
-        states = {part.state for part in self.parts}
+        """Follows from the parts of its current round, so it can never disagree with them."""
+        states = {part.state for part in self.running_parts}
         if self.submitted_at is None:
             return "draft"
         if "unknown" in states:
             return "unknown"
         if not states <= {"verified", "failed"}:
             return "cancelling" if self.cancelled_at else "running"
-        endings = {part.batch_status for part in self.parts}
-        if "failed" in states:
+        endings = {part.batch_status for part in self.running_parts}
+        if "failed" in states or "failed" in endings:
             return "failed"
         if "expired" in endings:
             return "expired"
@@ -153,14 +228,19 @@ class Job:
         if self.outcomes is not None:
             return {name: self.outcomes.get(name, 0) for name in OUTCOMES}
         # What a provider counts is bounded by what it was given.
-        answered = sum(min(part.completed, part.requests) for part in self.parts)
-        failed = sum(min(part.failed, part.requests - min(part.completed, part.requests)) for part in self.parts)
-        invalid = sum(
-            max(0, part.requests - part.completed - part.failed) for part in self.parts if part.state == "failed"
+        parts = self.running_parts
+        invalid = sum(max(0, part.requests - part.completed - part.failed) for part in parts if part.state == "failed")
+        counts: dict[Outcome, int] = {name: self.kept.get(name, 0) for name in OUTCOMES}
+        rest = self.source.rows - sum(counts.values())
+        told: tuple[tuple[Outcome, int], ...] = (
+            ("answered", sum(min(part.completed, part.requests) for part in parts)),
+            ("failed", sum(min(part.failed, part.requests) for part in parts)),
+            ("never_ran", invalid),
         )
-        counts = dict.fromkeys(OUTCOMES, 0)
-        counts |= {"answered": answered, "failed": failed, "never_ran": invalid}
-        counts["running" if self.submitted_at else "never_ran"] += self.source.rows - answered - failed - invalid
+        for name, count in told:
+            counts[name] += min(count, rest)
+            rest -= min(count, rest)
+        counts["running" if self.submitted_at else "never_ran"] += rest
         return counts
 
 
@@ -210,12 +290,18 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class LineError:
-    """One fault of a batch file, in the words of the Batch API's `batch.errors.data`."""
+    """One fault of a batch file, in the words of the Batch API's `batch.errors.data`.
+
+    Attributes:
+        line: In the file, from 1.
+        custom_id: Of the request in that line.
+    """
 
     code: str
     message: str
     line: int | None = None
     param: str | None = None
+    custom_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +312,22 @@ class Limits:
     max_bytes: int = 209_715_200
     max_inputs: int = 50_000
     """Embedding inputs over all lines."""
+    max_load: int | None = None
+    """Input tokens, for embeddings inputs, that may be enqueued at a time; None: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpendingLimits:
+    """What the operator lets jobs cost, in US dollars.
+
+    Attributes:
+        day_usd: Of all jobs together, within any 24 hours.
+        ask_above_usd: From here on the user is asked, where that is possible.
+    """
+
+    job_usd: Decimal = Decimal(25)
+    day_usd: Decimal = Decimal(100)
+    ask_above_usd: Decimal = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)

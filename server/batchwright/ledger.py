@@ -1,0 +1,161 @@
+"""Money in the journal: reserved before it may be spent, released or settled afterwards. In whole micro-dollars.
+
+Every method is part of a transaction that the journal has begun: a limit that is looked at here still holds when the
+reservation is written.
+"""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from decimal import ROUND_CEILING, Decimal
+
+from batchwright.agreement import shown_most, shown_usd
+from batchwright.clock import Moment, Uptime, seconds_between
+from batchwright.errors import OverLimit
+from batchwright.model import SpendingLimits
+
+DAY_SECONDS = 86_400
+
+
+def microusd(usd: Decimal) -> int:
+    """Give US dollars in micro-dollars, rounded up: what is reserved is never less than what may be spent."""
+    return int((usd * 10**6).to_integral_value(ROUND_CEILING))
+
+
+def usd(micro: int) -> Decimal:
+    """Give micro-dollars in US dollars."""
+    return Decimal(micro).scaleb(-6)
+
+
+class Ledger:
+    """What was reserved, released and settled, in an open database."""
+
+    def __init__(self, db: sqlite3.Connection, moment: Callable[[], Moment]) -> None:
+        self._db = db
+        self._moment = moment
+
+    def reserve(
+        self, job_id: str, round_number: int, shares: Mapping[int, int], *, agreed: int, limits: SpendingLimits
+    ) -> None:
+        """Reserve what each part of a round may cost; *agreed* is the most that the user let the round cost.
+
+        Raises:
+            OverLimit: The sum is more than was agreed, or than the operator allows; nothing was reserved.
+        """
+        wanted = sum(shares.values())
+        if (needed := self._taken(job_id, round_number) + wanted) > agreed:
+            raise OverLimit(
+                f"{job_id} may cost up to {_most(needed)}, and {_shown(agreed)} was agreed. "
+                "Ask the user, then pass a higher max_cost_usd."
+            )
+        if (needed := self._taken(job_id) + wanted) > microusd(limits.job_usd):
+            raise OverLimit(
+                f"{job_id} may cost up to {_most(needed)}, and the operator allows {_shown(microusd(limits.job_usd))} "
+                "a job. Give it fewer rows or shorter answers, or have BATCHWRIGHT_MAX_JOB_USD raised."
+            )
+        self._refuse_full_day(wanted, microusd(limits.day_usd))
+        for part, amount in shares.items():
+            self._write("reserve", job_id, part, round_number, amount)
+
+    def release(self, job_id: str, part: int) -> None:
+        """Let go of what is reserved for a part: nothing was bought."""
+        round_number, amount = self.reserved(job_id, part)
+        if amount:
+            self._write("release", job_id, part, round_number, amount)
+
+    def settle(self, job_id: str, part: int, cost: int | None) -> None:
+        """Put the real cost of a part in the place of what was reserved; None: that is not known, so all counts."""
+        round_number, amount = self.reserved(job_id, part)
+        if amount:
+            self._write("release", job_id, part, round_number, amount)
+            self._write("settle", job_id, part, round_number, amount if cost is None else cost)
+
+    def move(self, job_id: str, part: int, shares: Mapping[int, int]) -> None:
+        """Reserve for the pieces of a part what is reserved for it."""
+        round_number, amount = self.reserved(job_id, part)
+        if amount:
+            self._write("release", job_id, part, round_number, amount)
+            for piece, share in shares.items():
+                self._write("reserve", job_id, piece, round_number, share)
+
+    def write_off(self, job_id: str, part: int) -> None:
+        """Count what is reserved for a part as spent: a batch that nobody could find may have been made for it."""
+        self.settle(job_id, part, None)
+
+    def last_reserved(self, job_id: str, part: int) -> int | None:
+        """Give what was last reserved for a part; None: never anything."""
+        row = self._db.execute(
+            "SELECT microusd FROM ledger WHERE job_id = ? AND part = ? AND kind = 'reserve' ORDER BY id DESC LIMIT 1",
+            (job_id, part),
+        ).fetchone()
+        return row[0] if row else None
+
+    def reserved(self, job_id: str, part: int) -> tuple[int, int]:
+        """Give the round and the amount of what is reserved for a part now."""
+        row = self._db.execute(
+            "SELECT max(round), sum(CASE kind WHEN 'reserve' THEN microusd ELSE -microusd END) FROM ledger "
+            "WHERE job_id = ? AND part = ? AND kind <> 'settle'",
+            (job_id, part),
+        ).fetchone()
+        return row[0] or 1, row[1] or 0
+
+    def _taken(self, job_id: str, round_number: int | None = None) -> int:
+        where = "job_id = ?" if round_number is None else f"job_id = ? AND round = {round_number:d}"
+        return self._sum(where, job_id)
+
+    def _sum(self, where: str, *values: str) -> int:
+        row = self._db.execute(
+            f"SELECT sum(CASE kind WHEN 'release' THEN -microusd ELSE microusd END) FROM ledger WHERE {where}", values
+        ).fetchone()
+        return row[0] or 0
+
+    def _refuse_full_day(self, wanted: int, limit: int) -> None:
+        now = self._moment()
+        open_now = self._sum("kind <> 'settle'")
+        rows = self._db.execute("SELECT * FROM ledger WHERE kind = 'settle' AND microusd > 0 ORDER BY id").fetchall()
+        settled = [(age, row["microusd"]) for row in rows if (age := seconds_between(_moment(row), now)) < DAY_SECONDS]
+        too_much = open_now + sum(amount for _, amount in settled) + wanted - limit
+        if too_much <= 0:
+            return
+        taken = open_now + sum(amount for _, amount in settled)
+        if wanted > limit:
+            raise OverLimit(
+                f"All jobs together may cost {_shown(limit)} within 24 hours, and this alone may take up to "
+                f"{_most(wanted)}. Draft it with fewer rows, or have BATCHWRIGHT_MAX_DAY_USD raised."
+            )
+        raise OverLimit(
+            f"All jobs together may cost {_shown(limit)} within 24 hours, of which {_shown(taken)} is taken; "
+            f"this would take up to {_most(wanted)}. {_reset(now.at, settled, too_much)}, or have "
+            "BATCHWRIGHT_MAX_DAY_USD raised."
+        )
+
+    def _write(self, kind: str, job_id: str, part: int, round_number: int, amount: int) -> None:
+        now = self._moment()
+        self._db.execute(
+            "INSERT INTO ledger (at, boot, uptime, job_id, part, round, kind, microusd) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (now.at.isoformat(), now.uptime.boot, now.uptime.seconds, job_id, part, round_number, kind, amount),
+        )
+
+
+def _moment(row: sqlite3.Row) -> Moment:
+    return Moment(datetime.fromisoformat(row["at"]), Uptime(row["boot"], row["uptime"]))
+
+
+def _reset(now: datetime, settled: list[tuple[float, int]], too_much: int) -> str:
+    """Say when there is room again: when enough of what was spent is a day old."""
+    freed = 0
+    for age, amount in sorted(settled, reverse=True):
+        freed += amount
+        if freed >= too_much:
+            at = now + timedelta(seconds=DAY_SECONDS - age + 59)  # to the next whole minute
+            return f"There is room again at {at.isoformat(timespec='minutes')}: submit it then"
+    return "Wait until running jobs have ended and their real cost is known"
+
+
+def _most(micro: int) -> str:
+    return shown_most(usd(micro))
+
+
+def _shown(micro: int) -> str:
+    return shown_usd(usd(micro))

@@ -1,0 +1,54 @@
+"""Parts and values as rows of the journal's tables: written and read back without loss."""
+
+import sqlite3
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from batchwright.ledger import microusd, usd
+from batchwright.model import LineError, Part
+
+PART_COLUMNS = (
+    *("job_id", "number", "state", "sha256", "size_bytes", "requests", "file_id", "batch_id", "batch_status"),
+    *("output_file_id", "error_file_id", "completed", "failed", "note", "errors", "round", "load", "file_created_at"),
+    *("ceiling_microusd", "least_microusd", "cost_microusd", "used_input_tokens", "used_output_tokens"),
+)
+
+
+def part_of(row: sqlite3.Row) -> Part:
+    """Read a part."""
+    fields: dict[str, Any] = {column: row[column] for column in PART_COLUMNS}
+    fields["errors"] = msgspec.json.decode(row["errors"], type=tuple[LineError, ...])
+    for name in ("ceiling", "least", "cost"):
+        fields[f"{name}_usd"] = money(fields.pop(f"{name}_microusd"))
+    return Part(**fields)
+
+
+def part_values(part: Part) -> tuple[Any, ...]:
+    """Give the values of a part's columns."""
+    amounts = {
+        "ceiling_microusd": part.ceiling_usd,
+        "least_microusd": part.least_usd,
+        "cost_microusd": part.cost_usd,
+    }
+    fields = {column: getattr(part, column) for column in PART_COLUMNS if column not in amounts}
+    fields["errors"] = encoded(part.errors)
+    fields |= {name: None if amount is None else microusd(amount) for name, amount in amounts.items()}
+    return tuple(fields[column] for column in PART_COLUMNS)
+
+
+def money(micro: int | None) -> Decimal | None:
+    """Read an amount."""
+    return None if micro is None else usd(micro)
+
+
+def encoded(value: object) -> str:
+    """Write a value as JSON."""
+    return msgspec.json.encode(value).decode()
+
+
+def time_of(text: str | None) -> datetime | None:
+    """Read a time."""
+    return datetime.fromisoformat(text) if text else None

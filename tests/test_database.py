@@ -1,0 +1,306 @@
+"""The journal's file: safe against a crash, refused where it cannot be, and brought to the newest schema."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from importlib import resources
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+import msgspec
+import pytest
+
+from batchwright.clock import Uptime
+from batchwright.database import network_file_system, opened, writing
+from batchwright.errors import InvalidInput
+from batchwright.journal import Journal
+from batchwright.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
+
+START = datetime(2026, 11, 3, 12, tzinfo=UTC)
+LINUX = [
+    ("/", "ext4"),
+    ("/proc", "proc"),
+    ("/home", "nfs4"),
+    ("/home/local", "xfs"),
+    ("/home/local/team", "cifs"),
+    ("/mnt/cloud", "fuse.sshfs"),
+]
+
+
+def test_the_file_is_opened_with_everything_that_a_crash_asks_for(tmp_path: Path) -> None:
+    """A transaction that was committed is on the disk, and a reader never waits for a writer."""
+    with closing(opened(tmp_path / "journal.db")) as db:
+        found = {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
+        keys = db.execute("PRAGMA foreign_keys").fetchone()[0]
+
+    assert found == {"journal_mode": "wal", "synchronous": 2}
+    assert keys == 1
+
+
+def test_a_transaction_that_fails_writes_nothing(tmp_path: Path) -> None:
+    """Half of what belongs together is worse than nothing, also when the process is told to stop in the middle."""
+    with closing(opened(tmp_path / "journal.db")) as db:
+        with suppress(KeyboardInterrupt), writing(db):
+            db.execute("INSERT INTO known_host VALUES ('a', '')")
+            raise KeyboardInterrupt
+        with writing(db):
+            db.execute("INSERT INTO known_host VALUES ('b', '')")
+
+        assert [tuple(row) for row in db.execute("SELECT host FROM known_host").fetchall()] == [("b",)]
+
+
+def test_a_second_writer_is_kept_out_from_the_beginning_of_a_transaction(tmp_path: Path) -> None:
+    """What was looked at must still hold when it is acted on."""
+    path = tmp_path / "journal.db"
+    with closing(opened(path)) as db, closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+        with writing(db), pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/var/lib/batchwright", None),
+        ("/home/ann/.local/share/batchwright", "nfs4"),
+        ("/home", "nfs4"),
+        ("/home/local/share", None),
+        ("/home/local/team/data", "cifs"),
+        ("/home/localhost", "nfs4"),
+        ("/homes/ann", None),
+        ("/mnt/cloud/a/b", "fuse.sshfs"),
+    ],
+)
+def test_the_file_system_of_a_folder_is_that_of_the_nearest_mount(folder: str, kind: str | None) -> None:
+    """A local disk may be mounted below a network's, and a name may begin like another."""
+    assert network_file_system(PurePosixPath(folder), LINUX) == kind
+    assert network_file_system(PurePosixPath(folder), LINUX[::-1]) == kind
+
+
+@pytest.mark.parametrize("kind", ["nfs", "NFS", "smbfs", "smb3", "afpfs", "glusterfs", "lustre", "fuse.rclone"])
+def test_file_systems_of_other_machines_are_known_by_their_types(kind: str) -> None:
+    """Their locks do not hold between machines, or not at all."""
+    assert network_file_system(PurePosixPath("/data"), [("/", "ext4"), ("/data", kind)]) == kind.lower()
+
+
+@pytest.mark.parametrize("kind", ["ext4", "btrfs", "apfs", "NTFS", "zfs", "overlay", "tmpfs", "fuse.fuseblk", ""])
+def test_file_systems_of_this_machine_are_taken(kind: str) -> None:
+    """Most journals lie on one of them."""
+    assert network_file_system(PurePosixPath("/data"), [("/", kind)]) is None
+
+
+def test_where_no_mount_is_known_a_folder_is_taken_to_be_local() -> None:
+    """Not every system tells."""
+    assert network_file_system(PurePosixPath("/data"), []) is None
+    assert network_file_system(PureWindowsPath("C:/data"), [("D:\\", "nfs")]) is None
+    assert network_file_system(PureWindowsPath("N:/data"), [("C:\\", "NTFS"), ("N:\\", "nfs")]) == "nfs"
+
+
+def test_of_two_mounts_at_one_place_the_later_one_counts() -> None:
+    """A mount on demand is listed first with its own type, and then with that of the machine that it leads to."""
+    mounts = [("/", "ext4"), ("/home", "autofs"), ("/home", "nfs4")]
+
+    assert network_file_system(PurePosixPath("/home/ann"), mounts) == "nfs4"
+
+
+def job(job_id: str) -> Job:
+    """Give a job as the first version knew it."""
+    return Job(
+        id=job_id,
+        created_at=START,
+        source=Source("t.csv", "csv", ("id", "text"), 4, "id", "/work/t.csv"),
+        recipe=Recipe("/v1/chat/completions", "m", "Label {{text}}", parameters={"temperature": 0}),
+        provider=ProviderInfo("endpoint", "localhost", "m"),
+        parts=(
+            Part(job_id, 1, "submitted", "ab", 9, 2, f"file-{job_id}-1", f"batch-{job_id}-1", "in_progress"),
+            Part(job_id, 2, "unknown", "cd", 8, 2, f"file-{job_id}-2", note="not confirmed"),
+        ),
+    )
+
+
+def statements(name: str) -> Iterator[str]:
+    """Give the statements of a schema's script."""
+    script = resources.files("batchwright").joinpath("sql", name).read_text(encoding="utf-8")
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def of_first_schema(path: Path, *jobs: Job) -> None:
+    """Write a journal as the first version did; an attempt of each job's second part is open."""
+
+    def encoded(value: object) -> str:
+        fields = msgspec.to_builtins(value)
+        fields.pop("charges", None)  # which it did not know
+        return msgspec.json.encode(fields).decode()
+
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        for statement in statements("0001.sql"):
+            db.execute(statement)
+        for made in jobs:
+            db.execute(
+                "INSERT INTO job (id, created_at, source, recipe, provider, submitted_at) VALUES (?, ?, ?, ?, ?, ?)",
+                (made.id, made.created_at.isoformat(), *map(encoded, (made.source, made.recipe, made.provider)), START),
+            )
+            for part in made.parts:
+                db.execute(
+                    "INSERT INTO part (job_id, number, state, sha256, size_bytes, requests, file_id, batch_id, "
+                    "batch_status, note, errors) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        *(part.job_id, part.number, part.state, part.sha256, part.size_bytes, part.requests),
+                        *(part.file_id, part.batch_id, part.batch_status, part.note),
+                        msgspec.json.encode(part.errors).decode(),
+                    ),
+                )
+            attempt = "INSERT INTO attempt (job_id, part, nonce, file_id, opened_at, outcome, batch_id) VALUES "
+            first, second = made.parts
+            for values in (
+                (made.id, 1, f"{made.id}-1", first.file_id, START.isoformat(), "created", first.batch_id),
+                (made.id, 2, f"{made.id}-2", second.file_id, START.isoformat(), "refused", None),
+                (made.id, 2, f"{made.id}-3", second.file_id, START.isoformat(), "open", None),
+            ):
+                db.execute(attempt + "(?, ?, ?, ?, ?, ?, ?)", values)
+            db.execute("INSERT INTO event (at, job_id, kind) VALUES (?, ?, 'drafted')", (START.isoformat(), made.id))
+        db.execute("PRAGMA user_version = 1")
+
+
+def test_a_journal_of_the_first_version_keeps_its_jobs_and_attempts(tmp_path: Path) -> None:
+    """A job that was running at the upgrade is answered by the same batches as before."""
+    path = tmp_path / "journal.db"
+    of_first_schema(path, job("job_a"), job("job_b"))
+
+    with closing(
+        Journal(path, now=lambda: START + timedelta(hours=1), uptime=lambda: Uptime("boot-1", 5.0))
+    ) as journal:
+        found = journal.job("job_a")
+        first, second = found.parts
+
+        assert found == replace(job("job_a"), submitted_at=START)
+        assert [made.id for made in journal.jobs(limit=9)] == ["job_a", "job_b"]
+        assert journal.unfinished() == ["job_a", "job_b"]
+        assert (journal.open_nonce(first), journal.open_nonce(second)) == (None, "job_a-3")
+        assert journal.seconds_open(second) == 3_600.0
+        assert [journal.attempts(second, outcome) for outcome in (None, "refused", "not_sent")] == [1, 1, 0]
+        assert journal.job_of_batch("batch-job_b-1") == "job_b"
+        assert journal.events("job_a") == [(START, None, "drafted")]
+
+
+def test_a_job_of_the_first_version_comes_to_its_end(tmp_path: Path) -> None:
+    """It was free, so nothing is reserved and nothing settled; and it still has one batch for each part."""
+    path = tmp_path / "journal.db"
+    of_first_schema(path, job("job_a"))
+
+    with closing(Journal(path, now=lambda: START)) as journal:
+        first, second = journal.job("job_a").parts
+        with pytest.raises(sqlite3.IntegrityError):
+            journal.open_attempt(second, "nonce", share=None, limits=SpendingLimits())
+        journal.close_attempt(replace(second, state="submitted", batch_id="batch-2"), "created")
+        for part in journal.job("job_a").parts:
+            journal.save_part(replace(part, state="verified", batch_status="completed", cost_usd=Decimal(0)))
+        journal.mark_ended("job_a", {"answered": 4}, tokens=(8, 4))
+        retried = replace(first, number=3, round=2, state="built", batch_id=None, batch_status=None)
+        journal.add_round(journal.job("job_a"), [retried], kept={"answered": 2})
+        was_new = journal.agree(journal.job("job_a"), {}, agreed_usd=None, limits=SpendingLimits())
+
+        assert was_new
+        assert (journal.job("job_a").round, journal.job("job_a").running_parts) == (2, (retried,))
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("SELECT count(*) FROM ledger").fetchone() == (0,)
+
+
+def test_an_attempt_of_the_first_version_may_end_in_the_new_ways(tmp_path: Path) -> None:
+    """The old table did not let it."""
+    path = tmp_path / "journal.db"
+    of_first_schema(path, job("job_a"))
+
+    with closing(Journal(path, now=lambda: START)) as journal:
+        first, second = journal.job("job_a").parts
+        journal.close_attempt(replace(first, state="uploaded", batch_id=None), "void")
+        journal.close_attempt(replace(second, state="built", file_id=None), "resent")
+
+        assert journal.resent_nonces("job_a") == {"job_a-3": 2}
+        assert journal.attempts(first, "void") == 1
+        assert journal.job_of_batch("batch-job_a-1") == "job_a"
+
+
+def test_a_journal_is_brought_to_the_newest_schema_once(tmp_path: Path) -> None:
+    """The next start finds nothing to do, and an upgraded journal is like a new one."""
+    upgraded, new = tmp_path / "upgraded.db", tmp_path / "new.db"
+    of_first_schema(upgraded)
+    schemas: list[list[tuple[str, str]]] = []
+    for path in (upgraded, upgraded, new):
+        with closing(opened(path)) as db:
+            rows = db.execute("SELECT type, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name")
+            schemas.append([tuple(row) for row in rows.fetchall()])
+            version = db.execute("PRAGMA user_version").fetchone()[0]
+            assert version == len(list(resources.files("batchwright").joinpath("sql").iterdir()))
+
+    assert schemas[0] == schemas[1] == schemas[2]
+
+
+def test_an_upgrade_that_fails_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
+    """The former version can still go on with it."""
+    path = tmp_path / "journal.db"
+    of_first_schema(path, job("job_a"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("CREATE TABLE ledger (of_someone_else TEXT)")
+        before = list(db.iterdump())
+
+    with pytest.raises(InvalidInput, match=r"^The journal .*journal\.db cannot be opened: table ledger already exists"):
+        opened(path)
+
+    with closing(sqlite3.connect(path)) as db:
+        assert list(db.iterdump()) == before
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def filled(path: Path) -> bytes:
+    """Write a journal of many pages, and give its content."""
+    with closing(Journal(path, now=lambda: START)) as journal:
+        for number in range(40):
+            recipe = Recipe("/v1/chat/completions", "m", "x" * 3_000)
+            journal.add_job(replace(job(f"job_{number}"), recipe=recipe))
+    return path.read_bytes()
+
+
+def refused(path: Path, content: bytes) -> None:
+    """See that a journal of this content is refused, and that it is not touched."""
+    path.write_bytes(content)
+
+    with pytest.raises(InvalidInput) as caught:
+        opened(path)
+
+    assert str(caught.value).startswith(f"The journal {path} cannot be read: ")
+    assert "move it and the files beside it that begin with its name elsewhere" in str(caught.value)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("kept", [0.5, 0.1, 0.00001], ids=["cut in half", "cut to a tenth", "cut in the head"])
+def test_a_journal_that_was_cut_is_refused_in_a_sentence_and_left_alone(tmp_path: Path, kept: float) -> None:
+    """A new one in its place would know nothing of what is running, and send it again."""
+    content = filled(tmp_path / "whole.db")
+    refused(tmp_path / "journal.db", content[: 20 + int(len(content) * kept)])
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 16), (4_096, None)], ids=["in the head", "after the first page"])
+def test_a_journal_that_was_overwritten_is_refused_in_a_sentence_and_left_alone(
+    tmp_path: Path, start: int, end: int | None
+) -> None:
+    """A new one in its place would know nothing of what is running, and send it again."""
+    content = bytearray(filled(tmp_path / "whole.db"))
+    content[start:end] = bytes(len(content[start:end]))
+    refused(tmp_path / "journal.db", bytes(content))
+
+
+def test_the_names_of_the_schemas_are_in_the_order_in_which_they_were_made() -> None:
+    """A journal's version is how many of them it has been through."""
+    names = sorted(entry.name for entry in resources.files("batchwright").joinpath("sql").iterdir())
+
+    assert names == [f"{number:04}.sql" for number in range(1, len(names) + 1)]

@@ -1,0 +1,165 @@
+"""What holds for all jobs: a freeze until the user's word, and what providers have let be known."""
+
+import itertools
+from collections.abc import Generator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from batchwright.errors import Frozen
+from batchwright.journal import Journal
+from batchwright.model import LIVE_STATES, Job, Part, PartState, ProviderInfo, Recipe, Source, SpendingLimits
+
+START = datetime(2026, 11, 3, 12, tzinfo=UTC)
+PROVIDER = ProviderInfo("service", "api.openai.com", "gpt-5-mini")
+
+
+@contextmanager
+def opened(path: Path) -> Generator[Journal]:
+    """Open the journal at *path*, as another process would."""
+    seconds = itertools.count()
+    with closing(Journal(path, now=lambda: START + timedelta(seconds=next(seconds)))) as journal:
+        yield journal
+
+
+def job(job_id: str, *states: PartState, provider: ProviderInfo = PROVIDER) -> Job:
+    """Give a draft with a part in each of *states*; the first has a load of 1, the next of 2, then 4, 8, ..."""
+    return Job(
+        id=job_id,
+        created_at=START,
+        source=Source("t.csv", "csv", ("text",), len(states)),
+        recipe=Recipe("/v1/chat/completions", provider.model, "{{text}}"),
+        provider=provider,
+        parts=tuple(
+            Part(job_id, number + 1, state, "", 1, 1, f"file-{job_id}-{number}", load=2**number)
+            for number, state in enumerate(states)
+        ),
+    )
+
+
+def test_nothing_is_submitted_while_there_is_a_freeze(tmp_path: Path) -> None:
+    """Something happened that must not: what is agreed or sent now may be paid twice."""
+    with opened(tmp_path / "journal.db") as journal:
+        for job_id in ("job_a", "job_b"):
+            journal.add_job(job(job_id, "uploaded"))
+        journal.agree(journal.job("job_a"), {}, agreed_usd=None, limits=SpendingLimits())
+        before = journal.job("job_a"), journal.job("job_b"), journal.events("job_a"), journal.events("job_b")
+        journal.standing.freeze("Two batches were found.")
+
+        with pytest.raises(Frozen) as refused:
+            journal.agree(journal.job("job_b"), {}, agreed_usd=None, limits=SpendingLimits())
+        with pytest.raises(Frozen):
+            journal.open_attempt(before[0].parts[0], "nonce", share=None, limits=SpendingLimits())
+
+        after = journal.job("job_a"), journal.job("job_b"), journal.events("job_a"), journal.events("job_b")
+        assert after == before
+        assert journal.open_nonce(before[0].parts[0]) is None
+    assert str(refused.value) == (
+        'Two batches were found. Nothing is submitted until the user agrees: then pass user_says="go_on".'
+    )
+
+
+def test_what_ran_before_a_freeze_comes_to_its_end(tmp_path: Path) -> None:
+    """Paid answers are fetched, and what they cost is settled."""
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job("job_a", "uploaded"))
+        journal.agree(journal.job("job_a"), {1: Decimal(1)}, agreed_usd=Decimal(1), limits=SpendingLimits())
+        part = journal.job("job_a").parts[0]
+        submitting = journal.open_attempt(part, "nonce", share=Decimal(1), limits=SpendingLimits())
+        journal.standing.freeze("Two batches were found.")
+
+        created = replace(submitting, state="submitted", batch_id="batch-1")
+        journal.close_attempt(created, "created")
+        journal.save_part(replace(created, state="verified", cost_usd=Decimal("0.5")))
+        journal.mark_ended("job_a", {"answered": 1}, tokens=(1, 1))
+
+        assert journal.job("job_a").ended_at is not None
+        assert journal.job("job_a").spent_usd == Decimal("0.5")
+
+
+def test_a_freeze_holds_for_every_process_until_the_user_lifts_it(tmp_path: Path) -> None:
+    """Also for one that is started later."""
+    path = tmp_path / "journal.db"
+    with opened(path) as one, opened(path) as other:
+        one.standing.refuse_while_frozen()
+        one.standing.freeze("The journal was lost.")
+        with opened(path) as later:
+            assert [each.standing.frozen() for each in (one, other, later)] == ["The journal was lost."] * 3
+
+        other.standing.thaw()
+
+        assert one.standing.frozen() is None
+        one.standing.refuse_while_frozen()
+
+
+def test_the_users_word_lifts_all_that_is_there_and_nothing_that_comes_later(tmp_path: Path) -> None:
+    """The user hears all reasons before they say yes; a new one is a new question."""
+    with opened(tmp_path / "journal.db") as journal:
+        journal.standing.freeze("First.")
+        journal.standing.freeze("Second.")
+        told = journal.standing.frozen()
+        journal.standing.thaw()
+        lifted = journal.standing.frozen()
+        journal.standing.thaw()
+
+        journal.standing.freeze("Third.")
+
+        assert (told, lifted, journal.standing.frozen()) == ("First. Second.", None, "Third.")
+
+
+def test_a_limit_is_learned_for_a_model_at_a_host(tmp_path: Path) -> None:
+    """Every account and every model has its own; the provider's last word counts."""
+    path = tmp_path / "journal.db"
+    elsewhere, larger = replace(PROVIDER, host="other.example.com"), replace(PROVIDER, model="gpt-5")
+    with opened(path) as journal:
+        nothing = journal.standing.enqueued_limit(PROVIDER)
+        journal.standing.learn_enqueued_limit(PROVIDER, 900_000)
+        journal.standing.learn_enqueued_limit(larger, 90_000)
+        journal.standing.learn_enqueued_limit(PROVIDER, 2_000_000)
+
+    with opened(path) as journal:
+        found = [journal.standing.enqueued_limit(provider) for provider in (PROVIDER, larger, elsewhere)]
+
+    assert nothing is None
+    assert found == [2_000_000, 90_000, None]
+
+
+def test_what_is_enqueued_is_what_has_or_may_have_a_batch_that_has_not_ended(tmp_path: Path) -> None:
+    """A batch too many would be refused whole; one that is not confirmed takes its room too."""
+    states = get_args(PartState)
+    live = sum(2**number for number, state in enumerate(states) if state in LIVE_STATES)
+    with opened(tmp_path / "journal.db") as journal:
+        empty = journal.standing.enqueued(PROVIDER)
+        journal.add_job(job("job_a", *states))
+        journal.add_job(job("job_b", "submitted", "built"))
+
+        assert (empty, journal.standing.enqueued(PROVIDER)) == (0, live + 1)
+    assert set(LIVE_STATES) == {"submitting", "unknown", "submitted", "cancelling"}
+
+
+def test_what_is_enqueued_elsewhere_or_for_another_model_takes_no_room(tmp_path: Path) -> None:
+    """Limits are by account and model."""
+    elsewhere, larger = replace(PROVIDER, host="other.example.com"), replace(PROVIDER, model='gpt-5 "x" 100%')
+    with opened(tmp_path / "journal.db") as journal:
+        journal.add_job(job("job_a", "submitted", provider=elsewhere))
+        journal.add_job(job("job_b", "built", "submitted", provider=larger))
+
+        assert [journal.standing.enqueued(each) for each in (PROVIDER, elsewhere, larger)] == [0, 1, 2]
+
+
+def test_a_host_is_met_once(tmp_path: Path) -> None:
+    """Its batches are looked through for those of a lost journal, and not before every submission."""
+    path = tmp_path / "journal.db"
+    with opened(path) as one, opened(path) as other:
+        before = one.standing.is_host_known("api.openai.com")
+        was_new = one.standing.know_host("api.openai.com")
+
+        assert (before, was_new) == (False, True)
+        assert other.standing.is_host_known("api.openai.com")
+        assert not other.standing.know_host("api.openai.com")
+        assert not other.standing.is_host_known("other.example.com")
