@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from batchwright.drafts import FROZEN, Draft, Plan, adopt_batch_file, batch_file_recipe, draft
 from batchwright.errors import InvalidInput
 from batchwright.model import Limits, ProviderInfo, Recipe
+from batchwright.points import pass_by
 from batchwright.tables.sources import frozen_rows, kind_of, write_rows
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,6 +37,7 @@ def plan(
         recipe=Recipe("/v1/chat/completions", "m", prompt),
         provider=ProviderInfo("endpoint", "localhost", "m"),
         limits=limits or Limits(),
+        on_point=pass_by,
     )
 
 

@@ -1,8 +1,9 @@
 """Requests fill parts: in order, each within the limits of one batch, none lost."""
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
 from operator import itemgetter
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -12,36 +13,50 @@ from batchwright.errors import InvalidInput
 from batchwright.model import Limits
 from batchwright.parts import numbered
 
-SMALL = Limits(max_requests=3, max_bytes=10, max_inputs=4)
-lines_that_fit = st.lists(st.tuples(st.binary(min_size=1, max_size=10), st.integers(0, 4)))
+
+class Line(NamedTuple):
+    """An encoded request, as far as it is looked at."""
+
+    data: bytes
+    inputs: int = 1
+    load: int = 0
 
 
-def filled(lines: list[tuple[bytes, int]], limits: Limits) -> list[list[bytes]]:
+SMALL = Limits(max_requests=3, max_bytes=10, max_inputs=4, max_load=100)
+lines_that_fit = st.lists(
+    st.builds(Line, st.binary(min_size=1, max_size=10), st.integers(0, 4), st.integers(0, SMALL.max_load or 0))
+)
+
+
+def filled(lines: Sequence[Line], limits: Limits) -> list[list[Line]]:
     """Give the lines of each part."""
     return [[line for _, line in group] for _, group in groupby(numbered(lines, limits), key=itemgetter(0))]
 
 
+def is_over(lines: Sequence[Line], limits: Limits) -> bool:
+    """Whether the lines are too much for one part."""
+    return (
+        len(lines) > limits.max_requests
+        or sum(len(line.data) for line in lines) > limits.max_bytes
+        or sum(line.inputs for line in lines) > limits.max_inputs
+        or (limits.max_load is not None and sum(line.load for line in lines) > limits.max_load)
+    )
+
+
 @given(lines=lines_that_fit)
-def test_parts_put_end_to_end_are_the_input(lines: list[tuple[bytes, int]]) -> None:
+def test_parts_put_end_to_end_are_the_input(lines: list[Line]) -> None:
     """Every row is asked once, and results can be matched to rows in order."""
-    assert [line for _, line in numbered(lines, SMALL)] == [line for line, _ in lines]
+    assert [line for _, line in numbered(lines, SMALL)] == lines
 
 
 @given(lines=lines_that_fit)
-def test_no_part_is_over_a_limit(lines: list[tuple[bytes, int]]) -> None:
+def test_no_part_is_over_a_limit(lines: list[Line]) -> None:
     """One request too many, and the provider refuses the whole batch."""
-    parts: dict[int, list[tuple[bytes, int]]] = {}
-    for (part, _), item in zip(numbered(lines, SMALL), lines, strict=True):
-        parts.setdefault(part, []).append(item)
-
-    for part in parts.values():
-        assert len(part) <= SMALL.max_requests
-        assert sum(len(line) for line, _ in part) <= SMALL.max_bytes
-        assert sum(inputs for _, inputs in part) <= SMALL.max_inputs
+    assert not any(is_over(part, SMALL) for part in filled(lines, SMALL))
 
 
 @given(lines=lines_that_fit)
-def test_parts_are_counted_from_one_without_a_gap(lines: list[tuple[bytes, int]]) -> None:
+def test_parts_are_counted_from_one_without_a_gap(lines: list[Line]) -> None:
     """The number names the part's file; a gap would look like a lost file."""
     numbers = [number for number, _ in groupby(numbered(lines, SMALL), key=itemgetter(0))]
 
@@ -49,30 +64,41 @@ def test_parts_are_counted_from_one_without_a_gap(lines: list[tuple[bytes, int]]
 
 
 @given(lines=lines_that_fit)
-def test_a_new_part_is_begun_only_when_the_next_request_does_not_fit(lines: list[tuple[bytes, int]]) -> None:
+def test_a_new_part_is_begun_only_when_the_next_request_does_not_fit(lines: list[Line]) -> None:
     """Batches an hour are limited too, so none is left half empty."""
-    parts: dict[int, list[tuple[bytes, int]]] = {}
-    for (part, _), item in zip(numbered(lines, SMALL), lines, strict=True):
-        parts.setdefault(part, []).append(item)
+    parts = filled(lines, SMALL)
 
-    for number in range(1, len(parts)):
-        with_next = [*parts[number], parts[number + 1][0]]
-        assert (
-            len(with_next) > SMALL.max_requests
-            or sum(len(line) for line, _ in with_next) > SMALL.max_bytes
-            or sum(inputs for _, inputs in with_next) > SMALL.max_inputs
-        )
+    assert all(is_over([*part, following[0]], SMALL) for part, following in pairwise(parts))
 
 
 def test_each_limit_may_be_reached_exactly() -> None:
     """The provider's limits are inclusive: a batch of 50,000 requests is taken."""
-    by_requests = [(b"a", 0)] * 4
-    by_bytes = [(b"a" * 5, 0)] * 3
-    by_inputs = [(b"a", 2)] * 3
+    by_requests = [Line(b"a", 0)] * 4
+    by_bytes = [Line(b"a" * 5, 0)] * 3
+    by_inputs = [Line(b"a", 2)] * 3
+    by_load = [Line(b"a", 1, 50)] * 3
 
-    assert filled(by_requests, SMALL) == [[b"a"] * 3, [b"a"]]
-    assert filled(by_bytes, SMALL) == [[b"aaaaa"] * 2, [b"aaaaa"]]
-    assert filled(by_inputs, SMALL) == [[b"a"] * 2, [b"a"]]
+    assert [len(part) for part in filled(by_requests, SMALL)] == [3, 1]
+    assert [len(part) for part in filled(by_bytes, SMALL)] == [2, 1]
+    assert [len(part) for part in filled(by_inputs, SMALL)] == [2, 1]
+    assert [len(part) for part in filled(by_load, SMALL)] == [2, 1]
+
+
+def test_a_limit_that_is_not_known_bounds_nothing() -> None:
+    """Until the provider has said how much may be enqueued, parts are as large as a batch may be."""
+    assert [len(part) for part in filled([Line(b"a", 1, 10**9)] * 3, Limits())] == [3]
+
+
+def test_a_request_over_the_enqueued_limit_is_a_part_of_its_own() -> None:
+    """It cannot be made smaller, and only the provider may say that it does not take it."""
+    lines = [Line(b"a", 1, 1), Line(b"b", 1, 101), Line(b"c", 1, 1), Line(b"d", 1, 1)]
+
+    assert filled(lines, SMALL) == [[lines[0]], [lines[1]], lines[2:]]
+
+
+def test_a_request_over_the_enqueued_limit_that_comes_first_leaves_no_empty_part() -> None:
+    """An empty file would be refused by the provider."""
+    assert list(numbered([Line(b"a", 1, 101)], SMALL)) == [(1, Line(b"a", 1, 101))]
 
 
 def test_no_requests_make_no_parts() -> None:
@@ -80,23 +106,23 @@ def test_no_requests_make_no_parts() -> None:
     assert filled([], SMALL) == []
 
 
-@pytest.mark.parametrize(("line", "inputs", "said"), [(b"a" * 11, 1, "11 bytes and 1 inputs"), (b"a", 5, "5 inputs")])
-def test_a_request_larger_than_a_batch_is_refused_by_its_row(line: bytes, inputs: int, said: str) -> None:
+@pytest.mark.parametrize(("line", "said"), [(Line(b"a" * 11, 1), "11 bytes and 1 inputs"), (Line(b"a", 5), "5 inputs")])
+def test_a_request_larger_than_a_batch_is_refused_by_its_row(line: Line, said: str) -> None:
     """No part could hold it; the row's number leads to the text that must be shortened."""
     with pytest.raises(InvalidInput, match=rf"The request of row 2 has .*{said}.*a whole batch may have 10 and 4\. "):
-        filled([(b"a", 1), (line, inputs)], SMALL)
+        filled([Line(b"a"), line], SMALL)
 
 
 def test_parts_are_given_while_requests_still_come() -> None:
     """A million rows must not be held in memory: the second request is not asked for before the first is given."""
     asked: list[int] = []
 
-    def lines() -> Iterator[tuple[bytes, int]]:
+    def lines() -> Iterator[Line]:
         for number in range(3):
             asked.append(number)
-            yield b"a", 1
+            yield Line(b"a")
 
     first = next(numbered(lines(), SMALL))
 
-    assert first == (1, b"a")
+    assert first == (1, Line(b"a"))
     assert asked == [0]

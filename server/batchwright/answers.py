@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
 MAX_PROBLEM_CHARACTERS = 300
 
-_NEVER_RAN: Mapping[str, tuple[Outcome, str]] = {
-    "batch_expired": ("expired", "the batch's time was over before this row's turn"),
-    "batch_cancelled": ("never_ran", "the batch was cancelled before this row's turn"),
-}
+BATCH_EXPIRED: tuple[Outcome, str] = ("expired", "the batch's time was over before this row's turn")
+BATCH_CANCELLED: tuple[Outcome, str] = ("never_ran", "the batch was cancelled before this row's turn")
+_NEVER_RAN: Mapping[str, tuple[Outcome, str]] = {"batch_expired": BATCH_EXPIRED, "batch_cancelled": BATCH_CANCELLED}
 _FILTERED = "stopped by the provider's content filter"
 _decoder = msgspec.json.Decoder()
 
@@ -41,7 +40,7 @@ def _read(line: ResultLine, endpoint: Endpoint, validator: "jsonschema_rs.Valida
         outcome, problem = _NEVER_RAN.get(line.error_code, ("failed", f"{line.error_code}: {line.error_message}"))
         return _flawed(Result(line.custom_id, outcome), outcome, problem)
     body = _fields(line.body)
-    tokens_in, tokens_out = _tokens(body)
+    tokens_in, tokens_out = tokens_used(line.body)
     result = Result(line.custom_id, "answered", input_tokens=tokens_in, output_tokens=tokens_out)
     if line.status_code is None or not 200 <= line.status_code < 300:
         is_told = line.status_code is not None
@@ -153,9 +152,9 @@ _READERS: Mapping[Endpoint, Callable[[Mapping[str, Json]], _Read]] = {
 }
 
 
-def _tokens(body: Mapping[str, Json]) -> tuple[int, int]:
-    """Input and output tokens; chat and responses name them differently."""
-    counts = _fields(body.get("usage"))
+def tokens_used(body: Json) -> tuple[int, int]:
+    """Give an answer's input and output tokens; chat and responses name them differently."""
+    counts = _fields(_fields(body).get("usage"))
     into = _count(counts.get("prompt_tokens")) or _count(counts.get("input_tokens"))
     return into, _count(counts.get("completion_tokens")) or _count(counts.get("output_tokens"))
 

@@ -1,11 +1,9 @@
 """A source and a recipe to a draft job: frozen rows and parts on disk. Synchronous: runs in a worker thread."""
 
-import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from operator import itemgetter
 from pathlib import Path
 from typing import cast, get_args
 
@@ -13,29 +11,19 @@ import msgspec
 
 from batchwright import files
 from batchwright.errors import InvalidInput
-from batchwright.jsonl import (
-    MAX_CUSTOM_ID_CHARACTERS,
-    check_batch,
-    decode_request,
-    duplicate_key,
-    encode_request,
-    inputs_of,
-)
-from batchwright.model import Endpoint, Job, Json, Limits, LineError, Part, ProviderInfo, Recipe, Request
-from batchwright.parts import numbered
-from batchwright.pricing import OPENAI_HOST, Estimate, RequestTokens, Tally, estimate, price
+from batchwright.jsonl import MAX_CUSTOM_ID_CHARACTERS, check_batch, decode_request, duplicate_key
+from batchwright.model import Endpoint, Job, Json, Limits, LineError, ProviderInfo, Recipe, Request, Source
+from batchwright.part_files import Line, Measure, OnRows, PartPlan, Written, first_request, write_parts
+from batchwright.points import OnPoint
+from batchwright.pricing import Estimate
 from batchwright.recipe import body_builder, template_columns
 from batchwright.tables.sources import FileKind, freeze, frozen_rows
-from batchwright.tokens import counter, output_bound
 
 FROZEN = "source.parquet"
 BATCH_FIELDS = ["body", "custom_id", "method", "url"]
 """What the lines of a batch file hold, sorted."""
 _SHOWN_ERRORS = 5
 _ROWS_A_REPORT = 500
-
-OnRows = Callable[[int, int], None]
-"""Told how many rows of how many are done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +45,12 @@ class Plan:
     recipe: Recipe
     provider: ProviderInfo
     limits: Limits
+    on_point: OnPoint
+
+    @property
+    def parts(self) -> PartPlan:
+        """How its parts are written."""
+        return PartPlan(self.job_id, self.folder, self.recipe, self.provider, self.limits, self.on_point)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +76,22 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
     used = template_columns(plan.recipe, source.columns)
     body = body_builder(plan.recipe, source.columns)
     empty = _Counter()
-    tokens = _Tokens(plan.recipe)
+    measure = Measure(plan.recipe.model, plan.recipe.endpoint)
 
-    def lines() -> Iterator[tuple[bytes, int]]:
+    def lines() -> Iterator[Line]:
         for number, (custom_id, row) in enumerate(frozen_rows(plan.folder / FROZEN, used), 1):
             if used and all(value is None or value == "" for value in row.values()):
                 empty.count += 1
-            request = Request(custom_id, _filled(body, row, number))
-            tokens.add(request.body)
-            yield _line(request, plan.recipe.endpoint, number), 1
+            yield _weighed(measure, Request(custom_id, _filled(body, row, number)), number)
             if number % _ROWS_A_REPORT == 0:
                 on_rows(number, source.rows)
 
     files.sync(plan.folder / FROZEN)
-    parts = _write_parts(plan, lines())
+    written = write_parts(plan.parts, lines())
     on_rows(source.rows, source.rows)
     named = replace(source, kind="rows") if is_inline else replace(source, path=str(plan.source))
-    job = Job(plan.job_id, plan.created_at, named, plan.recipe, plan.provider, parts)
-    return Draft(job, _first_request(plan.folder, parts), tokens.estimate(plan.provider), _warnings(used, empty.count))
+    job = _job(plan, named, written)
+    return Draft(job, first_request(plan.folder, job.parts), written.estimate, _warnings(used, empty.count))
 
 
 def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[str], bool]) -> Draft:
@@ -113,26 +105,28 @@ def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[s
     recipe = batch_file_recipe(plan.source, plan.name)
     check_batch_file(plan.source, plan.name, recipe.endpoint, is_model_known=is_model_known)
     ids = plan.folder / "ids.jsonl"
-    tokens = _Tokens(recipe)
     with ids.open("wb") as file:
         for number, line in enumerate(files.lines(plan.source), 1):
             request = _checked_request(line, number, plan.name)
-            tokens.add(request.body)
             file.write(msgspec.json.encode({"custom_id": request.custom_id}) + b"\n")
     source = freeze(ids, plan.folder / FROZEN, kind="jsonl", name=plan.name, id_column="custom_id")
     ids.unlink()
 
-    def lines() -> Iterator[tuple[bytes, int]]:
-        for number, line in enumerate(files.lines(plan.source), 1):
-            yield line + b"\n", inputs_of(line) if recipe.endpoint == "/v1/embeddings" else 1
+    def lines() -> Iterator[Line]:
+        for number, line in enumerate(Measure(recipe.model, recipe.endpoint).lines(plan.source), 1):
+            yield line
             if number % _ROWS_A_REPORT == 0:
                 on_rows(number, source.rows)
 
     files.sync(plan.folder / FROZEN)
-    parts = _write_parts(plan, lines())
-    named = replace(source, kind="batch", path=str(plan.source))
-    job = Job(plan.job_id, plan.created_at, named, recipe, plan.provider, parts)
-    return Draft(job, _first_request(plan.folder, parts), tokens.estimate(plan.provider), ())
+    plan = replace(plan, recipe=recipe)
+    written = write_parts(plan.parts, lines())
+    job = _job(plan, replace(source, kind="batch", path=str(plan.source)), written)
+    return Draft(job, first_request(plan.folder, job.parts), written.estimate, ())
+
+
+def _job(plan: Plan, source: Source, written: Written) -> Job:
+    return Job(plan.job_id, plan.created_at, source, plan.recipe, plan.provider, written.parts, sha256=written.sha256)
 
 
 def check_batch_file(path: Path, name: str, endpoint: Endpoint, *, is_model_known: Callable[[str], bool]) -> None:
@@ -182,27 +176,6 @@ class _Counter:
     count: int = 0
 
 
-class _Tokens:
-    """Adds up what requests cost while they go by."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe = recipe
-        self._count = counter(recipe.model)
-        self._tally = Tally()
-
-    def add(self, body: Mapping[str, Json]) -> None:
-        """Count one request."""
-        count = self._count(body, self._recipe.endpoint)
-        bound = output_bound(body, self._recipe.endpoint)
-        self._tally.add(RequestTokens(count.input_tokens, bound, count.uncounted, count.approximated))
-
-    def estimate(self, provider: ProviderInfo) -> Estimate:
-        """Give the estimate; prices are known only of OpenAI."""
-        is_openai = provider.kind == "endpoint" and provider.host == OPENAI_HOST
-        known = price(self._recipe.model, endpoint=self._recipe.endpoint) if is_openai else None
-        return estimate(known, self._tally.totals)
-
-
 @dataclass(frozen=True, slots=True)
 class _FirstLine:
     endpoint: Endpoint
@@ -247,31 +220,11 @@ def _filled(
         raise InvalidInput(f"Row {number}: {error}") from error
 
 
-def _line(request: Request, endpoint: Endpoint, number: int) -> bytes:
+def _weighed(measure: Measure, request: Request, number: int) -> Line:
     try:
-        return encode_request(request, endpoint)
+        return measure.request(request)
     except (UnicodeEncodeError, TypeError, ValueError) as error:
         raise InvalidInput(f"Row {number} holds a value that is not valid JSON text. Mend it.") from error
-
-
-def _write_parts(plan: Plan, lines: Iterable[tuple[bytes, int]]) -> tuple[Part, ...]:
-    parts: list[Part] = []
-    for number, group in itertools.groupby(numbered(lines, plan.limits), key=itemgetter(0)):
-        part = Part(plan.job_id, number, "built", sha256="", size_bytes=0, requests=0)
-        digest, size, requests = hashlib.sha256(), 0, 0
-        with (plan.folder / part.file_name).open("wb") as file:
-            for _, line in group:
-                file.write(line)
-                digest.update(line)
-                size += len(line)
-                requests += 1
-        files.sync(plan.folder / part.file_name)
-        parts.append(replace(part, sha256=digest.hexdigest(), size_bytes=size, requests=requests))
-    return tuple(parts)
-
-
-def _first_request(folder: Path, parts: Sequence[Part]) -> Request:
-    return decode_request(next(files.lines(folder / parts[0].file_name)))
 
 
 def _warnings(used: Sequence[str], empty: int) -> list[str]:

@@ -1,38 +1,61 @@
 """Requests to parts within the limits of one batch. Pure: knows neither files nor the network."""
 
 from collections.abc import Iterable, Iterator
+from typing import Protocol, TypeVar
 
 from batchwright.errors import InvalidInput
 from batchwright.model import Limits
 
 
-def numbered(lines: Iterable[tuple[bytes, int]], limits: Limits) -> Iterator[tuple[int, bytes]]:
+class Sized(Protocol):
+    """What is looked at of an encoded request.
+
+    Attributes:
+        data: Its line, newline included.
+        inputs: How many embedding inputs it holds; 1 for other endpoints.
+        load: What it takes of the enqueued limit.
+    """
+
+    @property
+    def data(self) -> bytes: ...  # noqa: D102  # the class says it
+
+    @property
+    def inputs(self) -> int: ...  # noqa: D102  # the class says it
+
+    @property
+    def load(self) -> int: ...  # noqa: D102  # the class says it
+
+
+Line = TypeVar("Line", bound=Sized)
+
+
+def numbered(lines: Iterable[Line], limits: Limits) -> Iterator[tuple[int, Line]]:
     """Give each line the number of its part, counted from 1: parts are filled in order, each within *limits*.
 
-    Args:
-        lines: An encoded request, newline included, and how many embedding inputs it holds (1 for other endpoints).
-        limits: Of one batch.
+    A single request that is over the enqueued limit is a part of its own: only the provider can refuse it.
 
     Raises:
         InvalidInput: A single request is larger than a whole batch may be.
     """
     part = 1
-    requests = size = inputs = 0
-    for row, (line, line_inputs) in enumerate(lines, 1):
-        if len(line) > limits.max_bytes or line_inputs > limits.max_inputs:
+    requests = size = inputs = load = 0
+    for row, line in enumerate(lines, 1):
+        if len(line.data) > limits.max_bytes or line.inputs > limits.max_inputs:
             raise InvalidInput(
-                f"The request of row {row} has {len(line):,} bytes and {line_inputs:,} inputs; "
+                f"The request of row {row} has {len(line.data):,} bytes and {line.inputs:,} inputs; "
                 f"a whole batch may have {limits.max_bytes:,} and {limits.max_inputs:,}. Send less of the row."
             )
         is_full = (
             requests + 1 > limits.max_requests
-            or size + len(line) > limits.max_bytes
-            or inputs + line_inputs > limits.max_inputs
+            or size + len(line.data) > limits.max_bytes
+            or inputs + line.inputs > limits.max_inputs
+            or (requests > 0 and limits.max_load is not None and load + line.load > limits.max_load)
         )
         if is_full:
             part += 1
-            requests = size = inputs = 0
+            requests = size = inputs = load = 0
         requests += 1
-        size += len(line)
-        inputs += line_inputs
+        size += len(line.data)
+        inputs += line.inputs
+        load += line.load
         yield part, line

@@ -97,6 +97,16 @@ class Totals:
     uncounted: frozenset[str] = frozenset()
     approximated: frozenset[str] = frozenset()
 
+    def __add__(self, other: "Totals") -> "Totals":
+        bounds = self.output_tokens_bound, other.output_tokens_bound
+        return Totals(
+            self.input_tokens + other.input_tokens,
+            None if None in bounds else sum(bound or 0 for bound in bounds),
+            max(self.largest_input_tokens, other.largest_input_tokens),
+            self.uncounted | other.uncounted,
+            self.approximated | other.approximated,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class CostRange:

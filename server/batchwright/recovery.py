@@ -1,14 +1,22 @@
 """What to do next for a part, from what the journal says and what the provider shows. Pure: decides, does nothing."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Literal, Protocol, assert_never
 
-from batchwright.model import TERMINAL_BATCH_STATUSES, Part
+from batchwright.model import TERMINAL_BATCH_STATUSES, LineError, Part
 
 Step = Literal["upload", "create", "look_for_batch", "poll", "collect", "wait_for_user", "rest"]
 
 NONCE_KEY = "batchwright_nonce"
 """The key of a batch's metadata that holds the nonce of the attempt that made it."""
+JOB_KEY = "batchwright_job"
+PART_KEY = "batchwright_part"
+HASH_KEY = "batchwright_sha256"
+"""Of the part's file, so that a journal that was lost can be made anew."""
+
+_LIMIT = re.compile(r"Limit:\s*([\d,._ ]*\d)")
+_UPLOAD = re.compile(r"(job_[a-z0-9]{8})-part-(\d{4,})-(\d+)\.jsonl")
 
 
 class ListedBatch(Protocol):
@@ -16,6 +24,7 @@ class ListedBatch(Protocol):
 
     id: str
     input_file_id: str
+    created_at: int
     metadata: dict[str, str] | None
 
 
@@ -35,7 +44,7 @@ def next_step(part: Part, *, was_looked_for: bool = False) -> Step:
             return "poll"
         case "ended":
             return "collect"
-        case "verified" | "failed":
+        case "verified" | "failed" | "split":
             return "rest"
         case _:
             assert_never(part.state)
@@ -46,9 +55,50 @@ def is_final(status: str | None) -> bool:
     return (status or "").lower() in TERMINAL_BATCH_STATUSES
 
 
-def adopted(batches: Iterable[ListedBatch], *, nonce: str, file_id: str) -> str | None:
-    """Find the id of the batch that an attempt made: by its nonce, or by the input file that only it used."""
-    for batch in batches:
-        if (batch.metadata or {}).get(NONCE_KEY) == nonce or batch.input_file_id == file_id:
-            return batch.id
+def made_by(batches: Iterable[ListedBatch], *, nonce: str, file_id: str) -> list[str]:
+    """Find the batches that an attempt made, the oldest first: by its nonce, or by the input file that only it used.
+
+    *batches* come newest first, as a provider lists them.
+    """
+    found = [
+        batch
+        for batch in batches
+        if (batch.metadata or {}).get(NONCE_KEY) == nonce or (file_id and batch.input_file_id == file_id)
+    ]
+    # Of several of one second the last in the list is the oldest.
+    oldest_first = found[::-1]
+    return [batch.id for batch in sorted(oldest_first, key=lambda batch: batch.created_at or 0)]
+
+
+def is_over_enqueued_limit(status: str | None, errors: Sequence[LineError], *, has_results: bool) -> bool:
+    """Whether a batch was refused whole since too much is enqueued: it ran nothing, and may be made again."""
+    return (
+        (status or "").lower() == "failed"
+        and not has_results
+        and bool(errors)
+        and all(error.code == "token_limit_exceeded" or "nqueued" in error.message for error in errors)
+    )
+
+
+def enqueued_limit(errors: Sequence[LineError]) -> int | None:
+    """Read the limit from the provider's words, `Limit: 900,000 enqueued tokens`."""
+    for error in errors:
+        if found := _LIMIT.search(error.message):
+            return int(re.sub(r"\D", "", found[1]))
     return None
+
+
+def piece_load(limit: int) -> int:
+    """Give how large a part should be under an enqueued limit: two fit at a time, if the provider counts a bit more."""
+    return max(1, limit * 9 // 20)
+
+
+def upload_name(part: Part, attempts: int) -> str:
+    """Give the name of a part's file at the provider: another one for each attempt that needs a new file."""
+    return f"{part.job_id}-part-{part.number:04d}-{attempts}.jsonl"
+
+
+def job_of_upload(name: str) -> str | None:
+    """Give the job that a file at the provider was uploaded for, by its name."""
+    found = _UPLOAD.fullmatch(name)
+    return found[1] if found else None

@@ -1,6 +1,6 @@
 """Results joined to the rows of a frozen source, in the source's order: counted, shown and saved."""
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,6 +71,13 @@ class ResultTable:
                 f"GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT {most:d}"
             ).fetchall()
         return [(f"{outcome}: {problem}" if problem else outcome, int(count)) for outcome, problem, count in found]
+
+    def ids(self, outcomes: Collection[Outcome]) -> set[str]:
+        """Give the custom_ids of the rows with one of *outcomes*."""
+        wanted = ", ".join(quoted(outcome) for outcome in outcomes) or "NULL"
+        with self._joined() as con:
+            found = con.execute(f"SELECT id FROM joined WHERE outcome IN ({wanted})").fetchall()
+        return {str(custom_id) for (custom_id,) in found}
 
     def rows(self, *, outcome: Outcome | None, offset: int, limit: int) -> JoinedRows:
         """Give some joined rows, in the source's order; only those of *outcome*, unless that is None."""
@@ -146,7 +153,8 @@ class ResultTable:
                 for place, schema in enumerate(self._properties.values())
             )
             con.execute(
-                f"CREATE VIEW joined AS SELECT s.{identifier(ROW)} AS row, {source}, {values} {text} AS answer, "
+                f"CREATE VIEW joined AS SELECT s.{identifier(ROW)} AS row, s.{identifier(CUSTOM_ID)} AS id, "
+                f"{source}, {values} {text} AS answer, "
                 f"coalesce(r.outcome, '{'never_ran' if self.ended else 'running'}') AS outcome, r.problem AS problem "
                 f"FROM ({frozen_sql(self.frozen)}) s LEFT JOIN results r ON s.{identifier(CUSTOM_ID)} = r.custom_id"
             )

@@ -1,0 +1,117 @@
+"""What a job may cost, and what the user has to be asked first. Pure: decides, reserves nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+
+from batchwright.errors import InvalidInput, OverLimit
+from batchwright.model import Job, Part, SpendingLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What a round may cost: the most that the user lets it cost, and the share of each of its parts.
+
+    Attributes:
+        agreed_usd: None: nothing is charged.
+        is_bounded: Whether the parts cannot cost more than their shares: only then is the sum more than a promise.
+    """
+
+    agreed_usd: Decimal | None
+    shares: dict[int, Decimal]
+    is_bounded: bool
+
+    @property
+    def total_usd(self) -> Decimal:
+        """What is reserved."""
+        return sum(self.shares.values(), Decimal(0))
+
+
+def agreement(job: Job, parts: Sequence[Part], max_cost_usd: Decimal | None, limits: SpendingLimits) -> Agreement:
+    """Say what *parts* of a job may cost, given what the user agreed to.
+
+    Raises:
+        OverLimit: It may cost more than the user or the operator allows.
+        InvalidInput: Nothing bounds the cost, or the price is not known, and no maximum is given.
+    """
+    if job.provider.charges == "nothing":
+        return Agreement(None, {}, is_bounded=True)
+    ceiling = ceiling_usd(parts)
+    # Nobody agrees to pay when the most is 0.
+    wanted = (max_cost_usd or None) if ceiling is None else ceiling
+    if wanted is None:
+        raise InvalidInput(f"{_unbounded(job)} Ask the user how much it may cost, and pass that as max_cost_usd.")
+    if ceiling is not None and max_cost_usd is not None and ceiling > max_cost_usd:
+        raise OverLimit(
+            f"{job.id} may cost up to {shown_most(ceiling)}, above max_cost_usd {shown_usd(max_cost_usd)}. Nothing was "
+            "sent. Ask the user for more, or draft it with fewer rows, shorter answers or a cheaper model."
+        )
+    least = sum((part.least_usd for part in parts if part.least_usd is not None), Decimal(0))
+    if least > wanted:
+        raise OverLimit(
+            f"The input alone of {job.id} costs {shown_most(least)}, above max_cost_usd {shown_usd(wanted)}. Nothing "
+            "was sent. Ask the user for more, or draft it with fewer rows."
+        )
+    if wanted > limits.job_usd:
+        raise OverLimit(
+            f"{job.id} may cost up to {shown_most(wanted)}, and the operator allows "
+            f"{shown_usd(limits.job_usd)} a job. Draft it with fewer rows, or have BATCHWRIGHT_MAX_JOB_USD raised."
+        )
+    known = {part.number: part.ceiling_usd for part in parts if part.ceiling_usd is not None}
+    shares = known if ceiling is not None else shared(wanted, {part.number: part.requests for part in parts})
+    return Agreement(max_cost_usd or wanted, shares, is_bounded=ceiling is not None)
+
+
+def shared(amount: Decimal, weights: Mapping[int, int | Decimal]) -> dict[int, Decimal]:
+    """Share an amount out by weight, in whole micro-dollars; the sum of the shares is the amount, rounded down."""
+    total = sum(weights.values())
+    shares = {
+        name: (amount * weight / total).quantize(Decimal("1e-6"), ROUND_FLOOR) for name, weight in weights.items()
+    }
+    last = next(reversed(shares))
+    shares[last] += amount.quantize(Decimal("1e-6"), ROUND_FLOOR) - sum(shares.values(), Decimal(0))
+    return shares
+
+
+def ceiling_usd(parts: Sequence[Part]) -> Decimal | None:
+    """Give the most that parts may cost together; None: nothing bounds it, or the price is not known."""
+    ceilings = [part.ceiling_usd for part in parts]
+    known = [ceiling for ceiling in ceilings if ceiling is not None]
+    return sum(known, Decimal(0)) if len(known) == len(ceilings) else None
+
+
+def question(job: Job, parts: Sequence[Part], agreed: Agreement, *, duplicate: str | None) -> str:
+    """Give what the user is asked before a job is submitted: rows, model, host and cost."""
+    rows = sum(part.requests for part in parts)
+    most = shown_most(agreed.total_usd)
+    cost = f"It costs at most {most}." if agreed.is_bounded else f"{_unbounded(job)} {most} would be agreed."
+    again = f" The same data and prompt were run before, as {duplicate}." if duplicate else ""
+    what = f"{rows:,} rows of {job.source.name}, {job.provider.model} at {job.provider.host}"
+    return f"Submit {job.id}: {what}? {cost}{again}"
+
+
+def shown_usd(amount: Decimal) -> str:
+    """Write an amount in US dollars; small ones keep their cents' fractions."""
+    return _written(amount, ROUND_HALF_EVEN)
+
+
+def shown_most(amount: Decimal) -> str:
+    """Write the most that something may cost, rounded up: whoever agrees to it agrees to enough."""
+    return _written(amount, ROUND_CEILING)
+
+
+def _written(amount: Decimal, rounding: str) -> str:
+    cents = amount.quantize(Decimal("0.01"), rounding)
+    small = amount.quantize(Decimal("0.000001"), rounding)
+    if amount and not small:
+        return "less than $0.000001"
+    return f"${cents:,}" if amount >= 1 or amount == cents else f"${small:,}".rstrip("0")
+
+
+def _unbounded(job: Job) -> str:
+    if job.provider.charges == "unknown":
+        return f"The prices of {job.provider.host} are not known here: {job.id} is unpriced, not free."
+    return (
+        f"Nothing bounds what {job.id} may cost: its model has no known price, or its answers no longest length "
+        "(max_completion_tokens; for /v1/responses max_output_tokens)."
+    )

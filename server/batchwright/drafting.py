@@ -1,0 +1,133 @@
+"""What a user asks for to a draft: the source is found, the recipe made, the provider named."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from batchwright import schema
+from batchwright.drafts import Draft, Plan, adopt_batch_file, batch_file_recipe, check_batch_file, draft
+from batchwright.errors import InvalidInput
+from batchwright.model import Endpoint, Json, Limits, ProviderInfo, Recipe
+from batchwright.part_files import OnRows
+from batchwright.points import OnPoint
+from batchwright.tables.sources import kind_of, write_rows
+
+if TYPE_CHECKING:
+    from batchwright.batch_api import BatchAPI
+    from batchwright.workspace import Workspace
+
+MAX_INLINE_ROWS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRequest:
+    """What a draft is asked for; exactly one of *source*, *rows* and *batch_file* is given."""
+
+    source: str | None = None
+    rows: Sequence[Mapping[str, Json]] = ()
+    batch_file: str | None = None
+    prompt: str | None = None
+    system: str | None = None
+    model: str | None = None
+    endpoint: Endpoint = "/v1/chat/completions"
+    output_schema: Mapping[str, Json] | None = None
+    parameters: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    id_column: str | None = None
+
+
+class Drafting:
+    """Makes drafts in folders of their own."""
+
+    def __init__(
+        self,
+        api: "BatchAPI",
+        workspace: "Workspace",
+        *,
+        limits_of: Callable[[ProviderInfo], Limits],
+        now: Callable[[], datetime],
+        on_point: OnPoint,
+    ) -> None:
+        self._api = api
+        self._limits_of = limits_of
+        self._workspace = workspace
+        self._now = now
+        self._on_point = on_point
+
+    async def drafted(self, request: DraftRequest, folder: Path, on_rows: OnRows) -> Draft:
+        """Check everything, and write the parts into *folder*, which is empty and has the job's id for its name.
+
+        Raises:
+            InvalidInput: Something cannot be used.
+        """
+        if request.batch_file:
+            path = self._workspace.file_to_read(request.batch_file)
+            _refuse_recipe(request)
+            recipe = await anyio.to_thread.run_sync(batch_file_recipe, path, request.batch_file)
+            known = self._api.is_model_known
+            try:
+                plan = self._plan(request, recipe, folder, path)
+            except InvalidInput as error:
+                # The file may have more faults than its model: all are told at once.
+                await anyio.to_thread.run_sync(_tell_faults, path, request, recipe, known, error)
+                raise
+            return await anyio.to_thread.run_sync(lambda: adopt_batch_file(plan, on_rows, is_model_known=known))
+        wanted = request.output_schema
+        recipe = Recipe(
+            endpoint=request.endpoint,
+            model=request.model or "",
+            prompt=request.prompt,
+            system=request.system,
+            output_schema=schema.strict(wanted) if wanted else None,
+            parameters=dict(request.parameters),
+        )
+        if request.source:
+            path = self._workspace.file_to_read(request.source)
+        else:
+            if len(request.rows) > MAX_INLINE_ROWS:
+                most = f"{MAX_INLINE_ROWS:,}"
+                raise InvalidInput(
+                    f"{len(request.rows):,} rows were given inline; {most} are taken. Save them as a file."
+                )
+            path = folder / "rows.jsonl"
+            await anyio.to_thread.run_sync(write_rows, request.rows, path)
+        plan = self._plan(request, recipe, folder, path)
+        made = await anyio.to_thread.run_sync(draft, plan, on_rows)
+        if wanted and (optional := schema.optional_properties(wanted)):
+            note = f"Strict mode requires every property, so these may come back null: {', '.join(optional)}."
+            made = replace(made, warnings=[*made.warnings, note])
+        return made
+
+    def _plan(self, request: DraftRequest, recipe: Recipe, folder: Path, path: Path) -> Plan:
+        provider = self._api.answering(recipe.model or None, recipe.endpoint)
+        return Plan(
+            job_id=folder.name,
+            created_at=self._now(),
+            folder=folder,
+            source=path,
+            kind="jsonl" if request.batch_file else kind_of(path),
+            name="the rows" if request.rows else self._workspace.shown(path),
+            id_column=request.id_column or None,
+            recipe=replace(recipe, model=provider.model),
+            provider=provider,
+            limits=self._limits_of(provider),
+            on_point=self._on_point,
+        )
+
+
+def _tell_faults(
+    path: Path, request: DraftRequest, recipe: Recipe, is_model_known: Callable[[str], bool], reason: InvalidInput
+) -> None:
+    try:
+        check_batch_file(path, request.batch_file or "", recipe.endpoint, is_model_known=is_model_known)
+    except InvalidInput as error:
+        raise InvalidInput(f"{error} {reason}") from reason
+
+
+def _refuse_recipe(request: DraftRequest) -> None:
+    for name in ("prompt", "system", "model", "output_schema", "parameters", "id_column"):
+        if getattr(request, name):
+            raise InvalidInput(f"A ready-made batch_file says everything itself, also its {name}. Leave {name} out.")

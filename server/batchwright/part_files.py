@@ -1,0 +1,147 @@
+"""Parts on disk: encoded requests go by once, and are written, hashed, counted and priced. Synchronous."""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, Decimal
+from operator import itemgetter
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from batchwright import files
+from batchwright.jsonl import decode_request, encode_request, inputs_of
+from batchwright.model import Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
+from batchwright.parts import numbered
+from batchwright.points import OnPoint
+from batchwright.pricing import Estimate, RequestTokens, Tally, Totals, estimate, price
+from batchwright.tokens import counter, output_bound
+
+
+class _Digest(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+
+
+class Line(NamedTuple):
+    """An encoded request, newline included, and what it takes."""
+
+    data: bytes
+    inputs: int
+    load: int
+    tokens: RequestTokens
+
+
+class Measure:
+    """Weighs the requests of one recipe: their tokens, and what they take of the enqueued limit."""
+
+    def __init__(self, model: str, endpoint: Endpoint) -> None:
+        self._endpoint: Endpoint = endpoint
+        self._count = counter(model)
+
+    def line(self, data: bytes, body: Mapping[str, Json]) -> Line:
+        """Weigh an encoded request, given with its body."""
+        count = self._count(body, self._endpoint)
+        bound = output_bound(body, self._endpoint)
+        tokens = RequestTokens(count.input_tokens, bound, count.uncounted, count.approximated)
+        if self._endpoint == "/v1/embeddings":
+            inputs = inputs_of(data)
+            return Line(data, inputs, inputs, tokens)
+        return Line(data, 1, count.input_tokens, tokens)
+
+    def request(self, request: Request) -> Line:
+        """Encode a request, and weigh it."""
+        return self.line(encode_request(request, self._endpoint), request.body)
+
+    def lines(self, path: Path) -> Iterator[Line]:
+        """Weigh the requests of a part's file again."""
+        for line in files.lines(path):
+            yield self.line(line + b"\n", decode_request(line).body)
+
+
+@dataclass(frozen=True, slots=True)
+class PartPlan:
+    """Where parts are written to, and as what.
+
+    Attributes:
+        folder: The job's.
+        first_number: Of the parts to write.
+        round: That they belong to.
+    """
+
+    job_id: str
+    folder: Path
+    recipe: Recipe
+    provider: ProviderInfo
+    limits: Limits
+    on_point: OnPoint
+    first_number: int = 1
+    round: int = 1
+
+
+class Written(NamedTuple):
+    """Parts that were written, what all will cost, and the hash of all requests, however they are cut into parts."""
+
+    parts: tuple[Part, ...]
+    estimate: Estimate
+    sha256: str
+
+
+def write_parts(plan: PartPlan, lines: Iterable[Line]) -> Written:
+    """Write *lines* to as many parts as the limits need, in order.
+
+    Raises:
+        InvalidInput: A single request is larger than a whole batch may be.
+    """
+    parts: list[Part] = []
+    sums: list[Totals] = []
+    whole = hashlib.sha256()
+    for number, group in itertools.groupby(numbered(lines, plan.limits), key=itemgetter(0)):
+        part = Part(plan.job_id, plan.first_number + number - 1, "built", "", 0, 0, round=plan.round)
+        part, totals = _written(plan, part, (line for _, line in group), whole)
+        parts.append(part)
+        sums.append(totals)
+    plan.on_point("part_written")
+    return Written(tuple(parts), _estimate(plan, sum(sums[1:], sums[0]) if sums else Totals()), whole.hexdigest())
+
+
+def _written(plan: PartPlan, part: Part, lines: Iterable[Line], whole: "_Digest") -> tuple[Part, Totals]:
+    digest, size, requests, load, tally = hashlib.sha256(), 0, 0, 0, Tally()
+    path = plan.folder / part.file_name
+    with path.open("wb") as file:
+        for line in lines:
+            file.write(line.data)
+            digest.update(line.data)
+            whole.update(line.data)
+            size += len(line.data)
+            load += line.load
+            requests += 1
+            tally.add(line.tokens)
+            plan.on_point("part_writing")
+    files.sync(path)
+    expected = _estimate(plan, tally.totals)
+    known = expected.cost_standard_usd if plan.provider.charges == "standard" else expected.cost_batch_usd
+    # In whole micro-dollars, as it is reserved.
+    ceiling = _micro(known.high_usd) if known else None
+    least = _micro(known.low_usd) if known else None
+    part = replace(part, sha256=digest.hexdigest(), size_bytes=size, requests=requests, load=load)
+    part = replace(part, ceiling_usd=ceiling, least_usd=least)
+    return part, tally.totals
+
+
+def _micro(amount: Decimal | None) -> Decimal | None:
+    return None if amount is None else amount.quantize(Decimal("1e-6"), ROUND_CEILING)
+
+
+def _estimate(plan: PartPlan, totals: Totals) -> Estimate:
+    """Give the estimate; only OpenAI's prices are known."""
+    has_prices = plan.provider.charges in {"batch", "standard"}
+    return estimate(price(plan.provider.model, endpoint=plan.recipe.endpoint) if has_prices else None, totals)
+
+
+def first_request(folder: Path, parts: Iterable[Part]) -> Request:
+    """Give the first request of the first part."""
+    return decode_request(next(files.lines(folder / next(iter(parts)).file_name)))
+
+
+OnRows = Callable[[int, int], None]
+"""Told how many rows of how many are done."""
