@@ -35,12 +35,12 @@ class Engine(LocalEngine):
     journal: Journal
     job_id = ""
 
-    async def upload(self, path: Path) -> "FileObject":
+    async def upload(self, path: Path, *, name: str) -> "FileObject":
         """Upload; the third time the user changes their mind meanwhile."""
         self.uploads += 1
         if self.uploads == 3:
             self.journal.mark_cancelled(self.job_id)
-        return await super().upload(path)
+        return await super().upload(path, name=name)
 
 
 @asynccontextmanager

@@ -3,36 +3,47 @@
 import logging
 import secrets
 import shutil
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
+import msgspec
 from filelock import FileLock, Timeout
 
-from batchwright import schema
-from batchwright.drafts import Draft, OnRows, Plan, adopt_batch_file, batch_file_recipe, check_batch_file, draft
-from batchwright.errors import InvalidInput, NotFound, NotReady
-from batchwright.model import Endpoint, Job, Json, Outcome, Profile, Recipe
+from batchwright import files
+from batchwright.adoption import JOB_FILE, Adoption, ForeignBatch
+from batchwright.agreement import agreement, question, shown_most, shown_usd
+from batchwright.drafting import Drafting, DraftRequest
+from batchwright.drafts import Draft
+from batchwright.errors import InvalidInput, NotReady, OverLimit, ProviderError
+from batchwright.model import Job, Outcome, Profile, UserSays
+from batchwright.part_files import OnRows, PartPlan
+from batchwright.points import OnPoint, pass_by
+from batchwright.remote_files import RemoteFiles
+from batchwright.rounds import Mending, draft_round, retried_outcomes
 from batchwright.runs import LOCK, Runs
+from batchwright.submission import Rules
 from batchwright.tables.results import JoinedRows, save_kind
-from batchwright.tables.sources import kind_of, profile, write_rows
+from batchwright.tables.sources import profile
 from batchwright.workspace import whole_file
 
 if TYPE_CHECKING:
-    from openai.types import FileObject
-
     from batchwright.batch_api import BatchAPI
     from batchwright.journal import Journal
     from batchwright.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
-MAX_INLINE_ROWS = 2_000
 POLL_SECONDS = 0.5
+LONGEST_POLL_SECONDS = 10.0
+"""How often a job is looked at while somebody waits: at first often, then as a provider on the network may be asked."""
+EARLY_LOOK_SECONDS = 5.0
+"""How often while a batch is validated, which is when most faults show."""
 WAIT_SECONDS = 45
 """What an assistant is told to wait at a time: many clients give a call up after 60 seconds."""
 
@@ -41,22 +52,6 @@ _SHOWN_PROBLEMS = 5
 
 OnJob = Callable[[Job], Awaitable[None]]
 """Told how a job stands, while somebody waits for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class DraftRequest:
-    """What a draft is asked for; exactly one of *source*, *rows* and *batch_file* is given."""
-
-    source: str | None = None
-    rows: Sequence[Mapping[str, Json]] = ()
-    batch_file: str | None = None
-    prompt: str | None = None
-    system: str | None = None
-    model: str | None = None
-    endpoint: Endpoint = "/v1/chat/completions"
-    output_schema: Mapping[str, Json] | None = None
-    parameters: Mapping[str, Json] = field(default_factory=dict[str, Json])
-    id_column: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +65,23 @@ class ResultPage:
 
 
 @dataclass(frozen=True, slots=True)
-class RemoteFile:
-    """A file at the provider, and the job that it belongs to."""
+class JobPage:
+    """Some jobs, how many there are in all, and what else the provider shows.
 
-    file: "FileObject"
-    job_id: str | None
+    Attributes:
+        others: Batches that this journal does not know; None: the provider could not be asked.
+    """
+
+    jobs: Sequence[Job]
+    total: int
+    others: Sequence[ForeignBatch] | None
+    frozen: str | None
 
 
 class Jobs:
     """Everything that the tools do, without any word of MCP."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the one place where everything meets
         self,
         *,
         journal: "Journal",
@@ -88,12 +89,19 @@ class Jobs:
         workspace: "Workspace",
         data_folder: Path,
         now: Callable[[], datetime],
+        rules: Rules | None = None,
+        on_point: OnPoint = pass_by,
     ) -> None:
         self._journal = journal
         self._api = api
         self._workspace = workspace
-        self._runs = Runs(journal, api, data_folder / "jobs")
-        self._now = now
+        self._rules = rules or Rules()
+        self._on_point = on_point
+        self._runs = Runs(journal, api, data_folder / "jobs", rules=self._rules, on_point=on_point)
+        limits_of = self._runs.submission.limits_of
+        self._drafting = Drafting(api, workspace, limits_of=limits_of, now=now, on_point=on_point)
+        self._adoption = Adoption(journal, api, self._runs.folder, now)
+        self.files = RemoteFiles(journal, api, self._runs.advance, on_point=on_point)
 
     async def inspect(self, name: str, *, sample_rows: int) -> Profile:
         """Describe a data file of the workspace."""
@@ -111,22 +119,62 @@ class Jobs:
         if len(given) != 1:
             what = f"{' and '.join(given)} were given" if given else "none was given"
             raise InvalidInput(f"A job has one of source, rows and batch_file, and {what}. Give exactly one.")
-        job_id = "job_" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))
-        folder = self._runs.folder(job_id)
+        folder = self._runs.folder(_new_id())
         folder.mkdir(parents=True, mode=0o700)
         with FileLock(folder / LOCK, thread_local=False):
             try:
-                made = await self._drafted(request, job_id, folder, on_rows)
+                made = await self._drafting.drafted(request, folder, on_rows)
+                files.write_whole(folder / JOB_FILE, msgspec.json.encode(made.job))
                 self._journal.add_job(made.job)
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
+        self._on_point("drafted")
+        if earlier := self._journal.same_job(made.job):
+            note = f"The same data, prompt and model were run before, as {earlier}: get_results gives its answers."
+            made = replace(made, warnings=[*made.warnings, note])
+        return made
+
+    async def retry(self, job_id: str, mending: Mending, on_rows: OnRows) -> Draft:
+        """Draft a new round over rows of an ended job that have no good answer. Spends nothing.
+
+        Raises:
+            NotReady: The job has not ended, or there is nothing to retry.
+            InvalidInput: The mended recipe cannot be used.
+        """
+        self._journal.job(job_id)  # there is one
+        with self._runs.held(job_id) as is_held:
+            job = self._journal.job(job_id)
+            if not is_held:
+                raise NotReady(f"{job_id} is being worked on just now. Try again in a moment.")
+            retried = retried_outcomes(job, mending)
+            recipe = mending.recipe(job.recipe)
+            provider = self._api.answering(recipe.model, recipe.endpoint)
+            ids = await anyio.to_thread.run_sync(self._runs.table(job).ids, list(retried))
+            plan = PartPlan(
+                job_id,
+                self._runs.folder(job_id),
+                recipe,
+                provider,
+                self._runs.submission.limits_of(provider),
+                self._on_point,
+                first_number=1 + max(part.number for part in job.parts if part.round <= job.round),
+                round=job.round + 1,
+            )
+            made = await anyio.to_thread.run_sync(draft_round, job, plan, ids, mending, on_rows)
+            kept: dict[Outcome, int] = {
+                name: count for name, count in job.counts.items() if count and name not in retried
+            }
+            self._journal.add_round(made.job, made.job.parts, kept=kept)
+            whole = self._journal.job(job_id)
+            files.write_whole(self._runs.folder(job_id) / JOB_FILE, msgspec.json.encode(whole))
         return made
 
     async def clean_up(self) -> None:
         """Remove what drafts left that were cut off: folders of no job, whose lock died with its process."""
         for folder in self._runs.folders():
-            if (folder / LOCK).exists() and not self._journal.has_job(folder.name):
+            is_draft = (folder / LOCK).exists() and not (folder / JOB_FILE).exists()
+            if is_draft and not self._journal.has_job(folder.name):
                 lock = FileLock(folder / LOCK, thread_local=False)
                 try:
                     with lock.acquire(timeout=0):
@@ -136,36 +184,101 @@ class Jobs:
                 except Timeout:
                     continue
 
-    async def submit(self, job_id: str) -> tuple[Job, bool]:
-        """Let a draft run; says also whether it was submitted before, in which case nothing is sent again."""
-        before = self._journal.job(job_id)
-        if before.submitted_at is None:
-            if not self._runs.is_answered_here(before):
+    async def restore(self) -> None:
+        """Take up the jobs of a journal that was lost."""
+        await self._adoption.restore(self._runs.folders())
+
+    def question(self, job_id: str, *, max_cost_usd: Decimal | None, user_says: UserSays) -> str | None:
+        """Say what the user is to be asked before a submission; None: the operator lets it go without.
+
+        Raises:
+            OverLimit: It may cost more than the user or the operator allows.
+            InvalidInput: Nothing bounds the cost, and no maximum is given.
+        """
+        job = self._journal.job(job_id)
+        if user_says == "resend":
+            again = sum((self._journal.share_of(part) for part in job.parts if part.state == "unknown"), Decimal(0))
+            cost = f", at most {shown_most(again)} more" if again else ""
+            return f"It is not known whether {job_id} was sent. Send it again? It may then be paid twice{cost}."
+        reason = self._journal.standing.frozen() if user_says == "go_on" else None
+        asked = [f"{reason} Go on with submitting?"] if reason else []
+        if (drafted := self._drafted(job)).parts:
+            agreed = agreement(drafted, drafted.parts, max_cost_usd, self._rules.spending)
+            duplicate = self._journal.same_job(job) if job.submitted_at is None else None
+            if not agreed.is_bounded or agreed.total_usd > self._rules.spending.ask_above_usd:
+                asked.append(question(drafted, drafted.parts, agreed, duplicate=duplicate))
+        return " ".join(asked) or None
+
+    async def submit(
+        self, job_id: str, *, max_cost_usd: Decimal | None = None, user_says: UserSays = ""
+    ) -> tuple[Job, bool]:
+        """Let a draft, or a drafted retry, run; says also whether it was submitted before: then nothing is sent again.
+
+        Raises:
+            NotReady: The job is for another provider, nothing may be submitted now, or there is nothing to send again.
+            OverLimit: It may cost more than the user or the operator allows.
+            InvalidInput: Nothing bounds the cost, and no maximum is given.
+        """
+        job = self._journal.job(job_id)
+        if user_says == "resend":
+            return await self._resent(job, max_cost_usd), False
+        if user_says == "go_on":
+            self._journal.standing.thaw()
+        drafted = self._drafted(job)
+        if drafted.parts:
+            if not self._runs.is_answered_here(drafted):
                 raise NotReady(
-                    f"{job_id} was made for {before.provider.model} at {before.provider.host}, and this server has "
+                    f"{job_id} was made for {drafted.provider.model} at {drafted.provider.host}, and this server has "
                     "another provider now. Make it anew with `create_batch_file`."
                 )
-            self._journal.mark_submitted(job_id)
-        job = await self._runs.advance(job_id)
-        return job, before.submitted_at is not None
+            await self._adoption.meet(drafted.provider.host)
+            await self._adoption.look_again(job)
+            if self._journal.job(job_id).submitted_at != job.submitted_at:
+                return await self._runs.advance(job_id), True
+            agreed = agreement(drafted, drafted.parts, max_cost_usd, self._rules.spending)
+            was_new = self._journal.agree(job, agreed.shares, agreed_usd=agreed.agreed_usd, limits=self._rules.spending)
+            self._on_point("agreed")
+        else:
+            was_new = False
+        return await self._runs.advance(job_id), not was_new
+
+    async def adopt(self, batch_id: str) -> Job:
+        """Make a job of a batch that this journal does not know; it is watched, and its results fetched, as any other.
+
+        Raises:
+            NotReady: The journal knows it, or it cannot be understood before it has ended.
+            InvalidInput: It cannot be understood here.
+        """
+        job = await self._adoption.adopt(batch_id, _new_id)
+        return await self._runs.advance(job.id)
 
     async def check(self, job_id: str, *, wait_seconds: float, on_job: OnJob) -> Job:
         """Move a job on and give it as it stands; waits for its end up to *wait_seconds*."""
         job = await self._runs.advance(job_id)
         told = None
+        pause = POLL_SECONDS
         with anyio.move_on_after(wait_seconds):
             while wait_seconds and job.submitted_at is not None and job.ended_at is None and job.status != "unknown":
                 if job != told:
                     await on_job(job)
                     told = job
-                await anyio.sleep(POLL_SECONDS)
+                await anyio.sleep(pause)
+                if self.are_remote:
+                    pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
                 job = await self._runs.advance(job_id)
         return self._runs.shown(self._journal.job(job_id))
 
-    async def list(self, *, limit: int, offset: int) -> tuple[Sequence[Job], int]:
-        """Give jobs, newest first, and how many there are in all."""
+    async def list(self, *, limit: int, offset: int) -> JobPage:
+        """Give jobs, newest first, and on the first page batches at the provider that this journal does not know."""
         await self.resume()
-        return self._journal.jobs(limit=limit, offset=offset), self._journal.job_count()
+        others: Sequence[ForeignBatch] | None = ()
+        if not offset and self.are_remote:
+            try:
+                others = await self._adoption.foreign()
+            except ProviderError:
+                others = None
+        jobs = self._journal.jobs(limit=limit, offset=offset)
+        return JobPage(jobs, self._journal.job_count(), others, self._journal.standing.frozen())
 
     async def resume(self) -> None:
         """Move on every job that was submitted and has not ended."""
@@ -174,6 +287,28 @@ class Jobs:
                 await self._runs.advance(job_id)
             except Exception as error:  # noqa: BLE001  # one job's fault must not keep the others from going on
                 log.error("%s: it cannot go on: %s", job_id, type(error).__name__)
+
+    @property
+    def are_remote(self) -> bool:
+        """Whether somebody else's server runs the batches, which is not to be asked too often."""
+        return not self._api.lists_everything
+
+    def job(self, job_id: str) -> Job:
+        """Give a job as it stands in the journal.
+
+        Raises:
+            NotFound: There is none with this id.
+        """
+        return self._journal.job(job_id)
+
+    def unfinished(self) -> Sequence[Job]:
+        """Give the jobs that were submitted and have not ended, oldest first."""
+        return [self._runs.shown(self._journal.job(job_id)) for job_id in self._journal.unfinished()]
+
+    def rest_seconds(self, poll_seconds: float) -> float:
+        """Say how long nothing needs to be looked at: soon again while a batch is validated."""
+        statuses = {part.batch_status for job in self.unfinished() for part in job.running_parts}
+        return min(poll_seconds, EARLY_LOOK_SECONDS) if "validating" in statuses else poll_seconds
 
     async def problems(self, job: Job) -> Sequence[tuple[str, int]]:
         """Group the rows of an ended job that have no good answer by what was wrong, the most frequent first."""
@@ -228,111 +363,23 @@ class Jobs:
         await self._runs.cancel(job_id)
         return self._journal.job(job_id)
 
-    async def files(self) -> Sequence[RemoteFile]:
-        """Give the files at the provider, newest first."""
-        return [RemoteFile(file, self._journal.job_of_file(file.id)) async for file in self._api.files()]
-
-    async def delete_files(self, *, job_id: str | None, file_ids: Sequence[str]) -> Sequence[RemoteFile]:
-        """Delete files of jobs whose results are safe here, and give those that were deleted.
-
-        Raises:
-            NotReady: A file belongs to a job that has not ended.
-            NotFound: A file is not there, or belongs to no job of this journal.
-        """
-        if bool(job_id) == bool(file_ids):
-            raise InvalidInput("Files are named by job_id or by file_ids. Give one of the two.")
-        if job_id:
-            self._journal.job(job_id)
-        files = [file for file in await self.files() if (file.job_id == job_id if job_id else file.file.id in file_ids)]
-        if not files and job_id:
-            raise NotFound(
-                f"{job_id} has no files at the provider, so nothing was deleted. `list_files` shows all files."
-            )
-        if missing := sorted(set(file_ids) - {file.file.id for file in files}):
-            raise NotFound(f"There is no file {missing[0][:80]!r} at the provider. `list_files` shows the ids.")
-        for file in files:
-            await self._refuse_unsafe_deletion(file)
-        for file in files:
-            await self._api.delete_file(file.file.id)
-        return files
-
-    async def _refuse_unsafe_deletion(self, file: RemoteFile) -> None:
-        if file.job_id is None:
-            raise InvalidInput(
-                f"{file.file.id} belongs to no job of this server, so it is left alone. Name other files."
-            )
-        job = await self._runs.advance(file.job_id)
-        if job.ended_at is None:
-            raise NotReady(
-                f"{job.id} is {job.status}, so its files are still needed. Nothing was deleted. "
-                "Wait for its end with `check_job`, or end it with `cancel_job`."
-            )
-
-    async def _drafted(self, request: DraftRequest, job_id: str, folder: Path, on_rows: OnRows) -> Draft:
-        if request.batch_file:
-            path = self._workspace.file_to_read(request.batch_file)
-            _refuse_recipe(request)
-            recipe = await anyio.to_thread.run_sync(batch_file_recipe, path, request.batch_file)
-            known = self._api.is_model_known
-            try:
-                plan = self._plan(request, recipe, job_id, folder, path)
-            except InvalidInput as error:
-                # The file may have more faults than its model: all are told at once.
-                await anyio.to_thread.run_sync(_tell_faults, path, request, recipe, known, error)
-                raise
-            return await anyio.to_thread.run_sync(lambda: adopt_batch_file(plan, on_rows, is_model_known=known))
-        wanted = request.output_schema
-        recipe = Recipe(
-            endpoint=request.endpoint,
-            model=request.model or "",
-            prompt=request.prompt,
-            system=request.system,
-            output_schema=schema.strict(wanted) if wanted else None,
-            parameters=dict(request.parameters),
-        )
-        if request.source:
-            path = self._workspace.file_to_read(request.source)
-        else:
-            if len(request.rows) > MAX_INLINE_ROWS:
-                most = f"{MAX_INLINE_ROWS:,}"
-                raise InvalidInput(
-                    f"{len(request.rows):,} rows were given inline; {most} are taken. Save them as a file."
+    async def _resent(self, job: Job, max_cost_usd: Decimal | None) -> Job:
+        unknown = [part for part in job.parts if part.state == "unknown"]
+        if job.agreed_usd is not None and unknown:
+            again = sum((self._journal.share_of(part) for part in unknown), job.agreed_usd)
+            if max_cost_usd is not None and max_cost_usd < again:
+                raise OverLimit(
+                    f"If {job.id} is sent again and both are paid, it may cost up to {shown_most(again)}, above "
+                    f"max_cost_usd {shown_usd(max_cost_usd)}. Ask the user for so much, or leave max_cost_usd out."
                 )
-            path = folder / "rows.jsonl"
-            await anyio.to_thread.run_sync(write_rows, request.rows, path)
-        plan = self._plan(request, recipe, job_id, folder, path)
-        made = await anyio.to_thread.run_sync(draft, plan, on_rows)
-        if wanted and (optional := schema.optional_properties(wanted)):
-            note = f"Strict mode requires every property, so these may come back null: {', '.join(optional)}."
-            made = replace(made, warnings=[*made.warnings, note])
-        return made
+            self._journal.raise_agreed(job.id, max_cost_usd or again)
+        return await self._runs.resend(job.id)
 
-    def _plan(self, request: DraftRequest, recipe: Recipe, job_id: str, folder: Path, path: Path) -> Plan:
-        provider = self._api.answering(recipe.model or None, recipe.endpoint)
-        return Plan(
-            job_id=job_id,
-            created_at=self._now(),
-            folder=folder,
-            source=path,
-            kind="jsonl" if request.batch_file else kind_of(path),
-            name="the rows" if request.rows else self._workspace.shown(path),
-            id_column=request.id_column or None,
-            recipe=replace(recipe, model=provider.model),
-            provider=provider,
-            limits=self._api.limits,
-        )
+    def _drafted(self, job: Job) -> Job:
+        """Give a job with the parts, recipe and provider of the round that a submission would run."""
+        recipe, provider = self._journal.drafted_round(job)
+        return replace(job, recipe=recipe, provider=provider, parts=job.drafted_parts)
 
 
-def _tell_faults(
-    path: Path, request: DraftRequest, recipe: Recipe, is_model_known: Callable[[str], bool], reason: InvalidInput
-) -> None:
-    try:
-        check_batch_file(path, request.batch_file or "", recipe.endpoint, is_model_known=is_model_known)
-    except InvalidInput as error:
-        raise InvalidInput(f"{error} {reason}") from reason
-
-
-def _refuse_recipe(request: DraftRequest) -> None:
-    for name in ("prompt", "system", "model", "output_schema", "parameters", "id_column"):
-        if getattr(request, name):
-            raise InvalidInput(f"A ready-made batch_file says everything itself, also its {name}. Leave {name} out.")
+def _new_id() -> str:
+    return "job_" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))

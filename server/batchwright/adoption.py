@@ -1,0 +1,318 @@
+"""Batches that this journal does not know: listed, adopted as jobs, and a lost journal made anew from them."""
+
+import logging
+import secrets
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import msgspec
+
+from batchwright import files
+from batchwright.drafts import FROZEN, batch_file_recipe
+from batchwright.errors import (
+    BatchwrightError,
+    InvalidInput,
+    NotReady,
+    ProviderGone,
+    ProviderNotNow,
+    ProviderRefused,
+    ProviderUnclear,
+    ProviderUnreachable,
+)
+from batchwright.jsonl import decode_request, decode_result, encode_request
+from batchwright.model import Job, Part, Request
+from batchwright.recovery import JOB_KEY, NONCE_KEY, PART_KEY, is_final
+from batchwright.tables.sources import freeze
+
+if TYPE_CHECKING:
+    from openai.types import Batch
+
+    from batchwright.batch_api import BatchAPI
+    from batchwright.journal import Journal
+
+log = logging.getLogger(__name__)
+
+JOB_FILE = "job.json"
+"""In a job's folder: the job as it was drafted, for the day when the journal is gone."""
+MAX_LISTED = 100
+"""So many of the provider's newest batches are looked at for a list."""
+MAX_REBUILT = 20
+"""So many jobs without a folder are fetched at once from a provider that a new journal meets; the others on demand."""
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignBatch:
+    """A batch at the provider that this journal does not know."""
+
+    batch_id: str
+    status: str
+    created_at: datetime
+    requests: int | None
+    endpoint: str
+    job_id: str | None
+    """Of the Batchwright that made it."""
+
+
+class Adoption:
+    """Makes jobs of batches."""
+
+    def __init__(
+        self, journal: "Journal", api: "BatchAPI", folder_of: Callable[[str], Path], now: Callable[[], datetime]
+    ) -> None:
+        self._journal = journal
+        self._api = api
+        self._folder_of = folder_of
+        self._now = now
+
+    async def foreign(self) -> Sequence[ForeignBatch]:
+        """Give the batches at the provider, of its newest, that this journal does not know, newest first."""
+        found: list[ForeignBatch] = []
+        looked_at = 0
+        async for batch in self._api.batches():
+            if self._journal.job_of_batch(batch.id) is None:
+                found.append(_foreign(batch))
+            looked_at += 1
+            if looked_at >= MAX_LISTED:
+                break
+        return found
+
+    async def adopt(self, batch_id: str, new_id: Callable[[], str]) -> Job:
+        """Make a job of a batch; if another Batchwright made it, of all batches of its job.
+
+        Raises:
+            NotReady: The journal knows the batch.
+            InvalidInput: It is none that can be understood here.
+        """
+        if job_id := self._journal.job_of_batch(batch_id):
+            raise NotReady(f"{batch_id} belongs to {job_id} already. See `check_job`.")
+        batch = await self._api.batch(batch_id)
+        made_for = (batch.metadata or {}).get(JOB_KEY)
+        if made_for is None:
+            return await self._made(new_id(), [batch])
+        if self._journal.has_job(made_for):
+            raise NotReady(f"{batch_id} was made for {made_for}, which is known here. See `check_job` of that job.")
+        siblings = [each async for each in self._api.batches() if (each.metadata or {}).get(JOB_KEY) == made_for]
+        return await self._restored(made_for, siblings or [batch])
+
+    async def restore(self, folders: Sequence[Path]) -> None:
+        """Take up jobs whose folders are there and which the journal does not know; freeze if it was lost."""
+        lost = [folder for folder in folders if (folder / JOB_FILE).exists() and not self._journal.has_job(folder.name)]
+        if not lost:
+            return
+        was_empty = self._journal.job_count() == 0
+        batches = await self._by_job()
+        restored = 0
+        for folder in lost:
+            try:
+                await self._restored(folder.name, batches.get(folder.name, ()))
+                restored += 1
+            except (BatchwrightError, OSError, ValueError) as error:  # a damaged folder must not keep the others away
+                log.error("%s: its folder cannot be read: %s", folder.name, type(error).__name__)
+        if was_empty or any(folder.name in batches for folder in lost):
+            self._journal.standing.freeze(
+                f"The journal was lost; {restored} of {len(lost)} jobs were made anew from their folders and the "
+                "provider's list. Check with `list_jobs` that none is missing that may be running."
+            )
+
+    async def meet(self, host: str) -> None:
+        """At a new journal's first submission to a provider: take up the jobs that an earlier journal left there."""
+        if self._journal.standing.is_host_known(host):
+            return
+        try:
+            found: Mapping[str, Sequence[Batch]] = await self._by_job()
+        except (ProviderNotNow, ProviderUnreachable, ProviderUnclear) as error:
+            raise ProviderUnreachable(
+                f"{host} could not be asked what an earlier journal left there: {error} Nothing was submitted: "
+                "try again."
+            ) from error
+        except ProviderRefused:
+            found = {}  # a service that lists no batches shows none of an earlier journal
+        unknown = {job_id: made for job_id, made in found.items() if not self._journal.has_job(job_id)}
+        taken: list[str] = []
+        for job_id, batches in list(unknown.items())[:MAX_REBUILT]:
+            try:
+                taken.append((await self._restored(job_id, batches)).id)
+            except BatchwrightError as error:
+                log.warning("%s: it cannot be taken up: %s", job_id, type(error).__name__)
+        if unknown:
+            self._journal.standing.freeze(
+                f"{host} shows batches of {len(unknown)} jobs that this journal does not know, from a journal that was "
+                f"lost or from another machine; {len(taken)} were taken up, see `list_jobs`. "
+                "Make sure that this job is none of them."
+            )
+        self._journal.standing.know_host(host)
+
+    async def look_again(self, job: Job) -> None:
+        """Before a draft of another journal is submitted: take up the batches that the provider shows for it by now."""
+        if job.submitted_at is None and self._journal.was_restored(job.id):
+            try:
+                batches = (await self._by_job()).get(job.id)
+            except ProviderNotNow:
+                raise
+            except ProviderRefused:
+                return  # a service that lists no batches
+            if batches:
+                self._journal.forget_draft(job.id)
+                await self._restored(job.id, batches)
+
+    async def _by_job(self) -> "Mapping[str, Sequence[Batch]]":
+        found: defaultdict[str, list[Batch]] = defaultdict(list)
+        async for batch in self._api.batches():
+            job_id = (batch.metadata or {}).get(JOB_KEY)
+            if job_id and self._journal.job_of_batch(batch.id) is None:
+                found[job_id].append(batch)
+        return found
+
+    async def _restored(self, job_id: str, batches: "Sequence[Batch]") -> Job:
+        """Take up a job of another journal: from its folder, or from what the provider keeps."""
+        path = self._folder_of(job_id) / JOB_FILE
+        if not path.exists():
+            return await self._made(job_id, list(_one_for_each_part(batches).values()))
+        job = msgspec.json.decode(path.read_bytes(), type=Job)
+        by_part = _one_for_each_part(batches)
+        if not by_part:
+            first = tuple(
+                replace(part, state="built") for part in job.parts if part.round == 1 and part.state != "split"
+            )
+            self._journal.add_job(replace(job, parts=first), nonces={})
+            return self._journal.job(job_id)
+        pieces = [number for number in by_part if number > len(job.parts)]
+        others = [Part(job_id, number, "built", "", 0, 0) for number in pieces]
+        # All rounds become one: the newest result of a row counts there too.
+        parts = [
+            _adopted(replace(part, round=1), by_part[part.number])
+            if part.number in by_part
+            else _without_batch(part, is_split=bool(pieces))
+            for part in (*job.parts, *others)
+            if part.number in by_part or part.round == 1
+        ]
+        counted = [await anyio.to_thread.run_sync(_counted, part, path.parent) for part in parts]
+        nonces = {number: _nonce(batch) for number, batch in by_part.items()}
+        self._journal.add_job(replace(job, parts=tuple(counted)), nonces=nonces)
+        return self._journal.job(job_id)
+
+    async def _made(self, job_id: str, batches: "Sequence[Batch]") -> Job:
+        """Make a job of batches whose files the provider keeps."""
+        folder = self._folder_of(job_id)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            return await self._taken_up(job_id, batches, folder)
+        except BaseException:
+            if not self._journal.has_job(job_id):
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    async def _taken_up(self, job_id: str, batches: "Sequence[Batch]", folder: Path) -> Job:
+        parts = [
+            await self._fetched(_adopted(Part(job_id, number, "built", "", 0, 0), batch), batch, folder)
+            for number, batch in enumerate(batches, 1)
+        ]
+        job = await anyio.to_thread.run_sync(self._described, job_id, batches[0], parts, folder)
+        files.write_whole(folder / JOB_FILE, msgspec.json.encode(job))
+        nonces = {part.number: _nonce(batch) for part, batch in zip(parts, batches, strict=True)}
+        self._journal.add_job(job, nonces=nonces)
+        return self._journal.job(job_id)
+
+    async def _fetched(self, part: Part, batch: "Batch", folder: Path) -> Part:
+        """Bring a batch's input file here; where it is gone, its requests are known by their results."""
+        path = folder / part.file_name
+        try:
+            await self._api.download(batch.input_file_id, path)
+        except ProviderGone as error:
+            if not is_final(batch.status):
+                raise NotReady(
+                    f"The input file of {batch.id} is gone, so its rows are known only by its results. "
+                    "Adopt it when it has ended."
+                ) from error
+            await self._named_by_results(batch, path)
+            part = replace(part, file_id=None)
+        return await anyio.to_thread.run_sync(_counted, part, folder)
+
+    async def _named_by_results(self, batch: "Batch", path: Path) -> None:
+        results = path.with_suffix(".results")
+        with path.open("wb") as file:
+            for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
+                await self._api.download(file_id, results)
+                for line in files.lines(results):
+                    request = Request(decode_result(line).custom_id, {"model": batch.model or "unknown"})
+                    file.write(encode_request(request, batch.endpoint))
+                results.unlink()
+
+    def _described(self, job_id: str, batch: "Batch", parts: Sequence[Part], folder: Path) -> Job:
+        """Freeze the ids of the requests as the job's source, and say what it is."""
+        recipe = batch_file_recipe(folder / parts[0].file_name, batch.id)
+        ids = folder / "ids.jsonl"
+        seen: set[str] = set()
+        with ids.open("wb") as file:
+            for part in parts:
+                for line in files.lines(folder / part.file_name):
+                    custom_id = decode_request(line).custom_id
+                    if custom_id not in seen:
+                        seen.add(custom_id)
+                        file.write(msgspec.json.encode({"custom_id": custom_id}) + b"\n")
+        source = freeze(ids, folder / FROZEN, kind="jsonl", name=f"batch {batch.id}", id_column="custom_id")
+        ids.unlink()
+        return Job(
+            id=job_id,
+            created_at=datetime.fromtimestamp(batch.created_at or self._now().timestamp(), UTC),
+            source=replace(source, kind="batch" if all(part.file_id for part in parts) else "results"),
+            recipe=recipe,
+            provider=self._api.answering(recipe.model or None, recipe.endpoint),
+            parts=tuple(parts),
+        )
+
+
+def _adopted(part: Part, batch: "Batch") -> Part:
+    status, file_id = batch.status, batch.input_file_id
+    return replace(part, state="submitted", batch_id=batch.id, batch_status=status, file_id=file_id)
+
+
+def _without_batch(part: Part, *, is_split: bool) -> Part:
+    """Give a part that no batch was found for: smaller ones are in its place, or it was never submitted."""
+    return replace(part, state="split") if is_split else replace(part, state="verified", batch_status="cancelled")
+
+
+def _nonce(batch: "Batch") -> str:
+    return (batch.metadata or {}).get(NONCE_KEY) or f"adopted-{secrets.token_hex(8)}"
+
+
+def _foreign(batch: "Batch") -> ForeignBatch:
+    return ForeignBatch(
+        batch_id=batch.id,
+        status=batch.status,
+        created_at=datetime.fromtimestamp(batch.created_at or 0, UTC),
+        requests=batch.request_counts.total if batch.request_counts else None,
+        endpoint=batch.endpoint,
+        job_id=(batch.metadata or {}).get(JOB_KEY),
+    )
+
+
+def _one_for_each_part(batches: "Sequence[Batch]") -> "dict[int, Batch]":
+    """Give the batch of each part: of several the one that ran, or the newest."""
+    found: dict[int, Batch] = {}
+    for batch in sorted(batches, key=lambda batch: (batch.status != "failed", batch.created_at or 0)):
+        number = (batch.metadata or {}).get(PART_KEY, "")
+        found[int(number) if number.isdecimal() and len(number) < 9 else 0] = batch
+    return dict(sorted(found.items()))
+
+
+def _counted(part: Part, folder: Path) -> Part:
+    """Give a part with what its file holds.
+
+    Raises:
+        InvalidInput: It cannot be read as a batch's input.
+    """
+    path = folder / part.file_name
+    if not path.exists():
+        return part
+    try:
+        requests = sum(bool(decode_request(line)) for line in files.lines(path))
+    except ValueError as error:
+        raise InvalidInput(f"The input of {part.batch_id} cannot be read: {error}. It cannot be adopted.") from error
+    return replace(part, sha256=files.sha256(path), size_bytes=path.stat().st_size, requests=requests)

@@ -1,0 +1,332 @@
+"""A part's batch from its first look to its results: watched, fetched, verified, kept and joined with all others."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from batchwright import files
+from batchwright.answers import BATCH_CANCELLED, BATCH_EXPIRED, reader, tokens_used
+from batchwright.drafts import FROZEN
+from batchwright.errors import ProviderGone, ProviderRefused, ProviderUnreachable
+from batchwright.jsonl import decode_request, decode_result
+from batchwright.model import Job, LineError, Outcome, Part, Result
+from batchwright.points import OnPoint
+from batchwright.pricing import Totals, cost, cost_of_totals, price
+from batchwright.recovery import is_final, is_over_enqueued_limit
+from batchwright.tables.results import ResultTable, write_results
+
+if TYPE_CHECKING:
+    from openai.types import Batch
+
+    from batchwright.batch_api import BatchAPI
+    from batchwright.journal import Journal
+    from batchwright.submission import Submission
+
+RESULTS = "results.jsonl"
+MAX_FETCHES = 3
+"""A file that lacks results, and is the same so many times, is what the provider has."""
+_EARLY_ENDS: dict[str | None, tuple[Outcome, str]] = {
+    "expired": BATCH_EXPIRED,
+    "cancelled": BATCH_CANCELLED,
+}
+_DID_NOT_RUN: frozenset[Outcome] = frozenset({"never_ran", "expired"})
+
+
+class Collection:
+    """Brings what was paid for here, whatever became of the batch."""
+
+    def __init__(self, journal: "Journal", api: "BatchAPI", submission: "Submission", *, on_point: OnPoint) -> None:
+        self._journal = journal
+        self._api = api
+        self._submission = submission
+        self._on_point = on_point
+        self._fetched: Counter[tuple[str, int, str]] = Counter()
+
+    async def polled(self, job: Job, part: Part, folder: Path) -> Part:
+        """Look at the part's batch, and cancel it if that is wished."""
+        is_cancelled = self._journal.is_cancelled(job.id)
+        batch = await self._api.batch(part.batch_id or "")
+        if is_cancelled and not is_final(batch.status) and part.state != "cancelling":
+            with suppress(ProviderRefused):  # it has ended just now: the next look shows how
+                batch = await self._api.cancel_batch(batch.id)
+                self._on_point("cancel_answered")
+            return self._saved(replace(_shown(part, batch), state="cancelling"), "cancelling")
+        shown = _shown(part, batch)
+        if not is_final(batch.status):
+            return self._noted(shown, part)
+        has_results = bool(shown.output_file_id or shown.completed)
+        if is_over_enqueued_limit(batch.status, shown.errors, has_results=has_results):
+            return await self._submission.refused_for_limit(job, part, shown.errors)
+        if shown.errors:
+            named = await anyio.to_thread.run_sync(_named, folder / part.file_name, shown.errors)
+            shown = replace(shown, errors=named)
+        ended = self._saved(replace(shown, state="ended"), f"ended {shown.batch_status}")
+        self._on_point("end_seen")
+        return ended
+
+    async def collected(self, job: Job, part: Part, folder: Path) -> Part:
+        """Fetch the results, check that they are whole, and settle what they cost."""
+        lost: list[str] = []
+        for file_id, kind in ((part.output_file_id, "output"), (part.error_file_id, "errors")):
+            target = result_file(folder, part, kind)
+            if not file_id or target.exists():
+                continue
+            temporary = target.with_suffix(".part")
+            try:
+                await self._api.download(file_id, temporary)
+            except ProviderGone:
+                await self._api.batch(part.batch_id or "")  # which is gone too, if the key is another one
+                lost.append(f"its {kind} file {file_id} is gone at the provider: these results are lost")
+                continue
+            self._on_point("downloaded")
+            await anyio.to_thread.run_sync(_verify, temporary, part.file_name)
+            temporary.replace(target)
+            self._on_point("renamed")
+        found = await anyio.to_thread.run_sync(_look_through, folder, part)
+        if not lost and (fault := _mismatch(part, found)):
+            self._fetch_again(folder, part, fault)
+        notes = [*lost, *([found.note] if found.note else [])]
+        is_empty = part.batch_status == "failed" and not part.output_file_id
+        state = "failed" if lost or is_empty else "verified"
+        part = replace(part, state=state, cost_usd=_cost(job, part, found), note="; ".join(notes) or None)
+        self._saved(part, state)
+        self._on_point("verified")
+        return part
+
+    async def finish(self, job: Job, folder: Path) -> None:
+        """Read all results once, write them in one form, and count the rows by what became of them."""
+        reading = _Reading(folder, job)
+
+        def write() -> None:
+            temporary = folder / f"{RESULTS}.part"
+            write_results(reading.results(), temporary, job.recipe)
+            files.sync(temporary)
+            temporary.replace(folder / RESULTS)
+
+        await anyio.to_thread.run_sync(write)
+        outcomes = await anyio.to_thread.run_sync(table(job, folder).counts)
+        self._journal.mark_ended(job.id, outcomes, tokens=(reading.input_tokens, reading.output_tokens))
+        self._on_point("finished")
+
+    def _fetch_again(self, folder: Path, part: Part, fault: str) -> None:
+        """Have results that do not add up fetched once more, unless the provider always gives the same ones.
+
+        Raises:
+            ProviderUnreachable: They are to be fetched again.
+        """
+        targets = [path for kind in ("output", "errors") if (path := result_file(folder, part, kind)).exists()]
+        digest = " ".join(files.sha256(path) for path in targets)
+        key = (part.job_id, part.number, digest)
+        self._fetched[key] += 1
+        if self._fetched[key] < MAX_FETCHES:
+            for path in targets:
+                path.unlink()
+            raise ProviderUnreachable(f"The results of {part.file_name} did not arrive whole: {fault}. Fetched again.")
+
+    def _noted(self, part: Part, before: Part) -> Part:
+        """Record what a look showed; the same part as before says that there is nothing more to do now."""
+        if part != before:
+            self._journal.save_part(part)
+        return before
+
+    def _saved(self, part: Part, event: str) -> Part:
+        self._journal.save_part(part, event)
+        return part
+
+
+def result_file(folder: Path, part: Part, kind: str) -> Path:
+    """Give the path of a part's downloaded output or error file."""
+    return folder / f"{Path(part.file_name).stem}.{kind}.jsonl"
+
+
+def table(job: Job, folder: Path) -> ResultTable:
+    """Give the joined results of a job that has ended."""
+    return ResultTable(folder / FROZEN, folder / RESULTS, job.source.columns, job.recipe, ended=True)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What is in a part's result files."""
+
+    output: int = 0
+    errors: int = 0
+    missing: int = 0
+    unknown: int = 0
+    twice: int = 0
+    counts: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+    @property
+    def note(self) -> str | None:
+        """What is odd about them, in words."""
+        said = [
+            f"{count:,} {what}"
+            for count, what in (
+                (self.missing, "requests have no result"),
+                (self.unknown, "results are for ids that this part does not have, and are left out"),
+                (self.twice, "results come a second time, and are left out"),
+            )
+            if count
+        ]
+        return "; ".join(said) or None
+
+
+class _Reading:
+    """Reads the results of all rounds; of several for one request the newest that ran counts, and all are paid."""
+
+    def __init__(self, folder: Path, job: Job) -> None:
+        self._folder = folder
+        self._job = job
+        self.input_tokens = self.output_tokens = 0
+
+    def results(self) -> Iterator[Result]:
+        """Give one result for each request that has any."""
+        parts = [part for part in self._job.parts if part.state != "split"]
+        is_repeated = sum(part.requests for part in parts) > self._job.source.rows
+        seen: set[str] = set()
+        waiting: dict[str, Result] = {}
+        # A retry's parts have higher numbers than those of the rows that it repeats.
+        for part in reversed(parts):
+            for result in self._of_part(part):
+                if result.custom_id in seen:
+                    continue
+                if is_repeated and result.outcome in _DID_NOT_RUN:
+                    # It may have run in an earlier round: then that result is kept.
+                    waiting.setdefault(result.custom_id, result)
+                    continue
+                seen.add(result.custom_id)
+                yield result
+        yield from (result for custom_id, result in waiting.items() if custom_id not in seen)
+
+    def _of_part(self, part: Part) -> Iterator[Result]:
+        read = reader(self._job.recipe)
+        ids = _ids(self._folder / part.file_name)
+        for kind in ("output", "errors"):
+            path = result_file(self._folder, part, kind)
+            for line in files.lines(path) if path.exists() else ():
+                result = read(decode_result(line))
+                self.input_tokens += result.input_tokens
+                self.output_tokens += result.output_tokens
+                if result.custom_id in ids:
+                    ids.discard(result.custom_id)
+                    yield result
+        # Rows without a result get their reason: the fault of their own line, or that of the whole batch.
+        faults = {error.custom_id: f"{error.code}: {error.message}" for error in part.errors if error.custom_id}
+        outcome, reason = _ending(part)
+        for custom_id in ids:
+            yield Result(custom_id, outcome, problem=faults.get(custom_id, reason))
+
+
+def _ending(part: Part) -> tuple[Outcome, str]:
+    """Say what became of the requests of a part that have no result."""
+    if part.batch_id is None and part.state == "verified":
+        return "never_ran", "the job was cancelled before this row's turn"
+    if part.batch_status in _EARLY_ENDS and part.state == "verified":
+        return _EARLY_ENDS[part.batch_status]
+    if part.state == "failed" and (part.completed or part.batch_status == "completed"):
+        return "failed", part.note or "its results are lost"
+    if part.batch_status == "completed":
+        return "failed", "the provider has no result for this row"
+    first = f"{part.errors[0].code}: {part.errors[0].message}" if part.errors else part.note
+    return "never_ran", f"its batch failed ({first})" if first else "its batch failed"
+
+
+def _shown(part: Part, batch: "Batch") -> Part:
+    """Give the part with what its batch shows; fields that a service leaves out or empty stay absent."""
+    counts = batch.request_counts
+    errors = (batch.errors.data if batch.errors else None) or ()
+    return replace(
+        part,
+        batch_status=batch.status.lower(),
+        output_file_id=batch.output_file_id or None,
+        error_file_id=batch.error_file_id or None,
+        completed=(counts.completed or 0) if counts else part.completed,
+        failed=(counts.failed or 0) if counts else part.failed,
+        note=(batch.model_extra or {}).get("note"),
+        errors=tuple(LineError(e.code or "unknown", e.message or "", e.line, e.param) for e in errors),
+        used_input_tokens=batch.usage.input_tokens if batch.usage else None,
+        used_output_tokens=batch.usage.output_tokens if batch.usage else None,
+    )
+
+
+def _named(path: Path, errors: tuple[LineError, ...]) -> tuple[LineError, ...]:
+    """Give the faults with the ids of the requests in their lines."""
+    wanted = {error.line for error in errors if error.line}
+    if not wanted or not path.exists():
+        return errors
+    ids = {
+        number: decode_request(line).custom_id for number, line in enumerate(files.lines(path), 1) if number in wanted
+    }
+    return tuple(replace(error, custom_id=ids.get(error.line or 0)) for error in errors)
+
+
+def _ids(path: Path) -> set[str]:
+    """Give the ids of a part's requests; a line that was damaged on disk has none."""
+    ids: set[str] = set()
+    for line in files.lines(path) if path.exists() else ():
+        with suppress(ValueError):
+            ids.add(decode_request(line).custom_id)
+    return ids
+
+
+def _look_through(folder: Path, part: Part) -> _Found:
+    """Count what a part's result files hold."""
+    found = _Found()
+    ids = _ids(folder / part.file_name)
+    open_ids = set(ids)
+    for kind in ("output", "errors"):
+        path = result_file(folder, part, kind)
+        for line in files.lines(path) if path.exists() else ():
+            result = decode_result(line)
+            tokens = tokens_used(result.body)
+            found.output += kind == "output"
+            found.errors += kind == "errors"
+            found.unknown += result.custom_id not in ids
+            found.twice += result.custom_id in ids and result.custom_id not in open_ids
+            open_ids.discard(result.custom_id)
+            if any(tokens):
+                found.counts.append(tokens)
+    found.missing = len(open_ids) if part.batch_status == "completed" or part.output_file_id else 0
+    return found
+
+
+def _mismatch(part: Part, found: _Found) -> str | None:
+    """Say what does not add up; None: all that was paid for is here."""
+    if found.output + found.errors < part.completed + part.failed:
+        return f"{part.completed + part.failed:,} requests were answered, {found.output + found.errors:,} results came"
+    if part.batch_status == "completed" and found.missing:
+        return f"{found.missing:,} of {part.requests:,} requests have no result"
+    return None
+
+
+def _cost(job: Job, part: Part, found: _Found) -> Decimal | None:
+    """Give what a part has cost, at list prices and without any discount of the prompt cache; None: not known."""
+    charges = job.provider.charges
+    if charges == "nothing" or (part.batch_status == "failed" and not found.counts and not part.output_file_id):
+        return Decimal(0)
+    known = price(job.recipe.model, endpoint=job.recipe.endpoint) if charges in {"batch", "standard"} else None
+    if known is None:
+        return None
+    processing = "standard" if charges == "standard" else "batch"
+    used = part.used_input_tokens, part.used_output_tokens
+    summed = sum(into for into, _ in found.counts), sum(out for _, out in found.counts)
+    if used[0] is None or used[1] is None or used == summed:
+        return cost(known, found.counts, processing=processing)
+    # The provider's own sum is what it charges; which rate applies is known only of single requests.
+    longest = max((into for into, _ in found.counts), default=0)
+    return cost_of_totals(known, Totals(used[0], largest_input_tokens=longest), used[1], processing=processing)
+
+
+def _verify(path: Path, name: str) -> None:
+    try:
+        for line in files.lines(path):
+            decode_result(line)
+    except ValueError as error:
+        raise ProviderUnreachable(f"The results of {name} did not arrive whole. They are fetched again.") from error
+    files.sync(path)

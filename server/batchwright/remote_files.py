@@ -1,0 +1,128 @@
+"""Files at the provider: which job each belongs to, and their deletion once the results are safe here."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from batchwright.errors import InvalidInput, NotFound, NotReady, ProviderRefused
+from batchwright.model import Job
+from batchwright.points import OnPoint
+from batchwright.recovery import job_of_upload
+
+if TYPE_CHECKING:
+    from openai.types import FileObject
+
+    from batchwright.batch_api import BatchAPI
+    from batchwright.journal import Journal
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFile:
+    """A file at the provider, and the job that it belongs to.
+
+    Attributes:
+        size_bytes, created_at: None where the provider cannot be asked.
+    """
+
+    file_id: str
+    name: str
+    purpose: str
+    size_bytes: int | None
+    created_at: datetime | None
+    job_id: str | None
+
+
+class RemoteFiles:
+    """Lists and deletes."""
+
+    def __init__(
+        self,
+        journal: "Journal",
+        api: "BatchAPI",
+        advance: Callable[[str], Awaitable[Job]],
+        *,
+        on_point: OnPoint,
+    ) -> None:
+        self._journal = journal
+        self._api = api
+        self._advance = advance
+        self._on_point = on_point
+
+    async def all(self) -> Sequence[RemoteFile]:
+        """Give the files at the provider, newest first."""
+        return [self._shown(file) async for file in self._api.files()]
+
+    async def delete(self, *, job_id: str | None, file_ids: Sequence[str]) -> Sequence[RemoteFile]:
+        """Delete files of jobs whose results are safe here, and give those that were deleted.
+
+        Raises:
+            NotReady: A file belongs to a job that has not ended.
+            NotFound: A file is not there, or belongs to no job of this journal.
+        """
+        if bool(job_id) == bool(file_ids):
+            raise InvalidInput("Files are named by job_id or by file_ids. Give one of the two.")
+        if job_id:
+            # First of all: a batch that has just ended has files that are not known yet.
+            await self._refuse_unsafe_deletion(job_id)
+        files = await self._chosen(job_id, file_ids)
+        if not files and job_id:
+            raise NotFound(
+                f"{job_id} has no files at the provider, so nothing was deleted. `list_files` shows all files."
+            )
+        if missing := sorted(set(file_ids) - {file.file_id for file in files}):
+            raise NotFound(f"There is no file {missing[0][:80]!r} at the provider. `list_files` shows the ids.")
+        for file in files:
+            if file.job_id is None:
+                raise InvalidInput(
+                    f"{file.file_id} belongs to no job of this server, so it is left alone. Name others."
+                )
+        for owner in dict.fromkeys(file.job_id for file in files if file.job_id and file.job_id != job_id):
+            await self._refuse_unsafe_deletion(owner)
+        self._on_point("deletion_meant")
+        for file in files:
+            await self._api.delete_file(file.file_id)
+            self._on_point("deletion_answered")
+        return files
+
+    async def _chosen(self, job_id: str | None, file_ids: Sequence[str]) -> Sequence[RemoteFile]:
+        try:
+            listed = await self.all()
+        except ProviderRefused:
+            if not job_id:
+                raise
+            listed = _files_of(self._journal.job(job_id))  # a service that cannot list files may still delete them
+        return [file for file in listed if (file.job_id == job_id if job_id else file.file_id in file_ids)]
+
+    async def _refuse_unsafe_deletion(self, job_id: str) -> None:
+        job = await self._advance(job_id)
+        if job.ended_at is None and job.submitted_at is not None:
+            raise NotReady(
+                f"{job.id} is {job.status}, so its files are still needed. Nothing was deleted. "
+                "Wait for its end with `check_job`, or end it with `cancel_job`."
+            )
+
+    def _shown(self, file: "FileObject") -> RemoteFile:
+        created_at = datetime.fromtimestamp(file.created_at or 0, UTC)
+        return RemoteFile(file.id, file.filename or "", file.purpose, file.bytes, created_at, self._job_of(file))
+
+    def _job_of(self, file: "FileObject") -> str | None:
+        """Give the job of a file: as the journal has it, or by the name that this program gave it."""
+        if job_id := self._journal.job_of_file(file.id):
+            return job_id
+        named = job_of_upload(file.filename or "")
+        return named if named and self._journal.has_job(named) else None
+
+
+def _files_of(job: Job) -> Sequence[RemoteFile]:
+    """Give the files that a job is known to have, without asking the provider."""
+    return [
+        RemoteFile(file_id, name, purpose, None, None, job.id)
+        for part in job.parts
+        for file_id, name, purpose in (
+            (part.file_id, part.file_name, "batch"),
+            (part.output_file_id, "output", "batch_output"),
+            (part.error_file_id, "errors", "batch_output"),
+        )
+        if file_id
+    ]

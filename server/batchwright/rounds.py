@@ -1,0 +1,121 @@
+"""A retry: a new round over some rows of a job, with its recipe mended. Synchronous: runs in a worker thread."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import get_args
+
+from batchwright import files
+from batchwright.drafts import FROZEN, Draft
+from batchwright.errors import InvalidInput, NotReady
+from batchwright.jsonl import decode_request
+from batchwright.model import Job, Json, Outcome, Recipe, Request
+from batchwright.part_files import Line, Measure, OnRows, PartPlan, first_request, write_parts
+from batchwright.recipe import body_builder, template_columns
+from batchwright.tables.sources import frozen_rows
+
+RETRIED: tuple[Outcome, ...] = ("failed", "expired", "never_ran")
+"""Outcomes that are retried unless others are named."""
+RETRIABLE: tuple[Outcome, ...] = tuple(name for name in get_args(Outcome) if name not in {"answered", "running"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mending:
+    """What a retry changes; None leaves it as it was. A parameter that is None is left out from now on."""
+
+    outcomes: Collection[Outcome] = RETRIED
+    prompt: str | None = None
+    system: str | None = None
+    model: str | None = None
+    parameters: Mapping[str, Json] = field(default_factory=dict[str, Json])
+
+    def recipe(self, before: Recipe) -> Recipe:
+        """Give the mended recipe.
+
+        Raises:
+            InvalidInput: A ready-made batch file has no prompt that could be mended.
+        """
+        if before.prompt is None and (self.prompt or self.system):
+            raise InvalidInput(
+                "The job was made from a ready-made batch file, which has no prompt of its own. "
+                "Mend model or parameters, or make a new job."
+            )
+        parameters = {
+            name: value for name, value in {**before.parameters, **self.parameters}.items() if value is not None
+        }
+        return replace(
+            before,
+            prompt=self.prompt or before.prompt,
+            system=self.system or before.system,
+            model=self.model or before.model,
+            parameters=parameters,
+        )
+
+    def body(self, before: Mapping[str, Json]) -> dict[str, Json]:
+        """Give a ready-made request's mended body."""
+        changed = {**before, **self.parameters, **({"model": self.model} if self.model else {})}
+        return {name: value for name, value in changed.items() if value is not None}
+
+
+def retried_outcomes(job: Job, mending: Mending) -> dict[Outcome, int]:
+    """Say how many rows of each outcome a retry takes up.
+
+    Raises:
+        NotReady: The job has not ended, or there is nothing to retry.
+        InvalidInput: Its requests are not known any more.
+    """
+    if job.source.kind == "results":
+        raise InvalidInput(
+            f"The input file of {job.id} is gone at the provider: its requests are known only by their results, "
+            "and none can be sent again. Make a new job with `create_batch_file`."
+        )
+    if job.ended_at is None or job.outcomes is None:
+        raise NotReady(f"{job.id} is {job.status}: a retry is for a job that has ended. Look with `check_job`.")
+    retried: dict[Outcome, int] = {name: job.counts[name] for name in mending.outcomes if job.counts[name]}
+    if not retried:
+        left = ", ".join(f"{name} {count:,}" for name, count in job.counts.items() if count)
+        raise NotReady(
+            f"{job.id} has no rows that are {' or '.join(mending.outcomes)}: {left}. Nothing is to be retried."
+        )
+    return retried
+
+
+def draft_round(job: Job, plan: PartPlan, ids: Collection[str], mending: Mending, on_rows: OnRows) -> Draft:
+    """Write the parts of a new round over the rows with *ids*; the job that is given has only these parts.
+
+    Raises:
+        InvalidInput: The mended recipe cannot be used.
+    """
+    measure = Measure(plan.recipe.model, plan.recipe.endpoint)
+    requests = _again(job, plan, ids, mending) if job.source.kind == "batch" else _anew(job, plan, ids)
+
+    def lines() -> Iterator[Line]:
+        for number, request in enumerate(requests, 1):
+            yield measure.request(request)
+            on_rows(number, len(ids))
+
+    written = write_parts(plan, lines())
+    made = replace(job, recipe=plan.recipe, provider=plan.provider, parts=written.parts)
+    return Draft(made, first_request(plan.folder, made.parts), written.estimate, ())
+
+
+def _anew(job: Job, plan: PartPlan, ids: Collection[str]) -> Iterator[Request]:
+    used = template_columns(plan.recipe, job.source.columns)
+    body = body_builder(plan.recipe, job.source.columns)
+    for number, (custom_id, row) in enumerate(frozen_rows(plan.folder / FROZEN, used), 1):
+        if custom_id in ids:
+            try:
+                yield Request(custom_id, body(row))
+            except InvalidInput as error:
+                raise InvalidInput(f"Row {number}: {error}") from error
+
+
+def _again(job: Job, plan: PartPlan, ids: Collection[str], mending: Mending) -> Iterator[Request]:
+    seen: set[str] = set()
+    # Newest first: a request that was mended before stays mended.
+    for part in reversed(job.parts):
+        if part.round <= job.round and part.state != "split":
+            for line in files.lines(plan.folder / part.file_name):
+                request = decode_request(line)
+                if request.custom_id in ids and request.custom_id not in seen:
+                    seen.add(request.custom_id)
+                    yield Request(request.custom_id, mending.body(request.body))

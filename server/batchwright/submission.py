@@ -1,0 +1,339 @@
+"""A part on its way to the provider: uploaded, made a batch once, looked for when that is not sure.
+
+Only here batches are made.
+"""
+
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+
+from batchwright import files
+from batchwright.errors import (
+    NotReady,
+    ProviderError,
+    ProviderNotNow,
+    ProviderRefused,
+    ProviderUnreachable,
+)
+from batchwright.model import Job, Limits, LineError, Part, ProviderInfo, SpendingLimits
+from batchwright.part_files import Measure, PartPlan, write_parts
+from batchwright.points import OnPoint
+from batchwright.recovery import (
+    HASH_KEY,
+    JOB_KEY,
+    NONCE_KEY,
+    PART_KEY,
+    enqueued_limit,
+    made_by,
+    piece_load,
+    upload_name,
+)
+
+if TYPE_CHECKING:
+    from openai.types import Batch
+
+    from batchwright.batch_api import BatchAPI
+    from batchwright.journal import Closing, Journal
+
+QUIET_SECONDS = 60.0
+"""How long an unconfirmed attempt is left alone before the user may have it sent again."""
+MAX_REFUSALS = 8
+"""After so many refusals `for now` the part is given up, with a clear error."""
+_FIRST_PAUSE_SECONDS = 5.0
+_WAITS = "it waits until earlier batches have ended"
+_LONGEST_PAUSE_SECONDS = 1_800.0
+_CLOCK_SLACK_SECONDS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator lets be submitted.
+
+    Attributes:
+        enqueued_limit: Of each model; None: learned from the provider's refusals.
+        quiet_seconds: How long an unconfirmed attempt is left alone before it may be sent again.
+    """
+
+    spending: SpendingLimits = SpendingLimits()  # noqa: RUF009  # it is frozen
+    enqueued_limit: int | None = None
+    quiet_seconds: float = QUIET_SECONDS
+
+
+class Submission:
+    """Has the provider make the batches of parts: for each part one, whatever happens."""
+
+    def __init__(self, journal: "Journal", api: "BatchAPI", *, rules: Rules, on_point: OnPoint) -> None:
+        self._journal = journal
+        self._api = api
+        self._rules = rules
+        self._on_point = on_point
+        self._not_before: dict[tuple[str, int], float] = {}
+        self._pauses: dict[tuple[str, int], float] = {}
+        self._shrunk: dict[tuple[str, str], int] = {}
+
+    async def uploaded(self, job: Job, part: Part, folder: Path) -> Part:
+        """Give the provider the part's file, if there is room for its batch."""
+        if self._journal.is_cancelled(job.id):
+            return self._never_submitted(part)
+        waiting = self._waiting(job, part)
+        if waiting is not None:
+            return waiting
+        if self._is_too_large(job, part):
+            return await self._split(job, part, folder)
+        path = folder / part.file_name
+        if not path.exists() or await anyio.to_thread.run_sync(files.sha256, path) != part.sha256:
+            note = f"{part.file_name} is not as it was checked: it was changed on disk, so it was not sent"
+            return self._saved(replace(part, state="failed", note=note), "changed on disk")
+        name = upload_name(part, self._journal.attempts(part))
+        file_id = created_at = None
+        if part.state == "uploading":
+            file_id, created_at = await self._found_upload(name, part.size_bytes)
+        self._journal.save_part(replace(part, state="uploading"))
+        self._on_point("upload_meant")
+        if file_id is None:
+            file = await self._api.upload(path, name=name)
+            file_id, created_at = file.id, file.created_at
+        self._on_point("upload_answered")
+        uploaded = replace(part, state="uploaded", file_id=file_id, file_created_at=created_at or None, note=None)
+        self._journal.save_part(uploaded, "uploaded")
+        self._on_point("uploaded")
+        return uploaded
+
+    async def created(self, job: Job, part: Part) -> Part:
+        """Have the part's batch made: one request is sent, and what it did is written down."""
+        if self._journal.is_cancelled(job.id) or part.file_id is None:
+            return self._never_submitted(part)
+        waiting = self._waiting(job, part)
+        if waiting is not None:
+            return waiting
+        nonce = secrets.token_hex(16)
+        try:
+            part = self._journal.open_attempt(part, nonce, share=_share(job, part), limits=self._rules.spending)
+        except NotReady as error:
+            return self._noted(part, str(error))
+        self._on_point("submission_meant")
+        metadata = {JOB_KEY: job.id, PART_KEY: str(part.number), NONCE_KEY: nonce, HASH_KEY: part.sha256}
+        # What was begun is written down, also if the assistant hangs up meanwhile.
+        with anyio.CancelScope(shield=True):
+            part = await self._sent(job, part, metadata)
+        return part  # noqa: RET504  # the type checker knows that a scope may end before its last line
+
+    async def looked_for(self, part: Part) -> Part:
+        """Find the batch that an attempt cut off may have made."""
+        nonce = self._journal.open_nonce(part) or ""
+        found = made_by(await self._listed(part), nonce=nonce, file_id=part.file_id or "")
+        if found:
+            adopted = replace(part, state="submitted", batch_id=found[0], note=None)
+            if surplus := found[1:]:
+                self._journal.standing.freeze(
+                    f"The provider shows {len(found)} batches for part {part.number} of {part.job_id}: the oldest is "
+                    f"kept, {', '.join(surplus)} cancelled."
+                )
+                for batch_id in surplus:
+                    with suppress(ProviderRefused):  # it may have ended already
+                        await self._api.cancel_batch(batch_id)
+            return self._closed(adopted, "created")
+        if self._api.lists_everything:
+            return self._closed(replace(part, state="uploaded", note=None), "not_sent")
+        note = (
+            "it is not confirmed whether its batch was made; nothing was sent again, and it is looked for each time. "
+            "Only the user may decide to have it sent again, since it may then be paid twice: submit_job with "
+            'user_says="resend"'
+        )
+        if part.state == "unknown":
+            return self._noted(part, note)
+        return self._saved(replace(part, state="unknown", note=note), "unknown")
+
+    async def resent(self, part: Part) -> Part:
+        """Have an unconfirmed part sent again by the user's word, with a new file, once the old one is gone.
+
+        Raises:
+            NotReady: It is too early.
+        """
+        part = await self.looked_for(part)
+        if part.state != "unknown":
+            return part
+        if (left := self._rules.quiet_seconds - self._journal.seconds_open(part)) > 0:
+            raise NotReady(
+                f"Part {part.number} of {part.job_id} was sent only just: its batch may still show up. "
+                f"Look again in {left:.0f} seconds with `check_job`, before it is sent again."
+            )
+        # Without its input file, a creation that is still on its way fails.
+        await self._api.delete_file(part.file_id or "")
+        return self._closed(_without_batch(part), "resent")
+
+    async def cancel_late(self, job: Job) -> None:
+        """Cancel batches of attempts that the user had sent again, should they show up after all."""
+        if not (nonces := self._journal.resent_nonces(job.id)):
+            return
+        oldest = min((part.file_created_at or 0 for part in job.parts), default=0)
+        async for batch in self._api.batches():
+            if (batch.created_at or oldest) < oldest - _CLOCK_SLACK_SECONDS:
+                return
+            part = nonces.get((batch.metadata or {}).get(NONCE_KEY, ""))
+            if part is not None and batch.status in {"validating", "in_progress", "finalizing"}:
+                self._journal.standing.freeze(f"A batch of part {part} of {job.id} showed up late, and was cancelled.")
+                with suppress(ProviderRefused):
+                    await self._api.cancel_batch(batch.id)
+
+    async def refused_for_limit(self, job: Job, part: Part, errors: tuple[LineError, ...]) -> Part:
+        """Take back a batch that the provider refused whole since too much is enqueued: it waits for its turn."""
+        others = self._journal.standing.enqueued(job.provider) - part.load
+        if limit := enqueued_limit(errors):
+            self._journal.standing.learn_enqueued_limit(job.provider, limit)
+        fresh = replace(_without_batch(part), note=f"{_WAITS}: the provider lets no more be enqueued now")
+        # So much was too much, whatever the provider's count says: others may use the limit too, or it counts more than
+        # we do. Where nothing of ours was in the way, it waits once before smaller parts are made.
+        has_waited = (part.job_id, part.number) in self._pauses
+        if others <= 0 and has_waited and part.requests == 1:
+            note = f"its one request is larger than what the provider lets be enqueued: {errors[0].message}"
+            fresh = replace(fresh, state="failed", note=note, errors=errors)
+        elif others > 0 or has_waited:
+            self._shrunk[job.provider.host, job.provider.model] = max(1, others + part.load - 1)
+        limit = self._limit(job.provider)
+        if others <= 0 and (limit is None or part.load <= limit or part.requests == 1):
+            self._pause(part, None)
+        self._closed(fresh, "void")
+        if part.file_id:
+            with suppress(ProviderError):
+                await self._api.delete_file(part.file_id)
+        return fresh
+
+    async def _sent(self, job: Job, part: Part, metadata: Mapping[str, str]) -> Part:
+        """Send the one request that makes a batch, and write down what it did."""
+        try:
+            batch = await self._api.create_batch(
+                input_file_id=part.file_id or "", endpoint=job.recipe.endpoint, metadata=metadata
+            )
+        except ProviderNotNow as error:
+            if self._journal.attempts(part, "refused") + 1 >= MAX_REFUSALS:
+                note = f"it was refused {MAX_REFUSALS} times, and given up: {error}"
+                return self._closed(replace(part, state="failed", note=note), "refused")
+            self._closed(replace(part, state="uploaded"), "refused")
+            self._pause(part, error.after_seconds)
+            raise
+        except ProviderRefused as error:
+            return self._closed(replace(part, state="failed", note=str(error)), "refused")
+        except ProviderUnreachable:
+            self._closed(replace(part, state="uploaded"), "not_sent")
+            raise
+        except ProviderError as error:
+            # The attempt stays open: its batch may exist, so it is looked for before anything else.
+            unknown = self._saved(replace(part, state="unknown", note=str(error)), "unknown")
+            self._on_point("unknown_written")
+            return unknown
+        self._on_point("submission_answered")
+        part = replace(part, state="submitted", batch_id=batch.id, batch_status=batch.status, note=None)
+        self._closed(part, "created")
+        self._on_point("submitted")
+        return part
+
+    async def _listed(self, part: Part) -> "list[Batch]":
+        """List the batches back to before the part's file was there, by the provider's own clock."""
+        batches: list[Batch] = []
+        oldest = (part.file_created_at or 0) - _CLOCK_SLACK_SECONDS
+        async for batch in self._api.batches():
+            if batch.created_at and batch.created_at < oldest:
+                break
+            batches.append(batch)
+        return batches
+
+    async def _found_upload(self, name: str, size_bytes: int) -> tuple[str | None, int | None]:
+        """Find the file that an upload cut off may have left."""
+        with suppress(ProviderRefused):  # some services list no files
+            async for file in self._api.files():
+                if file.filename == name and file.bytes == size_bytes:
+                    return file.id, file.created_at
+        return None, None
+
+    def limits_of(self, provider: ProviderInfo) -> Limits:
+        """Say how much one batch may hold, as far as it is known before the provider refuses more."""
+        limit = self._limit(provider)
+        return self._api.limits if limit is None else replace(self._api.limits, max_load=piece_load(limit))
+
+    def _limit(self, provider: ProviderInfo) -> int | None:
+        limits = [
+            self._rules.enqueued_limit,
+            self._journal.standing.enqueued_limit(provider),
+            self._shrunk.get((provider.host, provider.model)),
+        ]
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _is_too_large(self, job: Job, part: Part) -> bool:
+        limit = self._limit(job.provider)
+        return part.requests > 1 and limit is not None and part.load > limit
+
+    def _waiting(self, job: Job, part: Part) -> Part | None:
+        """Give the part with what it waits for; None: it may go on."""
+        if self._not_before.get((part.job_id, part.number), 0.0) > anyio.current_time():
+            return part
+        limit = self._limit(job.provider)
+        if limit is None or part.load > limit:
+            return None
+        if self._journal.standing.enqueued(job.provider) + part.load <= limit:
+            return None
+        what = "inputs" if job.recipe.endpoint == "/v1/embeddings" else "tokens"
+        note = f"{_WAITS}: about {limit:,} {what} of {job.provider.model} may be enqueued at a time"
+        return self._noted(part, note)
+
+    def _pause(self, part: Part, seconds: float | None) -> None:
+        """Leave a part alone for a while; longer each time, if the provider does not say how long."""
+        key = part.job_id, part.number
+        pause = self._pauses.get(key, _FIRST_PAUSE_SECONDS / 2) * 2 if seconds is None else seconds
+        self._pauses[key] = min(pause, _LONGEST_PAUSE_SECONDS)
+        self._not_before[key] = anyio.current_time() + self._pauses[key]
+
+    async def _split(self, job: Job, part: Part, folder: Path) -> Part:
+        """Put smaller parts in the place of one that is larger than the enqueued limit."""
+        limit = self._limit(job.provider) or part.load
+        plan = PartPlan(
+            job.id,
+            folder,
+            job.recipe,
+            job.provider,
+            replace(self._api.limits, max_load=min(max(1, part.load // 2), piece_load(limit))),
+            self._on_point,
+            first_number=max(other.number for other in self._journal.job(job.id).parts) + 1,
+            round=part.round,
+        )
+        lines = Measure(job.recipe.model, job.recipe.endpoint).lines(folder / part.file_name)
+        pieces = (await anyio.to_thread.run_sync(write_parts, plan, lines)).parts
+        self._journal.split_part(part, pieces)
+        return replace(part, state="split")
+
+    def _never_submitted(self, part: Part) -> Part:
+        return self._saved(replace(part, state="verified", batch_status="cancelled"), "never submitted")
+
+    def _noted(self, part: Part, note: str) -> Part:
+        noted = replace(part, note=note)
+        if noted != part:
+            self._journal.save_part(noted)
+        return noted
+
+    def _closed(self, part: Part, outcome: "Closing") -> Part:
+        self._journal.close_attempt(part, outcome)
+        return part
+
+    def _saved(self, part: Part, event: str) -> Part:
+        self._journal.save_part(part, event)
+        return part
+
+
+def _without_batch(part: Part) -> Part:
+    """Give a part as it was before its file was uploaded."""
+    fresh = replace(part, state="built", batch_id=None, batch_status=None, file_id=None, file_created_at=None)
+    return replace(fresh, completed=0, failed=0, note=None, errors=())
+
+
+def _share(job: Job, part: Part) -> Decimal | None:
+    """Give what a part may cost if nothing was ever reserved for it; None: nothing is charged."""
+    if job.agreed_usd is None:
+        return None
+    return part.ceiling_usd if part.ceiling_usd is not None else job.agreed_usd
