@@ -6,13 +6,18 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mcp import Client, StdioServerParameters
-from mcp.types import TextContent
+from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
 from batchwright.app import build_server
 from batchwright.settings import Settings
+
+if TYPE_CHECKING:
+    from mcp.client import ClientRequestContext
+
+    from openai_server import OpenAIServer
 
 Mode = Literal["auto", "legacy"]
 
@@ -60,6 +65,20 @@ class Session:
         return await self.call("check_job", job_id=job_id, wait_seconds=wait_seconds)
 
 
+@dataclass
+class User:
+    """Whoever sits at the client: answers each question, and keeps it."""
+
+    action: Literal["accept", "decline", "cancel"] = "accept"
+    agreed: bool = True
+    questions: list[str] = field(default_factory=list[str])
+
+    async def __call__(self, context: "ClientRequestContext", params: ElicitRequestParams) -> ElicitResult:
+        """Answer a question."""
+        self.questions.append(params.message)
+        return ElicitResult(action=self.action, content={"agreed": self.agreed} if self.action == "accept" else None)
+
+
 def environment(tmp_path: Path, **settings: str) -> dict[str, str]:
     """Give settings for a server that keeps to *tmp_path*: its workspace is `tmp_path/work`."""
     (tmp_path / "work").mkdir(exist_ok=True)
@@ -70,10 +89,23 @@ def environment(tmp_path: Path, **settings: str) -> dict[str, str]:
     }
 
 
+def openai_environment(
+    tmp_path: Path, server: "OpenAIServer", prices: str = "openai", **settings: str
+) -> dict[str, str]:
+    """Give settings for a server that has its jobs run by *server*; without *prices*, nobody knows what it takes."""
+    return environment(tmp_path, prices=prices, **settings) | {
+        "OPENAI_API_KEY": server.key,
+        "OPENAI_BASE_URL": server.url,
+    }
+
+
 @asynccontextmanager
-async def in_memory(env: Mapping[str, str], mode: Mode = "auto") -> AsyncGenerator[Session]:
-    """Talk to a server in this process."""
-    async with Client(build_server(Settings.from_env(env)), mode=mode) as client:
+async def in_memory(
+    env: Mapping[str, str], mode: Mode = "auto", *, user: User | None = None
+) -> AsyncGenerator[Session]:
+    """Talk to a server in this process; without a *user*, the client can ask nobody."""
+    server = build_server(Settings.from_env(env))
+    async with Client(server, mode=mode, elicitation_callback=user) as client:
         yield Session(client)
 
 

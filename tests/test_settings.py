@@ -1,36 +1,67 @@
 """The operator's settings: each variable, what is refused, and what is never shown."""
 
 from dataclasses import FrozenInstanceError
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batchwright.errors import InvalidInput
-from batchwright.settings import SETTINGS, Settings
+from batchwright.model import SpendingLimits
+from batchwright.settings import SETTINGS, Setting, Settings
 
-EXAMPLES: dict[str, tuple[str, str, Any]] = {
-    "BATCHWRIGHT_WORKSPACE": ("/data/a:/data/b", "workspace", (Path("/data/a"), Path("/data/b"))),
-    "BATCHWRIGHT_ENDPOINT": ("http://localhost:11434/v1/", "endpoint", "http://localhost:11434/v1"),
-    "BATCHWRIGHT_ENDPOINT_KEY": ("sk-12345", "endpoint_key", "sk-12345"),
-    "BATCHWRIGHT_MODEL": ("gpt-5-mini", "model", "gpt-5-mini"),
-    "BATCHWRIGHT_CONCURRENCY": ("32", "concurrency", 32),
-    "BATCHWRIGHT_LOCAL_MODEL": ("/models/m.gguf", "local_model", Path("/models/m.gguf")),
-    "BATCHWRIGHT_DATA_DIR": ("/var/batchwright", "data_dir", Path("/var/batchwright")),
-    "BATCHWRIGHT_CACHE_DIR": ("/cache", "cache_dir", Path("/cache")),
-    "BATCHWRIGHT_LOG_LEVEL": ("debug", "log_level", "DEBUG"),
+EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
+    "BATCHWRIGHT_WORKSPACE": ("/data/a:/data/b", {"workspace": (Path("/data/a"), Path("/data/b"))}),
+    "OPENAI_API_KEY": ("sk-12345", {"openai_key": "sk-12345", "provider": "openai"}),
+    "OPENAI_BASE_URL": (
+        "https://res.openai.azure.com/openai/v1/",
+        {"openai_url": "https://res.openai.azure.com/openai/v1", "has_openai_prices": False},
+    ),
+    "BATCHWRIGHT_ENDPOINT": (
+        "http://localhost:11434/v1/",
+        {"endpoint": "http://localhost:11434/v1", "provider": "endpoint"},
+    ),
+    "BATCHWRIGHT_ENDPOINT_KEY": ("sk-12345", {"endpoint_key": "sk-12345"}),
+    "BATCHWRIGHT_PROVIDER": ("Embedded", {"provider": "embedded"}),
+    "BATCHWRIGHT_MODEL": ("gpt-5-mini", {"model": "gpt-5-mini"}),
+    "BATCHWRIGHT_MAX_JOB_USD": ("2.50", {"spending": SpendingLimits(job_usd=Decimal("2.50"))}),
+    "BATCHWRIGHT_MAX_DAY_USD": ("1000", {"spending": SpendingLimits(day_usd=Decimal(1000))}),
+    "BATCHWRIGHT_ASK_ABOVE_USD": ("0", {"spending": SpendingLimits(ask_above_usd=Decimal(0))}),
+    "BATCHWRIGHT_PRICES": ("OpenAI", {"has_openai_prices": True}),
+    "BATCHWRIGHT_ENQUEUED_TOKENS": ("15,000,000,000", {"enqueued_tokens": 15_000_000_000}),
+    "BATCHWRIGHT_POLL_SECONDS": ("0.5", {"poll_seconds": 0.5}),
+    "BATCHWRIGHT_CONCURRENCY": ("32", {"concurrency": 32}),
+    "BATCHWRIGHT_LOCAL_MODEL": ("/models/m.gguf", {"local_model": Path("/models/m.gguf")}),
+    "BATCHWRIGHT_DATA_DIR": ("/var/batchwright", {"data_dir": Path("/var/batchwright")}),
+    "BATCHWRIGHT_CACHE_DIR": ("/cache", {"cache_dir": Path("/cache")}),
+    "BATCHWRIGHT_LOG_LEVEL": ("debug", {"log_level": "DEBUG"}),
 }
-"""For each variable: a value, the field it sets, and what that holds then."""
+"""For each variable: a value, and the fields that are not at their default then."""
 
 
 @pytest.mark.parametrize("variable", [setting.name for setting in SETTINGS])
-def test_each_documented_variable_sets_its_own_field_and_no_other(variable: str) -> None:
+def test_each_documented_variable_sets_its_own_fields_and_no_others(variable: str) -> None:
     """The documentation is made from the same list, so every line of it must be true."""
-    value, field, expected = EXAMPLES[variable]
+    value, fields = EXAMPLES[variable]
 
     settings = Settings.from_env({variable: value})
 
-    assert settings == Settings(**{field: expected})
+    assert settings == Settings(**fields)
+
+
+IN_WORDS = {"learned", "what is set", "16; 4 embedded"}
+"""Defaults that are no values."""
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [s for s in SETTINGS if s.default and s.default not in IN_WORDS and not s.default.startswith("the ")],
+    ids=lambda setting: setting.name,
+)
+def test_the_documented_default_is_what_holds_without_the_variable(setting: Setting) -> None:
+    """Money is spent by it."""
+    assert Settings.from_env({setting.name: setting.default}) == Settings()
 
 
 def test_an_empty_environment_gives_the_defaults() -> None:
@@ -46,8 +77,8 @@ def test_a_variable_that_is_empty_or_blank_counts_as_absent() -> None:
 
 
 def test_variables_of_other_programs_are_left_alone() -> None:
-    """The environment is shared: only names with the program's own beginning are its business."""
-    environ = {"PATH": "/bin", "OPENAI_API_KEY": "sk-1", "batchwright_model": "m", "MY_BATCHWRIGHT_X": "1"}
+    """The environment is shared: of the SDK's variables, two are the program's business too."""
+    environ = {"PATH": "/bin", "OPENAI_ORG_ID": "org-1", "batchwright_model": "m", "MY_BATCHWRIGHT_X": "1"}
 
     assert Settings.from_env(environ) == Settings()
 
@@ -67,28 +98,127 @@ def test_names_for_tests_are_allowed() -> None:
     assert Settings.from_env({"BATCHWRIGHT_TEST_TOKENIZER": "/x"}) == Settings()
 
 
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "BATCHWRIGHT_ENDPOINT_KEY"])
 @pytest.mark.parametrize(
-    "key", ["sk-hidden\npart", "sk-hidden part", "sk-hidden\tpart", "sk-hidden\x7fpart", "sk-hiddené"]
+    "key",
+    ["sk-hidden\npart", "sk-hidden part", "sk-hidden\tpart", "sk-hidden\0part", "sk-hidden\x7fpart", "sk-hiddené"],
 )
-def test_a_key_with_a_character_that_no_key_has_is_refused_without_showing_it(key: str) -> None:
+def test_a_key_with_a_character_that_no_key_has_is_refused_without_showing_it(name: str, key: str) -> None:
     """Such a key breaks the header of every request; the error goes to a log."""
-    with pytest.raises(InvalidInput, match="BATCHWRIGHT_ENDPOINT_KEY") as caught:
-        Settings.from_env({"BATCHWRIGHT_ENDPOINT_KEY": key})
+    with pytest.raises(InvalidInput, match=name) as caught:
+        Settings.from_env({name: key})
 
     assert "hidden" not in str(caught.value)
+    assert "part" not in str(caught.value)
     assert caught.value.__context__ is None
 
 
-def test_white_space_around_a_key_is_taken_off() -> None:
+@pytest.mark.parametrize("name", ["OPENAI_API_KEY", "BATCHWRIGHT_ENDPOINT_KEY"])
+def test_white_space_around_a_key_is_taken_off(name: str) -> None:
     """A key that was read from a file ends with a newline."""
-    assert Settings.from_env({"BATCHWRIGHT_ENDPOINT_KEY": " sk-1\n"}).endpoint_key == "sk-1"
+    settings = Settings.from_env({name: " sk-1\r\n"})
+
+    assert "sk-1" in {settings.openai_key, settings.endpoint_key}
 
 
-def test_the_key_is_in_no_text_form_of_the_settings() -> None:
-    """Settings are logged and shown in errors; the key must not be."""
-    settings = Settings.from_env({"BATCHWRIGHT_ENDPOINT_KEY": "sk-hidden", "BATCHWRIGHT_MODEL": "m"})
+def test_the_keys_are_in_no_text_form_of_the_settings() -> None:
+    """Settings are logged and shown in errors; keys must not be."""
+    keys = {"OPENAI_API_KEY": "sk-hidden1", "BATCHWRIGHT_ENDPOINT_KEY": "sk-hidden2"}
+    settings = Settings.from_env(keys | {"BATCHWRIGHT_MODEL": "m"})
 
     assert "sk-hidden" not in f"{settings!r} {settings}"
+
+
+KEY = {"OPENAI_API_KEY": "sk-1"}
+SERVER = {"BATCHWRIGHT_ENDPOINT": "http://localhost:11434/v1"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "provider"),
+    [
+        ({}, "embedded"),
+        (KEY, "openai"),
+        (SERVER, "endpoint"),
+        (KEY | SERVER, "endpoint"),
+        ({"OPENAI_BASE_URL": "https://api.groq.com/openai/v1"}, "embedded"),
+        (KEY | SERVER | {"BATCHWRIGHT_PROVIDER": "openai"}, "openai"),
+        (KEY | SERVER | {"BATCHWRIGHT_PROVIDER": "endpoint"}, "endpoint"),
+        (KEY | SERVER | {"BATCHWRIGHT_PROVIDER": "embedded"}, "embedded"),
+        (KEY | {"BATCHWRIGHT_PROVIDER": " OPENAI "}, "openai"),
+    ],
+)
+def test_who_runs_jobs_is_what_is_named_or_else_what_is_set(environ: dict[str, str], provider: str) -> None:
+    """Whoever sets a server of his own up means it; and nothing is sent anywhere unless something is set."""
+    assert Settings.from_env(environ).provider == provider
+
+
+@pytest.mark.parametrize(("provider", "needed"), [("openai", "OPENAI_API_KEY"), ("endpoint", "BATCHWRIGHT_ENDPOINT")])
+def test_a_provider_without_what_it_needs_is_refused(provider: str, needed: str) -> None:
+    """Another one in its place would answer in its name."""
+    others = {"openai": SERVER, "endpoint": KEY}[provider]
+
+    with pytest.raises(InvalidInput, match=f"{provider}, which needs {needed}"):
+        Settings.from_env(others | {"BATCHWRIGHT_PROVIDER": provider})
+
+
+def test_a_provider_never_heard_of_is_refused_and_the_known_ones_are_listed() -> None:
+    """A mistyped name must not send the rows somewhere else."""
+    with pytest.raises(InvalidInput, match=r"'azure'\. Set openai or endpoint or embedded"):
+        Settings.from_env({"BATCHWRIGHT_PROVIDER": "azure"})
+
+
+@pytest.mark.parametrize(
+    ("environ", "has_openai_prices"),
+    [
+        ({}, True),
+        ({"OPENAI_BASE_URL": "https://api.openai.com/v1/"}, True),
+        ({"OPENAI_BASE_URL": "https://api.groq.com/openai/v1"}, False),
+        ({"OPENAI_BASE_URL": "https://api.openai.com.evil.example/v1"}, False),
+        ({"OPENAI_BASE_URL": "https://gateway.example/v1", "BATCHWRIGHT_PRICES": "openai"}, True),
+    ],
+)
+def test_openai_s_prices_hold_at_openai_or_where_the_operator_says_so(
+    environ: dict[str, str],
+    has_openai_prices: bool,  # noqa: FBT001  # a value of the table
+) -> None:
+    """Elsewhere the cost of a job is not known, and must not seem to be."""
+    assert Settings.from_env(environ).has_openai_prices is has_openai_prices
+
+
+def test_prices_never_heard_of_are_refused() -> None:
+    """There is one price list."""
+    with pytest.raises(InvalidInput, match="BATCHWRIGHT_PRICES is 'azure'"):
+        Settings.from_env({"BATCHWRIGHT_PRICES": "azure"})
+
+
+@pytest.mark.parametrize("name", ["BATCHWRIGHT_MAX_JOB_USD", "BATCHWRIGHT_MAX_DAY_USD", "BATCHWRIGHT_ASK_ABOVE_USD"])
+@pytest.mark.parametrize(
+    "text", ["NaN", "sNaN", "-1", "-0.01", "inf", "-Infinity", "1e10", "1e999999", "ten", "$5", "2,50", "9" * 5000]
+)
+def test_a_limit_that_is_no_amount_is_refused(name: str, text: str) -> None:
+    """A limit that compares with nothing would let everything through."""
+    with pytest.raises(InvalidInput, match=f"{name} .*not an amount in US dollars"):
+        Settings.from_env({name: text})
+
+
+@pytest.mark.parametrize("text", ["0", "0.01", "1e9", "1_000"])
+def test_a_limit_may_be_any_amount_from_nothing_up(text: str) -> None:
+    """Nothing at all means that jobs which cost something are never run."""
+    assert Settings.from_env({"BATCHWRIGHT_MAX_JOB_USD": text}).spending.job_usd == Decimal(text)
+
+
+@pytest.mark.parametrize("text", ["0", "-5", "1.5", "2e6", "many", "1" + "0" * 13, "٣"])
+def test_enqueued_tokens_that_are_no_whole_number_are_refused(text: str) -> None:
+    """A limit of nothing would hold up every job for ever."""
+    with pytest.raises(InvalidInput, match="BATCHWRIGHT_ENQUEUED_TOKENS"):
+        Settings.from_env({"BATCHWRIGHT_ENQUEUED_TOKENS": text})
+
+
+@pytest.mark.parametrize("text", ["0", "0.01", "-1", "nan", "inf", "3601", "soon"])
+def test_a_poll_interval_out_of_bounds_is_refused(text: str) -> None:
+    """None at all would ask without a pause, and too long a one would look like a server that does nothing."""
+    with pytest.raises(InvalidInput, match="BATCHWRIGHT_POLL_SECONDS"):
+        Settings.from_env({"BATCHWRIGHT_POLL_SECONDS": text})
 
 
 @pytest.mark.parametrize(
@@ -106,19 +236,41 @@ def test_the_key_is_in_no_text_form_of_the_settings() -> None:
         "http://host/v1\nX-Evil: 1",
     ],
 )
-def test_an_endpoint_that_is_no_web_address_is_refused(url: str) -> None:
+@pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "BATCHWRIGHT_ENDPOINT"])
+def test_a_base_url_that_is_no_web_address_is_refused(name: str, url: str) -> None:
     """Better at the start, in a sentence, than at the first request of a job."""
-    with pytest.raises(InvalidInput, match="BATCHWRIGHT_ENDPOINT"):
-        Settings.from_env({"BATCHWRIGHT_ENDPOINT": url})
+    with pytest.raises(InvalidInput, match=f"{name} is not"):
+        Settings.from_env({name: url})
 
 
-@pytest.mark.parametrize("url", ["http://ann:hidden@host/v1", "http://:hidden@host", "https://host/v1?key=hidden"])
-def test_an_endpoint_that_carries_a_secret_is_refused_without_showing_it(url: str) -> None:
-    """The endpoint is shown to the user in every answer about a job."""
-    with pytest.raises(InvalidInput, match="BATCHWRIGHT_ENDPOINT_KEY") as caught:
-        Settings.from_env({"BATCHWRIGHT_ENDPOINT": url})
+@pytest.mark.parametrize(
+    ("name", "key_name"),
+    [("OPENAI_BASE_URL", "OPENAI_API_KEY"), ("BATCHWRIGHT_ENDPOINT", "BATCHWRIGHT_ENDPOINT_KEY")],
+)
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://ann:sk-hidden-0123456789@host/v1",
+        "http://:sk-hidden-0123456789@host",
+        "http://sk-hidden-0123456789@host",
+        "https://host/v1?key=sk-hidden-0123456789",
+        "https://host/v1#sk-hidden-0123456789",
+        "https://host/sk-hidden-0123456789/v1",
+    ],
+)
+def test_a_base_url_that_carries_a_secret_is_refused_without_showing_it(name: str, key_name: str, url: str) -> None:
+    """The address is shown to the user in every answer about a job."""
+    with pytest.raises(InvalidInput, match=f"{name} holds more than an address. Put the key into {key_name}") as caught:
+        Settings.from_env({name: url, key_name: "sk-hidden-0123456789"})
 
     assert "hidden" not in str(caught.value)
+
+
+def test_a_key_that_is_no_secret_may_stand_in_the_address() -> None:
+    """Local servers take any key, and people write the server's name."""
+    environ = {"BATCHWRIGHT_ENDPOINT": "http://ollama:11434/v1", "BATCHWRIGHT_ENDPOINT_KEY": "ollama"}
+
+    assert Settings.from_env(environ).endpoint == "http://ollama:11434/v1"
 
 
 @pytest.mark.parametrize("url", ["https://api.openai.com/v1", "http://127.0.0.1:8000", "http://[::1]:8080/v1"])

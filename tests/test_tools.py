@@ -11,11 +11,13 @@ import duckdb
 import pytest
 import splintr
 
-from batchwright.model import OUTCOMES
+from batchwright.jsonl import encode_request
+from batchwright.model import OUTCOMES, Request
 from batchwright.tools import TOOLS
 from endpoint import running_endpoint
 from generate import SNAPSHOT, listed
-from session import Mode, Session, environment, in_memory
+from openai_server import OpenAIServer, running_openai
+from session import Mode, Session, environment, in_memory, openai_environment
 from waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -85,24 +87,31 @@ async def test_the_main_job_from_a_file_to_a_joined_file(tmp_path: Path, sample:
 async def test_text_and_structured_content_carry_the_same_facts(tmp_path: Path, sample: Path, mode: Mode) -> None:
     """Some assistants read only the one, others only the other; none may miss a fact or the next step."""
     assert sample.exists()
+    draft = DRAFT | {"model": "gpt-5-mini", "parameters": {"max_completion_tokens": 100}}
+    refused = 400, {"error": {"message": "told to fail"}}
     async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url), mode) as session,
+        running_openai(automatic=True, answer=lambda custom_id, _: refused if custom_id == "2" else "done") as server,
+        in_memory(openai_environment(tmp_path, server), mode) as session,
     ):
-        job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
+        theirs = made_elsewhere(server)
+        job_id = (await session.call("create_batch_file", **draft, id_column="id"))["job_id"]
         calls: list[tuple[str, dict[str, Any]]] = [
             ("inspect_data", {"source": "sample.csv"}),
-            ("create_batch_file", DRAFT),
+            ("create_batch_file", draft),
             ("submit_job", {"job_id": job_id}),
             ("check_job", {"job_id": job_id, "wait_seconds": 60}),
             ("list_jobs", {}),
+            ("adopt_batch", {"batch_id": theirs}),
             ("get_results", {"job_id": job_id, "save_as": "out.jsonl"}),
+            ("retry_job", {"job_id": job_id}),
             ("list_files", {}),
             ("delete_files", {"job_id": job_id}),
         ]
         answers = {name: await session.answer(name, **arguments) for name, arguments in calls}
+        await session.call("submit_job", job_id=job_id)
+        answers["cancel_job"] = await session.answer("cancel_job", job_id=job_id)
 
-    assert answers.keys() | {"cancel_job"} == {tool[0].__name__ for tool in TOOLS}
+    assert answers.keys() == {tool[0].__name__ for tool in TOOLS}
     for name, (text, content) in answers.items():
         assert content is not None, f"{name}: {text}"
         assert "null" not in json.dumps(content)
@@ -111,6 +120,15 @@ async def test_text_and_structured_content_carry_the_same_facts(tmp_path: Path, 
             assert f"{key}:" in text, f"{name}: {key}"
             for leaf in leaves(value):
                 assert str(leaf) in text, f"{name}: {key}: {leaf}"
+
+
+def made_elsewhere(server: OpenAIServer) -> str:
+    """Make a batch as another program would, and give its id."""
+    path = server.new_path()
+    path.write_bytes(encode_request(Request("x", {"model": "gpt-4.1", "messages": []}), "/v1/chat/completions"))
+    file_id = server.add_file(path, "theirs.jsonl", purpose="batch").id
+    fields = {"input_file_id": file_id, "endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    return server.create_batch(fields)["id"]
 
 
 def leaves(value: Any) -> list[Any]:

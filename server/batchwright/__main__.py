@@ -24,6 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 from batchwright.doctor import run_doctor
 
                 return run_doctor(settings)
+            case "work":
+                from batchwright.work import run_work
+
+                return run_work(settings, stay=options.stay)
             case _:
                 from batchwright.app import serve
 
@@ -43,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("serve", help="serve MCP over standard input and output (the default)")
     demo = commands.add_parser("demo", help="run a real job through a real MCP client, and show what an assistant sees")
     demo.add_argument("--plain", action="store_true", help="no progress bar that moves")
+    work = commands.add_parser("work", help="move submitted jobs on without an assistant, until all have ended")
+    work.add_argument("--stay", action="store_true", help="go on until it is stopped")
     commands.add_parser("doctor", help="say what is configured, what works and what is missing")
     return parser
 

@@ -3,12 +3,16 @@
 Some assistants read only the one, others only the other: so both carry everything.
 """
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
-    from batchwright.model import Json
+    from collections.abc import Mapping
+
+    from batchwright.model import Json, Outcome
+
+Next = Annotated[str, Field(description="the next useful call")]
 
 
 class View(BaseModel):
@@ -36,3 +40,8 @@ def _text_line(name: str, value: "Json") -> str:
     if any(isinstance(item, dict) for item in items):
         return "\n".join([f"{name}:", *(f"  {msgspec.json.encode(item).decode()}" for item in items)])
     return f"{name}: {', '.join(map(str, items))}"
+
+
+def present(counts: "Mapping[Outcome, int]") -> "dict[Outcome, int]":
+    """Give the counts that are not 0."""
+    return {name: count for name, count in counts.items() if count}

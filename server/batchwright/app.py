@@ -4,7 +4,7 @@ import logging
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,21 +13,24 @@ import anyio
 import anyio.abc
 
 from batchwright import __version__
+from batchwright.points import OnPoint, pass_by
 from batchwright.server import Server
 from batchwright.settings import Settings
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver.tools import Tool
 
+    from batchwright.batch_api import BatchAPI
     from batchwright.jobs import Jobs
-    from batchwright.journal import Journal
     from batchwright.local.target import Target
     from batchwright.workspace import Workspace
 
 INSTRUCTIONS = """\
 Batchwright answers one prompt for every row of a table, in bulk: thousands of rows, results joined back to them.
 Usual order: inspect_data, create_batch_file (a free draft), submit_job, check_job with wait_seconds until it ends, \
-get_results with save_as.
+get_results with save_as. retry_job takes up rows without a good answer.
+Where something is charged, tell the user the cost of the draft, and pass what they agree to as max_cost_usd. \
+user_says is only for the user's own words.
 Prompts are templates: {{column}} is the row's cell. Give output_schema when answers should become columns.
 Jobs outlive this conversation: list_jobs finds them again. Every answer names the next useful call in `next`.
 Say in your own words to the user who answers (`answered_by`); a demonstration model is not a GPT."""
@@ -41,51 +44,86 @@ ENDPOINT_CONCURRENCY = 16
 class App:
     """What lives as long as the server: made light, and filled at the first call that needs it."""
 
-    def __init__(self, settings: Settings, tasks: anyio.abc.TaskGroup) -> None:
+    def __init__(self, settings: Settings, tasks: anyio.abc.TaskGroup, *, on_point: OnPoint = pass_by) -> None:
         self._settings = settings
+        self._on_point = on_point
         self._tasks = tasks
-        self._journal: Journal | None = None
+        self._opening = anyio.Lock()
+        self._opened = AsyncExitStack()
         self._jobs: Jobs | None = None
 
     async def jobs(self) -> "Jobs":
         """Give the use cases; the first call opens the journal and imports what is slow."""
-        if self._jobs is None:
-            self._jobs = self._made_jobs()
+        async with self._opening:
+            if self._jobs is None:
+                self._jobs = await self._made_jobs()
         return self._jobs
 
     def now(self) -> datetime:
         """Give the time."""
         return datetime.now(UTC)
 
-    async def resume(self) -> None:
-        """Go on where a former process was cut off."""
-        if not (self._settings.data_folder() / JOURNAL).exists():
-            return
-        try:
-            jobs = await self.jobs()
-            await jobs.clean_up()
-            await jobs.resume()
-        except Exception as error:  # noqa: BLE001  # the top of a task of its own
-            # The calls to come say what is wrong; a server that ends here could say nothing.
-            log.error("The jobs of a former process cannot go on yet: %s", type(error).__name__)
+    async def work(self) -> None:
+        """Go on where a former process was cut off, and move jobs on while nobody asks."""
+        while True:
+            rest = self._settings.poll_seconds
+            try:
+                # A server that nobody has asked for anything leaves the disk as it is.
+                if self._jobs is not None or (self._settings.data_folder() / "jobs").exists():
+                    rest = await self.move_on()
+            except Exception as error:  # noqa: BLE001  # the top of a task of its own
+                # The calls to come say what is wrong; a server that ends here could say nothing.
+                log.error("Running jobs cannot go on yet: %s", type(error).__name__)
+            await anyio.sleep(rest)
 
-    def close(self) -> None:
+    async def move_on(self) -> float:
+        """Do all that can be done for all jobs now, and say after how many seconds to look again."""
+        jobs = await self.jobs()
+        await jobs.resume()
+        return jobs.rest_seconds(self._settings.poll_seconds)
+
+    async def close(self) -> None:
         """Close what was opened."""
-        if self._journal is not None:
-            self._journal.close()
+        await self._opened.aclose()
 
-    def _made_jobs(self) -> "Jobs":
+    async def _made_jobs(self) -> "Jobs":
         from batchwright.jobs import Jobs
         from batchwright.journal import Journal
+        from batchwright.submission import Rules
+
+        data = self._settings.data_folder()
+        journal = self._opened.enter_context(closing(Journal(data / JOURNAL, now=self.now)))
+        jobs = Jobs(
+            journal=journal,
+            api=await self._api(),
+            workspace=workspace(self._settings),
+            data_folder=data,
+            now=self.now,
+            rules=Rules(self._settings.spending, self._settings.enqueued_tokens),
+            on_point=self._on_point,
+        )
+        await jobs.restore()
+        await jobs.clean_up()
+        return jobs
+
+    async def _api(self) -> "BatchAPI":
+        settings = self._settings
+        if settings.provider == "openai" and settings.openai_key:
+            from batchwright.openai_api import OpenAIAPI
+
+            return await self._opened.enter_async_context(
+                OpenAIAPI.opened(
+                    key=settings.openai_key,
+                    base_url=settings.openai_url,
+                    model=settings.model,
+                    charges="batch" if settings.has_openai_prices else "unknown",
+                )
+            )
         from batchwright.local.engine import LocalEngine
         from batchwright.local.runner import Clock
 
-        data = self._settings.data_folder()
-        self._journal = Journal(data / JOURNAL, now=self.now)
-        engine = LocalEngine(data / "engine", target(self._settings), clock=Clock(time.time_ns), tasks=self._tasks)
-        return Jobs(
-            journal=self._journal, api=engine, workspace=workspace(self._settings), data_folder=data, now=self.now
-        )
+        data = settings.data_folder()
+        return LocalEngine(data / "engine", target(settings), clock=Clock(time.time_ns), tasks=self._tasks)
 
 
 JOURNAL = "journal.db"
@@ -96,7 +134,7 @@ def target(settings: Settings) -> "Target":
     from batchwright.local.embedded import EmbeddedModels
     from batchwright.local.target import Connection, RemoteEndpoint
 
-    if settings.endpoint:
+    if settings.provider == "endpoint" and settings.endpoint:
         connection = Connection(settings.endpoint, settings.endpoint_key)
         return RemoteEndpoint(connection, settings.model, settings.concurrency or ENDPOINT_CONCURRENCY)
     return EmbeddedModels(
@@ -113,8 +151,8 @@ def workspace(settings: Settings) -> "Workspace":
     return Workspace(settings.workspace or (default_root(Path.cwd(), Path.home()),))
 
 
-def build_server(settings: Settings) -> Server[App]:
-    """Make the MCP server, with nothing opened yet."""
+def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> Server[App]:
+    """Make the MCP server, with nothing opened yet; *on_point* is told of the places where a crash would matter."""
     return Server(
         "batchwright",
         title="Batchwright",
@@ -122,7 +160,7 @@ def build_server(settings: Settings) -> Server[App]:
         instructions=INSTRUCTIONS,
         version=__version__,
         tools=_tools,
-        lifespan=_lifespan(settings),
+        lifespan=_lifespan(settings, on_point),
         log_level=settings.log_level,
     )
 
@@ -139,20 +177,30 @@ def _tools() -> "list[Tool]":
     return all_tools()
 
 
-def _lifespan(settings: Settings) -> Callable[[Server[App]], AbstractAsyncContextManager[App]]:
+@asynccontextmanager
+async def opened(settings: Settings, *, on_point: OnPoint = pass_by) -> AsyncGenerator[App]:
+    """Hold what lives as long as a process."""
+    app: App | None = None
+    try:
+        async with anyio.create_task_group() as tasks:
+            app = App(settings, tasks, on_point=on_point)
+            try:
+                yield app
+            finally:
+                tasks.cancel_scope.cancel()
+    finally:
+        if app is not None:
+            await app.close()
+
+
+def _lifespan(settings: Settings, on_point: OnPoint) -> Callable[[Server[App]], AbstractAsyncContextManager[App]]:
     @asynccontextmanager
     async def lifespan(_server: Server[App]) -> AsyncGenerator[App]:
-        app: App | None = None
-        try:
-            async with anyio.create_task_group() as tasks:
-                app = App(settings, tasks)
-                tasks.start_soon(app.resume)
-                try:
-                    yield app
-                finally:
-                    tasks.cancel_scope.cancel()
-        finally:
-            if app is not None:
-                app.close()
+        async with opened(settings, on_point=on_point) as app, anyio.create_task_group() as tasks:
+            tasks.start_soon(app.work)
+            try:
+                yield app
+            finally:
+                tasks.cancel_scope.cancel()
 
     return lifespan

@@ -8,14 +8,18 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from batchwright import __version__
 from batchwright.app import JOURNAL, workspace
 from batchwright.errors import BatchwrightError
+from batchwright.local.target import is_in_own_network
 from batchwright.settings import Settings
+from batchwright.untrusted import cleaned
 
 TIMEOUT_SECONDS = 5
 
@@ -55,31 +59,52 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 
 
 def _answering(settings: Settings) -> Iterator[Finding]:
-    if settings.endpoint:
-        yield from _endpoint(settings, settings.endpoint)
+    if settings.provider == "openai":
+        yield from _server(settings, settings.openai_url, settings.openai_key, "OPENAI_API_KEY")
+        yield "ok", _spending(settings)
+    elif settings.provider == "endpoint" and settings.endpoint:
+        yield from _server(settings, settings.endpoint, settings.endpoint_key, "BATCHWRIGHT_ENDPOINT_KEY")
     else:
         yield from _embedded(settings)
-    if os.environ.get("OPENAI_API_KEY"):
-        yield "note", "OPENAI_API_KEY is set, but jobs do not run at OpenAI yet: the key is not used."
+    if settings.openai_key and settings.provider != "openai":
+        yield "note", f"OPENAI_API_KEY is set and not used: jobs run with the {settings.provider} provider."
 
 
-def _endpoint(settings: Settings, url: str) -> Iterator[Finding]:
-    headers = {"Authorization": f"Bearer {settings.endpoint_key}"} if settings.endpoint_key else {}
+def _spending(settings: Settings) -> str:
+    limits = settings.spending
+    return (
+        f"A job may cost up to ${limits.job_usd}, all jobs up to ${limits.day_usd} within 24 hours; "
+        f"above ${limits.ask_above_usd} you are asked, where the assistant's program can ask."
+    )
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: it would carry the key to another host."""
+
+    def redirect_request(self, *_args: object, **_named: object) -> None:
+        """Give no request to follow it with."""
+
+
+def _server(settings: Settings, url: str, key: str | None, key_name: str) -> Iterator[Finding]:
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
     request = urllib.request.Request(f"{url}/models", headers=headers)  # noqa: S310  # settings allow http and https only
+    opener = urllib.request.build_opener(_NoRedirect)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310  # as above
-            models = [str(model["id"]) for model in json.load(response).get("data", ())]
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
+            models = [cleaned(str(model["id"]), 80) for model in json.load(response)["data"]]
     except urllib.error.HTTPError as error:
         kind = "fault" if error.code in {401, 403} else "note"
-        advice = "Check BATCHWRIGHT_ENDPOINT_KEY." if kind == "fault" else "It may answer requests all the same."
+        advice = f"Check {key_name}." if kind == "fault" else "It may answer requests all the same."
         yield kind, f"Jobs run at {url}, which answers {error.code} when asked for its models. {advice}"
         return
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
         yield (
             "fault",
             f"Jobs run at {url}, which does not answer ({type(error).__name__}). Start it, or mend the address.",
         )
         return
+    if key and url.startswith("http://") and not is_in_own_network(urlsplit(url).hostname or ""):
+        yield "note", f"The key for {url} is sent unencrypted. Use its https address, if it has one."
     shown = ", ".join(models[:8]) or "none"
     yield "ok", f"Jobs run at {url}, which answers and has the models {shown}."
     if settings.model and models and settings.model not in models:

@@ -109,7 +109,7 @@ def slim_tool(
 
 def _disk_sentence(error: BaseException | None) -> str | None:
     """Say what the system said of a file or the journal; None for another fault."""
-    if isinstance(error, sqlite3.OperationalError):
+    if isinstance(error, sqlite3.DatabaseError):
         return f"The journal cannot be written: {error}. Make room on its disk, or mend its folder, and try again."
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename} cannot be used: {error.strerror}. Make room on its disk, or mend the folder."

@@ -1,14 +1,22 @@
 """The operator's settings: the only reader of the environment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from batchwright.errors import InvalidInput
+from batchwright.model import SpendingLimits
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
+ProviderKind = Literal["openai", "endpoint", "embedded"]
+
+OPENAI_URL = "https://api.openai.com/v1"
+MIN_SECRET_CHARACTERS = 16
+
+_KEY_NAMES = {"OPENAI_BASE_URL": "OPENAI_API_KEY", "BATCHWRIGHT_ENDPOINT": "BATCHWRIGHT_ENDPOINT_KEY"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +35,41 @@ SETTINGS = (
         "Folders whose files may be read and written, separated like PATH. "
         "Started in the root, the home folder or a system folder, it uses `~/Batchwright`.",
     ),
+    Setting("OPENAI_API_KEY", "", "API key of OpenAI, or of the service at `OPENAI_BASE_URL` (secret)."),
+    Setting(
+        "OPENAI_BASE_URL",
+        OPENAI_URL,
+        "Base URL of a service with OpenAI's Files and Batch API, for example "
+        "`https://NAME.openai.azure.com/openai/v1/`.",
+    ),
     Setting(
         "BATCHWRIGHT_ENDPOINT",
         "",
-        "Base URL of an OpenAI-compatible server that answers the requests, for example `http://localhost:11434/v1`. "
-        "Without it, the embedded model answers.",
+        "Base URL of an OpenAI-compatible server that answers single requests, for example "
+        "`http://localhost:11434/v1`.",
     ),
     Setting("BATCHWRIGHT_ENDPOINT_KEY", "", "API key for that server (secret)."),
-    Setting("BATCHWRIGHT_MODEL", "", "Model used when a job names none; needed with an endpoint, unless jobs name it."),
+    Setting(
+        "BATCHWRIGHT_PROVIDER",
+        "what is set",
+        "openai, endpoint or embedded: who runs jobs. By default the endpoint if it is set, else OpenAI if its key is, "
+        "else the embedded model.",
+    ),
+    Setting("BATCHWRIGHT_MODEL", "", "Model used when a job names none; at OpenAI or an endpoint, jobs name it else."),
+    Setting("BATCHWRIGHT_MAX_JOB_USD", "25", "The most that one job may cost, whatever the assistant asks for."),
+    Setting("BATCHWRIGHT_MAX_DAY_USD", "100", "The most that all jobs may cost within 24 hours."),
+    Setting("BATCHWRIGHT_ASK_ABOVE_USD", "1", "Above this cost the user is asked, where the assistant's program can."),
+    Setting(
+        "BATCHWRIGHT_PRICES",
+        "",
+        "openai: the service at `OPENAI_BASE_URL` takes OpenAI's prices, as a gateway does; else they are unknown.",
+    ),
+    Setting(
+        "BATCHWRIGHT_ENQUEUED_TOKENS",
+        "learned",
+        "Input tokens of one model that may be enqueued at OpenAI at a time, if you know your limit.",
+    ),
+    Setting("BATCHWRIGHT_POLL_SECONDS", "30", "How often running jobs are moved on while nobody asks."),
     Setting("BATCHWRIGHT_CONCURRENCY", "16; 4 embedded", "Requests in flight at once."),
     Setting("BATCHWRIGHT_LOCAL_MODEL", "", "Path of a GGUF file to use as the embedded model instead of SmolLM2-135M."),
     Setting("BATCHWRIGHT_DATA_DIR", "the system's data folder", "Where the journal and the jobs' files are kept."),
@@ -49,14 +84,24 @@ class Settings:
 
     Attributes:
         workspace: Folders as the operator named them; empty for the default.
-        endpoint: Base URL without a trailing slash; None for the embedded model.
+        provider: Who runs jobs.
+        openai_url, endpoint: Base URLs without a trailing slash.
+        has_openai_prices: Whether the service at `openai_url` takes OpenAI's prices.
+        enqueued_tokens: None: learned from the provider's refusals.
         data_dir, cache_dir: None for the system's own.
     """
 
     workspace: tuple[Path, ...] = ()
+    provider: ProviderKind = "embedded"
+    openai_key: str | None = field(default=None, repr=False)
+    openai_url: str = OPENAI_URL
+    has_openai_prices: bool = True
     endpoint: str | None = None
     endpoint_key: str | None = field(default=None, repr=False)
     model: str | None = None
+    spending: SpendingLimits = field(default_factory=SpendingLimits)
+    enqueued_tokens: int | None = None
+    poll_seconds: float = 30.0
     concurrency: int | None = None
     local_model: Path | None = None
     data_dir: Path | None = None
@@ -70,22 +115,36 @@ class Settings:
         Raises:
             InvalidInput: A variable has an impossible value, or its name is unknown.
         """
-        given = {name: value.strip() for name, value in environ.items() if name.startswith("BATCHWRIGHT_")}
         known = {setting.name for setting in SETTINGS}
-        if unknown := sorted(name for name in given.keys() - known if not name.startswith("BATCHWRIGHT_TEST_")):
+        given = {name: value.strip() for name, value in environ.items() if name.startswith(("BATCHWRIGHT_", "OPENAI_"))}
+        ours = {name for name in given if name.startswith("BATCHWRIGHT_") and not name.startswith("BATCHWRIGHT_TEST_")}
+        if unknown := sorted(ours - known):
             raise InvalidInput(f"There is no setting {unknown[0]}. The settings are: {', '.join(sorted(known))}.")
         get = {name: given.get(name) or None for name in known}
+        openai_url = _url("OPENAI_BASE_URL", get) or OPENAI_URL
         workspace = get["BATCHWRIGHT_WORKSPACE"] or ""
+        prices = _one_of("BATCHWRIGHT_PRICES", get["BATCHWRIGHT_PRICES"], ("openai",))
         return cls(
             workspace=tuple(
                 path
                 for folder in workspace.split(path_separator)
                 if (path := _path("BATCHWRIGHT_WORKSPACE", folder.strip()))
             ),
-            endpoint=_url(get["BATCHWRIGHT_ENDPOINT"]),
-            endpoint_key=_key(get["BATCHWRIGHT_ENDPOINT_KEY"]),
+            provider=_provider(get),
+            openai_key=_key("OPENAI_API_KEY", get["OPENAI_API_KEY"]),
+            openai_url=openai_url,
+            has_openai_prices=openai_url == OPENAI_URL or prices == "openai",
+            endpoint=_url("BATCHWRIGHT_ENDPOINT", get),
+            endpoint_key=_key("BATCHWRIGHT_ENDPOINT_KEY", get["BATCHWRIGHT_ENDPOINT_KEY"]),
             model=get["BATCHWRIGHT_MODEL"],
-            concurrency=_concurrency(get["BATCHWRIGHT_CONCURRENCY"]),
+            spending=SpendingLimits(
+                job_usd=_usd("BATCHWRIGHT_MAX_JOB_USD", get["BATCHWRIGHT_MAX_JOB_USD"], "25"),
+                day_usd=_usd("BATCHWRIGHT_MAX_DAY_USD", get["BATCHWRIGHT_MAX_DAY_USD"], "100"),
+                ask_above_usd=_usd("BATCHWRIGHT_ASK_ABOVE_USD", get["BATCHWRIGHT_ASK_ABOVE_USD"], "1"),
+            ),
+            enqueued_tokens=_whole("BATCHWRIGHT_ENQUEUED_TOKENS", get["BATCHWRIGHT_ENQUEUED_TOKENS"], 10**12),
+            poll_seconds=_seconds("BATCHWRIGHT_POLL_SECONDS", get["BATCHWRIGHT_POLL_SECONDS"], 30.0),
+            concurrency=_whole("BATCHWRIGHT_CONCURRENCY", get["BATCHWRIGHT_CONCURRENCY"], 1024),
             local_model=_path("BATCHWRIGHT_LOCAL_MODEL", get["BATCHWRIGHT_LOCAL_MODEL"]),
             data_dir=_path("BATCHWRIGHT_DATA_DIR", get["BATCHWRIGHT_DATA_DIR"]),
             cache_dir=_path("BATCHWRIGHT_CACHE_DIR", get["BATCHWRIGHT_CACHE_DIR"]),
@@ -116,10 +175,10 @@ def _path(name: str, text: str | None) -> Path | None:
         raise InvalidInput(f"{name} names the home of a user who does not exist. Give the whole path.") from error
 
 
-def _url(text: str | None) -> str | None:
-    if text is None:
+def _url(name: str, get: Mapping[str, str | None]) -> str | None:
+    if (text := get[name]) is None:
         return None
-    wrong = "BATCHWRIGHT_ENDPOINT is not an http or https address. Write it like http://localhost:11434/v1."
+    wrong = f"{name} is not an http or https address. Write it like http://localhost:11434/v1."
     try:
         parts = urlsplit(text)
         is_address = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1) > 0
@@ -127,23 +186,69 @@ def _url(text: str | None) -> str | None:
         raise InvalidInput(wrong) from error
     if not is_address or not text.isascii() or not text.isprintable() or " " in text:
         raise InvalidInput(wrong)
-    if parts.username or parts.password or parts.query:
-        raise InvalidInput("BATCHWRIGHT_ENDPOINT holds more than an address. Put a key into BATCHWRIGHT_ENDPOINT_KEY.")
+    # The address is shown in answers and logs.
+    key_name = _KEY_NAMES[name]
+    key = get[key_name] or ""
+    # A short key is often no secret, but the name of the server.
+    holds_key = len(key) >= MIN_SECRET_CHARACTERS and key in text
+    if "@" in parts.netloc or parts.query or parts.fragment or holds_key:
+        raise InvalidInput(f"{name} holds more than an address. Put the key into {key_name}.")
     return text.rstrip("/")
 
 
-def _key(text: str | None) -> str | None:
+def _key(name: str, text: str | None) -> str | None:
     if text is not None and not (text.isascii() and text.isprintable() and " " not in text):
-        raise InvalidInput("BATCHWRIGHT_ENDPOINT_KEY holds a space or a character that no key has. Copy the key again.")
+        raise InvalidInput(f"{name} holds a space or a character that no key has. Copy the key again.")
     return text
 
 
-def _concurrency(text: str | None) -> int | None:
+def _provider(get: Mapping[str, str | None]) -> ProviderKind:
+    needed = {"openai": "OPENAI_API_KEY", "endpoint": "BATCHWRIGHT_ENDPOINT"}
+    wanted = _one_of("BATCHWRIGHT_PROVIDER", get["BATCHWRIGHT_PROVIDER"], get_args(ProviderKind))
+    if wanted is not None:
+        if wanted in needed and not get[needed[wanted]]:
+            raise InvalidInput(f"BATCHWRIGHT_PROVIDER is {wanted}, which needs {needed[wanted]}. Set it too.")
+        return cast("ProviderKind", wanted)
+    if get["BATCHWRIGHT_ENDPOINT"]:
+        return "endpoint"
+    return "openai" if get["OPENAI_API_KEY"] else "embedded"
+
+
+def _one_of(name: str, text: str | None, values: Sequence[str]) -> str | None:
+    if text is not None and text.lower() not in values:
+        raise InvalidInput(f"{name} is {text[:40]!r}. Set {' or '.join(values)}, or leave it out.")
+    return text.lower() if text else None
+
+
+def _usd(name: str, text: str | None, default: str) -> Decimal:
+    wrong = f"{name} is {(text or '')[:20]!r}, not an amount in US dollars. Write it like 2.50."
+    try:
+        amount = Decimal(text or default)
+    except InvalidOperation as error:
+        raise InvalidInput(wrong) from error
+    if not amount.is_finite() or not 0 <= amount <= 10**9:
+        raise InvalidInput(wrong)
+    return amount
+
+
+def _whole(name: str, text: str | None, most: int) -> int | None:
     if text is None:
         return None
-    if not text.isdecimal() or len(text) > 4 or not 1 <= int(text) <= 1024:
-        raise InvalidInput(f"BATCHWRIGHT_CONCURRENCY is {text[:20]!r}, not a whole number from 1 to 1024. Set one.")
-    return int(text)
+    digits = text.replace(",", "").replace("_", "")
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 13 or not 1 <= int(digits) <= most:
+        raise InvalidInput(f"{name} is {text[:20]!r}, not a whole number from 1 to {most}. Set one.")
+    return int(digits)
+
+
+def _seconds(name: str, text: str | None, default: float) -> float:
+    wrong = f"{name} is {(text or '')[:20]!r}, not a number of seconds from 0.1 to 3600. Set one."
+    try:
+        seconds = float(text or default)
+    except ValueError as error:
+        raise InvalidInput(wrong) from error
+    if not 0.1 <= seconds <= 3600:
+        raise InvalidInput(wrong)
+    return seconds
 
 
 def _log_level(text: str | None) -> LogLevel:

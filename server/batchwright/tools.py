@@ -1,26 +1,21 @@
 """The MCP tools: each is one call into `jobs`, and its answer as a view."""
 
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 import anyio.from_thread
-from mcp.server.mcpserver import Context
+from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
-from pydantic import Field
+from pydantic import BaseModel, Field
 
-from batchwright.model import Endpoint, Job
+from batchwright.answer import View
+from batchwright.errors import NotAgreed
+from batchwright.job_views import DraftView, JobsView, JobView
+from batchwright.model import Endpoint, Job, UserSays
 from batchwright.server import slim_tool
-from batchwright.views import (
-    DeletedView,
-    DraftView,
-    FilesView,
-    InspectView,
-    JobsView,
-    JobView,
-    ResultsView,
-    View,
-)
+from batchwright.views import DeletedView, FilesView, InspectView, ResultsView
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -52,6 +47,10 @@ class App(Protocol):
 
 ShownOutcome = Literal["all", "answered", "refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
 """Results are shown when a job has ended: then no row is running."""
+
+RetriedOutcome = Literal["refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
+
+ROWS_A_REPORT = 500
 
 JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", max_length=80)]
 FileName = Annotated[str, Field(max_length=1000)]
@@ -118,10 +117,61 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
     return _answer(DraftView.of(await jobs.create(request, on_rows)))
 
 
-async def submit_job(ctx: Context["App"], job_id: JobId) -> Annotated[CallToolResult, JobView]:
-    """Run a draft job. A second call for the same job changes nothing."""
+class Approval(BaseModel):
+    """What the user says to a submission."""
+
+    agreed: bool = Field(description="Agree?")
+
+
+class Question(BaseModel):
+    """What the user is asked before a submission; None: nothing."""
+
+    text: str | None
+
+
+async def question_of(
+    ctx: Context["App"], job_id: str, max_cost_usd: float | None = None, user_says: str = ""
+) -> Question:
+    """Find what is to be asked: above the operator's threshold, and for what only the user may decide."""
+    jobs = await ctx.request_context.lifespan_context.jobs()
+    said = _user_says(user_says)
+    return Question(text=jobs.question(job_id, max_cost_usd=_usd(max_cost_usd), user_says=said))
+
+
+async def asked(
+    ctx: Context["App"], question: Annotated[Question, Resolve(question_of)]
+) -> Approval | Elicit[Approval]:
+    """Ask the user, where the client can."""
+    return Elicit(question.text, Approval) if question.text and _can_ask(ctx) else Approval(agreed=True)
+
+
+async def submit_job(
+    ctx: Context["App"],
+    job_id: JobId,
+    question: Annotated[Question, Resolve(question_of)],
+    approval: Annotated[ElicitationResult[Approval], Resolve(asked)],
+    max_cost_usd: Annotated[
+        float | None,
+        Field(ge=0, le=1_000_000, description="the most that the user lets it cost; needed where unpriced"),
+    ] = None,
+    user_says: Annotated[
+        UserSays,
+        Field(description="only the user's own word: resend an unconfirmed batch, or go_on after a freeze"),
+    ] = "",
+) -> Annotated[CallToolResult, JobView]:
+    """Run a draft job or a drafted retry, within the cost that the user agreed to. A second call changes nothing."""
+    if not (isinstance(approval, AcceptedElicitation) and approval.data.agreed):
+        raise NotAgreed(
+            f"The user did not agree, so nothing was submitted and nothing was spent. {job_id} stays as it is: "
+            "call submit_job again when they have changed their mind, or draft something cheaper."
+        )
     app = ctx.request_context.lifespan_context
-    job, was_submitted = await (await app.jobs()).submit(job_id)
+    jobs = await app.jobs()
+    most, said = _usd(max_cost_usd), _user_says(user_says)
+    now_asked = jobs.question(job_id, max_cost_usd=most, user_says=said)
+    if question.text and _can_ask(ctx) and now_asked not in {question.text, None}:
+        raise NotAgreed(f"{job_id} was changed while the user was asked, so nothing was submitted. Submit it again.")
+    job, was_submitted = await jobs.submit(job_id, max_cost_usd=most, user_says=said)
     notes = ["It was submitted before: nothing was sent again."] if was_submitted else []
     return _answer(JobView.of(job, seconds=_running_seconds(app, job), notes=notes))
 
@@ -149,8 +199,49 @@ async def check_job(
 async def list_jobs(ctx: Context["App"], limit: Limit = 20, offset: Offset = 0) -> Annotated[CallToolResult, JobsView]:
     """Find jobs again, newest first, also those of earlier conversations."""
     jobs = await ctx.request_context.lifespan_context.jobs()
-    page, total = await jobs.list(limit=limit, offset=offset)
-    return _answer(JobsView.of(page, total=total, offset=offset))
+    return _answer(JobsView.of(await jobs.list(limit=limit, offset=offset), offset=offset))
+
+
+async def adopt_batch(
+    ctx: Context["App"], batch_id: Annotated[str, Field(description="from list_jobs: others", max_length=200)]
+) -> Annotated[CallToolResult, JobView]:
+    """Take up a batch that was made elsewhere as a job: watch it, and get its results. Sends nothing."""
+    app = ctx.request_context.lifespan_context
+    job = await (await app.jobs()).adopt(batch_id)
+    return _answer(JobView.of(job, seconds=_running_seconds(app, job)))
+
+
+async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
+    ctx: Context["App"],
+    job_id: JobId,
+    outcomes: Annotated[
+        list[RetriedOutcome], Field(description="rows to retry; default failed, expired, never_ran", max_length=6)
+    ] = [],  # noqa: B006  # never changed
+    prompt: Annotated[str, Field(description="a new prompt; empty: as before")] = "",
+    system: Annotated[str, Field(description="a new system text; empty: as before")] = "",
+    model: Annotated[str, Field(description="another model; empty: as before", max_length=200)] = "",
+    parameters: Annotated[dict[str, Any], Field(description="body fields to change; null removes one")] = {},  # noqa: B006  # never changed
+) -> Annotated[CallToolResult, DraftView]:
+    """Draft a new round over an ended job's rows without a good answer, mended if wanted; submit_job then sends it.
+
+    The results of all rounds join into one. Spends nothing.
+    """
+    from batchwright.rounds import RETRIED, Mending
+
+    jobs = await ctx.request_context.lifespan_context.jobs()
+    mending = Mending(
+        outcomes=tuple(dict.fromkeys(outcomes)) or RETRIED,
+        prompt=prompt or None,
+        system=system or None,
+        model=model.strip() or None,
+        parameters=parameters,
+    )
+
+    def on_rows(done: int, total: int) -> None:
+        if done % ROWS_A_REPORT == 0:
+            anyio.from_thread.run(ctx.report_progress, done, total, f"{done:,} of {total:,} requests written")
+
+    return _answer(DraftView.of(await jobs.retry(job_id, mending, on_rows)))
 
 
 async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
@@ -190,7 +281,7 @@ async def list_files(
 ) -> Annotated[CallToolResult, FilesView]:
     """See what lies at the provider of batches: input and result files, their size, age and job."""
     jobs = await ctx.request_context.lifespan_context.jobs()
-    return _answer(FilesView.of(await jobs.files(), limit=limit, offset=offset))
+    return _answer(FilesView.of(await jobs.files.all(), limit=limit, offset=offset))
 
 
 async def delete_files(
@@ -200,7 +291,7 @@ async def delete_files(
 ) -> Annotated[CallToolResult, DeletedView]:
     """Delete files at the provider, only of jobs that have ended and whose results are safe here."""
     jobs = await ctx.request_context.lifespan_context.jobs()
-    return _answer(DeletedView.of(await jobs.delete_files(job_id=job_id or None, file_ids=file_ids)))
+    return _answer(DeletedView.of(await jobs.files.delete(job_id=job_id or None, file_ids=file_ids)))
 
 
 TOOLS: tuple[tuple[Callable[..., Awaitable[CallToolResult]], str, ToolAnnotations, dict[str, Any] | None], ...] = (
@@ -209,7 +300,9 @@ TOOLS: tuple[tuple[Callable[..., Awaitable[CallToolResult]], str, ToolAnnotation
     (submit_job, "Submit job", SUBMIT, CORE),
     (check_job, "Check job", ASK, CORE),
     (list_jobs, "List jobs", ASK, None),
+    (adopt_batch, "Adopt batch", SUBMIT, None),
     (get_results, "Get results", SAVE, None),
+    (retry_job, "Retry job", DRAFT, None),
     (cancel_job, "Cancel job", END, None),
     (list_files, "List files", ASK, None),
     (delete_files, "Delete files", END, None),
@@ -226,6 +319,22 @@ def all_tools() -> list[Tool]:
 
 def _answer(view: View) -> CallToolResult:
     return CallToolResult(content=[TextContent(type="text", text=view.text())], structured_content=view.facts())
+
+
+def _can_ask(ctx: Context["App"]) -> bool:
+    """Whether the client shows the user a form; an empty capability means that it does."""
+    capabilities = ctx.client_capabilities
+    elicitation = capabilities.elicitation if capabilities else None
+    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+
+
+def _usd(amount: float | None) -> Decimal | None:
+    """Give an amount as it was written: 0.1 is a tenth, not the binary number next to it."""
+    return None if amount is None else Decimal(str(amount))
+
+
+def _user_says(word: str) -> UserSays:
+    return word if word in {"resend", "go_on"} else ""  # pyright: ignore[reportReturnType]  # narrowed by the set
 
 
 def _running_seconds(app: App, job: Job) -> float | None:

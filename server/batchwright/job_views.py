@@ -1,0 +1,303 @@
+"""What the tools answer about drafts and jobs, each with the next useful call."""
+
+from collections.abc import Sequence
+from decimal import ROUND_UP, Decimal
+from typing import TYPE_CHECKING, Annotated, Self
+
+from pydantic import Field
+
+from batchwright.agreement import ceiling_usd, shown_most, shown_usd
+from batchwright.answer import Next, View, present
+from batchwright.model import Job, JobStatus, Outcome
+from batchwright.pricing import price
+from batchwright.untrusted import cleaned
+
+if TYPE_CHECKING:
+    from batchwright.adoption import ForeignBatch
+    from batchwright.drafts import Draft
+    from batchwright.jobs import JobPage
+    from batchwright.pricing import CostRange
+
+MAX_REQUEST_CHARACTERS = 1_500
+MAX_SHOWN_BATCHES = 10
+_FREE = "0: it runs on this machine"
+
+
+class DraftView(View):
+    """A draft job."""
+
+    job_id: str
+    status: JobStatus
+    source: str
+    rows: int
+    requests: int
+    parts: int
+    megabytes: float
+    input_tokens: int
+    output_tokens_at_most: int | None = None
+    answered_by: str
+    cost: str
+    first_request: str
+    warnings: list[str] | None = None
+    next: Next
+
+    @classmethod
+    def of(cls, draft: "Draft") -> Self:
+        """Show a draft."""
+        import msgspec
+
+        job = draft.job
+        first = msgspec.json.encode(draft.first_request.body).decode()
+        return cls(
+            job_id=job.id,
+            status="draft",
+            source=cleaned(job.source.name),
+            rows=job.source.rows,
+            requests=sum(part.requests for part in job.parts),
+            parts=len(job.parts),
+            megabytes=round(sum(part.size_bytes for part in job.parts) / 1e6, 3),
+            input_tokens=draft.estimate.input_tokens,
+            output_tokens_at_most=draft.estimate.output_tokens_bound or None,
+            answered_by=job.provider.sentence,
+            cost=_draft_cost(draft),
+            first_request=cleaned(first, MAX_REQUEST_CHARACTERS),
+            warnings=[cleaned(warning, 500) for warning in (*draft.warnings, *draft.estimate.count_notes)] or None,
+            next=_submit_call(job),
+        )
+
+
+class ProblemView(View):
+    """Rows that have no good answer for one and the same reason."""
+
+    problem: str
+    rows: int
+
+
+class JobView(View):
+    """How a job stands."""
+
+    job_id: str
+    status: JobStatus
+    rows: int
+    counts: Annotated[dict[Outcome, int], Field(description="rows by outcome; the sum is rows")]
+    answered_by: str
+    cost: str | None = None
+    rows_per_minute: float | None = None
+    seconds_left: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    problems: list[ProblemView] | None = None
+    notes: list[str] | None = None
+    next: Next
+
+    @classmethod
+    def of(
+        cls,
+        job: Job,
+        *,
+        seconds: float | None = None,
+        problems: Sequence[tuple[str, int]] = (),
+        notes: Sequence[str] = (),
+    ) -> Self:
+        """Show a job; *seconds* is how long it has been running."""
+        counts = present(job.counts)
+        done = job.source.rows - counts.get("running", 0)
+        rate = done / seconds * 60 if seconds and done and job.ended_at is None else None
+        said = [*notes, *_part_notes(job)]
+        if job.submitted_at is not None and (drafted := sum(part.requests for part in job.drafted_parts)):
+            said.append(f"A retry of {drafted:,} rows is drafted: submit_job sends it.")
+        if done and job.submitted_at is not None and job.ended_at is None:
+            said.append("Answers are read when the job ends: some may then count as refused, cut_short or not_fitting.")
+        return cls(
+            job_id=job.id,
+            status=job.status,
+            rows=job.source.rows,
+            counts=counts,
+            answered_by=job.provider.sentence,
+            cost=_job_cost(job),
+            rows_per_minute=round(rate, 1) if rate else None,
+            seconds_left=round(counts.get("running", 0) / rate * 60) if rate and job.status == "running" else None,
+            input_tokens=job.input_tokens or None,
+            output_tokens=job.output_tokens or None,
+            problems=[ProblemView(problem=cleaned(text), rows=rows) for text, rows in problems] or None,
+            notes=[cleaned(note, 500) for note in said] or None,
+            next=_next_call(job),
+        )
+
+
+class JobLine(View):
+    """One job of a list."""
+
+    job_id: str
+    status: JobStatus
+    source: str
+    rows: int
+    answered: int
+    model: str
+    created_at: str
+
+
+class BatchLine(View):
+    """A batch at the provider that this server did not make."""
+
+    batch_id: str
+    status: str
+    created_at: str
+    endpoint: str
+    requests: int | None = None
+
+    @classmethod
+    def of(cls, batch: "ForeignBatch") -> Self:
+        """Show a batch."""
+        return cls(
+            batch_id=cleaned(batch.batch_id, 80),
+            status=cleaned(batch.status, 40),
+            created_at=batch.created_at.isoformat(timespec="seconds"),
+            endpoint=cleaned(batch.endpoint, 40),
+            requests=batch.requests,
+        )
+
+
+class JobsView(View):
+    """Jobs, newest first."""
+
+    jobs: list[JobLine]
+    total: int
+    left_out: int | None = None
+    others: Annotated[
+        list[BatchLine] | None, Field(description="batches at the provider that this server did not make")
+    ] = None
+    others_left_out: int | None = None
+    notes: list[str] | None = None
+    next: Next
+
+    @classmethod
+    def of(cls, page: "JobPage", *, offset: int) -> Self:
+        """Show a page of jobs."""
+        jobs, total = page.jobs, page.total
+        left_out = total - offset - len(jobs)
+        others = page.others or ()
+        notes = [f'Nothing is submitted until the user agrees (submit_job, user_says="go_on"): {page.frozen}']
+        notes = notes if page.frozen else []
+        if page.others is None:
+            notes.append("The provider could not be asked for batches that were made elsewhere.")
+        lines = [
+            JobLine(
+                job_id=job.id,
+                status=job.status,
+                source=cleaned(job.source.name, 80),
+                rows=job.source.rows,
+                answered=job.counts["answered"],
+                model=job.recipe.model,
+                created_at=job.created_at.isoformat(timespec="seconds"),
+            )
+            for job in jobs
+        ]
+        if not total and others:
+            following = f'adopt_batch(batch_id="{others[0].batch_id}")'
+        elif not total:
+            following = 'inspect_data(source="FILE"), then create_batch_file'
+        elif not jobs and offset:
+            following = "list_jobs(): the offset is past the end"
+        elif left_out > 0:
+            following = f"list_jobs(offset={offset + len(jobs)})"
+        else:
+            following = f'check_job(job_id="{jobs[0].id}")'
+        return cls(
+            jobs=lines,
+            total=total,
+            left_out=left_out if left_out > 0 else None,
+            others=[BatchLine.of(batch) for batch in others[:MAX_SHOWN_BATCHES]] or None,
+            others_left_out=max(0, len(others) - MAX_SHOWN_BATCHES) or None,
+            notes=[cleaned(note, 500) for note in notes] or None,
+            next=following,
+        )
+
+
+def _draft_cost(draft: "Draft") -> str:
+    """Say what the job will cost, where that is known: never 0 for want of a price."""
+    provider, expected = draft.job.provider, draft.estimate
+    notes = expected.price_notes
+    match provider.charges:
+        case "nothing" if provider.kind == "embedded":
+            return _FREE
+        case "nothing":
+            return f"not counted: {provider.host} has its own prices"
+        case "unknown":
+            return f"not known: the prices of {provider.host} are not known here, so it is unpriced, not free"
+        case "standard":
+            amount = _range(expected.cost_standard_usd, ceiling_usd(draft.job.parts))
+            return " ".join([f"{amount}, at OpenAI's standard prices: requests go one at a time.", *notes])
+        case "batch":
+            batch = _range(expected.cost_batch_usd, ceiling_usd(draft.job.parts))
+            standard = _range(expected.cost_standard_usd)
+            return " ".join([f"{batch} as a batch; {standard} one at a time.", *notes])
+
+
+def _range(known: "CostRange | None", ceiling: Decimal | None = None) -> str:
+    """Write a range; its upper end is the *ceiling* of the parts, each rounded up, where that is given."""
+    high = ceiling or (known.high_usd if known else None)
+    if known is None or known.low_usd is None:
+        return "not known" if high is None else f"up to {shown_most(high)}"
+    low = shown_usd(known.low_usd)
+    return f"{low} and more" if high is None else f"{low} to {shown_most(high)}"
+
+
+def _job_cost(job: Job) -> str | None:
+    """Say what a submitted job has cost, and what was agreed; None where nothing is charged."""
+    if job.provider.charges == "nothing" or job.submitted_at is None:
+        return None
+    ended = [part for part in job.parts if part.state in {"verified", "failed"} and part.batch_id is not None]
+    said: list[str] = []
+    if job.provider.charges == "unknown":
+        said.append(f"not known: {job.provider.host} has its own prices")
+    elif any(part.cost_usd is None for part in ended):
+        said.append(f"not known: {job.provider.model} has no known price")
+    elif job.ended_at is not None:
+        said.append(shown_usd(job.spent_usd))
+    elif price(job.recipe.model, endpoint=job.recipe.endpoint):
+        said.append(f"{shown_usd(job.spent_usd)} so far")
+    if job.agreed_usd is not None:
+        said.append(f"at most {shown_most(job.agreed_usd)} agreed")
+    return "; ".join(said) or None
+
+
+def _submit_call(job: Job) -> str:
+    """Give the call that submits a draft: with the most that it may cost, where something is charged."""
+    if job.provider.charges == "nothing":
+        return f'submit_job(job_id="{job.id}")'
+    ceiling = ceiling_usd(job.drafted_parts)
+    if ceiling is None:
+        return f'ask the user how much it may cost, then submit_job(job_id="{job.id}", max_cost_usd=...)'
+    most = ceiling.quantize(Decimal("0.01"), ROUND_UP) if ceiling else ceiling
+    return f'tell the user the cost, then submit_job(job_id="{job.id}", max_cost_usd={most})'
+
+
+def _next_call(job: Job) -> str:
+    if job.submitted_at is not None and job.drafted_parts:
+        return _submit_call(job)
+    match job.status:
+        case "draft":
+            return _submit_call(job)
+        case "running" | "cancelling":
+            return f'check_job(job_id="{job.id}", wait_seconds=45)'
+        case "unknown":
+            return f'check_job(job_id="{job.id}") after a minute, before the user decides about sending it again'
+        case "failed" if not job.counts["answered"]:
+            return f'create_batch_file with the faults mended, or retry_job(job_id="{job.id}") where the cause has gone'
+        case _:
+            return f'get_results(job_id="{job.id}", save_as="results.csv")'
+
+
+def _part_notes(job: Job) -> list[str]:
+    notes = dict.fromkeys(part.note for part in job.parts if part.note)
+    for part in job.parts:
+        for error in part.errors[:3]:
+            place = f"part {part.number}, line {error.line}" if error.line else f"part {part.number}"
+            place += f" (id {error.custom_id}): " if error.custom_id else ": "
+            notes[f"{place}{error.code}: {error.message}"] = None
+        if len(part.errors) > 3:
+            notes[f"part {part.number}: {len(part.errors) - 3:,} more lines are at fault; get_results shows each"] = (
+                None
+            )
+    return list(notes)[:5]
