@@ -29,9 +29,11 @@ _STATUSES: dict[str, tuple[str, str, str | None]] = {
     "503": ("The engine is currently overloaded, please try again later.", "server_error", None),
 }
 
-_KINDS = ("429_retry_after", "insufficient_quota", "html_502", "redirect_307", "no_id", "lost", "held")
+_KINDS = ("429_retry_after", "insufficient_quota", "html_502", "redirect_307", "no_id", "lost", "cut_answer", "held")
+_CUT = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 400\r\n\r\n{"id": "batch_0'
 ANSWERS = frozenset(f"{kind}{when}" for kind in (*_STATUSES, *_KINDS) for when in ("", "_before", "_after_creation"))
-"""`held` waits for the server's `release()` and then answers well; `no_id` is a 200 that names nothing."""
+"""`held` waits for the server's `release()` and then answers well; `no_id` is a 200 that names nothing; `lost` closes
+the connection before an answer, `cut_answer` within it."""
 
 
 class Refusal(Exception):
@@ -97,8 +99,8 @@ def refused(
 def broken(kind: str, request: web.Request, retry_after_seconds: int) -> web.Response:
     """Give the broken answer of a kind."""
     match kind:
-        case "lost":
-            return lost(request)
+        case "lost" | "cut_answer":
+            return lost(request, _CUT if kind == "cut_answer" else b"")
         case "html_502":
             page = "<html><head><title>502 Bad Gateway</title></head><body>cloudflare</body></html>"
             return web.Response(status=502, text=page, content_type="text/html")
@@ -124,6 +126,11 @@ def lost(request: web.Request, raw: bytes = b"") -> web.Response:
         request.transport.write(raw)
         request.transport.close()
     return web.Response()
+
+
+def begun(body: bytes) -> bytes:
+    """Give the head of a raw HTTP answer, and the first half of *body*."""
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n" + _short_body(body)
 
 
 def damaged(name: str, body: bytes) -> bytes:
@@ -165,5 +172,5 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 _ONLY: dict[str, frozenset[str]] = {
     "batches.create": frozenset({"late_creation", "list_lag"}),
     "batches.retrieve": frozenset({"unknown_status"}),
-    "files.content": frozenset(DAMAGES),
+    "files.content": frozenset({*DAMAGES, "stalled"}),
 }

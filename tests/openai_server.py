@@ -11,7 +11,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -23,7 +23,7 @@ from aiohttp import BodyPartReader, web
 
 from batchwright.jsonl import check_batch, decode_request, encode_result, inputs_of, whole_lines
 from batchwright.model import TERMINAL_BATCH_STATUSES, LineError, Request, ResultLine
-from openai_faults import ANSWERS, DAMAGES, Faults, Refusal, broken, damaged, is_done_first, kind_of, lost
+from openai_faults import ANSWERS, DAMAGES, Faults, Refusal, begun, broken, damaged, is_done_first, kind_of, lost
 
 Object = dict[str, Any]
 Answer = Callable[[str, Object], str | Object | tuple[int, Object]]
@@ -352,12 +352,15 @@ class _API:
             return broken(kind_of(name), request, faults.retry_after_seconds)
         if not request.content_type.startswith("multipart/"):
             await request.read()  # all of it is here, so it takes effect also when its client is gone
+        await self._released()
+        return answer or await handler(request)
+
+    async def _released(self) -> None:
         self.server.released.clear()
         self.server.holding.set()
         async with asyncio.timeout(WAIT_SECONDS):
             await self.server.released.wait()
         self.server.holding.clear()
-        return answer or await handler(request)
 
     async def create_file(self, request: web.Request) -> web.Response:
         if not request.content_type.startswith("multipart/"):
@@ -398,6 +401,10 @@ class _API:
         path = self._file(request).path
         if damage := self.server.faults.take("files.content", DAMAGES):
             return lost(request, damaged(damage, path.read_bytes()))
+        if self.server.faults.take("files.content", {"stalled"}) and request.transport:
+            request.transport.write(begun(path.read_bytes()))
+            await self._released()
+            return lost(request)
         self.server.bytes_downloaded += path.stat().st_size
         return web.FileResponse(path)
 
@@ -463,6 +470,7 @@ class _API:
         )
         seen: Object = {name: getattr(server, name) for name in names}
         seen |= {"batches": server.batches, "files": list(server.files), "faults": server.faults.waiting}
+        seen |= {"hidden": sorted(server.hidden), "late": len(server.late)}
         return web.json_response(seen | {"is_holding": server.holding.is_set()})
 
     def _file(self, request: web.Request) -> StoredFile:
@@ -655,14 +663,14 @@ async def _serve(options: argparse.Namespace) -> None:
                 await ended.wait()
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Serve in a process of its own until SIGTERM."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port-file", type=Path, required=True, help="gets the port when the server is ready")
     parser.add_argument("--state", type=Path, help="folder for file contents")
     parser.add_argument("--automatic", action="store_true", help="each GET of a batch moves it on")
     parser.add_argument("--fault", action="append", default=[], help="OPERATION:NAME[:TIMES]")
-    asyncio.run(_serve(parser.parse_args()))
+    asyncio.run(_serve(parser.parse_args(arguments)))
 
 
 if __name__ == "__main__":

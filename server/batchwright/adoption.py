@@ -42,6 +42,7 @@ JOB_FILE = "job.json"
 """In a job's folder: the job as it was drafted, for the day when the journal is gone."""
 MAX_LISTED = 100
 """So many of the provider's newest batches are looked at for a list."""
+_KEPT_SECONDS = 31 * 86_400
 MAX_REBUILT = 20
 """So many jobs without a folder are fetched at once from a provider that a new journal meets; the others on demand."""
 
@@ -163,7 +164,12 @@ class Adoption:
 
     async def _by_job(self) -> "Mapping[str, Sequence[Batch]]":
         found: defaultdict[str, list[Batch]] = defaultdict(list)
+        newest = 0
         async for batch in self._api.batches():
+            newest = max(newest, batch.created_at or 0)
+            # Files are kept for 30 days, so older batches have nothing left; times are the provider's own.
+            if batch.created_at and batch.created_at < newest - _KEPT_SECONDS:
+                break
             job_id = (batch.metadata or {}).get(JOB_KEY)
             if job_id and self._journal.job_of_batch(batch.id) is None:
                 found[job_id].append(batch)

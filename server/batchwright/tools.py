@@ -197,7 +197,7 @@ async def check_job(
 
 
 async def list_jobs(ctx: Context["App"], limit: Limit = 20, offset: Offset = 0) -> Annotated[CallToolResult, JobsView]:
-    """Find jobs again, newest first, also those of earlier conversations."""
+    """Find jobs again, newest first, also of earlier conversations; and batches at the provider made elsewhere."""
     jobs = await ctx.request_context.lifespan_context.jobs()
     return _answer(JobsView.of(await jobs.list(limit=limit, offset=offset), offset=offset))
 
