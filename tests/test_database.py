@@ -185,9 +185,9 @@ def test_a_journal_of_the_first_version_keeps_its_jobs_and_attempts(tmp_path: Pa
         assert found == replace(job("job_a"), submitted_at=START)
         assert [made.id for made in journal.jobs(limit=9)] == ["job_a", "job_b"]
         assert journal.unfinished() == ["job_a", "job_b"]
-        assert (journal.open_nonce(first), journal.open_nonce(second)) == (None, "job_a-3")
-        assert journal.seconds_open(second) == 3_600.0
-        assert [journal.attempts(second, outcome) for outcome in (None, "refused", "not_sent")] == [1, 1, 0]
+        assert (journal.attempts.open_nonce(first), journal.attempts.open_nonce(second)) == (None, "job_a-3")
+        assert journal.attempts.seconds_open(second) == 3_600.0
+        assert [journal.attempts.count(second, outcome) for outcome in (None, "refused", "not_sent")] == [1, 1, 0]
         assert journal.job_of_batch("batch-job_b-1") == "job_b"
         assert journal.events("job_a") == [(START, None, "drafted")]
 
@@ -225,8 +225,8 @@ def test_an_attempt_of_the_first_version_may_end_in_the_new_ways(tmp_path: Path)
         journal.close_attempt(replace(first, state="uploaded", batch_id=None), "void")
         journal.close_attempt(replace(second, state="built", file_id=None), "resent")
 
-        assert journal.resent_nonces("job_a") == {"job_a-3": 2}
-        assert journal.attempts(first, "void") == 1
+        assert journal.attempts.resent("job_a") == {"job_a-3": 2}
+        assert journal.attempts.count(first, "void") == 1
         assert journal.job_of_batch("batch-job_a-1") == "job_a"
 
 

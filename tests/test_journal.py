@@ -203,7 +203,7 @@ def test_two_open_attempts_for_one_part_are_refused_by_the_database(tmp_path: Pa
         with pytest.raises(sqlite3.IntegrityError):
             opened_attempt(other, part, "nonce-2")
 
-        assert other.open_nonce(part) == "nonce-1"
+        assert other.attempts.open_nonce(part) == "nonce-1"
 
 
 def test_no_attempt_is_opened_for_a_part_that_has_a_batch(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_after_an_attempt_that_made_no_batch_another_may_be_opened(tmp_path: Pat
 
         opened_attempt(journal, part, "nonce-2")
 
-        assert journal.open_nonce(part) == "nonce-2"
+        assert journal.attempts.open_nonce(part) == "nonce-2"
 
 
 def test_after_a_batch_that_ran_nothing_another_may_be_made_and_the_first_is_still_known(tmp_path: Path) -> None:
@@ -285,7 +285,8 @@ def test_after_a_batch_that_ran_nothing_another_may_be_made_and_the_first_is_sti
 
         found = [journal.job_of_batch(batch_id) for batch_id in ("batch-1", "batch-2", "batch-3")]
         assert found == ["job_a", "job_a", None]
-        assert [journal.attempts(part, outcome) for outcome in (None, "void", "created", "refused")] == [2, 1, 1, 0]
+        counts = [journal.attempts.count(part, outcome) for outcome in (None, "void", "created", "refused")]
+        assert counts == [2, 1, 1, 0]
 
 
 def test_attempts_that_were_sent_again_are_remembered_by_their_nonces(tmp_path: Path) -> None:
@@ -299,8 +300,8 @@ def test_attempts_that_were_sent_again_are_remembered_by_their_nonces(tmp_path: 
             journal.close_attempt(part, "resent")
         opened_attempt(journal, made.parts[0], "nonce-3")
 
-        assert journal.resent_nonces("job_a") == {"nonce-1": 2}
-        assert [journal.attempts(part) for part in made.parts] == [0, 1]
+        assert journal.attempts.resent("job_a") == {"nonce-1": 2}
+        assert [journal.attempts.count(part) for part in made.parts] == [0, 1]
 
 
 def test_a_part_that_was_split_gives_way_to_its_pieces(tmp_path: Path) -> None:
@@ -477,7 +478,7 @@ def test_an_attempt_is_on_disk_before_it_can_be_acted_on(tmp_path: Path) -> None
         given_back = opened_attempt(journal, part, "nonce-1")
 
         with opened(tmp_path / "journal.db") as after_a_crash:
-            assert after_a_crash.open_nonce(part) == "nonce-1"
+            assert after_a_crash.attempts.open_nonce(part) == "nonce-1"
             assert after_a_crash.job("job_a").parts == (given_back,)
             assert given_back.state == "submitting"
 
@@ -506,7 +507,7 @@ def test_a_closed_attempt_has_no_open_nonce(tmp_path: Path) -> None:
 
         journal.close_attempt(submitted, "created")
 
-        assert journal.open_nonce(part) is None
+        assert journal.attempts.open_nonce(part) is None
         assert journal.job("job_a").parts == (submitted,)
 
 

@@ -16,7 +16,7 @@ LAYERS: tuple[set[str], ...] = (
     {"settings", "recipe", "schema", "jsonl", "parts", "pricing", "recovery", "tokens", "untrusted", "agreement"},
     {"answers"},
     {"batch_api", "workspace", "files", "clock", "points", "database", "services"},
-    {"ledger", "standing"},
+    {"ledger", "standing", "attempts"},
     {"records"},
     {"local", "journal", "openai_api", "tables"},
     {"part_files"},

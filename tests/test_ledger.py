@@ -473,7 +473,7 @@ def test_an_attempt_that_there_is_no_money_for_is_not_opened(tmp_path: Path) -> 
 
         assert journal.job("job_a") == before
         assert journal.events("job_a") == events
-        assert journal.open_nonce(part) is None
+        assert journal.attempts.open_nonce(part) is None
     assert taken(path) == 5
 
 
@@ -516,7 +516,7 @@ def test_an_attempt_for_a_job_that_nobody_agreed_to_takes_nothing(tmp_path: Path
         with pytest.raises(OverLimit, match=r"\$0\.00 was agreed"):
             journal.open_attempt(journal.job("job_a").parts[0], "nonce", share=Decimal(1), limits=TEN_A_DAY)
 
-        assert journal.open_nonce(journal.job("job_a").parts[0]) is None
+        assert journal.attempts.open_nonce(journal.job("job_a").parts[0]) is None
     assert entries(path) == []
 
 
@@ -558,7 +558,7 @@ def test_a_piece_that_is_refused_for_now_can_be_sent_again(tmp_path: Path) -> No
 
         journal.open_attempt(pieces[0], "nonce-2", share=pieces[0].ceiling_usd, limits=TEN_A_DAY)
 
-        assert journal.open_nonce(pieces[0]) == "nonce-2"
+        assert journal.attempts.open_nonce(pieces[0]) == "nonce-2"
     assert taken(path) == 2
 
 
@@ -701,15 +701,15 @@ def test_an_attempt_looks_no_older_for_a_clock_that_was_set(tmp_path: Path, move
     path, machine = tmp_path / "journal.db", Machine()
     with opened(path, machine) as journal:
         part = submitted(journal, "job_a", "1").parts[0]
-        before = journal.seconds_open(part)
+        before = journal.attempts.seconds_open(part)
         journal.open_attempt(part, "nonce", share=part.ceiling_usd, limits=TEN_A_DAY)
 
         machine.at += moved
         machine.go_on(timedelta(seconds=7))
-        after_a_while = journal.seconds_open(part)
+        after_a_while = journal.attempts.seconds_open(part)
         journal.close_attempt(part, "not_sent")
 
-        assert (before, after_a_while, journal.seconds_open(part)) == (0.0, 7.0, 0.0)
+        assert (before, after_a_while, journal.attempts.seconds_open(part)) == (0.0, 7.0, 0.0)
 
 
 def test_an_attempt_that_was_open_over_a_restart_is_as_old_as_the_wall_clock_says(tmp_path: Path) -> None:
@@ -721,10 +721,10 @@ def test_an_attempt_that_was_open_over_a_restart_is_as_old_as_the_wall_clock_say
     machine.restart()
     with opened(path, machine) as journal:
         machine.go_on(timedelta(minutes=5))
-        by_the_wall = journal.seconds_open(part)
+        by_the_wall = journal.attempts.seconds_open(part)
         machine.at -= timedelta(days=400)
 
-        assert (by_the_wall, journal.seconds_open(part)) == (300.0, 0.0)
+        assert (by_the_wall, journal.attempts.seconds_open(part)) == (300.0, 0.0)
 
 
 DOLLARS = st.decimals(0, 6, places=2)

@@ -58,7 +58,7 @@ def test_nothing_is_submitted_while_there_is_a_freeze(tmp_path: Path) -> None:
 
         after = journal.job("job_a"), journal.job("job_b"), journal.events("job_a"), journal.events("job_b")
         assert after == before
-        assert journal.open_nonce(before[0].parts[0]) is None
+        assert journal.attempts.open_nonce(before[0].parts[0]) is None
     assert str(refused.value) == (
         'Two batches were found. Nothing is submitted until the user agrees: then pass user_says="go_on".'
     )

@@ -27,7 +27,7 @@ from batchwright.errors import (
 )
 from batchwright.jsonl import decode_request, decode_result, encode_request
 from batchwright.model import Job, Part, Request
-from batchwright.recovery import JOB_KEY, NONCE_KEY, PART_KEY, is_final
+from batchwright.recovery import HASH_KEY, JOB_KEY, NONCE_KEY, PART_KEY, is_final
 from batchwright.tables.sources import freeze
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Adoption:
         found: list[ForeignBatch] = []
         looked_at = 0
         async for batch in self._api.batches():
-            if self._journal.job_of_batch(batch.id) is None:
+            if self._job_of(batch) is None:
                 found.append(_foreign(batch))
             looked_at += 1
             if looked_at >= MAX_LISTED:
@@ -86,18 +86,22 @@ class Adoption:
     async def adopt(self, batch_id: str, new_id: Callable[[], str]) -> Job:
         """Make a job of a batch; if another Batchwright made it, of all batches of its job.
 
+        A batch that showed up only after its job was taken up from a lost journal is given to that job, if the job has
+        none in its place.
+
         Raises:
             NotReady: The journal knows the batch.
             InvalidInput: It is none that can be understood here.
         """
-        if job_id := self._journal.job_of_batch(batch_id):
+        job_id = self._journal.job_of_batch(batch_id)
+        batch = await self._api.batch(batch_id) if job_id is None else None
+        if batch is None or (job_id := self._job_of(batch)):
             raise NotReady(f"{batch_id} belongs to {job_id} already. See `check_job`.")
-        batch = await self._api.batch(batch_id)
         made_for = (batch.metadata or {}).get(JOB_KEY)
         if made_for is None:
             return await self._made(new_id(), [batch])
         if self._journal.has_job(made_for):
-            raise NotReady(f"{batch_id} was made for {made_for}, which is known here. See `check_job` of that job.")
+            return await self._given_back(self._journal.job(made_for), batch) or await self._made(new_id(), [batch])
         siblings = [each async for each in self._api.batches() if (each.metadata or {}).get(JOB_KEY) == made_for]
         return await self._restored(made_for, siblings or [batch])
 
@@ -162,6 +166,21 @@ class Adoption:
                 self._journal.forget_draft(job.id)
                 await self._restored(job.id, batches)
 
+    def _job_of(self, batch: "Batch") -> str | None:
+        return self._journal.job_of_batch(batch.id, (batch.metadata or {}).get(NONCE_KEY, ""))
+
+    async def _given_back(self, job: Job, batch: "Batch") -> Job | None:
+        """Give a batch to the part that it was made for; None: the part has another one, or is another one now."""
+        if job.submitted_at is None:
+            await self.look_again(job)
+            return self._journal.job(job.id) if self._job_of(batch) else None
+        metadata = batch.metadata or {}
+        for part in job.running_parts:
+            is_same = (str(part.number), part.sha256) == (metadata.get(PART_KEY), metadata.get(HASH_KEY))
+            if is_same and self._journal.give_batch(_adopted(part, batch), _nonce(batch)):
+                return self._journal.job(job.id)
+        return None
+
     async def _by_job(self) -> "Mapping[str, Sequence[Batch]]":
         found: defaultdict[str, list[Batch]] = defaultdict(list)
         newest = 0
@@ -171,7 +190,7 @@ class Adoption:
             if batch.created_at and batch.created_at < newest - _KEPT_SECONDS:
                 break
             job_id = (batch.metadata or {}).get(JOB_KEY)
-            if job_id and self._journal.job_of_batch(batch.id) is None:
+            if job_id and self._job_of(batch) is None:
                 found[job_id].append(batch)
         return found
 

@@ -6,21 +6,18 @@ from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
 from batchwright.agreement import shared
-from batchwright.clock import Moment, Uptime, seconds_between, uptime
+from batchwright.attempts import Attempts, Closing
+from batchwright.clock import Moment, Uptime, uptime
 from batchwright.database import opened, writing
 from batchwright.errors import NotFound, NotReady
 from batchwright.ledger import Ledger, microusd, usd
 from batchwright.model import Job, Outcome, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.records import PART_COLUMNS, encoded, money, part_of, part_values, time_of
 from batchwright.standing import Standing
-
-Closing = Literal["created", "refused", "not_sent", "void", "resent"]
-"""How an attempt ended. `void`: its batch was refused whole and ran nothing; `resent`: the user had it sent again."""
 
 
 class Journal:
@@ -36,6 +33,7 @@ class Journal:
         self._uptime = uptime
         self._db = opened(path)
         self._ledger = Ledger(self._db, self._moment)
+        self.attempts = Attempts(self._db, self._moment)
         self.standing = Standing(self._db, now)
 
     def close(self) -> None:
@@ -61,11 +59,7 @@ class Journal:
             self._add_round(job, 1, {}, job.parts)
             for part in job.parts:
                 if nonces and part.number in nonces:
-                    db.execute(
-                        "INSERT INTO attempt (job_id, part, nonce, file_id, opened_at, outcome, batch_id) "
-                        "VALUES (?, ?, ?, ?, ?, 'created', ?)",
-                        (job.id, part.number, nonces[part.number], part.file_id or "", now, part.batch_id),
-                    )
+                    self.attempts.add_made(part, nonces[part.number])
             self._add_event(job.id, "drafted" if nonces is None else "restored")
 
     def add_round(self, job: Job, parts: Sequence[Part], *, kept: Mapping[Outcome, int]) -> None:
@@ -74,11 +68,28 @@ class Journal:
         *job* has the round's recipe and provider, *kept* the rows that the round leaves as they are.
         """
         number = job.round + 1
-        with writing(self._db) as db:
-            db.execute("DELETE FROM part WHERE job_id = ? AND round = ?", (job.id, number))
-            db.execute("DELETE FROM round WHERE job_id = ? AND number = ?", (job.id, number))
+        with writing(self._db):
+            self._forget_drafted_round(job)
             self._add_round(job, number, kept, parts)
             self._add_event(job.id, f"round {number} drafted")
+
+    def give_batch(self, part: Part, nonce: str) -> bool:
+        """Record a batch that was found for a part of an ended job, which runs again then.
+
+        Gives false, and changes nothing, if the job runs or the part has a batch. A retry that was only drafted is
+        forgotten: its rows may have answers now.
+        """
+        with writing(self._db) as db:
+            job = self.job(part.job_id)
+            (before,) = [each for each in job.parts if each.number == part.number]
+            if job.ended_at is None or before.batch_id is not None:
+                return False
+            self._forget_drafted_round(job)
+            self._save_part(part)
+            self.attempts.add_made(part, nonce)
+            db.execute("UPDATE job SET ended_at = NULL, outcomes = NULL WHERE id = ?", (job.id,))
+            self._add_event(job.id, "batch found", part.number)
+        return True
 
     def job(self, job_id: str) -> Job:
         """Give the job with its parts.
@@ -259,18 +270,10 @@ class Journal:
             OverLimit: It may cost more than was agreed, or than the operator allows.
             Frozen: Nothing is submitted now.
         """
-        now = self._moment()
         submitting = replace(part, state="submitting")
-        with writing(self._db) as db:
+        with writing(self._db):
             self.standing.refuse_while_frozen()
-            db.execute(
-                "INSERT INTO attempt (job_id, part, nonce, file_id, opened_at, opened_boot, opened_uptime) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    *(part.job_id, part.number, nonce, part.file_id),
-                    *(now.at.isoformat(), now.uptime.boot, now.uptime.seconds),
-                ),
-            )
+            self.attempts.open(part, nonce)
             if share is not None and not self._ledger.reserved(part.job_id, part.number)[1]:
                 agreed = self.job(part.job_id).agreed_usd or Decimal(0)
                 before = self._ledger.last_reserved(part.job_id, part.number)
@@ -284,45 +287,14 @@ class Journal:
         """Give what is reserved for a part now."""
         return usd(self._ledger.reserved(part.job_id, part.number)[1])
 
-    def open_nonce(self, part: Part) -> str | None:
-        """Give the nonce of the part's open attempt."""
-        row = self._open_attempt(part)
-        return row["nonce"] if row else None
-
-    def seconds_open(self, part: Part) -> float:
-        """Give how long the part's open attempt has been open; it does not matter how the clock was set meanwhile."""
-        row = self._open_attempt(part)
-        if row is None:
-            return 0.0
-        opened_at = Moment(datetime.fromisoformat(row["opened_at"]), Uptime(row["opened_boot"], row["opened_uptime"]))
-        return seconds_between(opened_at, self._moment())
-
-    def attempts(self, part: Part, outcome: Closing | None = None) -> int:
-        """Count the part's attempts that are not open, or those that ended like *outcome*."""
-        row = self._db.execute(
-            "SELECT count(*) FROM attempt WHERE job_id = ? AND part = ? AND outcome <> 'open' AND outcome LIKE ?",
-            (part.job_id, part.number, outcome or "%"),
-        ).fetchone()
-        return row[0]
-
-    def resent_nonces(self, job_id: str) -> dict[str, int]:
-        """Give the nonces of attempts that were sent again, and the numbers of their parts: none should show up."""
-        rows = self._db.execute("SELECT nonce, part FROM attempt WHERE job_id = ? AND outcome = 'resent'", (job_id,))
-        return {row["nonce"]: row["part"] for row in rows.fetchall()}
-
     def close_attempt(self, part: Part, outcome: Closing) -> None:
         """Record how the part's open attempt ended, and the part as it is now, in one transaction.
 
         What is reserved for one that is sent again counts as spent; a refused one gives it back. A `void` one had made
         a batch, which ran nothing.
         """
-        live = "'created'" if outcome == "void" else "'open'"
-        with writing(self._db) as db:
-            db.execute(
-                "UPDATE attempt SET outcome = ?, batch_id = coalesce(?, batch_id) "
-                f"WHERE job_id = ? AND part = ? AND outcome = {live}",
-                (outcome, part.batch_id, part.job_id, part.number),
-            )
+        with writing(self._db):
+            self.attempts.close(part, outcome)
             if outcome == "resent":
                 self._ledger.write_off(part.job_id, part.number)
             elif outcome == "refused" or part.state == "failed":
@@ -330,13 +302,15 @@ class Journal:
             self._save_part(part)
             self._add_event(part.job_id, f"attempt {outcome}", part.number)
 
-    def job_of_batch(self, batch_id: str) -> str | None:
-        """Give the id of the job that has this batch, or of which an attempt made it."""
-        row = self._db.execute(
-            "SELECT job_id FROM part WHERE batch_id = ?1 UNION SELECT job_id FROM attempt WHERE batch_id = ?1",
-            (batch_id,),
-        ).fetchone()
-        return row[0] if row else None
+    def found_late(self, nonce: str, batch_id: str) -> None:
+        """Record a batch that showed up after its part was sent again."""
+        with writing(self._db):
+            self.attempts.found_late(nonce, batch_id)
+
+    def job_of_batch(self, batch_id: str, nonce: str = "") -> str | None:
+        """Give the id of the job that has this batch, or for which an attempt made it, also one that was given up."""
+        row = self._db.execute("SELECT job_id FROM part WHERE batch_id = ?", (batch_id,)).fetchone()
+        return row[0] if row else self.attempts.job_of(batch_id, nonce)
 
     def events(self, job_id: str) -> list[tuple[datetime, int | None, str]]:
         """Give what happened to a job, oldest first: when, to which part, and what."""
@@ -346,17 +320,16 @@ class Journal:
     def _moment(self) -> Moment:
         return Moment(self._now(), self._uptime())
 
-    def _open_attempt(self, part: Part) -> sqlite3.Row | None:
-        return self._db.execute(
-            "SELECT * FROM attempt WHERE job_id = ? AND part = ? AND outcome = 'open'", (part.job_id, part.number)
-        ).fetchone()
-
     def _add_round(self, job: Job, number: int, kept: Mapping[Outcome, int], parts: Sequence[Part]) -> None:
         self._db.execute(
             "INSERT INTO round (job_id, number, recipe, provider, kept, drafted_at) VALUES (?, ?, ?, ?, ?, ?)",
             (job.id, number, *map(encoded, (job.recipe, job.provider, kept)), self._now().isoformat()),
         )
         self._insert_parts(self._db, parts)
+
+    def _forget_drafted_round(self, job: Job) -> None:
+        self._db.execute("DELETE FROM part WHERE job_id = ? AND round = ?", (job.id, job.round + 1))
+        self._db.execute("DELETE FROM round WHERE job_id = ? AND number = ?", (job.id, job.round + 1))
 
     def _insert_parts(self, db: sqlite3.Connection, parts: Sequence[Part]) -> None:
         marks = ", ".join("?" * len(PART_COLUMNS))

@@ -31,6 +31,7 @@ from batchwright.recovery import (
     NONCE_KEY,
     PART_KEY,
     enqueued_limit,
+    is_final,
     made_by,
     piece_load,
     upload_name,
@@ -39,8 +40,9 @@ from batchwright.recovery import (
 if TYPE_CHECKING:
     from openai.types import Batch
 
+    from batchwright.attempts import Closing
     from batchwright.batch_api import BatchAPI
-    from batchwright.journal import Closing, Journal
+    from batchwright.journal import Journal
 
 QUIET_SECONDS = 60.0
 """How long an unconfirmed attempt is left alone before the user may have it sent again."""
@@ -91,7 +93,7 @@ class Submission:
         if not path.exists() or await anyio.to_thread.run_sync(files.sha256, path) != part.sha256:
             note = f"{part.file_name} is not as it was checked: it was changed on disk, so it was not sent"
             return self._saved(replace(part, state="failed", note=note), "changed on disk")
-        name = upload_name(part, self._journal.attempts(part))
+        name = upload_name(part, self._journal.attempts.count(part))
         file_id = created_at = None
         if part.state == "uploading":
             file_id, created_at = await self._found_upload(name, part.size_bytes)
@@ -127,7 +129,7 @@ class Submission:
 
     async def looked_for(self, part: Part) -> Part:
         """Find the batch that an attempt cut off may have made."""
-        nonce = self._journal.open_nonce(part) or ""
+        nonce = self._journal.attempts.open_nonce(part) or ""
         found = made_by(await self._listed(part), nonce=nonce, file_id=part.file_id or "")
         if found:
             adopted = replace(part, state="submitted", batch_id=found[0], note=None)
@@ -160,7 +162,7 @@ class Submission:
         part = await self.looked_for(part)
         if part.state != "unknown":
             return part
-        if (left := self._rules.quiet_seconds - self._journal.seconds_open(part)) > 0:
+        if (left := self._rules.quiet_seconds - self._journal.attempts.seconds_open(part)) > 0:
             raise NotReady(
                 f"Part {part.number} of {part.job_id} was sent only just: its batch may still show up. "
                 f"Look again in {left:.0f} seconds with `check_job`, before it is sent again."
@@ -171,17 +173,27 @@ class Submission:
 
     async def cancel_late(self, job: Job) -> None:
         """Cancel batches of attempts that the user had sent again, should they show up after all."""
-        if not (nonces := self._journal.resent_nonces(job.id)):
+        if not (parts := self._journal.attempts.resent(job.id)):
             return
-        oldest = min((part.file_created_at or 0 for part in job.parts), default=0)
-        async for batch in self._api.batches():
-            if (batch.created_at or oldest) < oldest - _CLOCK_SLACK_SECONDS:
-                return
-            part = nonces.get((batch.metadata or {}).get(NONCE_KEY, ""))
-            if part is not None and batch.status in {"validating", "in_progress", "finalizing"}:
-                self._journal.standing.freeze(f"A batch of part {part} of {job.id} showed up late, and was cancelled.")
-                with suppress(ProviderRefused):
-                    await self._api.cancel_batch(batch.id)
+        oldest = min((part.file_created_at or 0 for part in job.parts), default=0) - _CLOCK_SLACK_SECONDS
+        with suppress(ProviderError):  # they are looked for each time, and the job goes on
+            async for batch in self._api.batches():
+                if batch.created_at and batch.created_at < oldest:
+                    return
+                nonce = (batch.metadata or {}).get(NONCE_KEY, "")
+                if nonce in parts:
+                    await self._found_late(job, parts[nonce], nonce, batch)
+
+    async def _found_late(self, job: Job, number: int, nonce: str, batch: "Batch") -> None:
+        """Stop a batch that showed up though it was sent again, and have the user told; a failed one did no harm."""
+        status = batch.status.lower()
+        if not is_final(status):
+            with suppress(ProviderRefused):  # it may have ended just now
+                status = (await self._api.cancel_batch(batch.id)).status.lower()
+        if status != "failed":
+            what = "was cancelled" if status.startswith("cancel") else f"is {status}: its rows are paid twice"
+            self._journal.standing.freeze(f"A batch of part {number} of {job.id} showed up late, and {what}.")
+        self._journal.found_late(nonce, batch.id)
 
     async def refused_for_limit(self, job: Job, part: Part, errors: tuple[LineError, ...]) -> Part:
         """Take back a batch that the provider refused whole since too much is enqueued: it waits for its turn."""
@@ -191,7 +203,7 @@ class Submission:
         fresh = replace(_without_batch(part), note=f"{_WAITS}: the provider lets no more be enqueued now")
         # So much was too much, whatever the provider's count says: others may use the limit too, or it counts more than
         # we do. Where nothing of ours was in the way, it waits once before smaller parts are made.
-        has_waited = (part.job_id, part.number) in self._pauses
+        has_waited = self._journal.attempts.count(part, "void") > 0
         if others <= 0 and has_waited and part.requests == 1:
             note = f"its one request is larger than what the provider lets be enqueued: {errors[0].message}"
             fresh = replace(fresh, state="failed", note=note, errors=errors)
@@ -213,7 +225,7 @@ class Submission:
                 input_file_id=part.file_id or "", endpoint=job.recipe.endpoint, metadata=metadata
             )
         except ProviderNotNow as error:
-            if self._journal.attempts(part, "refused") + 1 >= MAX_REFUSALS:
+            if self._journal.attempts.count(part, "refused") + 1 >= MAX_REFUSALS:
                 note = f"it was refused {MAX_REFUSALS} times, and given up: {error}"
                 return self._closed(replace(part, state="failed", note=note), "refused")
             self._closed(replace(part, state="uploaded"), "refused")

@@ -1,0 +1,100 @@
+"""Attempts in the journal: every time that the provider was, or may have been, asked to make a batch of a part.
+
+What writes is part of a transaction that the journal has begun.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+
+from batchwright.clock import Moment, Uptime, seconds_between
+from batchwright.model import Part
+
+Closing = Literal["created", "refused", "not_sent", "void", "resent"]
+"""How an attempt ended. `void`: its batch was refused whole and ran nothing; `resent`: the user had it sent again."""
+
+
+class Attempts:
+    """The attempts of all parts, in an open database."""
+
+    def __init__(self, db: sqlite3.Connection, moment: Callable[[], Moment]) -> None:
+        self._db = db
+        self._moment = moment
+
+    def open(self, part: Part, nonce: str) -> None:
+        """Record that a batch is about to be made for *part*.
+
+        Raises:
+            sqlite3.IntegrityError: Another attempt is open, or the part has a batch.
+        """
+        now = self._moment()
+        self._db.execute(
+            "INSERT INTO attempt (job_id, part, nonce, file_id, opened_at, opened_boot, opened_uptime) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (part.job_id, part.number, nonce, part.file_id, now.at.isoformat(), now.uptime.boot, now.uptime.seconds),
+        )
+
+    def add_made(self, part: Part, nonce: str) -> None:
+        """Record the attempt of another journal that made the part's batch."""
+        self._db.execute(
+            "INSERT INTO attempt (job_id, part, nonce, file_id, opened_at, outcome, batch_id) "
+            "VALUES (?, ?, ?, ?, ?, 'created', ?)",
+            (part.job_id, part.number, nonce, part.file_id or "", self._moment().at.isoformat(), part.batch_id),
+        )
+
+    def close(self, part: Part, outcome: Closing) -> None:
+        """Record how the part's open attempt ended; a `void` one had made a batch."""
+        live = "'created'" if outcome == "void" else "'open'"
+        self._db.execute(
+            "UPDATE attempt SET outcome = ?, batch_id = coalesce(?, batch_id) "
+            f"WHERE job_id = ? AND part = ? AND outcome = {live}",
+            (outcome, part.batch_id, part.job_id, part.number),
+        )
+
+    def open_nonce(self, part: Part) -> str | None:
+        """Give the nonce of the part's open attempt."""
+        row = self._open_attempt(part)
+        return row["nonce"] if row else None
+
+    def seconds_open(self, part: Part) -> float:
+        """Give how long the part's open attempt has been open; it does not matter how the clock was set meanwhile."""
+        row = self._open_attempt(part)
+        if row is None:
+            return 0.0
+        opened_at = Moment(datetime.fromisoformat(row["opened_at"]), Uptime(row["opened_boot"], row["opened_uptime"]))
+        return seconds_between(opened_at, self._moment())
+
+    def count(self, part: Part, outcome: Closing | None = None) -> int:
+        """Count the part's attempts that are not open, or those that ended like *outcome*."""
+        row = self._db.execute(
+            "SELECT count(*) FROM attempt WHERE job_id = ? AND part = ? AND outcome <> 'open' AND outcome LIKE ?",
+            (part.job_id, part.number, outcome or "%"),
+        ).fetchone()
+        return row[0]
+
+    def resent(self, job_id: str) -> dict[str, int]:
+        """Give the nonces of attempts that were sent again, with the numbers of their parts, but for those found late.
+
+        No batch should show up that has one of them.
+        """
+        rows = self._db.execute(
+            "SELECT nonce, part FROM attempt WHERE job_id = ? AND outcome = 'resent' AND batch_id IS NULL", (job_id,)
+        )
+        return {row["nonce"]: row["part"] for row in rows.fetchall()}
+
+    def found_late(self, nonce: str, batch_id: str) -> None:
+        """Record the batch that an attempt had made after all, though it was sent again."""
+        self._db.execute("UPDATE attempt SET batch_id = ? WHERE nonce = ?", (batch_id, nonce))
+
+    def job_of(self, batch_id: str, nonce: str) -> str | None:
+        """Give the id of the job for which an attempt made a batch, as far as it is known, or one with its nonce."""
+        row = self._db.execute(
+            "SELECT job_id FROM attempt WHERE batch_id = ? OR nonce = ?", (batch_id, nonce)
+        ).fetchone()
+        return row[0] if row else None
+
+    def _open_attempt(self, part: Part) -> sqlite3.Row | None:
+        return self._db.execute(
+            "SELECT * FROM attempt WHERE job_id = ? AND part = ? AND outcome = 'open'", (part.job_id, part.number)
+        ).fetchone()
