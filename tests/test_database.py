@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import msgspec
 import pytest
 
+from batchwright.attempts import Attempt
 from batchwright.clock import Uptime
 from batchwright.database import network_file_system, opened, writing
 from batchwright.errors import InvalidInput
@@ -225,7 +226,7 @@ def test_an_attempt_of_the_first_version_may_end_in_the_new_ways(tmp_path: Path)
         journal.close_attempt(replace(first, state="uploaded", batch_id=None), "void")
         journal.close_attempt(replace(second, state="built", file_id=None), "resent")
 
-        assert journal.attempts.resent("job_a") == {"job_a-3": 2}
+        assert journal.attempts.resent("job_a") == {"job_a-3": Attempt("job_a-3", 2, 0)}
         assert journal.attempts.count(first, "void") == 1
         assert journal.job_of_batch("batch-job_a-1") == "job_a"
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchwright.attempts import Attempt
 from batchwright.errors import InvalidInput, NotFound
 from batchwright.journal import Closing, Journal
 from batchwright.ledger import usd
@@ -300,7 +301,7 @@ def test_attempts_that_were_sent_again_are_remembered_by_their_nonces(tmp_path: 
             journal.close_attempt(part, "resent")
         opened_attempt(journal, made.parts[0], "nonce-3")
 
-        assert journal.attempts.resent("job_a") == {"nonce-1": 2}
+        assert journal.attempts.resent("job_a") == {"nonce-1": Attempt("nonce-1", 2, 0)}
         assert [journal.attempts.count(part) for part in made.parts] == [0, 1]
 
 

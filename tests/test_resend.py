@@ -90,7 +90,7 @@ async def test_whoever_does_not_want_it_again_has_nothing_sent(tmp_path: Path, s
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize(
     ("becomes", "said"),
-    [("in_progress", "showed up late, and was cancelled"), ("completed", "is completed: its rows are paid twice")],
+    [("in_progress", "00001 was cancelled."), ("completed", "00001 is completed, so its rows are paid twice.")],
 )
 async def test_what_shows_up_late_is_stopped_and_told(
     tmp_path: Path, server: OpenAIServer, becomes: str, said: str

@@ -93,9 +93,10 @@ class Adoption:
             NotReady: The journal knows the batch.
             InvalidInput: It is none that can be understood here.
         """
-        job_id = self._journal.job_of_batch(batch_id)
-        batch = await self._api.batch(batch_id) if job_id is None else None
-        if batch is None or (job_id := self._job_of(batch)):
+        if job_id := self._journal.job_of_batch(batch_id):
+            return await self._found_again(job_id, batch_id)
+        batch = await self._api.batch(batch_id)
+        if job_id := self._job_of(batch):
             raise NotReady(f"{batch_id} belongs to {job_id} already. See `check_job`.")
         made_for = (batch.metadata or {}).get(JOB_KEY)
         if made_for is None:
@@ -154,20 +155,33 @@ class Adoption:
         self._journal.standing.know_host(host)
 
     async def look_again(self, job: Job) -> None:
-        """Before a draft of another journal is submitted: take up the batches that the provider shows for it by now."""
-        if job.submitted_at is None and self._journal.was_restored(job.id):
-            try:
-                batches = (await self._by_job()).get(job.id)
-            except ProviderNotNow:
-                raise
-            except ProviderRefused:
-                return  # a service that lists no batches
-            if batches:
-                self._journal.forget_draft(job.id)
-                await self._restored(job.id, batches)
+        """Before rows of another journal are sent: take up the batches that the provider shows for them by now."""
+        is_draft = job.submitted_at is None
+        if not self._journal.was_restored(job.id) or not (is_draft or job.ended_at is not None):
+            return
+        try:
+            batches = (await self._by_job()).get(job.id)
+        except ProviderNotNow:
+            raise
+        except ProviderRefused:
+            return  # a service that lists no batches
+        if batches and is_draft:
+            self._journal.forget_draft(job.id)
+            await self._restored(job.id, batches)
+        for batch in () if is_draft else batches or ():
+            await self._given_back(job, batch)
 
     def _job_of(self, batch: "Batch") -> str | None:
         return self._journal.job_of_batch(batch.id, (batch.metadata or {}).get(NONCE_KEY, ""))
+
+    async def _found_again(self, job_id: str, batch_id: str) -> Job:
+        """Take up a batch of ours that was given up, since the provider did not show it any more."""
+        for part in self._journal.job(job_id).running_parts:
+            if part.batch_id == batch_id and part.state == "failed" and not is_final(part.batch_status):
+                await self._api.batch(batch_id)
+                if self._journal.give_batch(replace(part, state="submitted", note=None)):
+                    return self._journal.job(job_id)
+        raise NotReady(f"{batch_id} belongs to {job_id} already. See `check_job`.")
 
     async def _given_back(self, job: Job, batch: "Batch") -> Job | None:
         """Give a batch to the part that it was made for; None: the part has another one, or is another one now."""
@@ -209,10 +223,13 @@ class Adoption:
             return self._journal.job(job_id)
         pieces = [number for number in by_part if number > len(job.parts)]
         others = [Part(job_id, number, "built", "", 0, 0) for number in pieces]
+        # A batch that was refused whole gave way to smaller ones.
+        ran_nothing = {number for number, batch in by_part.items() if _ran_nothing(batch)}
+        split = ran_nothing - set(pieces) if pieces else set[int]()
         # All rounds become one: the newest result of a row counts there too.
         parts = [
             _adopted(replace(part, round=1), by_part[part.number])
-            if part.number in by_part
+            if part.number in by_part and part.number not in split
             else _without_batch(part, is_split=bool(pieces))
             for part in (*job.parts, *others)
             if part.number in by_part or part.round == 1
@@ -234,13 +251,18 @@ class Adoption:
             raise
 
     async def _taken_up(self, job_id: str, batches: "Sequence[Batch]", folder: Path) -> Job:
-        parts = [
-            await self._fetched(_adopted(Part(job_id, number, "built", "", 0, 0), batch), batch, folder)
-            for number, batch in enumerate(batches, 1)
-        ]
-        job = await anyio.to_thread.run_sync(self._described, job_id, batches[0], parts, folder)
+        taken: dict[int, Batch] = {}
+        parts: list[Part] = []
+        for batch in batches:
+            number = len(parts) + 1
+            part = await self._fetched(_adopted(Part(job_id, number, "built", "", 0, 0), batch), batch, folder)
+            # Of one that ran nothing, and has no input any more, nothing is left to be taken up.
+            if part.requests or len(batches) == 1:
+                taken[number] = batch
+                parts.append(part)
+        job = await anyio.to_thread.run_sync(self._described, job_id, taken[1], parts, folder)
         files.write_whole(folder / JOB_FILE, msgspec.json.encode(job))
-        nonces = {part.number: _nonce(batch) for part, batch in zip(parts, batches, strict=True)}
+        nonces = {number: _nonce(batch) for number, batch in taken.items()}
         self._journal.add_job(job, nonces=nonces)
         return self._journal.job(job_id)
 
@@ -300,7 +322,10 @@ def _adopted(part: Part, batch: "Batch") -> Part:
 
 def _without_batch(part: Part, *, is_split: bool) -> Part:
     """Give a part that no batch was found for: smaller ones are in its place, or it was never submitted."""
-    return replace(part, state="split") if is_split else replace(part, state="verified", batch_status="cancelled")
+    if is_split:
+        return replace(part, state="split")
+    note = "no batch of it was found when its journal was made anew (if one shows up, list_jobs has it in `others`)"
+    return replace(part, state="verified", batch_status="cancelled", note=note)
 
 
 def _nonce(batch: "Batch") -> str:
@@ -319,12 +344,26 @@ def _foreign(batch: "Batch") -> ForeignBatch:
 
 
 def _one_for_each_part(batches: "Sequence[Batch]") -> "dict[int, Batch]":
-    """Give the batch of each part: of several the one that ran, or the newest."""
+    """Give the batch of each part: of several one with results, else one that runs, else the newest."""
+
+    def worth(batch: "Batch") -> tuple[bool, bool, bool, int]:
+        is_live = not is_final(batch.status)
+        return _has_results(batch), is_live, batch.status != "failed", batch.created_at or 0
+
     found: dict[int, Batch] = {}
-    for batch in sorted(batches, key=lambda batch: (batch.status != "failed", batch.created_at or 0)):
+    for batch in sorted(batches, key=worth):
         number = (batch.metadata or {}).get(PART_KEY, "")
         found[int(number) if number.isdecimal() and len(number) < 9 else 0] = batch
     return dict(sorted(found.items()))
+
+
+def _ran_nothing(batch: "Batch") -> bool:
+    return is_final(batch.status) and not _has_results(batch) and not batch.error_file_id
+
+
+def _has_results(batch: "Batch") -> bool:
+    counts = batch.request_counts
+    return bool(batch.output_file_id or (counts and counts.completed))
 
 
 def _counted(part: Part, folder: Path) -> Part:

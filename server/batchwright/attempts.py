@@ -5,6 +5,7 @@ What writes is part of a transaction that the journal has begun.
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -13,6 +14,19 @@ from batchwright.model import Part
 
 Closing = Literal["created", "refused", "not_sent", "void", "resent"]
 """How an attempt ended. `void`: its batch was refused whole and ran nothing; `resent`: the user had it sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt.
+
+    Attributes:
+        file_created_at: By the provider's clock: no batch of the attempt is older. 0: not known.
+    """
+
+    nonce: str
+    part: int
+    file_created_at: int
 
 
 class Attempts:
@@ -30,9 +44,12 @@ class Attempts:
         """
         now = self._moment()
         self._db.execute(
-            "INSERT INTO attempt (job_id, part, nonce, file_id, opened_at, opened_boot, opened_uptime) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (part.job_id, part.number, nonce, part.file_id, now.at.isoformat(), now.uptime.boot, now.uptime.seconds),
+            "INSERT INTO attempt (job_id, part, nonce, file_id, file_created_at, opened_at, opened_boot, opened_uptime)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(part.job_id, part.number, nonce, part.file_id, part.file_created_at),
+                *(now.at.isoformat(), now.uptime.boot, now.uptime.seconds),
+            ),
         )
 
     def add_made(self, part: Part, nonce: str) -> None:
@@ -73,19 +90,21 @@ class Attempts:
         ).fetchone()
         return row[0]
 
-    def resent(self, job_id: str) -> dict[str, int]:
-        """Give the nonces of attempts that were sent again, with the numbers of their parts, but for those found late.
+    def resent(self, job_id: str) -> dict[str, Attempt]:
+        """Give the attempts that were sent again, by nonce, but for those whose batch was found late.
 
-        No batch should show up that has one of them.
+        No batch should show up that has one of these nonces.
         """
         rows = self._db.execute(
-            "SELECT nonce, part FROM attempt WHERE job_id = ? AND outcome = 'resent' AND batch_id IS NULL", (job_id,)
+            "SELECT nonce, part, coalesce(file_created_at, 0) AS since FROM attempt "
+            "WHERE job_id = ? AND outcome = 'resent' AND batch_id IS NULL",
+            (job_id,),
         )
-        return {row["nonce"]: row["part"] for row in rows.fetchall()}
+        return {row["nonce"]: Attempt(row["nonce"], row["part"], row["since"]) for row in rows.fetchall()}
 
-    def found_late(self, nonce: str, batch_id: str) -> None:
-        """Record the batch that an attempt had made after all, though it was sent again."""
-        self._db.execute("UPDATE attempt SET batch_id = ? WHERE nonce = ?", (batch_id, nonce))
+    def found_late(self, nonce: str, batch_id: str, outcome: Closing = "resent") -> None:
+        """Record the batch that an attempt had made after all, though the user had it sent again."""
+        self._db.execute("UPDATE attempt SET batch_id = ?, outcome = ? WHERE nonce = ?", (batch_id, outcome, nonce))
 
     def job_of(self, batch_id: str, nonce: str) -> str | None:
         """Give the id of the job for which an attempt made a batch, as far as it is known, or one with its nonce."""

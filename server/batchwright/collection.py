@@ -14,7 +14,7 @@ import anyio.to_thread
 from batchwright import files
 from batchwright.answers import BATCH_CANCELLED, BATCH_EXPIRED, reader, tokens_used
 from batchwright.drafts import FROZEN
-from batchwright.errors import ProviderGone, ProviderRefused, ProviderUnreachable
+from batchwright.errors import ProviderGone, ProviderNotNow, ProviderRefused, ProviderUnreachable
 from batchwright.jsonl import decode_request, decode_result
 from batchwright.model import Job, LineError, Outcome, Part, Result
 from batchwright.points import OnPoint
@@ -54,15 +54,21 @@ class Collection:
         is_cancelled = self._journal.is_cancelled(job.id)
         batch = await self._api.batch(part.batch_id or "")
         if is_cancelled and not is_final(batch.status) and part.state != "cancelling":
-            with suppress(ProviderRefused):  # it has ended just now: the next look shows how
+            try:
                 batch = await self._api.cancel_batch(batch.id)
-                self._on_point("cancel_answered")
+            except ProviderNotNow:
+                raise
+            except ProviderRefused as error:  # if it has ended just now, the next look shows how
+                return self._noted(replace(_shown(part, batch), note=f"it could not be cancelled: {error}"), part)
+            self._on_point("cancel_answered")
             return self._saved(replace(_shown(part, batch), state="cancelling"), "cancelling")
         shown = _shown(part, batch)
         if not is_final(batch.status):
             return self._noted(shown, part)
         has_results = bool(shown.output_file_id or shown.completed)
-        if is_over_enqueued_limit(batch.status, shown.errors, has_results=has_results):
+        # What another journal submitted was agreed to there: here nobody let it be sent again.
+        is_ours = job.agreed_usd is not None or job.provider.charges == "nothing"
+        if is_ours and is_over_enqueued_limit(batch.status, shown.errors, has_results=has_results):
             return await self._submission.refused_for_limit(job, part, shown.errors)
         if shown.errors:
             named = await anyio.to_thread.run_sync(_named, folder / part.file_name, shown.errors)
@@ -95,7 +101,9 @@ class Collection:
         notes = [*lost, *([found.note] if found.note else [])]
         is_empty = part.batch_status == "failed" and not part.output_file_id
         state = "failed" if lost or is_empty else "verified"
-        part = replace(part, state=state, cost_usd=_cost(job, part, found), note="; ".join(notes) or None)
+        part = replace(
+            part, state=state, cost_usd=_cost(job, part, found, is_lost=bool(lost)), note="; ".join(notes) or None
+        )
         self._saved(part, state)
         self._on_point("verified")
         return part
@@ -157,6 +165,7 @@ class _Found:
 
     output: int = 0
     errors: int = 0
+    good: int = 0
     missing: int = 0
     unknown: int = 0
     twice: int = 0
@@ -196,9 +205,11 @@ class _Reading:
             for result in self._of_part(part):
                 if result.custom_id in seen:
                     continue
-                if is_repeated and result.outcome in _DID_NOT_RUN:
-                    # It may have run in an earlier round: then that result is kept.
-                    waiting.setdefault(result.custom_id, result)
+                if is_repeated and result.text is None and result.values is None:
+                    # In an earlier round it may have an answer, or at least have run: then that result is kept.
+                    before = waiting.get(result.custom_id)
+                    if before is None or (before.outcome in _DID_NOT_RUN and result.outcome not in _DID_NOT_RUN):
+                        waiting[result.custom_id] = result
                     continue
                 seen.add(result.custom_id)
                 yield result
@@ -226,7 +237,7 @@ class _Reading:
 def _ending(part: Part) -> tuple[Outcome, str]:
     """Say what became of the requests of a part that have no result."""
     if part.batch_id is None and part.state == "verified":
-        return "never_ran", "the job was cancelled before this row's turn"
+        return "never_ran", part.note or "the job was cancelled before this row's turn"
     if part.batch_status in _EARLY_ENDS and part.state == "verified":
         return _EARLY_ENDS[part.batch_status]
     if part.state == "failed" and (part.completed or part.batch_status == "completed"):
@@ -286,6 +297,7 @@ def _look_through(folder: Path, part: Part) -> _Found:
             result = decode_result(line)
             tokens = tokens_used(result.body)
             found.output += kind == "output"
+            found.good += result.status_code is not None and 200 <= result.status_code < 300
             found.errors += kind == "errors"
             found.unknown += result.custom_id not in ids
             found.twice += result.custom_id in ids and result.custom_id not in open_ids
@@ -305,7 +317,7 @@ def _mismatch(part: Part, found: _Found) -> str | None:
     return None
 
 
-def _cost(job: Job, part: Part, found: _Found) -> Decimal | None:
+def _cost(job: Job, part: Part, found: _Found, *, is_lost: bool) -> Decimal | None:
     """Give what a part has cost, at list prices and without any discount of the prompt cache; None: not known."""
     charges = job.provider.charges
     if charges == "nothing" or (part.batch_status == "failed" and not found.counts and not part.output_file_id):
@@ -314,13 +326,17 @@ def _cost(job: Job, part: Part, found: _Found) -> Decimal | None:
     if known is None:
         return None
     processing = "standard" if charges == "standard" else "batch"
-    used = part.used_input_tokens, part.used_output_tokens
+    used = part.used_input_tokens or 0, part.used_output_tokens or 0
     summed = sum(into for into, _ in found.counts), sum(out for _, out in found.counts)
-    if used[0] is None or used[1] is None or used == summed:
+    is_summed_whole = not is_lost and len(found.counts) >= max(part.completed, found.good)
+    if is_summed_whole and summed[0] >= used[0] and summed[1] >= used[1]:
         return cost(known, found.counts, processing=processing)
+    if not any(used):
+        return None
     # The provider's own sum is what it charges; which rate applies is known only of single requests.
     longest = max((into for into, _ in found.counts), default=0)
-    return cost_of_totals(known, Totals(used[0], largest_input_tokens=longest), used[1], processing=processing)
+    totals = Totals(max(used[0], summed[0]), largest_input_tokens=longest)
+    return cost_of_totals(known, totals, max(used[1], summed[1]), processing=processing)
 
 
 def _verify(path: Path, name: str) -> None:

@@ -245,17 +245,20 @@ def _range(known: "CostRange | None", ceiling: Decimal | None = None) -> str:
 
 def _job_cost(job: Job) -> str | None:
     """Say what a submitted job has cost, and what was agreed; None where nothing is charged."""
-    if job.provider.charges == "nothing" or job.submitted_at is None:
+    if job.submitted_at is None or (job.provider.charges == "nothing" and not job.spent_usd):
         return None
     ended = [part for part in job.parts if part.state in {"verified", "failed"} and part.batch_id is not None]
     said: list[str] = []
     if job.provider.charges == "unknown":
         said.append(f"not known: {job.provider.host} has its own prices")
     elif any(part.cost_usd is None for part in ended):
-        said.append(f"not known: {job.provider.model} has no known price")
+        is_priced = price(job.recipe.model, endpoint=job.recipe.endpoint) is not None
+        why = "the provider does not tell all tokens" if is_priced else f"{job.provider.model} has no known price"
+        known = f"; {shown_usd(job.spent_usd)} of it is known" if job.spent_usd else ""
+        said.append(f"not known: {why}{known}")
     elif job.ended_at is not None:
         said.append(shown_usd(job.spent_usd))
-    elif price(job.recipe.model, endpoint=job.recipe.endpoint):
+    elif job.spent_usd or price(job.recipe.model, endpoint=job.recipe.endpoint):
         said.append(f"{shown_usd(job.spent_usd)} so far")
     if job.agreed_usd is not None:
         said.append(f"at most {shown_most(job.agreed_usd)} agreed")

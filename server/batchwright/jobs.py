@@ -142,7 +142,7 @@ class Jobs:
             NotReady: The job has not ended, or there is nothing to retry.
             InvalidInput: The mended recipe cannot be used.
         """
-        self._journal.job(job_id)  # there is one
+        await self._adoption.look_again(self._journal.job(job_id))
         with self._runs.held(job_id) as is_held:
             job = self._journal.job(job_id)
             if not is_held:
@@ -158,7 +158,8 @@ class Jobs:
                 provider,
                 self._runs.submission.limits_of(provider),
                 self._on_point,
-                first_number=1 + max(part.number for part in job.parts if part.round <= job.round),
+                # What was drafted before may be submitted just now: its files stay as they are.
+                first_number=1 + max(part.number for part in job.parts),
                 round=job.round + 1,
             )
             made = await anyio.to_thread.run_sync(draft_round, job, plan, ids, mending, on_rows)
@@ -326,10 +327,10 @@ class Jobs:
         offset: int,
         limit: int,
     ) -> ResultPage:
-        """Join the results of an ended job to its rows: shows some, saves all.
+        """Join the results of a job to its rows: shows some, saves all. While a retry runs, those of before.
 
         Raises:
-            NotReady: The job has not ended.
+            NotReady: The job has not ended before.
             InvalidInput: The target cannot be written.
         """
         target = self._workspace.file_to_write(save_as, overwrite=overwrite) if save_as else None
@@ -339,13 +340,15 @@ class Jobs:
             raise InvalidInput(f"{save_as!r} is the source of {job_id}, and is never replaced. Choose another name.")
         if job.submitted_at is None:
             raise NotReady(f"{job_id} is a draft and was never run. Submit it with `submit_job` first.")
-        if job.ended_at is None:
+        table = self._runs.table(job)
+        if job.ended_at is None and not self._runs.has_results(job):
             done = job.source.rows - job.counts["running"]
             raise NotReady(
                 f"{job_id} is still {job.status}: {done:,} of {job.source.rows:,} rows are done. "
                 f"Wait with `check_job`, wait_seconds={WAIT_SECONDS}, then ask again."
             )
-        table = self._runs.table(job)
+        if job.ended_at is None:  # what earlier rounds gave is there meanwhile
+            job = replace(job, outcomes=await anyio.to_thread.run_sync(table.counts))
         if target is not None and kind is not None:
             with whole_file(target, overwrite=overwrite) as temporary:
                 await anyio.to_thread.run_sync(table.save, temporary, kind)
@@ -365,14 +368,12 @@ class Jobs:
 
     async def _resent(self, job: Job, max_cost_usd: Decimal | None) -> Job:
         unknown = [part for part in job.parts if part.state == "unknown"]
-        if job.agreed_usd is not None and unknown:
-            again = sum((self._journal.share_of(part) for part in unknown), job.agreed_usd)
-            if max_cost_usd is not None and max_cost_usd < again:
-                raise OverLimit(
-                    f"If {job.id} is sent again and both are paid, it may cost up to {shown_most(again)}, above "
-                    f"max_cost_usd {shown_usd(max_cost_usd)}. Ask the user for so much, or leave max_cost_usd out."
-                )
-            self._journal.raise_agreed(job.id, max_cost_usd or again)
+        again = sum((self._journal.share_of(part) for part in unknown), job.agreed_usd or Decimal(0))
+        if max_cost_usd is not None and max_cost_usd < again:
+            raise OverLimit(
+                f"If {job.id} is sent again and both are paid, it may cost up to {shown_most(again)}, above "
+                f"max_cost_usd {shown_usd(max_cost_usd)}. Ask the user for so much, or leave max_cost_usd out."
+            )
         return await self._runs.resend(job.id)
 
     def _drafted(self, job: Job) -> Job:

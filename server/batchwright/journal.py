@@ -66,28 +66,35 @@ class Journal:
         """Record a drafted round over some of a job's rows; it takes the place of one that was never submitted.
 
         *job* has the round's recipe and provider, *kept* the rows that the round leaves as they are.
+
+        Raises:
+            NotReady: The job runs again meanwhile.
         """
         number = job.round + 1
         with writing(self._db):
+            now = self.job(job.id)
+            if now.ended_at is None or now.round != job.round:
+                raise NotReady(f"{job.id} was submitted again meanwhile, so no retry was drafted. See `check_job`.")
             self._forget_drafted_round(job)
             self._add_round(job, number, kept, parts)
             self._add_event(job.id, f"round {number} drafted")
 
-    def give_batch(self, part: Part, nonce: str) -> bool:
+    def give_batch(self, part: Part, nonce: str | None = None) -> bool:
         """Record a batch that was found for a part of an ended job, which runs again then.
 
-        Gives false, and changes nothing, if the job runs or the part has a batch. A retry that was only drafted is
-        forgotten: its rows may have answers now.
+        With *nonce*, another journal's attempt has made it. Gives false, and changes nothing, if the job runs or the
+        part has another batch. A retry that was only drafted is forgotten: its rows may have answers now.
         """
         with writing(self._db) as db:
             job = self.job(part.job_id)
             (before,) = [each for each in job.parts if each.number == part.number]
-            if job.ended_at is None or before.batch_id is not None:
+            if job.ended_at is None or before.batch_id not in {None, part.batch_id}:
                 return False
             self._forget_drafted_round(job)
             self._save_part(part)
-            self.attempts.add_made(part, nonce)
-            db.execute("UPDATE job SET ended_at = NULL, outcomes = NULL WHERE id = ?", (job.id,))
+            if nonce is not None:
+                self.attempts.add_made(part, nonce)
+            db.execute("UPDATE job SET cancelled_at = NULL, ended_at = NULL, outcomes = NULL WHERE id = ?", (job.id,))
             self._add_event(job.id, "batch found", part.number)
         return True
 
@@ -150,7 +157,7 @@ class Journal:
         """Give the newest other submitted job that asked exactly the same."""
         row = self._db.execute(
             "SELECT id FROM job WHERE sha256 = ? AND sha256 <> '' AND id <> ? AND submitted_at IS NOT NULL "
-            "ORDER BY submitted_at DESC LIMIT 1",
+            "AND (ended_at IS NULL OR json_extract(outcomes, '$.answered') > 0) ORDER BY submitted_at DESC LIMIT 1",
             (job.sha256, job.id),
         ).fetchone()
         return row[0] if row else None
@@ -172,6 +179,8 @@ class Journal:
             job = self.job(job_id)
             if not job.drafted_parts:
                 return False
+            if job.submitted_at is not None and job.ended_at is None:
+                raise NotReady(f"{job_id} runs again meanwhile, so nothing was submitted. See `check_job`.")
             if job.drafted_parts != drafted.drafted_parts:
                 raise NotReady(f"{job_id} was drafted anew meanwhile, so nothing was submitted. Submit it again.")
             self.standing.refuse_while_frozen()
@@ -200,16 +209,6 @@ class Journal:
             (job.id, parts[0].round if parts else job.round),
         ).fetchone()
         return msgspec.json.decode(row["recipe"], type=Recipe), msgspec.json.decode(row["provider"], type=ProviderInfo)
-
-    def raise_agreed(self, job_id: str, agreed_usd: Decimal) -> None:
-        """Record that the user lets the current round cost more."""
-        with writing(self._db) as db:
-            db.execute(
-                "UPDATE round SET agreed_microusd = ? "
-                "WHERE job_id = ? AND number = (SELECT round FROM job WHERE id = ?)",
-                (microusd(agreed_usd), job_id, job_id),
-            )
-            self._add_event(job_id, "more agreed")
 
     def mark_cancelled(self, job_id: str) -> None:
         """Record the user's wish that the job ends early; a second time changes nothing."""
@@ -251,13 +250,20 @@ class Journal:
     def split_part(self, part: Part, pieces: Sequence[Part]) -> None:
         """Put smaller parts in the place of one that has no batch, with what is reserved for it."""
         with writing(self._db) as db:
-            self._save_part(replace(part, state="split"))
-            self._insert_parts(db, pieces)
-            reserved = usd(self._ledger.reserved(part.job_id, part.number)[1])
+            self._save_part(replace(part, state="split", note=None))
+            # What was written off counts as well: each piece needs its share of as much again.
+            last = usd(self._ledger.last_reserved(part.job_id, part.number) or 0)
             ceilings = {piece.number: piece.ceiling_usd for piece in pieces if piece.ceiling_usd}
-            weights = ceilings if len(ceilings) == len(pieces) else {piece.number: piece.requests for piece in pieces}
-            shares = {number: microusd(share) for number, share in shared(reserved, weights).items()}
-            self._ledger.move(part.job_id, part.number, shares)
+            is_bounded = len(ceilings) == len(pieces)
+            weights = ceilings if is_bounded else {piece.number: piece.requests for piece in pieces}
+            shares = shared(last, weights)
+            given = [
+                piece if is_bounded or not last else replace(piece, ceiling_usd=shares[piece.number])
+                for piece in pieces
+            ]
+            self._insert_parts(db, given)
+            micro = {number: microusd(share) for number, share in shares.items()}
+            self._ledger.move(part.job_id, part.number, micro)
             self._add_event(part.job_id, f"split into {len(pieces)}", part.number)
 
     def open_attempt(self, part: Part, nonce: str, *, share: Decimal | None, limits: SpendingLimits) -> Part:
@@ -293,9 +299,14 @@ class Journal:
         What is reserved for one that is sent again counts as spent; a refused one gives it back. A `void` one had made
         a batch, which ran nothing.
         """
-        with writing(self._db):
+        with writing(self._db) as db:
             self.attempts.close(part, outcome)
             if outcome == "resent":
+                # The user knows that it may be paid twice: as much comes on top of what was agreed.
+                db.execute(
+                    "UPDATE round SET agreed_microusd = agreed_microusd + ? WHERE job_id = ? AND number = ?",
+                    (self._ledger.reserved(part.job_id, part.number)[1], part.job_id, part.round),
+                )
                 self._ledger.write_off(part.job_id, part.number)
             elif outcome == "refused" or part.state == "failed":
                 self._ledger.release(part.job_id, part.number)
@@ -306,6 +317,13 @@ class Journal:
         """Record a batch that showed up after its part was sent again."""
         with writing(self._db):
             self.attempts.found_late(nonce, batch_id)
+
+    def keep_late(self, part: Part, nonce: str) -> None:
+        """Record that a part has the batch of an attempt that was to be sent again, and was not yet."""
+        with writing(self._db):
+            self.attempts.found_late(nonce, part.batch_id or "", "created")
+            self._save_part(part)
+            self._add_event(part.job_id, "batch found", part.number)
 
     def job_of_batch(self, batch_id: str, nonce: str = "") -> str | None:
         """Give the id of the job that has this batch, or for which an attempt made it, also one that was given up."""

@@ -96,6 +96,11 @@ class RemoteFiles:
 
     async def _refuse_unsafe_deletion(self, job_id: str) -> None:
         job = await self._advance(job_id)
+        if job.submitted_at is None and self._journal.was_restored(job_id):
+            raise NotReady(
+                f"{job_id} is a draft of a journal that was lost: a batch of it may run that the provider does not "
+                "show yet. Nothing was deleted. Look with `list_jobs` for `others`, or submit it."
+            )
         if job.ended_at is None and job.submitted_at is not None:
             raise NotReady(
                 f"{job.id} is {job.status}, so its files are still needed. Nothing was deleted. "

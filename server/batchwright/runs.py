@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, assert_never
 import anyio
 from filelock import FileLock, Timeout
 
-from batchwright.collection import Collection, table
+from batchwright.collection import RESULTS, Collection, table
 from batchwright.errors import BatchwrightError, NotReady, ProviderError, ProviderGone
 from batchwright.model import LIVE_STATES, Job, Part
 from batchwright.points import OnPoint, pass_by
@@ -53,6 +53,10 @@ class Runs:
         """Give the joined results of a job that has ended."""
         return table(job, self.folder(job.id))
 
+    def has_results(self, job: Job) -> bool:
+        """Whether the job has ended before, so that there are joined results."""
+        return (self.folder(job.id) / RESULTS).exists()
+
     async def advance(self, job_id: str) -> Job:
         """Do all that can be done for a job now, without waiting for answers, and give it as it stands then.
 
@@ -73,8 +77,14 @@ class Runs:
         """Have the unconfirmed parts of a job sent again, by the user's word.
 
         Raises:
-            NotReady: None is unconfirmed, it is too early, or another process works on the job just now.
+            NotReady: None is unconfirmed, it is too early, the job is for another provider, or another process works
+                on it just now.
         """
+        if not self.is_answered_here(self._journal.job(job_id)):
+            raise NotReady(
+                f"{job_id} was sent to another provider than this server has: whether it arrived can only be seen "
+                "there. Start the server with the former settings."
+            )
         with self.held(job_id) as is_held:
             if not is_held:
                 raise NotReady(f"{job_id} is being worked on just now. Try again in a moment.")
@@ -177,7 +187,8 @@ class Runs:
             reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error)
             self._journal.save_part(replace(part, note=reason))
         elif self._api.lists_everything or self._journal.is_cancelled(job.id):
-            note = f"it is gone at the provider: {error}"
+            again = f"; if another key shows batch {part.batch_id}, adopt_batch takes it up" if part.batch_id else ""
+            note = f"it is gone at the provider: {error}{again}"
             self._journal.save_part(replace(part, state="failed", note=note), "gone")
         else:
             # With another key or project the provider does not show it either, and it may be paid for.

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _STATUSES = {"progress": "in_progress", "canceled": "cancelled"}
 """Other words for OpenAI's statuses: Novita's, and the one that Azure's guide waits for."""
-_ALWAYS_NEW = 253_402_300_799
-"""The end of the year 9999. A time that cannot be read must not end a search that goes back in time."""
+UNKNOWN_TIME = 0
+"""In the place of a time that is not given, or cannot be read: it must not end a search that goes back in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,5 +157,5 @@ def _unix_seconds(time: Json) -> int:
     try:
         read = datetime.fromisoformat(time)
     except (TypeError, ValueError):
-        return _ALWAYS_NEW
+        return UNKNOWN_TIME
     return int((read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp())

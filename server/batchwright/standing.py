@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from batchwright.database import writing
 from batchwright.errors import Frozen
@@ -51,9 +51,11 @@ class Standing:
             )
 
     def enqueued_limit(self, provider: ProviderInfo) -> int | None:
-        """Give what was learned of the enqueued limit of a model."""
+        """Give what was learned of the enqueued limit of a model, within the last day: it grows with the account."""
+        since = (self._now() - timedelta(days=1)).isoformat()
         row = self._db.execute(
-            "SELECT amount FROM enqueued_limit WHERE host = ? AND model = ?", (provider.host, provider.model)
+            "SELECT amount FROM enqueued_limit WHERE host = ? AND model = ? AND learned_at > ?",
+            (provider.host, provider.model, since),
         ).fetchone()
         return row[0] if row else None
 

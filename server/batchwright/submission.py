@@ -40,7 +40,7 @@ from batchwright.recovery import (
 if TYPE_CHECKING:
     from openai.types import Batch
 
-    from batchwright.attempts import Closing
+    from batchwright.attempts import Attempt, Closing
     from batchwright.batch_api import BatchAPI
     from batchwright.journal import Journal
 
@@ -133,14 +133,12 @@ class Submission:
         found = made_by(await self._listed(part), nonce=nonce, file_id=part.file_id or "")
         if found:
             adopted = replace(part, state="submitted", batch_id=found[0], note=None)
-            if surplus := found[1:]:
+            if len(found) > 1:
+                became = [await self._stopped(batch_id) for batch_id in found[1:]]
                 self._journal.standing.freeze(
                     f"The provider shows {len(found)} batches for part {part.number} of {part.job_id}: the oldest is "
-                    f"kept, {', '.join(surplus)} cancelled."
+                    f"kept, {', '.join(became)}."
                 )
-                for batch_id in surplus:
-                    with suppress(ProviderRefused):  # it may have ended already
-                        await self._api.cancel_batch(batch_id)
             return self._closed(adopted, "created")
         if self._api.lists_everything:
             return self._closed(replace(part, state="uploaded", note=None), "not_sent")
@@ -173,27 +171,44 @@ class Submission:
 
     async def cancel_late(self, job: Job) -> None:
         """Cancel batches of attempts that the user had sent again, should they show up after all."""
-        if not (parts := self._journal.attempts.resent(job.id)):
+        if not (resent := self._journal.attempts.resent(job.id)):
             return
-        oldest = min((part.file_created_at or 0 for part in job.parts), default=0) - _CLOCK_SLACK_SECONDS
+        oldest = min(attempt.file_created_at for attempt in resent.values()) - _CLOCK_SLACK_SECONDS
         with suppress(ProviderError):  # they are looked for each time, and the job goes on
             async for batch in self._api.batches():
                 if batch.created_at and batch.created_at < oldest:
                     return
-                nonce = (batch.metadata or {}).get(NONCE_KEY, "")
-                if nonce in parts:
-                    await self._found_late(job, parts[nonce], nonce, batch)
+                if attempt := resent.get((batch.metadata or {}).get(NONCE_KEY, "")):
+                    await self._found_late(job, attempt, batch)
 
-    async def _found_late(self, job: Job, number: int, nonce: str, batch: "Batch") -> None:
+    async def _found_late(self, job: Job, attempt: "Attempt", batch: "Batch") -> None:
         """Stop a batch that showed up though it was sent again, and have the user told; a failed one did no harm."""
+        part = next(part for part in job.parts if part.number == attempt.part)
         status = batch.status.lower()
-        if not is_final(status):
-            with suppress(ProviderRefused):  # it may have ended just now
-                status = (await self._api.cancel_batch(batch.id)).status.lower()
+        if part.state in {"built", "uploading", "uploaded"} and status not in {"validating", "failed"}:
+            # It was not sent again yet, so this is the one batch that there is.
+            found = replace(part, state="submitted", batch_id=batch.id, file_id=batch.input_file_id, note=None)
+            self._journal.keep_late(found, attempt.nonce)
+            return
         if status != "failed":
-            what = "was cancelled" if status.startswith("cancel") else f"is {status}: its rows are paid twice"
-            self._journal.standing.freeze(f"A batch of part {number} of {job.id} showed up late, and {what}.")
-        self._journal.found_late(nonce, batch.id)
+            became = await self._stopped(batch.id)
+            self._journal.standing.freeze(f"A batch of part {part.number} of {job.id} showed up late: {became}.")
+        self._journal.found_late(attempt.nonce, batch.id)
+
+    async def _stopped(self, batch_id: str) -> str:
+        """Cancel a batch that should not be there, and say what became of it."""
+        batch = await self._api.batch(batch_id)
+        if not is_final(batch.status):
+            try:
+                await self._api.cancel_batch(batch_id)
+            except ProviderNotNow:
+                raise
+            except ProviderRefused:  # if it has ended just now, this shows how
+                batch = await self._api.batch(batch_id)
+            else:
+                return f"{batch_id} was cancelled"
+        has_run = batch.status.lower() not in {"failed", "cancelling", "cancelled"}
+        return f"{batch_id} is {batch.status}{', so its rows are paid twice' if has_run else ''}"
 
     async def refused_for_limit(self, job: Job, part: Part, errors: tuple[LineError, ...]) -> Part:
         """Take back a batch that the provider refused whole since too much is enqueued: it waits for its turn."""
@@ -346,6 +361,6 @@ def _without_batch(part: Part) -> Part:
 
 def _share(job: Job, part: Part) -> Decimal | None:
     """Give what a part may cost if nothing was ever reserved for it; None: nothing is charged."""
-    if job.agreed_usd is None:
+    if job.provider.charges == "nothing":
         return None
-    return part.ceiling_usd if part.ceiling_usd is not None else job.agreed_usd
+    return part.ceiling_usd if part.ceiling_usd is not None else job.agreed_usd or Decimal(0)

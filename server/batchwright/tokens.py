@@ -24,9 +24,10 @@ Uncounted = Literal[
     "predicted output",
     "a stored conversation",
     "a stored prompt",
+    "a service tier",
     "other content",
 ]
-"""What a request may hold that only OpenAI can count."""
+"""What a request may hold that only OpenAI can count, or that is charged otherwise."""
 Approximated = Literal["the output schema", "the text, with another model's tokenizer"]
 
 MESSAGE_TOKENS = 3
@@ -53,6 +54,8 @@ _BODY_FIELDS: Mapping[str, Uncounted] = {
     "conversation": "a stored conversation",
     "prompt": "a stored prompt",
 }
+_KNOWN_TIERS = (None, "auto", "default", "flex")
+"""Tiers that cost at most the standard price; `auto` is what the project is set to."""
 _MESSAGE_FIELDS: Mapping[str, Uncounted] = {"tool_calls": "tool calls", "function_call": "tool calls", "audio": "audio"}
 
 
@@ -175,6 +178,8 @@ class _Tally:
 
     def note(self, fields: Mapping[str, Json], names: Mapping[str, Uncounted]) -> None:
         self.uncounted.update(what for field, what in names.items() if fields.get(field))
+        if fields.get("service_tier") not in _KNOWN_TIERS:
+            self.uncounted.add("a service tier")
 
 
 def _add_chat(tally: _Tally, body: Mapping[str, Json]) -> None:

@@ -97,6 +97,8 @@ class ResultsView(View):
         shown = [{"row": number, **_shown_row(row, most)} for number, row in page.joined.rows]
         left_out = max(0, matching - offset - len(shown))
         notes: list[str] = []
+        if job.ended_at is None:
+            notes.append(f"Not final: the job is {job.status} again. These are the results of before.")
         if not job.counts["answered"]:
             notes.append("No row has a good answer: outcome and problem say why.")
         if offset and offset >= matching:

@@ -41,6 +41,8 @@ CREATE TABLE new_attempt (
     part INTEGER NOT NULL,
     nonce TEXT NOT NULL UNIQUE,
     file_id TEXT NOT NULL,
+    -- By the provider's clock: no batch of the attempt is older.
+    file_created_at INTEGER,
     opened_at TEXT NOT NULL,
     opened_boot TEXT,
     opened_uptime REAL NOT NULL DEFAULT 0,
