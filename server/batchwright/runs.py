@@ -123,6 +123,7 @@ class Runs:
             job = self._journal.job(job_id)
             if job.cancelled_at is None:
                 await self.submission.cancel_late(job)
+                job = self._journal.job(job_id)
             # Those that are on their way first: where they have ended, others may follow.
             for part in sorted(job.running_parts, key=lambda part: part.state not in {*LIVE_STATES, "ended"}):
                 await self._advance_part(job, part)
