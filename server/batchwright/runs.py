@@ -120,10 +120,8 @@ class Runs:
     async def _advance_parts(self, job_id: str) -> None:
         while True:
             was_cancelled = self._journal.is_cancelled(job_id)
+            await self.submission.cancel_late(self._journal.job(job_id))
             job = self._journal.job(job_id)
-            if job.cancelled_at is None:
-                await self.submission.cancel_late(job)
-                job = self._journal.job(job_id)
             # Those that are on their way first: where they have ended, others may follow.
             for part in sorted(job.running_parts, key=lambda part: part.state not in {*LIVE_STATES, "ended"}):
                 await self._advance_part(job, part)
