@@ -55,8 +55,9 @@ def job(
     cancelled: bool = False,
     outcomes: dict[Outcome, int] | None = None,
 ) -> Job:
-    """Give a job of *parts*, with a row for each of their requests."""
+    """Give a job of *parts*, with a row for each of their requests; it has ended where all of them have."""
     rows = sum(part.requests for part in parts)
+    is_over = submitted and all(part.state in {"verified", "failed", "split"} for part in parts)
     return Job(
         id="job",
         created_at=NOW,
@@ -66,6 +67,7 @@ def job(
         parts=parts,
         submitted_at=NOW if submitted else None,
         cancelled_at=NOW if cancelled else None,
+        ended_at=NOW if is_over else None,
         outcomes=outcomes,
     )
 
@@ -210,6 +212,13 @@ def test_who_answers_is_the_same_whatever_it_charges() -> None:
 
     assert service.is_same(replace(service, charges="unknown"))
     assert not any(service.is_same(other) for other in others)
+
+
+def test_a_job_runs_until_its_results_are_joined() -> None:
+    """Who reads that it is completed asks for results, which are not there before."""
+    over = job(part("verified", requests=2, completed=2, ended_as="completed"))
+
+    assert (over.status, replace(over, ended_at=None).status) == ("completed", "running")
 
 
 def test_a_part_that_was_split_counts_by_its_pieces() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from batchwright import submission
+from batchwright import jobs
 from openai_server import OpenAIServer, running_openai
 from session import Session, User, in_memory, openai_environment
 
@@ -31,7 +31,9 @@ async def server() -> AsyncGenerator[OpenAIServer]:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the user decide at once, without the quiet time."""
-    monkeypatch.setattr(submission, "Rules", partial(submission.Rules, quiet_seconds=0.0))
+    rules = partial(jobs.Rules, quiet_seconds=0.0)
+    for module in ("jobs", "submission"):
+        monkeypatch.setattr(f"batchwright.{module}.Rules", rules)
 
 
 async def unconfirmed(session: Session) -> str:

@@ -210,7 +210,7 @@ class Job:
             return "draft"
         if "unknown" in states:
             return "unknown"
-        if not states <= {"verified", "failed"}:
+        if self.ended_at is None or not states <= {"verified", "failed"}:
             return "cancelling" if self.cancelled_at else "running"
         endings = {part.batch_status for part in self.running_parts}
         if "failed" in states or "failed" in endings:
