@@ -55,7 +55,7 @@ class LocalEngine:
         self._tasks = tasks
         self._active: set[str] = set()
         self._breaks: dict[str, _Break] = {}
-        self._slots = anyio.CapacityLimiter(target.concurrency)
+        self._slots = anyio.Semaphore(target.concurrency, fast_acquire=True)
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:
         """Say who would answer; see `BatchAPI`."""

@@ -6,6 +6,7 @@ Can be killed at any point: a new run reads what was written, and sends only wha
 import errno
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_ERRORS = 100
-_LINES_A_SYNC = 64
+_LINES_A_SYNC = 256
 _ROOM_BYTES = 1 << 20
 _LOOK_SECONDS = 0.25
 _REFUSALS = frozenset({401, 403, 404})
@@ -39,7 +40,7 @@ class BatchRun:
     """Runs one batch. The caller holds the batch's lock; *slots* bound the requests of all batches together."""
 
     def __init__(
-        self, batch: "BatchRecord", store: "Store", target: "Target", *, now: "Clock", slots: anyio.CapacityLimiter
+        self, batch: "BatchRecord", store: "Store", target: "Target", *, now: "Clock", slots: anyio.Semaphore
     ) -> None:
         self._batch = batch
         self._store = store
@@ -204,7 +205,7 @@ class Recorder:
         self.done: set[str] = set()
         self.completed = self.failed = 0
         self.has_expired = False
-        self._unsynced = 0
+        self._unsynced: Counter[FileIO] = Counter()
         for name in (self.OUTPUT, self.ERRORS):
             path = folder / name
             path.touch(mode=0o600)
@@ -235,8 +236,8 @@ class Recorder:
         file = self._output if is_good else self._errors
         _append(file, encode_result(line, id=line_id, request_id=request_id))
         self._count(line)
-        self._unsynced += 1
-        if self._unsynced >= _LINES_A_SYNC:
+        self._unsynced[file] += 1
+        if self._unsynced[file] >= _LINES_A_SYNC:
             self._sync()
 
     def _count(self, line: ResultLine) -> None:
@@ -249,9 +250,9 @@ class Recorder:
             self.failed += 1
 
     def _sync(self) -> None:
-        os.fsync(self._output.fileno())
-        os.fsync(self._errors.fileno())
-        self._unsynced = 0
+        for file in self._unsynced:
+            os.fsync(file.fileno())
+        self._unsynced.clear()
 
 
 class Clock:
@@ -267,9 +268,9 @@ class Clock:
 
 def _append(file: FileIO, data: bytes) -> None:
     """Add a whole line, or nothing: on a full disk a part of it may be written without an error."""
-    end = file.seek(0, os.SEEK_END)
-    if file.write(data) != len(data):
-        file.truncate(end)
+    written = file.write(data)
+    if written != len(data):
+        file.truncate(file.seek(0, os.SEEK_END) - (written or 0))
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
 
 
