@@ -83,8 +83,15 @@ class BatchRun:
         return True
 
     def _checked(self) -> tuple[list[LineError], int, str | None]:
-        errors = list(check_batch(self._lines(), self._batch.endpoint, is_model_known=self._target.is_model_known))
-        total = sum(1 for _ in self._lines())
+        total = 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal total
+            for line in self._lines():
+                total += 1
+                yield line
+
+        errors = list(check_batch(counted(), self._batch.endpoint, is_model_known=self._target.is_model_known))
         first = next(self._requests(), None) if not errors else None
         return errors, total, first.body.get("model") if first else None
 
@@ -106,7 +113,8 @@ class BatchRun:
         for request in requests:
             async with self._slots:
                 line = await self._answer(request, sender)
-            recorder.add(line, self._store.new_id("batch_req_"), self._store.new_id("req_"))
+            line_id = self._store.new_id("batch_req_")
+            recorder.add(line, line_id, line_id.removeprefix("batch_"))
             if line.status_code in _REFUSALS and recorder.completed == 0 and recorder.failed >= _REFUSALS_TO_STOP:
                 # It refuses the key or the model, not these rows: every other row would fail in the same way.
                 self._fail(line)
@@ -149,6 +157,8 @@ class BatchRun:
 
     def _finish(self, recorder: "Recorder") -> None:
         """Write a line for every request that never ran, so that each has one."""
+        if len(recorder.done) == self._batch.total:
+            return
         is_cancelled = self._batch.cancelling_at is not None
         code = "batch_cancelled" if is_cancelled else "batch_expired"
         message = (
