@@ -1,0 +1,111 @@
+"""Measure the heavy work against plain loops, in one run: CPU ratios, medians of five, and the peak memory.
+
+    python tests/benchmarks [--runs N] [NAME ...]
+
+Prints a table in Markdown. Each run is a process of its own; ours and the reference take turns, so that a noisy moment
+meets both.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data import made
+from workloads import WORKLOADS, answer_at_once
+
+WAIT_SECONDS = 1_800
+
+
+def main() -> None:
+    """Measure what is named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(WORKLOADS))
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="keep the data here for the next run")
+    parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        name, side = options.child
+        _run_child(name, side, options.folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        made(folder)
+        with _serving(folder):
+            print("| what | against | CPU, times the reference's | wanted | CPU seconds | peak MB |")
+            print("|---|---|---|---|---|---|")
+            for name in options.names or WORKLOADS:
+                print(_row(name, folder, options.runs), flush=True)
+
+
+def _row(name: str, folder: Path, runs: int) -> str:
+    measured = [{side: _measured(name, side, folder) for side in ("ours", "plain")} for _ in range(runs)]
+    ratio = statistics.median(each["ours"]["cpu"] / each["plain"]["cpu"] for each in measured)
+    ours, plain = (
+        {key: statistics.median(each[side][key] for each in measured) for key in ("cpu", "peak")}
+        for side in ("ours", "plain")
+    )
+    load = WORKLOADS[name]
+    wanted = f"at most {load.at_most}" if load.at_most else ""
+    return (
+        f"| {load.what} | {load.reference} | {ratio:.2f} | {wanted} | {ours['cpu']:.2f} ({plain['cpu']:.2f}) "
+        f"| {ours['peak']:.0f} ({plain['peak']:.0f}) |"
+    )
+
+
+def _measured(name: str, side: str, folder: Path) -> dict[str, float]:
+    command = [sys.executable, str(Path(__file__).parent), "--folder", str(folder), "--child", name, side]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _run_child(name: str, side: str, folder: Path) -> None:
+    load = WORKLOADS[name]
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        work = (load.ours if side == "ours" else load.plain)(folder, Path(out))
+        started = time.process_time()
+        work()
+        cpu = time.process_time() - started
+    print(json.dumps({"cpu": cpu, "peak": _peak_mb()}))
+
+
+def _peak_mb() -> float:
+    """Give the most memory that this process has had."""
+    status = Path("/proc/self/status")
+    if status.exists():  # the other figure has that of the parent in it
+        return int(status.read_text(encoding="ascii").partition("VmHWM:")[2].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+@contextmanager
+def _serving(folder: Path) -> Generator[None]:
+    """Have a process serve answers at once."""
+    url = folder / "instant_url"
+    url.unlink(missing_ok=True)
+    process = os.fork()
+    if not process:
+        asyncio.run(answer_at_once(url))
+    try:
+        while not url.exists():
+            time.sleep(0.01)
+        yield
+    finally:
+        os.kill(process, 15)
+        os.waitpid(process, 0)
+
+
+if __name__ == "__main__":
+    main()

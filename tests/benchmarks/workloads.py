@@ -1,0 +1,291 @@
+"""What is measured, each beside a plain loop that does the same with good libraries."""
+
+import asyncio
+import csv
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from data import CHAT, MODEL, PROMPT, ROWS, request_line
+
+Work = Callable[[], object]
+"""Does the work; what comes before it is not measured."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Something to be measured.
+
+    Attributes:
+        what: In the table's words.
+        reference: What it is compared with, in words.
+        ours, plain: From a folder with the data, and one for what is written, to the work.
+        at_most: How many times the reference's CPU it may take.
+    """
+
+    what: str
+    reference: str
+    ours: Callable[[Path, Path], Work]
+    plain: Callable[[Path, Path], Work]
+    at_most: float | None = None
+
+
+def _draft(source: str, data: Path, out: Path) -> Work:
+    from batchwright.drafts import Plan, draft
+    from batchwright.model import Limits, ProviderInfo, Recipe
+    from batchwright.points import pass_by
+    from batchwright.tables.sources import kind_of
+
+    path = data / source
+    recipe = Recipe(endpoint=CHAT, model=MODEL, prompt=PROMPT + "{{text}}", parameters={"max_completion_tokens": 100})
+    provider = ProviderInfo("service", "api.openai.com", MODEL, charges="batch")
+    plan = Plan("job_a", datetime.now(UTC), out, path, kind_of(path), source, None, recipe, provider, Limits(), pass_by)
+    return partial(draft, plan, _ignore)
+
+
+def _plain_build_csv(data: Path, out: Path) -> Work:
+    def work() -> None:
+        with (data / "rows.csv").open(encoding="utf-8", newline="") as file, (out / "out.jsonl").open("wb") as batch:
+            rows = csv.reader(file)
+            next(rows)
+            for number, (_, text) in enumerate(rows, 1):
+                batch.write(request_line(f"row-{number}", PROMPT + text))
+
+    return work
+
+
+def _plain_build_parquet(data: Path, out: Path) -> Work:
+    import duckdb
+
+    def work() -> None:
+        with duckdb.connect() as con, (out / "out.jsonl").open("wb") as batch:
+            con.execute("SET threads = 1")
+            con.execute(f"SELECT text FROM read_parquet('{data}/rows.parquet')")
+            number = 0
+            while rows := con.fetchmany(2_000):
+                for (text,) in rows:
+                    number += 1
+                    batch.write(request_line(f"row-{number}", PROMPT + text))
+
+    return work
+
+
+def _check(data: Path, _out: Path) -> Work:
+    from batchwright.drafts import check_batch_file
+
+    return lambda: check_batch_file(data / "batch.jsonl", "batch.jsonl", CHAT, is_model_known=lambda _: True)
+
+
+class _Body(msgspec.Struct):
+    model: str
+    messages: msgspec.Raw
+    max_completion_tokens: int | None = None
+
+
+class _Line(msgspec.Struct):
+    custom_id: str
+    method: str
+    url: str
+    body: _Body
+
+
+def _plain_check(data: Path, _out: Path) -> Work:
+    def work() -> None:
+        decode = msgspec.json.Decoder(_Line).decode
+        with (data / "batch.jsonl").open("rb") as file:
+            for line in file:
+                decode(line)
+
+    return work
+
+
+def _texts(data: Path) -> list[str]:
+    with (data / "rows.csv").open(encoding="utf-8", newline="") as file:
+        return [PROMPT + row[1] for row, _ in zip(csv.reader(file), range(ROWS // 10), strict=False)]
+
+
+def _count(data: Path, _out: Path) -> Work:
+    from batchwright.tokens import counter
+
+    count = counter(MODEL)
+    bodies = [{"model": MODEL, "messages": [{"role": "user", "content": text}]} for text in _texts(data)]
+    count(bodies[0], CHAT)
+    return lambda: [count(body, CHAT) for body in bodies]
+
+
+def _plain_count(data: Path, _out: Path) -> Work:
+    from splintr import Tokenizer
+
+    encode = Tokenizer.from_pretrained("o200k_base").encode
+    texts = _texts(data)
+    encode(texts[0])
+    return lambda: [len(encode(text)) for text in texts]
+
+
+def _join(data: Path, out: Path) -> Work:
+    from batchwright import files
+    from batchwright.answers import reader
+    from batchwright.jsonl import decode_result
+    from batchwright.model import Recipe
+    from batchwright.tables.results import ResultTable, write_results
+    from batchwright.tables.sources import freeze
+
+    recipe = Recipe(endpoint=CHAT, model=MODEL, prompt=PROMPT + "{{text}}")
+    freeze(data / "rows.csv", out / "source.parquet", kind="csv", name="rows.csv", id_column=None)
+
+    def work() -> None:
+        read = reader(recipe)
+        write_results(
+            (read(decode_result(line)) for line in files.lines(data / "results.jsonl")), out / "joined.jsonl", recipe
+        )
+        table = ResultTable(out / "source.parquet", out / "joined.jsonl", ("id", "text"), recipe, ended=True)
+        table.save(out / "out.csv", "csv")
+
+    return work
+
+
+def _plain_join(data: Path, out: Path) -> Work:
+    def work() -> None:
+        decode = msgspec.json.Decoder().decode
+        answers: dict[str, str] = {}
+        with (data / "results.jsonl").open("rb") as file:
+            for line in file:
+                result = decode(line)
+                answers[result["custom_id"]] = result["response"]["body"]["choices"][0]["message"]["content"]
+        with (
+            (data / "rows.csv").open(encoding="utf-8", newline="") as file,
+            (out / "out.csv").open("w", encoding="utf-8", newline="") as target,
+        ):
+            rows, writer = csv.reader(file), csv.writer(target)
+            writer.writerow([*next(rows), "answer"])
+            writer.writerows([*row, answers.get(f"row-{number}")] for number, row in enumerate(rows, 1))
+
+    return work
+
+
+REQUESTS = 20_000
+IN_FLIGHT = 64
+
+
+def _engine(data: Path, out: Path) -> Work:
+    import time
+
+    import anyio
+    import openai.types
+
+    from batchwright.local.engine import LocalEngine
+    from batchwright.local.runner import Clock
+    from batchwright.local.target import Connection, RemoteEndpoint
+
+    path = out / "in.jsonl"
+    path.write_bytes(b"".join(request_line(f"row-{number}", f"word {number}") for number in range(REQUESTS)))
+    target = RemoteEndpoint(Connection(_instant(data), None), MODEL, IN_FLIGHT)
+    assert openai.types.Batch  # its import takes as long as thousands of requests
+
+    async def run() -> None:
+        async with anyio.create_task_group() as tasks:
+            engine = LocalEngine(out / "engine", target, clock=Clock(time.time_ns), tasks=tasks)
+            file = await engine.upload(path, name=path.name)
+            batch = await engine.create_batch(input_file_id=file.id, endpoint=CHAT, metadata={})
+            while (batch := await engine.batch(batch.id)).status not in {"completed", "failed"}:  # noqa: ASYNC110  # a batch is polled
+                await anyio.sleep(0.2)
+            assert batch.request_counts is not None
+            assert batch.request_counts.completed == REQUESTS
+            tasks.cancel_scope.cancel()
+
+    return lambda: anyio.run(run)
+
+
+def _plain_engine(data: Path, _out: Path) -> Work:
+    import aiohttp
+
+    url = _instant(data) + "/chat/completions"
+    bodies = [json.loads(request_line(f"row-{number}", f"word {number}"))["body"] for number in range(REQUESTS)]
+
+    async def worker(session: aiohttp.ClientSession, left: list[object]) -> None:
+        while left:
+            async with session.post(url, data=msgspec.json.encode(left.pop())) as response:
+                msgspec.json.decode(await response.read())
+
+    async def run() -> None:
+        left: list[object] = list(bodies)
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+            await asyncio.gather(*(worker(session, left) for _ in range(IN_FLIGHT)))
+
+    return lambda: asyncio.run(run())
+
+
+def _instant(data: Path) -> str:
+    return (data / "instant_url").read_text(encoding="ascii")
+
+
+async def answer_at_once(port_file: Path) -> None:
+    """Serve one and the same answer to every request, with as little work as possible."""
+    body = json.loads((port_file.parent / "results.jsonl").open("rb").readline())["response"]["body"]
+    payload = json.dumps(body).encode()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(payload) + payload
+
+    class Instant(asyncio.Protocol):
+        def __init__(self) -> None:
+            self._held = b""
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            self._write: Callable[[bytes], None] = transport.write  # type: ignore[attr-defined]
+
+        def data_received(self, data: bytes) -> None:
+            self._held += data
+            while (end := self._held.find(b"\r\n\r\n")) >= 0:
+                head = self._held[:end].lower()
+                size = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0] or 0)
+                if len(self._held) < end + 4 + size:
+                    return
+                self._held = self._held[end + 4 + size :]
+                self._write(answer)
+
+    server = await asyncio.get_running_loop().create_server(Instant, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    part = port_file.with_suffix(".part")
+    part.write_text(f"http://127.0.0.1:{port}/v1", encoding="ascii")
+    part.rename(port_file)
+    await server.serve_forever()
+
+
+def _ignore(_done: int, _total: int) -> None:
+    pass
+
+
+Serving = Awaitable[None]
+
+WORKLOADS = {
+    "build_csv": Workload(
+        f"build {ROWS:,} requests from CSV (180 MB)",
+        "a loop of `csv` and msgspec",
+        partial(_draft, "rows.csv"),
+        _plain_build_csv,
+        1.5,
+    ),
+    "build_parquet": Workload(
+        f"build {ROWS:,} requests from Parquet",
+        "a loop of DuckDB's `fetchmany` and msgspec",
+        partial(_draft, "rows.parquet"),
+        _plain_build_parquet,
+    ),
+    "check": Workload(
+        "check a batch file of 190 MB", "msgspec's typed decode of the same fields", _check, _plain_check, 1.5
+    ),
+    "count": Workload(f"count the tokens of {ROWS // 10:,} requests", "splintr's `encode` alone", _count, _plain_count),
+    "join": Workload(
+        f"join {ROWS:,} results and save them as CSV", "a loop of msgspec and `csv.writer`", _join, _plain_join, 0.5
+    ),
+    "engine": Workload(
+        f"send {REQUESTS:,} requests, {IN_FLIGHT} in flight, and record the answers",
+        "a bare loop of aiohttp",
+        _engine,
+        _plain_engine,
+        1.25,
+    ),
+}
