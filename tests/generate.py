@@ -8,7 +8,9 @@ from typing import Any, Literal
 import anyio
 from mcp import Client
 
+from batchwright.agreement import shown_usd
 from batchwright.app import build_server
+from batchwright.comparison import compare_tokens
 from batchwright.settings import SETTINGS, Settings
 from batchwright.tools import all_tools
 
@@ -35,7 +37,17 @@ def settings_table() -> str:
     return "\n".join(rows)
 
 
-TABLES = {"tools": tool_table, "settings": settings_table}
+def cost_table() -> str:
+    """Give the table of the Batch API's guide: what its example costs on its models."""
+    models = ("gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4", "gpt-5-mini")
+    rows = ["| model | standard | batch | saving |", "|---|---|---|---|"]
+    for line in compare_tokens(models, rows=50_000, input_tokens=2048, output_tokens=158).costs:
+        batch = "not known" if line.batch_usd is None else shown_usd(line.batch_usd)
+        rows.append(f"| {line.model} | {shown_usd(line.standard_usd)} | {batch} | {line.saving_percent}% |")
+    return "\n".join(rows)
+
+
+TABLES = {"tools": tool_table, "costs": cost_table, "settings": settings_table}
 
 
 def generated(text: str) -> str:

@@ -130,6 +130,12 @@ def test_the_source_names_the_data_and_the_entry() -> None:
     assert source.endswith(", gpt-3.5-turbo")
 
 
+@pytest.mark.parametrize(("model", "is_dated"), [("gpt-5-mini", True), ("o1-mini", False), ("gpt-6.1-terra", False)])
+def test_the_day_of_a_batch_price_is_that_of_the_data(model: str, is_dated: bool) -> None:  # noqa: FBT001
+    """A price is true on a day; where the data names none, none is made up."""
+    assert (known(model).batch_checked is not None) is is_dated
+
+
 # --- batch prices --------------------------------------------------------------------------------------------------
 
 

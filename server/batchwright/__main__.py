@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from batchwright import __version__
 from batchwright.errors import BatchwrightError
@@ -14,30 +15,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that *arguments* name; without one, serve."""
     options = _parser().parse_args(arguments)
     try:
-        settings = Settings.from_env(os.environ, path_separator=os.pathsep)
-        match options.command:
-            case "demo":
-                from batchwright.demo import run_demo
-
-                return run_demo(plain=options.plain)
-            case "doctor":
-                from batchwright.doctor import run_doctor
-
-                return run_doctor(settings)
-            case "work":
-                from batchwright.work import run_work
-
-                return run_work(settings, stay=options.stay)
-            case _:
-                from batchwright.app import serve
-
-                serve(settings)
+        return _run(Settings.from_env(os.environ, path_separator=os.pathsep), options)
     except BatchwrightError as error:
         print(f"batchwright: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
-    return 0
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> int:
+    match options.command:
+        case "demo":
+            from batchwright.demo import run_demo
+
+            return run_demo(plain=options.plain)
+        case "doctor":
+            from batchwright.doctor import run_doctor
+
+            return run_doctor(settings)
+        case "costs":
+            from batchwright.costs import run_costs
+
+            return run_costs(settings, options)
+        case "work":
+            from batchwright.work import run_work
+
+            return run_work(settings, stay=options.stay)
+        case _:
+            from batchwright.app import serve
+
+            serve(settings)
+            return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,8 +57,18 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--plain", action="store_true", help="no progress bar that moves")
     work = commands.add_parser("work", help="move submitted jobs on without an assistant, until all have ended")
     work.add_argument("--stay", action="store_true", help="go on until it is stopped")
+    _add_costs(commands.add_parser("costs", help="compare what models cost, as a table and a chart"))
     commands.add_parser("doctor", help="say what is configured, what works and what is missing")
     return parser
+
+
+def _add_costs(costs: argparse.ArgumentParser) -> None:
+    costs.add_argument("--job", metavar="ID", help="the requests of this job; or give the numbers below")
+    costs.add_argument("--rows", type=int, metavar="N", help="so many requests")
+    costs.add_argument("--input-tokens", type=int, metavar="N", help="of one request")
+    costs.add_argument("--output-tokens", type=int, metavar="N", help="of one request")
+    costs.add_argument("--model", action="append", default=[], help="may be given several times")
+    costs.add_argument("--png", type=Path, metavar="FILE", help="save the chart as a new PNG file")
 
 
 if __name__ == "__main__":

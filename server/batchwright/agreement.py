@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 from batchwright.errors import InvalidInput, OverLimit
 from batchwright.model import Job, Part, SpendingLimits
@@ -92,7 +92,7 @@ def question(job: Job, parts: Sequence[Part], agreed: Agreement, *, duplicate: s
 
 def shown_usd(amount: Decimal) -> str:
     """Write an amount in US dollars; small ones keep their cents' fractions."""
-    return _written(amount, ROUND_HALF_EVEN)
+    return _written(amount, ROUND_HALF_UP)
 
 
 def shown_most(amount: Decimal) -> str:

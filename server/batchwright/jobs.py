@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from batchwright import files
 from batchwright.adoption import JOB_FILE, Adoption, ForeignBatch
 from batchwright.agreement import agreement, question, shown_most, shown_usd
+from batchwright.comparing import Comparing
 from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
 from batchwright.errors import InvalidInput, NotReady, OverLimit, ProviderError
@@ -101,6 +102,7 @@ class Jobs:
         limits_of = self._runs.submission.limits_of
         self._drafting = Drafting(api, workspace, limits_of=limits_of, now=now, on_point=on_point)
         self._adoption = Adoption(journal, api, self._runs.folder, now)
+        self.costs = Comparing(journal, self._runs.folder, workspace)
         self.files = RemoteFiles(journal, api, self._runs.advance, on_point=on_point)
 
     async def inspect(self, name: str, *, sample_rows: int) -> Profile:

@@ -7,7 +7,7 @@ a batch price begins there on the day when it was checked, and a wrong clock wou
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -60,6 +60,7 @@ class Price:
     Attributes:
         standard, batch: Rates by the length of a request's input, the first from 0 tokens on.
         source: The package and the entry that they come from.
+        batch_checked: The day when a listed batch price was checked, where the data says it.
     """
 
     model: str
@@ -67,6 +68,7 @@ class Price:
     batch: tuple[Rates, ...]
     batch_basis: BatchBasis
     source: str
+    batch_checked: date | None = None
 
     @property
     def is_batch_price_known(self) -> bool:
@@ -159,12 +161,13 @@ def price(model: str, *, endpoint: Endpoint) -> Price | None:
     standard = info.get_prices(_NEWEST)
     if not standard.input_mtok or (standard.output_mtok is None) != (endpoint == "/v1/embeddings"):
         return None
-    is_listed = any(variant.when == {"processing": "batch"} for variant in info.price_variants or ())
+    listed = [variant for variant in info.price_variants or () if variant.when == {"processing": "batch"}]
     batch = info.get_prices(_NEWEST, {"processing": "batch"})
     rates = tuple(_rates(standard, start) for start in _starts(standard, batch))
-    basis: BatchBasis = "listed" if is_listed else "half_of_standard" if endpoint == "/v1/embeddings" else "standard"
+    basis: BatchBasis = "listed" if listed else "half_of_standard" if endpoint == "/v1/embeddings" else "standard"
     source = f"genai-prices {genai_prices.__version__}, {info.id}"
-    return Price(model, rates, _batch_rates(rates, batch, basis), basis, source)
+    days = [day for variant in listed if (day := getattr(variant.constraint, "start_date", None)) is not None]
+    return Price(model, rates, _batch_rates(rates, batch, basis), basis, source, max(days, default=None))
 
 
 def cost(price: Price, counts: Iterable[tuple[int, int]], *, processing: Processing = "batch") -> Decimal:

@@ -1,5 +1,6 @@
 """The MCP tools: each is one call into `jobs`, and its answer as a view."""
 
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 import anyio.from_thread
 from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CallToolResult, TextContent, ToolAnnotations
+from mcp.types import CallToolResult, ImageContent, TextContent, ToolAnnotations
 from pydantic import BaseModel, Field
 
 from batchwright.answer import View
@@ -15,7 +16,7 @@ from batchwright.errors import NotAgreed
 from batchwright.job_views import DraftView, JobsView, JobView
 from batchwright.model import Endpoint, Job, UserSays
 from batchwright.server import slim_tool
-from batchwright.views import DeletedView, FilesView, InspectView, ResultsView
+from batchwright.views import CostsView, DeletedView, FilesView, InspectView, ResultsView
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -26,6 +27,7 @@ READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_h
 ASK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 DRAFT = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
 SUBMIT = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
+DRAW = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 SAVE = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 END = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 
@@ -211,6 +213,29 @@ async def adopt_batch(
     return _answer(JobView.of(job, seconds=_running_seconds(app, job)))
 
 
+async def compare_costs(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
+    ctx: Context["App"],
+    job_id: Annotated[str, Field(description="a drafted or run job; or give rows and tokens", max_length=80)] = "",
+    rows: int | None = None,
+    input_tokens: Annotated[int | None, Field(description="of one request")] = None,
+    output_tokens: Annotated[int | None, Field(description="of one request")] = None,
+    models: Annotated[list[str], Field(description="empty: some of OpenAI's, and the job's")] = [],  # noqa: B006  # never changed
+    chart: Annotated[bool, Field(description="show a PNG; an image takes many tokens")] = False,  # noqa: FBT002  # a tool's argument
+    save_chart_as: Annotated[FileName, Field(description="a new .png in the workspace")] = "",
+) -> Annotated[CallToolResult, CostsView]:
+    """Compare what a job, or so many tokens, costs on several models, standard and as a batch. Spends nothing."""
+    from batchwright.comparing import CostRequest
+
+    jobs = await ctx.request_context.lifespan_context.jobs()
+    request = CostRequest(job_id or None, rows, input_tokens, output_tokens, models)
+
+    def on_rows(done: int, total: int) -> None:
+        anyio.from_thread.run(ctx.report_progress, done, total, f"{done:,} of {total:,} requests counted")
+
+    compared = await jobs.costs.compare(request, on_rows, chart=chart, save_chart_as=save_chart_as or None)
+    return _answer(CostsView.of(compared), image=compared.chart)
+
+
 async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
     ctx: Context["App"],
     job_id: JobId,
@@ -302,6 +327,7 @@ TOOLS: tuple[tuple[Callable[..., Awaitable[CallToolResult]], str, ToolAnnotation
     (list_jobs, "List jobs", ASK, None),
     (adopt_batch, "Adopt batch", SUBMIT, None),
     (get_results, "Get results", SAVE, None),
+    (compare_costs, "Compare costs", DRAW, None),
     (retry_job, "Retry job", DRAFT, None),
     (cancel_job, "Cancel job", END, None),
     (list_files, "List files", ASK, None),
@@ -317,8 +343,14 @@ def all_tools() -> list[Tool]:
     ]
 
 
-def _answer(view: View) -> CallToolResult:
-    return CallToolResult(content=[TextContent(type="text", text=view.text())], structured_content=view.facts())
+def _answer(view: View, *, image: bytes | None = None) -> CallToolResult:
+    text = TextContent(type="text", text=view.text())
+    content = [text, _png(image)] if image else [text]
+    return CallToolResult(content=[*content], structured_content=view.facts())
+
+
+def _png(data: bytes) -> ImageContent:
+    return ImageContent(type="image", data=b64encode(data).decode(), mime_type="image/png")
 
 
 def _can_ask(ctx: Context["App"]) -> bool:

@@ -5,11 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import Field
 
+from batchwright.agreement import shown_usd
 from batchwright.answer import Next, View, present
 from batchwright.model import JobStatus, Json, Outcome, Profile
 from batchwright.untrusted import MARK, MAX_CELL_CHARACTERS, cleaned, cleaned_value
 
 if TYPE_CHECKING:
+    from batchwright.comparing import Compared
+    from batchwright.comparison import ModelCost
     from batchwright.jobs import ResultPage
     from batchwright.remote_files import RemoteFile
 
@@ -189,6 +192,43 @@ class DeletedView(View):
             freed_bytes=sum(file.size_bytes or 0 for file in files) or None,
             next="list_files() shows what is left",
         )
+
+
+class CostsView(View):
+    """Costs on several models, the cheapest batch first."""
+
+    compared: str
+    costs: list[dict[str, str]]
+    prices: str
+    saved_as: str | None = None
+    notes: list[str] | None = None
+    next: Next
+
+    @classmethod
+    def of(cls, compared: "Compared") -> Self:
+        """Show a comparison."""
+        job, comparison = compared.job, compared.comparison
+        cheapest = f', model="{comparison.costs[0].model}"' if comparison.costs else ""
+        draft = f'create_batch_file(source="FILE", prompt="..."{cheapest}), or with the model that the user chooses'
+        submit = f'check_job(job_id="{job.id}"), or another draft: ' if job else ""
+        return cls(
+            compared=comparison.subject,
+            costs=[_cost_line(line) for line in comparison.costs],
+            prices=comparison.source,
+            saved_as=compared.saved_as,
+            notes=[cleaned(note, 500) for note in (*comparison.notes, *compared.notes)] or None,
+            next=submit + draft,
+        )
+
+
+def _cost_line(line: "ModelCost") -> dict[str, str]:
+    """Give a model's costs; what is not known is left out."""
+    shown = {"model": line.model, "standard": shown_usd(line.standard_usd)}
+    if line.batch_usd is not None:
+        shown["batch"] = shown_usd(line.batch_usd)
+    if line.saving_percent is not None:
+        shown["saving"] = f"{line.saving_percent}%"
+    return shown
 
 
 def _shown_row(row: Mapping[str, Json], most: int = MAX_CELL_CHARACTERS) -> dict[str, Json]:

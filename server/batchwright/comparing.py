@@ -1,0 +1,236 @@
+"""The costs of a job, or of so many tokens, on several models: its requests are counted anew for each tokenizer."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from batchwright import charts
+from batchwright.comparison import (
+    CHAT_MODELS,
+    EMBEDDING_MODELS,
+    MAX_TOKENS,
+    Comparison,
+    Load,
+    MeanOutput,
+    OutputBasis,
+    check,
+    compare,
+    compare_tokens,
+    load_of,
+    named,
+    prices_of,
+)
+from batchwright.errors import InvalidInput, MissingExtra, NotReady
+from batchwright.model import Job
+from batchwright.part_files import Measure, OnRows
+from batchwright.tokens import Encoding, encoding_of, is_encoding_known
+from batchwright.workspace import whole_file
+
+if TYPE_CHECKING:
+    from batchwright.journal import Journal
+    from batchwright.pricing import RequestTokens
+    from batchwright.workspace import Workspace
+
+ROWS_A_REPORT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class CostRequest:
+    """What is to be compared: the requests of a job, or *rows* requests with so many tokens each.
+
+    Attributes:
+        output_tokens: Of one request; for a job instead of those measured or allowed.
+        models: Empty: some of OpenAI's, and the job's own.
+    """
+
+    job_id: str | None = None
+    rows: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    models: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A comparison, and its chart as a PNG where one was asked for and could be drawn.
+
+    Attributes:
+        notes: What is to be said about the job's provider and the chart.
+    """
+
+    comparison: Comparison
+    job: Job | None
+    notes: tuple[str, ...] = ()
+    chart: bytes | None = None
+    saved_as: str | None = None
+
+
+class Comparing:
+    """Compares, and draws."""
+
+    def __init__(self, journal: "Journal", folder_of: Callable[[str], Path], workspace: "Workspace") -> None:
+        self._journal = journal
+        self._folder_of = folder_of
+        self._workspace = workspace
+
+    async def compare(
+        self, request: CostRequest, on_rows: OnRows, *, chart: bool = False, save_chart_as: str | None = None
+    ) -> Compared:
+        """Compare the costs, and draw them where that is asked for; a chart that cannot be drawn is noted.
+
+        Raises:
+            NotFound: There is no such job.
+            NotReady: The requests of the job are gone.
+            InvalidInput: The numbers or the models cannot be used, or the chart cannot be saved there.
+        """
+        target = self._target(save_chart_as) if save_chart_as else None
+        if request.job_id is None:
+            compared = Compared(compare_rows(request), None)
+        else:
+            _check_of_job(request)
+            job = self._journal.job(request.job_id)
+            comparison = await anyio.to_thread.run_sync(self._of_job, job, request, on_rows)
+            compared = Compared(comparison, job, tuple(_provider_notes(job)))
+        return await anyio.to_thread.run_sync(self._drawn, compared, target) if chart or target else compared
+
+    def _of_job(self, job: Job, request: CostRequest, on_rows: OnRows) -> Comparison:
+        paths = self._paths(job)
+        default = EMBEDDING_MODELS if job.recipe.endpoint == "/v1/embeddings" else CHAT_MODELS
+        own = (job.provider.model,) if job.provider.charges != "nothing" else ()
+        prices = prices_of(named(request.models, (*own, *default)), job.recipe.endpoint)
+        basis, output = _output(job, request.output_tokens)
+        counting = _Counting(paths, job, on_rows, len({_tokenizer(model) for model in prices if prices[model]}))
+        loads_by_tokenizer: dict[tuple[Encoding, bool], Load] = {}
+        for model in (model for model, known in prices.items() if known):
+            if _tokenizer(model) not in loads_by_tokenizer:
+                loads_by_tokenizer[_tokenizer(model)] = load_of(counting.requests(model), output)
+        loads = {model: loads_by_tokenizer[_tokenizer(model)] for model, known in prices.items() if known}
+        return compare(prices, loads, subject=_subject(job, loads.values()), output=basis)
+
+    def _paths(self, job: Job) -> list[Path]:
+        """Give the files with every request once: those of the first round."""
+        parts = [part for part in job.parts if part.round == 1 and part.state != "split"]
+        paths = [self._folder_of(job.id) / part.file_name for part in parts]
+        if job.source.kind == "results" or not all(path.exists() for path in paths):
+            ran = sum(part.completed for part in parts)
+            known = f"rows={job.source.rows}, input_tokens=..., output_tokens=..."
+            if ran and job.input_tokens:
+                means = job.input_tokens / ran, job.output_tokens / ran
+                known = f"rows={job.source.rows}, input_tokens={means[0]:.0f}, output_tokens={means[1]:.0f}"
+            raise NotReady(
+                f"The requests of {job.id} are gone, and cannot be counted again. Use compare_costs({known})."
+            )
+        return paths
+
+    def _target(self, name: str) -> Path:
+        path = self._workspace.file_to_write(name, overwrite=True)
+        if path.suffix.lower() != ".png":
+            raise InvalidInput(f"A chart is a PNG, and {name!r} is not named so. Choose a name that ends in .png.")
+        if path.exists():
+            raise InvalidInput(f"{name!r} exists already, and a chart replaces nothing. Choose another name.")
+        return path
+
+    def _drawn(self, compared: Compared, target: Path | None) -> Compared:
+        if not compared.comparison.costs:
+            return replace(compared, notes=(*compared.notes, "No chart was drawn: no price is known."))
+        try:
+            chart = charts.png(compared.comparison)
+        except MissingExtra as error:
+            return replace(compared, notes=(*compared.notes, str(error)))
+        if target is not None:
+            save_chart(chart, target)
+        return replace(compared, chart=chart, saved_as=str(target) if target else None)
+
+
+def compare_rows(request: CostRequest) -> Comparison:
+    """Compare the costs of rows with so many tokens each, which needs no job.
+
+    Raises:
+        InvalidInput: A number is missing or cannot be, or there are too many models.
+    """
+    return compare_tokens(
+        request.models, rows=request.rows, input_tokens=request.input_tokens, output_tokens=request.output_tokens
+    )
+
+
+def save_chart(chart: bytes, target: Path) -> None:
+    """Write a chart, whole, where nothing is yet.
+
+    Raises:
+        InvalidInput: There is something meanwhile.
+    """
+    with whole_file(target, overwrite=False) as temporary:
+        temporary.write_bytes(chart)
+
+
+class _Counting:
+    """Reads the requests of a job, once for each tokenizer, and tells how far that is."""
+
+    def __init__(self, paths: Sequence[Path], job: Job, on_rows: OnRows, times: int) -> None:
+        self._paths = paths
+        self._job = job
+        self._on_rows = on_rows
+        self._done = 0
+        self._total = times * sum(part.requests for part in job.parts if part.round == 1 and part.state != "split")
+
+    def requests(self, model: str) -> "Iterator[RequestTokens]":
+        """Give the tokens of each request, as *model* counts them."""
+        measure = Measure(model, self._job.recipe.endpoint)
+        for path in self._paths:
+            for line in measure.lines(path):
+                yield line.tokens
+                self._done += 1
+                if self._done % ROWS_A_REPORT == 0:
+                    self._on_rows(self._done, self._total)
+
+
+def _check_of_job(request: CostRequest) -> None:
+    if request.rows is not None or request.input_tokens is not None:
+        raise InvalidInput(
+            "job_id was given with rows or input_tokens, which a job has itself. Give the job, or the numbers."
+        )
+    check("output_tokens", request.output_tokens or 0, least=0, most=MAX_TOKENS)
+
+
+def _tokenizer(model: str) -> tuple[Encoding, bool]:
+    return encoding_of(model), is_encoding_known(model)
+
+
+def _output(job: Job, given: int | None) -> tuple[OutputBasis, MeanOutput | None]:
+    """Give the output tokens to take: what the user says, else what was measured, else what is allowed."""
+    if given is not None:
+        return "given", MeanOutput(given)
+    ran = sum(part.completed for part in job.parts if part.state != "split")
+    if job.ended_at is not None and ran and job.output_tokens:
+        return "measured", MeanOutput(job.output_tokens, ran)
+    return "bound", None
+
+
+def _subject(job: Job, loads: Iterable[Load]) -> str:
+    found = list(loads)
+    requests = sum(part.requests for part in job.parts if part.round == 1 and part.state != "split")
+    words = f"{requests:,} {'requests' if requests != 1 else 'request'} of {job.id}"
+    if not found:
+        return words
+    least, most = min(load.mean[0] for load in found), max(load.mean[0] for load in found)
+    into = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+    out = "" if found[0].is_open else f" and {found[0].mean[1]:,} output"
+    return f"{words}, on average {into} input{out} tokens"
+
+
+def _provider_notes(job: Job) -> Iterator[str]:
+    provider = job.provider
+    match provider.charges:
+        case "nothing":
+            yield f"{job.id} itself is answered by {provider.sentence}. These are OpenAI's prices."
+        case "unknown":
+            yield f"These are OpenAI's prices; those of {provider.host}, which answers {job.id}, are not known here."
+        case "standard":
+            yield f"{job.id} is answered one request at a time, at standard prices."
+        case "batch":
+            pass
+    if any(part.round > 1 for part in job.parts):
+        yield "The requests are those of the first round, without what a retry mended."

@@ -1,0 +1,277 @@
+"""What the same requests cost on several models, standard and batch. Pure: is given the tokens, and reads nothing."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Literal
+
+from batchwright.errors import InvalidInput
+from batchwright.model import Endpoint
+from batchwright.pricing import CACHEABLE_TOKENS, Price, RequestTokens, cost, price
+from batchwright.untrusted import cleaned
+
+CHAT_MODELS = ("gpt-5-nano", "gpt-6-luna", "gpt-5-mini", "gpt-6.1-terra", "gpt-6.1-sol", "gpt-6-astra")
+"""Compared where none are named: from the cheapest to the most capable, all with a listed batch price."""
+EMBEDDING_MODELS = ("text-embedding-3-small", "text-embedding-3-large")
+MAX_MODELS = 20
+MAX_NAME_CHARACTERS = 200
+MAX_ROWS = 1_000_000_000
+MAX_TOKENS = 10_000_000
+
+OutputBasis = Literal["given", "measured", "bound", "open"]
+"""Where output tokens come from: the user, the answers of the job, the longest allowed; or some have no bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeanOutput:
+    """The output tokens that so many requests have together, to be taken for each request alike."""
+
+    tokens: int
+    requests: int = 1
+
+    def of(self, number: int) -> int:
+        """Give those of one request, numbered from 0: whole tokens, whose sum is true."""
+        return self.tokens * (number + 1) // self.requests - self.tokens * number // self.requests
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Requests, as a model's tokenizer counts them.
+
+    Attributes:
+        sizes: How many requests there are of each size: input and output tokens.
+        is_open: Whether some have output that nothing bounds; it is not counted.
+    """
+
+    sizes: Mapping[tuple[int, int], int]
+    is_open: bool = False
+    uncounted: frozenset[str] = frozenset()
+    approximated: frozenset[str] = frozenset()
+
+    @property
+    def requests(self) -> int:
+        """How many requests there are."""
+        return sum(self.sizes.values())
+
+    @property
+    def mean(self) -> tuple[int, int]:
+        """The input and output tokens of a request on average, rounded."""
+        requests = max(1, self.requests)
+        into, out = (sum(size[place] * count for size, count in self.sizes.items()) for place in (0, 1))
+        return round(into / requests), round(out / requests)
+
+    @property
+    def longest(self) -> int:
+        """The input tokens of the longest request."""
+        return max((size[0] for size in self.sizes), default=0)
+
+    def cost(self, price: Price, processing: Literal["batch", "standard"]) -> Decimal:
+        """Give the cost in US dollars, each request at the rate of its own length."""
+        each = (cost(price, [size], processing=processing) * count for size, count in self.sizes.items())
+        return sum(each, Decimal(0))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelCost:
+    """What the requests cost on one model, in US dollars.
+
+    Attributes:
+        batch_usd: None: its batch price is not known.
+    """
+
+    model: str
+    standard_usd: Decimal
+    batch_usd: Decimal | None
+
+    @property
+    def saving_percent(self) -> int | None:
+        """What the batch saves; None where that is not known."""
+        if self.batch_usd is None or not self.standard_usd:
+            return None
+        return int((100 * (1 - self.batch_usd / self.standard_usd)).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What requests cost on several models.
+
+    Attributes:
+        subject: The requests, in words.
+        costs: The cheapest batch first; those whose batch price is not known last.
+        unpriced: Models whose price is not known.
+        source: Where the prices come from, and of when they are.
+        notes: What is not certain, in words.
+    """
+
+    subject: str
+    costs: tuple[ModelCost, ...]
+    unpriced: tuple[str, ...]
+    source: str
+    notes: tuple[str, ...] = ()
+
+
+def named(models: Iterable[str], default: Sequence[str]) -> tuple[str, ...]:
+    """Give the models to compare, each once; *default* where none are named.
+
+    Raises:
+        InvalidInput: There are too many.
+    """
+    names = _names(models) or _names(default)
+    if len(names) > MAX_MODELS:
+        raise InvalidInput(f"{len(names):,} models are named, more than {MAX_MODELS}. Compare fewer at a time.")
+    return names
+
+
+def _names(models: Iterable[str]) -> tuple[str, ...]:
+    given = (" ".join(cleaned(model, MAX_NAME_CHARACTERS).split()) for model in models)
+    return tuple(dict.fromkeys(filter(None, given)))
+
+
+def prices_of(models: Iterable[str], endpoint: Endpoint | None = None) -> dict[str, Price | None]:
+    """Give each model's price; without an *endpoint*, at the one that it has."""
+    if endpoint is not None:
+        return {model: price(model, endpoint=endpoint) for model in models}
+    return {
+        model: price(model, endpoint="/v1/chat/completions") or price(model, endpoint="/v1/embeddings")
+        for model in models
+    }
+
+
+def load_of(requests: Iterable[RequestTokens], output: MeanOutput | None) -> Load:
+    """Add up requests by size; without *output*, each has the most that it is allowed."""
+    sizes: Counter[tuple[int, int]] = Counter()
+    uncounted: set[str] = set()
+    approximated: set[str] = set()
+    is_open = False
+    for number, request in enumerate(requests):
+        out = output.of(number) if output else request.output_bound
+        is_open = is_open or out is None
+        sizes[request.input_tokens, out or 0] += 1
+        uncounted |= request.uncounted
+        approximated |= request.approximated
+    return Load(sizes, is_open, frozenset(uncounted), frozenset(approximated))
+
+
+def check(name: str, value: int, *, least: int, most: int) -> None:
+    """Refuse a number that cannot be.
+
+    Raises:
+        InvalidInput: It is out of its range.
+    """
+    if not least <= value <= most:
+        raise InvalidInput(f"{name} is {value:,}. Give a number from {least:,} to {most:,}.")
+
+
+def compare_tokens(
+    models: Iterable[str], *, rows: int | None, input_tokens: int | None, output_tokens: int | None
+) -> Comparison:
+    """Compare the costs of *rows* equal requests, with so many tokens each; without output, of their input alone.
+
+    Raises:
+        InvalidInput: A number is missing or cannot be, or there are too many models.
+    """
+    if rows is None or input_tokens is None:
+        raise InvalidInput(
+            "What is compared is a job, or rows with the input_tokens and output_tokens of one request, and that is "
+            "not all given. Give a job_id, or these numbers."
+        )
+    check("rows", rows, least=1, most=MAX_ROWS)
+    check("input_tokens", input_tokens, least=1, most=MAX_TOKENS)
+    check("output_tokens", output_tokens or 0, least=0, most=MAX_TOKENS)
+    load = Load({(input_tokens, output_tokens or 0): rows}, is_open=output_tokens is None)
+    prices = prices_of(named(models, CHAT_MODELS))
+    loads = {model: load for model, known in prices.items() if known}
+    out = "" if output_tokens is None else f" and {output_tokens:,} output"
+    each = " each" if rows > 1 else ""
+    subject = f"{rows:,} {'requests' if rows > 1 else 'request'} of {input_tokens:,} input{out} tokens{each}"
+    return compare(prices, loads, subject=subject, output="open" if output_tokens is None else "given")
+
+
+def compare(
+    prices: Mapping[str, Price | None], loads: Mapping[str, Load], *, subject: str, output: OutputBasis
+) -> Comparison:
+    """Compare the costs of requests, given for each model with a price as that counts them."""
+    known = {model: found for model, found in prices.items() if found}
+    costs = [
+        ModelCost(
+            model,
+            loads[model].cost(found, "standard"),
+            loads[model].cost(found, "batch") if found.is_batch_price_known else None,
+        )
+        for model, found in known.items()
+    ]
+    unpriced = tuple(model for model in prices if model not in known)
+    notes = [*_token_notes(loads, output), *_price_notes(known, loads)]
+    if unpriced:
+        notes.append(f"Unpriced: {', '.join(unpriced)}. What they cost is not known here, and is not 0.")
+    return Comparison(subject, tuple(sorted(costs, key=_order)), unpriced, _source(known.values()), tuple(notes))
+
+
+def _order(line: ModelCost) -> tuple[bool, Decimal, str]:
+    return line.batch_usd is None, line.standard_usd if line.batch_usd is None else line.batch_usd, line.model
+
+
+def _token_notes(loads: Mapping[str, Load], output: OutputBasis) -> Iterator[str]:
+    if any(load.is_open for load in loads.values()):
+        yield "Output without a bound is not counted and comes on top: pass output_tokens, for one request."
+    elif not any(load.mean[1] for load in loads.values()):
+        pass
+    elif output == "bound":
+        yield "The output is the longest allowed, so this is the most: pass output_tokens, for one request, if known."
+    elif output == "measured":
+        yield "The output is as measured on this job; another model may write, or reason, more or less."
+    else:
+        yield "The same output is taken for every model; one that reasons is charged for its reasoning too."
+    uncounted = frozenset[str]().union(*(load.uncounted for load in loads.values()))
+    if uncounted:
+        yield f"Not counted: {', '.join(sorted(uncounted))}. Their cost comes on top."
+    approximated: dict[str, list[str]] = {}
+    for model, load in loads.items():
+        for what in sorted(load.approximated):
+            approximated.setdefault(what, []).append(model)
+    for what, models in approximated.items():
+        which = "" if len(models) == len(loads) else f" for {', '.join(models)}"
+        yield f"Counted only approximately{which}: {what}."
+
+
+def _price_notes(prices: Mapping[str, Price], loads: Mapping[str, Load]) -> Iterator[str]:
+    def those(*, basis: str) -> str:
+        return ", ".join(model for model, found in prices.items() if found.batch_basis == basis)
+
+    if unknown := those(basis="standard"):
+        yield f"No batch price is known: {unknown}."
+    if halved := those(basis="half_of_standard"):
+        yield f"The batch price is half of the standard price, as OpenAI has it for embeddings: {halved}."
+    standard_when_long = [
+        model
+        for model, found in prices.items()
+        if found.batch_basis == "listed"
+        and any(
+            0 < batch.from_input_tokens <= loads[model].longest and batch == standard
+            for batch, standard in zip(found.batch, found.standard, strict=True)
+        )
+    ]
+    if standard_when_long:
+        models = ", ".join(standard_when_long)
+        yield f"For their longest requests only the standard price is known, and is taken as the batch price: {models}."
+    cached = [
+        model
+        for model, found in prices.items()
+        if loads[model].longest >= CACHEABLE_TOKENS
+        and any(rates.with_cache_writes != rates for rates in (*found.standard, *found.batch))
+    ]
+    if cached:
+        yield (
+            f"Prompts of {CACHEABLE_TOKENS:,} tokens or more may be written to the prompt cache, at a higher rate that "
+            f"is not counted: {', '.join(cached)}."
+        )
+
+
+def _source(prices: Iterable[Price]) -> str:
+    """Say where the prices come from; the day is that of the batch prices, which alone have one."""
+    found = list(prices)
+    packages = dict.fromkeys(each.source.split(",")[0] for each in found)
+    days = sorted({each.batch_checked for each in found if each.batch_checked})
+    checked = f", batch prices checked on {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else "") if days else ""
+    return f"OpenAI's prices, {', '.join(packages)}{checked}" if found else "none is known"
