@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.drafts import FROZEN, Draft, Plan, adopt_batch_file, batch_file_recipe, draft
+from batchwright.drafts import FROZEN, Draft, Plan, adopt_batch_file, batch_file_recipe, check_body, check_recipe, draft
 from batchwright.errors import InvalidInput
-from batchwright.model import Limits, ProviderInfo, Recipe
+from batchwright.model import Endpoint, Limits, ProviderInfo, Recipe
 from batchwright.points import pass_by
+from batchwright.rounds import Mending, draft_round
+from batchwright.schema import strict
 from batchwright.tables.sources import frozen_rows, kind_of, write_rows
 
+RESPONSES: Endpoint = "/v1/responses"
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -376,5 +380,68 @@ def test_a_number_in_a_batch_file_that_cannot_be_read_is_refused_in_a_sentence(t
     broken = line("b").replace('"model"', '"seed": 1e999, "model"')
     planned = plan(written(tmp_path / "b.jsonl", line("a") + broken))
 
-    with pytest.raises(InvalidInput, match="Line 2"):
+    with pytest.raises(InvalidInput, match="line 2: invalid_value"):
         adopted(planned)
+
+
+OPENAI = ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch")
+
+
+def at_openai(planned: Plan, **parameters: Any) -> Plan:
+    """Give the plan with OpenAI as its provider, and other parameters."""
+    recipe = replace(planned.recipe, model="gpt-5-mini", parameters=parameters)
+    return replace(planned, provider=OPENAI, recipe=recipe)
+
+
+def test_a_recipe_that_fails_every_request_is_refused_before_a_row_is_filled_in(tmp_path: Path) -> None:
+    """One sentence now, or 40,000 refusals tomorrow."""
+    planned = at_openai(plan(written(tmp_path / "t.csv", "text\nx\n")), max_tokens=9)
+
+    with pytest.raises(InvalidInput, match="Use 'max_completion_tokens' instead"):
+        made(planned)
+
+    assert list(planned.folder.glob("part-*")) == []
+
+
+def test_a_body_in_json_mode_without_the_word_json_is_refused() -> None:
+    """A retry can mend a ready-made request into one."""
+    body: dict[str, Any] = {"model": "gpt-5", "messages": [{"role": "user", "content": "Hi"}]}
+    body["response_format"] = {"type": "json_object"}
+
+    with pytest.raises(InvalidInput, match="Ask for JSON in the prompt"):
+        check_body("/v1/chat/completions", body, OPENAI)
+    assert check_body("/v1/chat/completions", body, ProviderInfo("endpoint", "localhost", "gpt-5")) == []
+
+
+@pytest.mark.parametrize("is_ready_made", [True, False])
+def test_a_retry_is_not_mended_into_what_fails_every_request(tmp_path: Path, *, is_ready_made: bool) -> None:
+    """Mending is where the wrong name is most likely to be tried."""
+    mending = Mending(parameters={"max_tokens": 9})
+    if is_ready_made:
+        planned = plan(written(tmp_path / "b.jsonl", line("row-1", "gpt-5-mini")))
+        job = adopted(planned, models=["gpt-5-mini"]).job
+    else:
+        planned = plan(written(tmp_path / "t.csv", "text\nx\n"))
+        job = made(planned).job
+    recipe = replace(mending.recipe(job.recipe), model="gpt-5-mini")
+    parts = replace(planned.parts, provider=OPENAI, recipe=recipe, first_number=2, round=2)
+
+    with pytest.raises(InvalidInput, match="Use 'max_completion_tokens' instead"):
+        draft_round(job, parts, ["row-1"], mending, lambda _done, _rows: None)
+
+
+def test_the_strict_schema_that_a_recipe_makes_is_one_that_strict_mode_takes(tmp_path: Path) -> None:
+    """The check judges what the program itself writes by the same rules."""
+    label = {"type": ["string", "null"], "enum": ["a", "b", None], "default": "a"}
+    wanted = strict({"properties": {"label": label, "tags": {"type": "array", "items": {"type": "string"}}}})
+    planned = at_openai(plan(written(tmp_path / "t.csv", "text\nx\n")))
+
+    for endpoint in ("/v1/chat/completions", RESPONSES):
+        assert check_recipe(replace(planned.recipe, endpoint=endpoint, output_schema=wanted), OPENAI) == []
+
+
+def test_a_byte_order_mark_and_blank_lines_are_left_out_of_what_is_sent(tmp_path: Path) -> None:
+    """They harm nobody here, and some servers refuse them."""
+    planned = plan(written(tmp_path / "b.jsonl", "\ufeff" + line("a") + "\n" + line("b").replace("\n", "\r\n")))
+
+    assert contents(planned.folder, adopted(planned)) == [(line("a") + line("b")).encode()]

@@ -13,8 +13,23 @@ MAX_LINES = 400
 
 LAYERS: tuple[set[str], ...] = (
     {"model", "errors"},
-    {"settings", "recipe", "schema", "jsonl", "parts", "pricing", "recovery", "tokens", "untrusted", "agreement"},
-    {"answers", "comparison"},
+    {
+        "settings",
+        "recipe",
+        "schema",
+        "jsonl",
+        "parts",
+        "pricing",
+        "recovery",
+        "tokens",
+        "untrusted",
+        "agreement",
+        "parameters",
+        "shapes",
+    },
+    {"families"},
+    {"faults"},
+    {"answers", "checking", "comparison"},
     {"batch_api", "workspace", "files", "clock", "points", "database", "services", "charts"},
     {"ledger", "standing", "attempts"},
     {"records"},
@@ -34,7 +49,7 @@ LAYERS: tuple[set[str], ...] = (
     {"costs", "demo", "doctor", "work"},
     {"__main__"},
 )
-PURE = (LAYERS[0] | LAYERS[1] | LAYERS[2]) - {"settings"}
+PURE = (LAYERS[0] | LAYERS[1] | LAYERS[2] | LAYERS[3] | LAYERS[4]) - {"settings"}
 IMPURE = {"anyio", "asyncio", "aiohttp", "duckdb", "mcp", "openai", "os", "pathlib", "sqlite3", "subprocess", "time"}
 SLOW = {
     "aiohttp",

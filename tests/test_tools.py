@@ -667,3 +667,74 @@ async def completed(session: Session) -> str:
     await session.call("submit_job", job_id=draft["job_id"])
     await session.finished(draft["job_id"])
     return draft["job_id"]
+
+
+OPENAI_ITSELF = {"OPENAI_API_KEY": "sk-none"}
+"""No draft reaches out, so no key is needed that is good."""
+
+
+def batch_line(custom_id: str, **body: Any) -> str:
+    """Give a line of a ready-made batch file."""
+    fields = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "Hi"}], **body}
+    return json.dumps({"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": fields}) + "\n"
+
+
+async def test_a_batch_file_whose_requests_would_fail_at_openai_is_refused_with_line_parameter_and_advice(
+    tmp_path: Path,
+) -> None:
+    """Found hours later, when every line has failed, it costs a day."""
+    env = environment(tmp_path) | OPENAI_ITSELF
+    content = batch_line("a") + batch_line("b", max_tokens=9) + batch_line("c", max_tokens=9, temperature=0)
+    (tmp_path / "work" / "b.jsonl").write_text(content)
+    async with in_memory(env) as session:
+        text = await session.error("create_batch_file", batch_file="b.jsonl")
+        jobs = await session.call("list_jobs")
+
+    assert "line 2 and 1 more: gpt-5-mini does not take 'max_tokens'. Use 'max_completion_tokens' instead." in text
+    assert "line 3: gpt-5-mini does not take 'temperature' other than its default. Leave it out." in text
+    assert jobs["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ({"max_tokens": 9}, "Use 'max_completion_tokens' instead."),
+        ({"temperature": 0}, "Leave it out."),
+        ({"max_output_tokens": 9}, "Use 'max_completion_tokens' instead."),
+        ({"max_completion_tokens": "100"}, "has to be a whole number"),
+        ({"response_format": {"type": "json_object"}}, "set by the argument output_schema"),
+    ],
+)
+async def test_a_recipe_whose_every_request_would_fail_is_refused_before_a_row_is_written(
+    tmp_path: Path, sample: Path, parameters: dict[str, Any], sentence: str
+) -> None:
+    """All rows share it, so it is looked at once, and first."""
+    env = environment(tmp_path) | OPENAI_ITSELF
+    async with in_memory(env) as session:
+        text = await session.error("create_batch_file", **DRAFT | {"model": "gpt-5-mini", "parameters": parameters})
+
+    assert sentence in text
+    assert list((tmp_path / "data").rglob("*.parquet")) == []
+
+
+async def test_the_same_recipe_and_file_are_taken_by_a_server_of_the_user_s_own(tmp_path: Path, sample: Path) -> None:
+    """A local server may take other parameters: it is warned of at most."""
+    (tmp_path / "work" / "b.jsonl").write_text(batch_line("a", max_tokens=9, temperature="0"))
+    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
+        parameters = {"max_tokens": 9, "temperature": 0, "top_k": 3}
+        recipe = await session.call("create_batch_file", **DRAFT | {"model": "gpt-5-mini", "parameters": parameters})
+        file = await session.call("create_batch_file", batch_file="b.jsonl")
+
+    assert not any("Requests may fail" in warning for warning in recipe.get("warnings", []))
+    [warning] = [warning for warning in file["warnings"] if "Requests may fail" in warning]
+    assert "line 1: 'temperature' is a text, and has to be a number. Give it as that." in warning
+
+
+async def test_a_parameter_that_is_not_known_is_a_warning_with_the_nearest_name(tmp_path: Path, sample: Path) -> None:
+    """It may be new, so it is not refused."""
+    async with in_memory(environment(tmp_path) | OPENAI_ITSELF) as session:
+        draft = await session.call(
+            "create_batch_file", **DRAFT | {"model": "gpt-4.1", "parameters": {"temperatur": 0, "max_tokens": 5}}
+        )
+
+    assert any("Did you mean 'temperature'?" in warning for warning in draft["warnings"])

@@ -122,7 +122,7 @@ def _tell_faults(
     path: Path, request: DraftRequest, recipe: Recipe, is_model_known: Callable[[str], bool], reason: InvalidInput
 ) -> None:
     try:
-        check_batch_file(path, request.batch_file or "", recipe.endpoint, is_model_known=is_model_known)
+        check_batch_file(path, request.batch_file or "", recipe.endpoint, None, is_model_known=is_model_known)
     except InvalidInput as error:
         raise InvalidInput(f"{error} {reason}") from reason
 

@@ -1,6 +1,5 @@
 """A source and a recipe to a draft job: frozen rows and parts on disk. Synchronous: runs in a worker thread."""
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -10,13 +9,14 @@ from typing import cast, get_args
 import msgspec
 
 from batchwright import files
+from batchwright.checking import Finding, Report, check_file
 from batchwright.errors import InvalidInput
-from batchwright.jsonl import MAX_CUSTOM_ID_CHARACTERS, check_batch, decode_request, duplicate_key
-from batchwright.model import Endpoint, Job, Json, Limits, LineError, ProviderInfo, Recipe, Request, Source
+from batchwright.faults import faults, lacks_json_word
+from batchwright.model import Endpoint, Fault, Job, Json, Limits, ProviderInfo, Recipe, Request, Source
 from batchwright.part_files import Line, Measure, OnRows, PartPlan, Written, first_request, write_parts
 from batchwright.points import OnPoint
 from batchwright.pricing import Estimate
-from batchwright.recipe import body_builder, template_columns
+from batchwright.recipe import body_builder, shared_body, template_columns
 from batchwright.tables.sources import FileKind, freeze, frozen_rows
 
 FROZEN = "source.parquet"
@@ -75,6 +75,7 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
     is_inline = plan.source.parent == plan.folder
     used = template_columns(plan.recipe, source.columns)
     body = body_builder(plan.recipe, source.columns)
+    suspected = check_recipe(plan.recipe, plan.provider)
     empty = _Counter()
     measure = Measure(plan.recipe.model, plan.recipe.endpoint)
 
@@ -91,7 +92,30 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
     on_rows(source.rows, source.rows)
     named = replace(source, kind="rows") if is_inline else replace(source, path=str(plan.source))
     job = _job(plan, named, written)
-    return Draft(job, first_request(plan.folder, job.parts), written.estimate, _warnings(used, empty.count))
+    warnings = [*suspected, *_warnings(used, empty.count)]
+    return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
+
+
+def check_recipe(recipe: Recipe, provider: ProviderInfo) -> list[str]:
+    """Check once what all requests of a recipe share, and give what may make them fail.
+
+    Raises:
+        InvalidInput: Every request would fail at *provider*.
+    """
+    return check_body(recipe.endpoint, shared_body(recipe), provider)
+
+
+def check_body(endpoint: Endpoint, body: Mapping[str, Json], provider: ProviderInfo) -> list[str]:
+    """Give what may make requests with *body* fail.
+
+    Raises:
+        InvalidInput: Every one would.
+    """
+    lacking = lacks_json_word(endpoint, body, provider)
+    found = [*faults(endpoint, body, provider), *([lacking] if lacking else ())]
+    if certain := [fault for fault in found if fault.is_certain]:
+        raise InvalidInput(f"Every request with these parameters would fail. {_told(certain[:_SHOWN_ERRORS])}")
+    return [f"Requests may fail: {_told([fault])}" for fault in found[:_SHOWN_ERRORS]]
 
 
 def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[str], bool]) -> Draft:
@@ -103,12 +127,11 @@ def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[s
         InvalidInput: The Batch API would refuse the file; the sentence names the first lines and their errors.
     """
     recipe = batch_file_recipe(plan.source, plan.name)
-    check_batch_file(plan.source, plan.name, recipe.endpoint, is_model_known=is_model_known)
+    report = check_batch_file(plan.source, plan.name, recipe.endpoint, plan.provider, is_model_known=is_model_known)
     ids = plan.folder / "ids.jsonl"
     with ids.open("wb") as file:
-        for number, line in enumerate(files.lines(plan.source), 1):
-            request = _checked_request(line, number, plan.name)
-            file.write(msgspec.json.encode({"custom_id": request.custom_id}) + b"\n")
+        for custom_id in report.custom_ids:
+            file.write(msgspec.json.encode({"custom_id": custom_id}) + b"\n")
     source = freeze(ids, plan.folder / FROZEN, kind="jsonl", name=plan.name, id_column="custom_id")
     ids.unlink()
 
@@ -122,38 +145,33 @@ def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[s
     plan = replace(plan, recipe=recipe)
     written = write_parts(plan.parts, lines())
     job = _job(plan, replace(source, kind="batch", path=str(plan.source)), written)
-    return Draft(job, first_request(plan.folder, job.parts), written.estimate, ())
+    warnings = [f"Requests may fail: {_told_with_lines(finding)}" for finding in report.suspected[:_SHOWN_ERRORS]]
+    return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
 
 
 def _job(plan: Plan, source: Source, written: Written) -> Job:
     return Job(plan.job_id, plan.created_at, source, plan.recipe, plan.provider, written.parts, sha256=written.sha256)
 
 
-def check_batch_file(path: Path, name: str, endpoint: Endpoint, *, is_model_known: Callable[[str], bool]) -> None:
-    """Refuse a ready-made batch file that the Batch API would refuse.
+def check_batch_file(
+    path: Path,
+    name: str,
+    endpoint: Endpoint,
+    provider: ProviderInfo | None,
+    *,
+    is_model_known: Callable[[str], bool],
+) -> Report:
+    """Refuse a ready-made batch file that the Batch API would refuse, or whose requests would fail at *provider*.
 
     Raises:
-        InvalidInput: It would; the sentence names the first lines and their errors.
+        InvalidInput: It would, or they would; the sentences name the first lines and what is wrong with them.
     """
-    found = check_batch(files.lines(path), endpoint, is_model_known=is_model_known)
-    if errors := list(itertools.islice(found, _SHOWN_ERRORS + 1)):
-        raise InvalidInput(_refusal(name, errors))
-
-
-def _checked_request(line: bytes, number: int, name: str) -> Request:
-    """Look at what the Batch API does not check, and give the line's request."""
-    place = f"Line {number} of {name}"
-    try:
-        request, key = decode_request(line), duplicate_key(line)
-    except ValueError as error:
-        raise InvalidInput(f"{place} holds a value that cannot be read: {error}. Mend that line.") from error
-    if key is not None:
-        raise InvalidInput(f"{place} has the key {key!r} twice. Leave one of them.")
-    if not request.custom_id.strip() or len(request.custom_id) > MAX_CUSTOM_ID_CHARACTERS:
-        raise InvalidInput(
-            f"{place} has a custom_id that is blank or longer than {MAX_CUSTOM_ID_CHARACTERS} characters. Give another."
-        )
-    return request
+    report = check_file(
+        files.blocks(path), endpoint, provider, is_model_known=is_model_known, most_errors=_SHOWN_ERRORS
+    )
+    if report.errors or report.certain:
+        raise InvalidInput(_refusal(name, report))
+    return report
 
 
 def is_batch_file(columns: Sequence[str]) -> bool:
@@ -203,12 +221,27 @@ def _first_line(path: Path, name: str) -> _FirstLine:
     )
 
 
-def _refusal(name: str, errors: Sequence[LineError]) -> str:
-    shown = "; ".join(
-        f"line {error.line}: {error.code}: {error.message.rstrip('.')}" for error in errors[:_SHOWN_ERRORS]
-    )
-    more = "; and more" if len(errors) > _SHOWN_ERRORS else ""
-    return f"The Batch API would refuse {name}: {shown}{more}. Mend these lines."
+def _refusal(name: str, report: Report) -> str:
+    sentences: list[str] = []
+    if report.errors:
+        shown = "; ".join(
+            f"line {error.line}: {error.code}: {error.message.rstrip('.')}" for error in report.errors[:_SHOWN_ERRORS]
+        )
+        more = "; and more" if report.more_errors else ""
+        sentences.append(f"The Batch API would refuse {name}: {shown}{more}. Mend these lines.")
+    if report.certain:
+        sentences.append(f"These requests of {name} would fail once they are sent:")
+        sentences += [_told_with_lines(finding) for finding in report.certain[:_SHOWN_ERRORS]]
+    return " ".join(sentences)
+
+
+def _told(found: Sequence[Fault]) -> str:
+    return " ".join(f"{fault.message} ({fault.code}: {fault.param})" for fault in found)
+
+
+def _told_with_lines(finding: Finding) -> str:
+    others = f" and {finding.lines - 1:,} more" if finding.lines > 1 else ""
+    return f"line {finding.line}{others}: {_told([finding.fault])}"
 
 
 def _filled(

@@ -9,12 +9,20 @@ from pathlib import Path
 from batchwright.jsonl import whole_lines
 
 CHUNK_BYTES = 1 << 20
+BLOCK_BYTES = 1 << 18
 
 
 def lines(path: Path) -> Iterator[bytes]:
     """Give the lines of a JSONL file without their newline, streaming; blank ones are left out."""
     with path.open("rb") as file:
         yield from whole_lines(iter(lambda: file.read(CHUNK_BYTES), b""))
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    """Give a file's content, streaming."""
+    with path.open("rb") as file:
+        # Small enough to stay in the processor's cache while it is checked.
+        yield from iter(lambda: file.read(BLOCK_BYTES), b"")
 
 
 def sha256(path: Path) -> str:

@@ -6,6 +6,7 @@ Pure: takes and gives bytes; knows neither files nor the network. Codes and text
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
@@ -14,6 +15,11 @@ from batchwright.model import Json, LineError, Request, ResultLine
 
 MAX_CUSTOM_ID_CHARACTERS = 64
 """The longest that is known to work everywhere; OpenAI documents no limit."""
+
+EMPTY_FILE = LineError(
+    "empty_file", "The input file is empty. Please ensure that the batch contains at least one request."
+)
+INVALID_LINE = LineError("invalid_json_line", "This line is not parseable as valid JSON.")
 
 _BOM = b"\xef\xbb\xbf"
 _CONTENT_FIELD = {"/v1/chat/completions": "messages", "/v1/responses": "input", "/v1/embeddings": "input"}
@@ -145,28 +151,42 @@ def check_batch(
 
     *lines* come without newlines and without blank ones. An empty file is one error.
     """
-    seen: set[str] = set()
-    models: set[str] = set()
+    across = Across()
     number = 0
     for number, line in enumerate(lines, 1):  # used after the loop
-        try:
-            line.decode()
-            fields = _lines.decode(line)
-            found = [
-                *_field_errors(fields, endpoint, seen),
-                *_body_errors(fields, endpoint, models, is_model_known),
-            ]
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            found = [LineError("invalid_json_line", "This line is not parseable as valid JSON.")]
-        for error in found:
+        for error in line_errors(line, endpoint, across, is_model_known):
             yield LineError(error.code, error.message, number, error.param)
     if number == 0:
-        yield LineError(
-            "empty_file", "The input file is empty. Please ensure that the batch contains at least one request."
-        )
+        yield EMPTY_FILE
 
 
-def _field_errors(line: _Line, endpoint: str, seen: set[str]) -> Iterator[LineError]:
+@dataclass(slots=True)
+class Across:
+    """What the lines of a batch have to agree on.
+
+    Attributes:
+        custom_ids: Seen so far, in order.
+        models: The first good one.
+    """
+
+    custom_ids: dict[str, None] = field(default_factory=dict[str, None])
+    models: set[str] = field(default_factory=set[str])
+
+
+def line_errors(line: bytes, endpoint: str, across: Across, is_model_known: Callable[[str], bool]) -> list[LineError]:
+    """Find what a batch of *endpoint* would be refused for in one line; adds to *across* what the line says."""
+    try:
+        line.decode()
+        fields = _lines.decode(line)
+        return [
+            *_field_errors(fields, endpoint, across.custom_ids),
+            *_body_errors(fields, endpoint, across.models, is_model_known),
+        ]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return [INVALID_LINE]
+
+
+def _field_errors(line: _Line, endpoint: str, seen: dict[str, None]) -> Iterator[LineError]:
     for name in ("custom_id", "method", "url", "body"):
         if not bytes(getattr(line, name)):
             yield LineError("missing_required_parameter", f"Missing required parameter: '{name}'.", param=name)
@@ -181,7 +201,7 @@ def _field_errors(line: _Line, endpoint: str, seen: set[str]) -> Iterator[LineEr
             )
             yield LineError("duplicate_custom_id", message)
         else:
-            seen.add(custom_id)
+            seen[custom_id] = None
     if bytes(line.method) and _text(line.method) != "POST":
         yield LineError("invalid_method", "Invalid method: expected 'POST'.", param="method")
     if bytes(line.url) and _text(line.url) != endpoint:

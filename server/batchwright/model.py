@@ -40,6 +40,9 @@ Outcome = Literal["answered", "refused", "cut_short", "not_fitting", "failed", "
 Charges = Literal["nothing", "batch", "standard", "unknown"]
 """What a provider takes: nothing, OpenAI's batch prices, OpenAI's standard prices, or prices that are not known."""
 
+Reach = Literal["anywhere", "OpenAI", "its family"]
+"""Whom a rule holds for: hardly any server takes it, OpenAI does not, or this family of OpenAI's models does not."""
+
 OUTCOMES: tuple[Outcome, ...] = (
     "answered",
     "refused",
@@ -94,6 +97,12 @@ class ProviderInfo:
     model: str
     is_demonstration: bool = False
     charges: Charges = "nothing"
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether OpenAI itself is asked, at its address or a regional one."""
+        name = self.host.partition(":")[0]
+        return name == "api.openai.com" or name.endswith(".api.openai.com")
 
     def is_same(self, other: "ProviderInfo") -> bool:
         """Whether one may answer in the other's name."""
@@ -302,6 +311,23 @@ class LineError:
     line: int | None = None
     param: str | None = None
     custom_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why requests would fail.
+
+    Attributes:
+        message: One sentence of fact, one of advice.
+        param: Of the body, with its path.
+        is_certain: Whether every request with it fails; else it is a suspicion.
+    """
+
+    code: str
+    message: str
+    param: str
+    is_certain: bool = True
+    reach: Reach = "OpenAI"
 
 
 @dataclass(frozen=True, slots=True)

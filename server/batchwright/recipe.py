@@ -79,6 +79,11 @@ def body_builder(recipe: Recipe, columns: Sequence[str]) -> Callable[[Mapping[st
     return body
 
 
+def shared_body(recipe: Recipe) -> dict[str, Json]:
+    """Give what the bodies of all requests of *recipe* have in common; their texts are left empty."""
+    return _body(recipe, "", "" if recipe.system else None)
+
+
 def template_columns(recipe: Recipe, columns: Sequence[str]) -> list[str]:
     """Those of *columns* that the recipe's texts may use, in their order; all, where a template takes the whole row.
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import get_args
 
 from batchwright import files
-from batchwright.drafts import FROZEN, Draft
+from batchwright.drafts import FROZEN, Draft, check_body, check_recipe
 from batchwright.errors import InvalidInput, NotReady
 from batchwright.jsonl import decode_request
 from batchwright.model import Job, Json, Outcome, Recipe, Request
@@ -15,6 +15,7 @@ from batchwright.tables.sources import frozen_rows
 
 RETRIED: tuple[Outcome, ...] = ("failed", "expired", "never_ran")
 """Outcomes that are retried unless others are named."""
+MAX_WARNINGS = 5
 RETRIABLE: tuple[Outcome, ...] = tuple(name for name in get_args(Outcome) if name not in {"answered", "running"})
 
 
@@ -85,17 +86,22 @@ def draft_round(job: Job, plan: PartPlan, ids: Collection[str], mending: Mending
     Raises:
         InvalidInput: The mended recipe cannot be used.
     """
+    is_batch = job.source.kind == "batch"
+    # In order, each once: the requests of a ready-made file may differ in their parameters.
+    warnings = dict.fromkeys(() if is_batch else check_recipe(plan.recipe, plan.provider))
     measure = Measure(plan.recipe.model, plan.recipe.endpoint)
-    requests = _again(job, plan, ids, mending) if job.source.kind == "batch" else _anew(job, plan, ids)
+    requests = _again(job, plan, ids, mending) if is_batch else _anew(job, plan, ids)
 
     def lines() -> Iterator[Line]:
         for number, request in enumerate(requests, 1):
+            if is_batch:
+                warnings.update(dict.fromkeys(check_body(plan.recipe.endpoint, request.body, plan.provider)))
             yield measure.request(request)
             on_rows(number, len(ids))
 
     written = write_parts(plan, lines())
     made = replace(job, recipe=plan.recipe, provider=plan.provider, parts=written.parts)
-    return Draft(made, first_request(plan.folder, made.parts), written.estimate, ())
+    return Draft(made, first_request(plan.folder, made.parts), written.estimate, list(warnings)[:MAX_WARNINGS])
 
 
 def _anew(job: Job, plan: PartPlan, ids: Collection[str]) -> Iterator[Request]:

@@ -77,6 +77,39 @@ def strict(schema: Mapping[str, Json]) -> dict[str, Json]:
     return result
 
 
+def strict_fault(schema: Mapping[str, Json]) -> str | None:
+    """Say why strict mode refuses *schema* as it is, unlike `strict`, which mends what can be mended."""
+    if schema.get("type") != "object":
+        return 'The output schema is no object at its top. Give its top "type": "object".'
+    try:
+        parts = list(_parts(schema))
+        for part in parts:
+            if ("properties" in part or _has_type(part, "object")) and (fault := _open_fault(part)):
+                return fault
+        if all(part.get("properties") for part in parts if _has_type(part, "object")):
+            strict(schema)
+    except InvalidInput as error:
+        return str(error)
+    except (AttributeError, TypeError, ValueError, RecursionError):
+        return "The output schema is not a valid JSON Schema. Mend its properties."
+    return None
+
+
+def _open_fault(part: Mapping[str, Json]) -> str | None:
+    if part.get("additionalProperties") is not False:
+        return (
+            "Strict structured output wants every object of the output schema closed, and one is not. "
+            'Give each "additionalProperties": false.'
+        )
+    required: list[Json] = list(part.get("required", ()))
+    if any(name not in required for name in part.get("properties", ())):
+        return (
+            "Strict structured output wants every property of the output schema required, and one is not. "
+            'Name all in "required", and let those that may be missing be null.'
+        )
+    return None
+
+
 def optional_properties(schema: Mapping[str, Json]) -> list[str]:
     """Names of the top-level properties that *schema* does not require: in the strict form they may be null."""
     required = set(cast("list[str]", schema.get("required", ())))

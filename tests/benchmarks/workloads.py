@@ -76,8 +76,11 @@ def _plain_build_parquet(data: Path, out: Path) -> Work:
 
 def _check(data: Path, _out: Path) -> Work:
     from batchwright.drafts import check_batch_file
+    from batchwright.model import ProviderInfo
 
-    return lambda: check_batch_file(data / "batch.jsonl", "batch.jsonl", CHAT, is_model_known=lambda _: True)
+    provider = ProviderInfo("service", "api.openai.com", MODEL, charges="batch")
+    path = data / "batch.jsonl"
+    return lambda: check_batch_file(path, path.name, CHAT, provider, is_model_known=lambda _: True)
 
 
 class _Body(msgspec.Struct):

@@ -1,0 +1,229 @@
+"""Every check of a ready-made batch file: what is wrong is found on its own line, however fast the rest goes by."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchwright.checking import MAX_SHAPES, Report, check_file
+from batchwright.jsonl import check_batch
+from batchwright.model import Endpoint, Json, ProviderInfo
+
+CHAT: Endpoint = "/v1/chat/completions"
+RESPONSES: Endpoint = "/v1/responses"
+OPENAI = ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch")
+OLLAMA = ProviderInfo("endpoint", "localhost:11434", "llama3.2")
+BOM = b"\xef\xbb\xbf"
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+def line(custom_id: Json = "a", content: Json = "Hi", url: str = CHAT, **body: Json) -> bytes:
+    """Give a request line, newline included."""
+    fields = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": content}], **body}
+    return json.dumps({"custom_id": custom_id, "method": "POST", "url": url, "body": fields}).encode() + b"\n"
+
+
+def lines(count: int, **body: Json) -> list[bytes]:
+    """Give good lines of one shape."""
+    return [line(f"row-{number}", f"Text {number}", **body) for number in range(1, count + 1)]
+
+
+def check(*parts: bytes, endpoint: Endpoint = CHAT, provider: ProviderInfo | None = OPENAI) -> Report:
+    """Check a file that holds *parts*."""
+    return check_file([b"".join(parts)], endpoint, provider, most_errors=1_000)
+
+
+def errors(report: Report) -> list[tuple[int | None, str]]:
+    """Give where what error was found."""
+    return [(error.line, error.code) for error in report.errors]
+
+
+def found(report: Report) -> list[tuple[str, int, int]]:
+    """Give which parameter was found at fault, where first, and how often."""
+    return [(finding.fault.param, finding.line, finding.lines) for finding in report.findings]
+
+
+def test_a_good_file_has_nothing_against_it_and_gives_its_ids_in_order() -> None:
+    """A false alarm would keep it from being sent; its results are joined by these ids."""
+    report = check(*lines(5), line("ä", "日本"), line('q"', 'a "quoted" \\ text'))
+
+    assert (errors(report), found(report)) == ([], [])
+    assert list(report.custom_ids) == ["row-1", "row-2", "row-3", "row-4", "row-5", "ä", 'q"']
+
+
+@pytest.mark.parametrize(
+    ("bad", "code"),
+    [
+        (b"{\n", "invalid_json_line"),
+        (BOM + line("x"), "invalid_json_line"),
+        (line("x", "Hé").replace(rb"\u00e9", b"\xe9"), "invalid_json_line"),
+        (line("x", "H?").replace(b"H?", b"\xed\xa0\x80"), "invalid_json_line"),
+        (line("x", "H?").replace(b"H?", rb"\ud800"), "invalid_json_line"),
+        (line("x", "H?").replace(b"H?", rb"\udc00 \ud800"), "invalid_json_line"),
+        (line("x", "H?").replace(b'"H?"', b"NaN"), "invalid_json_line"),
+        (line("x", seed=1).replace(b": 1", b": Infinity"), "invalid_json_line"),
+        (line("x", seed=1).replace(b": 1", b": 1e999"), "invalid_value"),
+        (line("x", ["?"]).replace(b'"?"', b"1e999"), "invalid_value"),
+        (line("x", "?").replace(b'"?"', DEEP.encode()), "invalid_json_line"),
+        (line("x", seed=1, user="b").replace(b'"user": "b"', b'"seed": 1'), "duplicate_key"),
+        (line("x").replace(b'"content": "Hi"', b'"content": "Hi", "content": "Hi"'), "duplicate_key"),
+        (line("x").replace(b'"content": "Hi"', b'"content": "H", "content": "Hi", "role": "user"'), "duplicate_key"),
+        (line("x").replace(b'"role": "user"', b'"role": "user", "role": "user"'), "duplicate_key"),
+        (line("x").replace(b'"method"', b'"custom_id": "x", "method"'), "duplicate_key"),
+        (
+            line("x", [{"type": "text", "text": "a"}]).replace(b'"text": "a"', b'"text": "a", "text": ""'),
+            "duplicate_key",
+        ),
+        (line("x").replace(b"POST", b"GET"), "invalid_method"),
+        (line("x", url="/v1/embeddings"), "invalid_url"),
+        (line("x", stream=True), "streaming_unsupported"),
+        (line("x", model="gpt-5"), "mismatched_model"),
+        (line("x", model=None), "invalid_request"),
+        (line("row-1"), "duplicate_custom_id"),
+        (line(7), "invalid_request"),
+        (line("  "), "invalid_custom_id"),
+        (line("x" * 65), "invalid_custom_id"),
+        (b'{"custom_id": "x"}\n', "missing_required_parameter"),
+    ],
+)
+@pytest.mark.parametrize("first", [0, 3], ids=["at the start", "after good lines"])
+def test_a_line_that_cannot_be_taken_is_found_by_its_number(bad: bytes, code: str, first: int) -> None:
+    """Also among lines that were compared, not read: the line before must not vouch for it."""
+    needs_another = bad.startswith(BOM) or code in {"mismatched_model", "duplicate_custom_id"}
+    before = lines(first or int(needs_another))
+
+    report = check(*before, bad, line("y"), line("z"))
+
+    assert {number for number, _ in errors(report)} == {len(before) + 1}
+    assert code in [code for _, code in errors(report)]
+
+
+def test_blank_lines_count_as_an_editor_counts_them() -> None:
+    """The number is what the user looks the line up by."""
+    report = check(BOM, b"\n", line("a"), b"  \r\n", b"{\n", line("b").replace(b"\n", b"\r\n"), line("c").rstrip())
+
+    assert errors(report) == [(4, "invalid_json_line")]
+    assert list(report.custom_ids) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("content", [b"", b"\n \n", BOM])
+def test_a_file_without_requests_is_empty(content: bytes) -> None:
+    """The Batch API's word for it."""
+    assert errors(check(content)) == [(None, "empty_file")]
+
+
+def test_a_parameter_that_fails_every_line_is_told_once_with_its_lines() -> None:
+    """50,000 times the same sentence would hide the others."""
+    report = check(
+        *lines(2), line("x", max_tokens=5), line("y", max_tokens=6), *[line(f"z{n}", n=129) for n in range(3)]
+    )
+
+    assert found(report) == [("max_tokens", 3, 2), ("n", 5, 3)]
+    assert [finding.fault.is_certain for finding in report.certain] == [True, True]
+
+
+def test_a_role_that_is_not_known_is_found_after_a_thousand_good_ones() -> None:
+    """The shape of a line is all that is compared, so a role must be part of it."""
+    report = check(*lines(1_000), line("x").replace(b'"role": "user"', b'"role": "bott"'), line("y"))
+
+    assert found(report) == [("messages[0].role", 1_001, 1)]
+
+
+def test_only_lines_without_the_word_json_are_counted() -> None:
+    """In json_object mode OpenAI refuses each of them."""
+    form = {"type": "json_object"}
+    rows = [line(f"r{n}", "as JSON" if n % 3 else "as you like", response_format=form) for n in range(9)]
+
+    assert found(check(*rows)) == [("messages", 1, 3)]
+    assert found(check(*rows, provider=OLLAMA)) == []
+
+
+def test_a_system_message_may_have_the_word_json_for_all() -> None:
+    """It is where most put it."""
+    messages = [{"role": "system", "content": "Answer in JSON"}, {"role": "user", "content": "Hi"}]
+    rows = [line(f"r{n}", messages=messages, response_format={"type": "json_object"}) for n in range(3)]
+
+    assert found(check(*rows)) == []
+
+
+def test_instructions_and_inputs_of_responses_are_looked_at() -> None:
+    """The other endpoint has other names for the same things."""
+
+    def request(number: int, **fields: Json) -> bytes:
+        body = {"model": "gpt-5", "input": f"Text {number}", "text": {"format": {"type": "json_object"}}, **fields}
+        return json.dumps({"custom_id": f"{number}", "method": "POST", "url": RESPONSES, "body": body}).encode() + b"\n"
+
+    report = check(request(1, instructions="JSON"), request(2), request(3, input="json"), endpoint=RESPONSES)
+
+    assert found(report) == [("input", 2, 1)]
+
+
+def test_parameters_that_differ_on_every_line_are_all_judged() -> None:
+    """Verdicts are kept for so many shapes; beyond that they are found anew."""
+    report = check(*[line(f"r{n}", seed=n, n=200 if n == MAX_SHAPES + 7 else 1) for n in range(MAX_SHAPES + 9)])
+
+    assert (errors(report), found(report)) == ([], [("n", MAX_SHAPES + 8, 1)])
+
+
+def test_elsewhere_the_same_file_is_taken_with_warnings() -> None:
+    """What OpenAI refuses, another server may take."""
+    report = check(*lines(3, max_tokens=5, temperature="0"), provider=OLLAMA)
+
+    assert (report.certain, [finding.fault.param for finding in report.suspected]) == ([], ["temperature"])
+    assert found(check(*lines(3, max_tokens=5), provider=None)) == []
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=6) | st.sampled_from(
+    ['"content":"x"', '","role":"user', "\\", 'a"', '"custom_id"', "}]}}"]
+)
+contents = texts | st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": texts}), max_size=2) | st.none()
+bodies = st.fixed_dictionaries(
+    {
+        "model": st.sampled_from(["gpt-5", "o3"]),
+        "messages": st.lists(
+            st.fixed_dictionaries({"role": st.sampled_from(["user", "system"]), "content": contents}), max_size=2
+        ),
+    },
+    optional={
+        "stream": st.booleans(),
+        "seed": st.integers(0, 1),
+        "metadata": st.dictionaries(texts, texts, max_size=2),
+    },
+)
+requests = st.fixed_dictionaries(
+    {"custom_id": texts.filter(str.strip), "method": st.just("POST"), "url": st.sampled_from([CHAT, CHAT, RESPONSES])},
+    optional={"body": bodies},
+)
+
+
+@given(
+    rows=st.lists(requests, min_size=1, max_size=8),
+    size=st.integers(1, 400),
+    is_compact=st.booleans(),
+    is_ascii=st.booleans(),
+)
+def test_the_fast_way_finds_what_the_batch_api_s_checks_find(
+    rows: list[dict[str, Json]], size: int, *, is_compact: bool, is_ascii: bool
+) -> None:
+    """However the lines look alike, and wherever the blocks end."""
+    separators = (",", ":") if is_compact else None
+    encoded = [json.dumps(row, separators=separators, ensure_ascii=is_ascii).encode() for row in rows]
+    data = b"\n".join(encoded)
+    blocks = [data[start : start + size] for start in range(0, len(data), size)]
+
+    report = check_file(blocks, CHAT, None, most_errors=99)
+
+    assert errors(report) == [(error.line, error.code) for error in check_batch(encoded, CHAT)]
+
+
+@given(rows=st.lists(st.tuples(contents, st.integers(0, 2)), min_size=1, max_size=8))
+def test_a_key_that_is_there_twice_is_found_on_whatever_line_it_is(rows: list[tuple[Json, int]]) -> None:
+    """It is looked for in shapes only, and no text may hide it."""
+    written = [
+        line(f"r{number}", content, seed=1).replace(b'"seed": 1', b", ".join([b'"seed": 1'] * (times or 1)))
+        for number, (content, times) in enumerate(rows)
+    ]
+
+    doubled = [(number, "duplicate_key") for number, (_, times) in enumerate(rows, 1) if times == 2]
+    assert errors(check(*written)) == doubled
