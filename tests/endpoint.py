@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -130,7 +130,9 @@ def _response(body: dict[str, Any], text: str, _finish_reason: str) -> dict[str,
 
 
 def _embedding(body: dict[str, Any], text: str, _finish_reason: str) -> dict[str, Any]:
-    data = [{"object": "embedding", "index": 0, "embedding": [0.5, float(len(text))]}]
+    given: Any = body["input"]
+    texts = cast("list[str]", given) if isinstance(given, list) else [text]
+    data = [{"object": "embedding", "index": n, "embedding": [0.5, float(len(each))]} for n, each in enumerate(texts)]
     return {"object": "list", "data": data, "model": body["model"], "usage": {"prompt_tokens": 5, "total_tokens": 5}}
 
 

@@ -1,6 +1,7 @@
 """What a job may cost: never more than the user and the operator let it, and never 0 for want of a price."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -196,6 +197,16 @@ def test_the_question_names_rows_model_host_and_the_most_that_it_costs() -> None
 
     assert question(made, made.parts, found, duplicate=None) == (
         "Submit job_a: 50,003 rows of reviews.csv, gpt-5-mini at api.openai.com? It costs at most $1,001.25."
+    )
+
+
+def test_the_question_counts_what_is_sent_where_rows_share_requests() -> None:
+    """Nobody is asked to pay for rows that are not sent."""
+    made = job(part(1, "1.25", requests=3))
+    made = replace(made, source=replace(made.source, rows=10, requests=3))
+
+    assert question(made, made.parts, agreed(made), duplicate=None) == (
+        "Submit job_a: 3 requests for the rows of reviews.csv, gpt-5-mini at api.openai.com? It costs at most $1.25."
     )
 
 

@@ -128,6 +128,26 @@ def test_parts_put_end_to_end_are_all_rows_and_each_is_within_the_limits_with_it
         assert part.requests == content.count(b"\n") <= max_requests
 
 
+@settings(max_examples=20, deadline=None)
+@given(texts=st.lists(st.text("ab", max_size=2), min_size=1, max_size=9), max_requests=st.integers(1, 5))
+def test_the_hash_of_a_job_does_not_depend_on_how_it_is_cut(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str], max_requests: int
+) -> None:
+    """The same questions are known again when the limits have changed; other ones never pass for them."""
+
+    def hashed(rows: list[str], limits: Limits) -> str:
+        folder = tmp_path_factory.mktemp("draft") / "job"
+        folder.mkdir()
+        write_rows([{"text": text} for text in rows], folder / "rows.jsonl")
+        found = made(plan(folder / "rows.jsonl", limits=limits))
+        if limits == Limits():
+            assert found.job.sha256 == hashlib.sha256(b"".join(contents(folder, found))).hexdigest()
+        return found.job.sha256
+
+    assert hashed(texts, Limits(max_requests=max_requests)) == hashed(texts, Limits())
+    assert hashed([*texts, "c"], Limits()) != hashed(texts, Limits())
+
+
 def test_a_part_is_filled_before_the_next_is_begun(tmp_path: Path) -> None:
     """Each part is a batch to wait for, so there are no more than needed."""
     rows = "".join(f"t{number}\n" for number in range(7))
@@ -427,7 +447,7 @@ def test_a_retry_is_not_mended_into_what_fails_every_request(tmp_path: Path, *, 
     parts = replace(planned.parts, provider=OPENAI, recipe=recipe, first_number=2, round=2)
 
     with pytest.raises(InvalidInput, match="Use 'max_completion_tokens' instead"):
-        draft_round(job, parts, ["row-1"], mending, lambda _done, _rows: None)
+        draft_round(job, parts, {"row-1": "failed"}, mending, lambda _done, _rows: None)
 
 
 def test_the_strict_schema_that_a_recipe_makes_is_one_that_strict_mode_takes(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ LAYERS: tuple[set[str], ...] = (
     {"records"},
     {"local", "journal", "openai_api", "tables"},
     {"part_files"},
+    {"packing", "repeats"},
     {"drafts"},
     {"submission"},
     {"collection"},

@@ -92,6 +92,24 @@ def test_outcomes_always_add_up_to_the_rows(parts: list[Part], submitted: bool) 
     assert tuple(counts) == OUTCOMES
 
 
+@given(parts=st.lists(parts_with_counts(), min_size=1, max_size=5), more=st.integers(1, 50), kept=st.integers(0, 9))
+def test_outcomes_add_up_to_the_rows_where_several_share_a_request(parts: list[Part], more: int, kept: int) -> None:
+    """A job whose every request was answered has every row answered, also before the answers are read."""
+    requests = sum(part.requests for part in parts)
+    done = job(*parts)
+    source = replace(done.source, rows=requests + more + kept, requests=requests)
+    shared = replace(done, source=source, kept={"refused": kept})
+
+    counts = shared.counts
+
+    finished = sum(part.completed + part.failed for part in parts)
+    assert sum(counts.values()) == requests + more + kept
+    assert min(counts.values()) >= 0
+    assert counts["refused"] == kept
+    assert counts["answered"] >= done.counts["answered"]
+    assert finished < requests or counts["running"] == 0
+
+
 def test_a_draft_has_run_nothing() -> None:
     """Nothing is running before the user agreed to it."""
     assert job(part("built"), submitted=False).counts == {**dict.fromkeys(OUTCOMES, 0), "never_ran": 10}

@@ -109,7 +109,7 @@ def test_no_requests_make_no_parts() -> None:
 @pytest.mark.parametrize(("line", "said"), [(Line(b"a" * 11, 1), "11 bytes and 1 inputs"), (Line(b"a", 5), "5 inputs")])
 def test_a_request_larger_than_a_batch_is_refused_by_its_row(line: Line, said: str) -> None:
     """No part could hold it; the row's number leads to the text that must be shortened."""
-    with pytest.raises(InvalidInput, match=rf"The request of row 2 has .*{said}.*a whole batch may have 10 and 4\. "):
+    with pytest.raises(InvalidInput, match=rf"Request 2 has .*{said}.*a whole batch may have 10 and 4\. "):
         filled([Line(b"a"), line], SMALL)
 
 

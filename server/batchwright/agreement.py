@@ -82,12 +82,13 @@ def ceiling_usd(parts: Sequence[Part]) -> Decimal | None:
 
 def question(job: Job, parts: Sequence[Part], agreed: Agreement, *, duplicate: str | None) -> str:
     """Give what the user is asked before a job is submitted: rows, model, host and cost."""
-    rows = sum(part.requests for part in parts)
+    requests = sum(part.requests for part in parts)
+    what = "rows" if job.source.requests is None else "requests for the rows"
     most = shown_most(agreed.total_usd)
     cost = f"It costs at most {most}." if agreed.is_bounded else f"{_unbounded(job)} {most} would be agreed."
     again = f" The same data and prompt were run before, as {duplicate}." if duplicate else ""
-    what = f"{rows:,} rows of {job.source.name}, {job.provider.model} at {job.provider.host}"
-    return f"Submit {job.id}: {what}? {cost}{again}"
+    sent = f"{requests:,} {what} of {job.source.name}, {job.provider.model} at {job.provider.host}"
+    return f"Submit {job.id}: {sent}? {cost}{again}"
 
 
 def shown_usd(amount: Decimal) -> str:

@@ -4,7 +4,8 @@ A refused line has no top-level error, and a good status may carry a refusal or 
 each is told apart here, once for all endpoints.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
@@ -35,25 +36,57 @@ def reader(recipe: Recipe) -> Callable[[ResultLine], Result]:
     return lambda line: _read(line, recipe.endpoint, validator)
 
 
+def unpacked(line: ResultLine, rows: Sequence[str]) -> Iterator[Result]:
+    """Give the result of each row whose input an embeddings request packed: by its index, whatever the order is.
+
+    A request that failed did so for all. Its tokens stand with its first row.
+    """
+    whole = _told(line)
+    vectors: dict[int, list[Json]] = defaultdict(list)
+    if whole.outcome == "answered":
+        items = _fields(line.body).get("data")
+        for place, item in enumerate(cast("list[Json]", items) if isinstance(items, list) else ()):
+            index = _fields(item).get("index", place)
+            if isinstance(index, int):
+                vectors[index].append(_fields(item).get("embedding"))
+    for place, custom_id in enumerate(rows):
+        result = replace(whole, custom_id=custom_id)
+        whole = replace(whole, input_tokens=0, output_tokens=0)
+        if whole.outcome != "answered":
+            yield result
+        elif len(found := vectors.pop(place, [])) == 1 and found[0] and isinstance(found[0], list):
+            yield replace(result, text=msgspec.json.encode(found[0]).decode())
+        else:
+            what = "more than one vector" if len(found) > 1 else "no vector"
+            yield _flawed(result, "failed", f"the answer has {what} for this row")
+
+
 def _read(line: ResultLine, endpoint: Endpoint, validator: "jsonschema_rs.Validator | None") -> Result:
-    if line.error_code is not None:
-        outcome, problem = _NEVER_RAN.get(line.error_code, ("failed", f"{line.error_code}: {line.error_message}"))
-        return _flawed(Result(line.custom_id, outcome), outcome, problem)
-    body = _fields(line.body)
-    tokens_in, tokens_out = tokens_used(line.body)
-    result = Result(line.custom_id, "answered", input_tokens=tokens_in, output_tokens=tokens_out)
-    if line.status_code is None or not 200 <= line.status_code < 300:
-        is_told = line.status_code is not None
-        problem = f"HTTP {line.status_code}: {error_text(line.body)}" if is_told else "neither an answer nor an error"
-        return _flawed(result, "failed", problem)
+    result = _told(line)
+    if result.outcome != "answered":
+        return result
     try:
-        read = _READERS[endpoint](body)
+        read = _READERS[endpoint](_fields(line.body))
     except (KeyError, IndexError, TypeError, AttributeError):
         return _flawed(result, "failed", f"the answer is not one of {endpoint}")
     result = replace(result, text=read.text)
     if flaw := _flaw(read):
         return _flawed(result, *flaw)
     return _fitted(result, validator) if validator is not None else result
+
+
+def _told(line: ResultLine) -> Result:
+    """Say whether there is an answer at all, and what it took."""
+    if line.error_code is not None:
+        outcome, problem = _NEVER_RAN.get(line.error_code, ("failed", f"{line.error_code}: {line.error_message}"))
+        return _flawed(Result(line.custom_id, outcome), outcome, problem)
+    tokens_in, tokens_out = tokens_used(line.body)
+    result = Result(line.custom_id, "answered", input_tokens=tokens_in, output_tokens=tokens_out)
+    if line.status_code is None or not 200 <= line.status_code < 300:
+        is_told = line.status_code is not None
+        problem = f"HTTP {line.status_code}: {error_text(line.body)}" if is_told else "neither an answer nor an error"
+        return _flawed(result, "failed", problem)
+    return result
 
 
 def _flaw(read: "_Read") -> tuple[Outcome, str] | None:

@@ -12,11 +12,13 @@ import anyio
 import anyio.to_thread
 
 from batchwright import files
-from batchwright.answers import BATCH_CANCELLED, BATCH_EXPIRED, reader, tokens_used
+from batchwright.answers import BATCH_CANCELLED, BATCH_EXPIRED, reader, tokens_used, unpacked
 from batchwright.drafts import FROZEN
 from batchwright.errors import ProviderGone, ProviderNotNow, ProviderRefused, ProviderUnreachable
 from batchwright.jsonl import decode_request, decode_result
 from batchwright.model import Job, LineError, Outcome, Part, Result
+from batchwright.packing import members_of
+from batchwright.part_files import members_path
 from batchwright.points import OnPoint
 from batchwright.pricing import Totals, cost, cost_of_totals, price
 from batchwright.recovery import is_final, is_over_enqueued_limit
@@ -99,6 +101,9 @@ class Collection:
         if not lost and (fault := _mismatch(part, found)):
             self._fetch_again(folder, part, fault)
         notes = [*lost, *([found.note] if found.note else [])]
+        rows_file = members_path(folder / part.file_name)
+        if job.recipe.inputs_per_request > 1 and not rows_file.exists():
+            notes.append(f"{rows_file.name} is gone: whose its answers are is not known, so they are left out")
         is_empty = part.batch_status == "failed" and not part.output_file_id
         state = "failed" if lost or is_empty else "verified"
         part = replace(
@@ -197,7 +202,8 @@ class _Reading:
     def results(self) -> Iterator[Result]:
         """Give one result for each request that has any."""
         parts = [part for part in self._job.parts if part.state != "split"]
-        is_repeated = sum(part.requests for part in parts) > self._job.source.rows
+        source = self._job.source
+        is_repeated = sum(part.requests for part in parts) > (source.requests or source.rows)
         seen: set[str] = set()
         waiting: dict[str, Result] = {}
         # A retry's parts have higher numbers than those of the rows that it repeats.
@@ -217,21 +223,25 @@ class _Reading:
 
     def _of_part(self, part: Part) -> Iterator[Result]:
         read = reader(self._job.recipe)
-        ids = _ids(self._folder / part.file_name)
+        ids, members = _ids(self._folder / part.file_name), members_of(self._folder / part.file_name)
+        are_packed = self._job.recipe.inputs_per_request > 1
         for kind in ("output", "errors"):
             path = result_file(self._folder, part, kind)
             for line in files.lines(path) if path.exists() else ():
-                result = read(decode_result(line))
-                self.input_tokens += result.input_tokens
-                self.output_tokens += result.output_tokens
-                if result.custom_id in ids:
-                    ids.discard(result.custom_id)
-                    yield result
+                given = decode_result(line)
+                rows = members.get(given.custom_id, ())
+                for result in unpacked(given, rows) if are_packed else (read(given),):
+                    self.input_tokens += result.input_tokens
+                    self.output_tokens += result.output_tokens
+                    if given.custom_id in ids:
+                        yield result
+                ids.discard(given.custom_id)
         # Rows without a result get their reason: the fault of their own line, or that of the whole batch.
         faults = {error.custom_id: f"{error.code}: {error.message}" for error in part.errors if error.custom_id}
         outcome, reason = _ending(part)
         for custom_id in ids:
-            yield Result(custom_id, outcome, problem=faults.get(custom_id, reason))
+            for row in members.get(custom_id, ()) if are_packed else (custom_id,):
+                yield Result(row, outcome, problem=faults.get(custom_id, reason))
 
 
 def _ending(part: Part) -> tuple[Outcome, str]:

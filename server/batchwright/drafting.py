@@ -37,6 +37,8 @@ class DraftRequest:
     output_schema: Mapping[str, Json] | None = None
     parameters: Mapping[str, Json] = field(default_factory=dict[str, Json])
     id_column: str | None = None
+    deduplicate: bool = False
+    inputs_per_request: int = 1
 
 
 class Drafting:
@@ -83,6 +85,7 @@ class Drafting:
             system=request.system,
             output_schema=schema.strict(wanted) if wanted else None,
             parameters=dict(request.parameters),
+            inputs_per_request=request.inputs_per_request,
         )
         if request.source:
             path = self._workspace.file_to_read(request.source)
@@ -115,6 +118,7 @@ class Drafting:
             provider=provider,
             limits=self._limits_of(provider),
             on_point=self._on_point,
+            deduplicate=request.deduplicate,
         )
 
 
@@ -131,3 +135,9 @@ def _refuse_recipe(request: DraftRequest) -> None:
     for name in ("prompt", "system", "model", "output_schema", "parameters", "id_column"):
         if getattr(request, name):
             raise InvalidInput(f"A ready-made batch_file says everything itself, also its {name}. Leave {name} out.")
+    for name, is_given in (
+        ("deduplicate", request.deduplicate),
+        ("inputs_per_request", request.inputs_per_request != 1),
+    ):
+        if is_given:
+            raise InvalidInput(f"A ready-made batch_file is sent line by line as it is. Leave {name} out.")

@@ -1,6 +1,7 @@
 """A source and a recipe to a draft job: frozen rows and parts on disk. Synchronous: runs in a worker thread."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -13,11 +14,14 @@ from batchwright.checking import Finding, Report, check_file
 from batchwright.errors import InvalidInput
 from batchwright.faults import faults, lacks_json_word
 from batchwright.model import Endpoint, Fault, Job, Json, Limits, ProviderInfo, Recipe, Request, Source
+from batchwright.packing import packed
 from batchwright.part_files import Line, Measure, OnRows, PartPlan, Written, first_request, write_parts
+from batchwright.parts import refuse_oversize
 from batchwright.points import OnPoint
 from batchwright.pricing import Estimate
 from batchwright.recipe import body_builder, shared_body, template_columns
-from batchwright.tables.sources import FileKind, freeze, frozen_rows
+from batchwright.repeats import Repeats
+from batchwright.tables.sources import FileKind, freeze, frozen_rows, share_ids
 
 FROZEN = "source.parquet"
 BATCH_FIELDS = ["body", "custom_id", "method", "url"]
@@ -33,6 +37,7 @@ class Plan:
     Attributes:
         folder: The job's own folder; exists and is empty.
         source: The file with the rows, of *kind*; *name* is what the user calls it.
+        deduplicate: Whether rows with the same request share one.
     """
 
     job_id: str
@@ -46,11 +51,17 @@ class Plan:
     provider: ProviderInfo
     limits: Limits
     on_point: OnPoint
+    deduplicate: bool = False
 
     @property
     def parts(self) -> PartPlan:
         """How its parts are written."""
         return PartPlan(self.job_id, self.folder, self.recipe, self.provider, self.limits, self.on_point)
+
+    def packed(self, lines: Iterable[Line]) -> Iterable[Line]:
+        """Give the requests as they are sent: several inputs in one, where that is wanted."""
+        most = self.recipe.inputs_per_request
+        return packed(lines, most, self.limits) if most > 1 else lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,23 +87,29 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
     used = template_columns(plan.recipe, source.columns)
     body = body_builder(plan.recipe, source.columns)
     suspected = check_recipe(plan.recipe, plan.provider)
-    empty = _Counter()
+    empty, whole = _Counter(), hashlib.sha256()
     measure = Measure(plan.recipe.model, plan.recipe.endpoint)
 
-    def lines() -> Iterator[Line]:
+    def lines() -> Iterator[tuple[str, Line]]:
         for number, (custom_id, row) in enumerate(frozen_rows(plan.folder / FROZEN, used), 1):
             if used and all(value is None or value == "" for value in row.values()):
                 empty.count += 1
-            yield _weighed(measure, Request(custom_id, _filled(body, row, number)), number)
+            line = _weighed(measure, Request(custom_id, _filled(body, row, number)), number)
+            refuse_oversize(line, plan.limits, f"The request of row {number}")
+            whole.update(line.data)
+            yield custom_id, line
             if number % _ROWS_A_REPORT == 0:
                 on_rows(number, source.rows)
 
     files.sync(plan.folder / FROZEN)
-    written = write_parts(plan.parts, lines())
+    written, warnings = _written(plan, lines())
+    requests = sum(part.requests for part in written.parts)
+    if requests < source.rows:
+        source = replace(source, requests=requests)
     on_rows(source.rows, source.rows)
     named = replace(source, kind="rows") if is_inline else replace(source, path=str(plan.source))
-    job = _job(plan, named, written)
-    warnings = [*suspected, *_warnings(used, empty.count)]
+    job = _job(plan, named, written, whole.hexdigest())
+    warnings = [*suspected, *warnings, *_warnings(used, empty.count)]
     return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
 
 
@@ -118,6 +135,21 @@ def check_body(endpoint: Endpoint, body: Mapping[str, Json], provider: ProviderI
     return [f"Requests may fail: {_told([fault])}" for fault in found[:_SHOWN_ERRORS]]
 
 
+def _written(plan: Plan, lines: Iterator[tuple[str, Line]]) -> tuple[Written, list[str]]:
+    """Write the requests of all rows as parts, and say what was saved; one that repeats is joined to all its rows."""
+    if not plan.deduplicate:
+        return write_parts(plan.parts, plan.packed(line for _, line in lines)), []
+    listed = plan.folder / "repeats.jsonl"
+    with listed.open("wb") as file:
+        repeats = Repeats(file)
+        different = (line for custom_id, line in lines if not repeats.has(custom_id, line))
+        written = write_parts(plan.parts, plan.packed(different))
+    if repeats.count:
+        share_ids(plan.folder / FROZEN, listed)
+    listed.unlink()
+    return written, [repeats.sentence]
+
+
 def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[str], bool]) -> Draft:
     """Check a ready-made batch file as the Batch API would, and make it a draft, its lines unchanged.
 
@@ -134,9 +166,11 @@ def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[s
             file.write(msgspec.json.encode({"custom_id": custom_id}) + b"\n")
     source = freeze(ids, plan.folder / FROZEN, kind="jsonl", name=plan.name, id_column="custom_id")
     ids.unlink()
+    whole = hashlib.sha256()
 
     def lines() -> Iterator[Line]:
         for number, line in enumerate(Measure(recipe.model, recipe.endpoint).lines(plan.source), 1):
+            whole.update(line.data)
             yield line
             if number % _ROWS_A_REPORT == 0:
                 on_rows(number, source.rows)
@@ -144,13 +178,14 @@ def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[s
     files.sync(plan.folder / FROZEN)
     plan = replace(plan, recipe=recipe)
     written = write_parts(plan.parts, lines())
-    job = _job(plan, replace(source, kind="batch", path=str(plan.source)), written)
+    job = _job(plan, replace(source, kind="batch", path=str(plan.source)), written, whole.hexdigest())
     warnings = [f"Requests may fail: {_told_with_lines(finding)}" for finding in report.suspected[:_SHOWN_ERRORS]]
     return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
 
 
-def _job(plan: Plan, source: Source, written: Written) -> Job:
-    return Job(plan.job_id, plan.created_at, source, plan.recipe, plan.provider, written.parts, sha256=written.sha256)
+def _job(plan: Plan, source: Source, written: Written, sha256: str) -> Job:
+    """Give the job; its hash is that of all rows' requests, however they are shared, packed and cut into parts."""
+    return Job(plan.job_id, plan.created_at, source, plan.recipe, plan.provider, written.parts, sha256=sha256)
 
 
 def check_batch_file(

@@ -105,9 +105,12 @@ class JobView(View):
         rate = done / seconds * 60 if seconds and done and job.ended_at is None else None
         said = [*notes, *_part_notes(job)]
         if job.submitted_at is not None and (drafted := sum(part.requests for part in job.drafted_parts)):
-            said.append(f"A retry of {drafted:,} rows is drafted: submit_job sends it.")
+            what = "rows" if job.source.requests is None else "requests"
+            said.append(f"A retry of {drafted:,} {what} is drafted: submit_job sends it.")
         if done and job.submitted_at is not None and job.ended_at is None:
             said.append("Answers are read when the job ends: some may then count as refused, cut_short or not_fitting.")
+            if job.source.requests is not None:
+                said.append("Rows share requests: until then they are counted by the share of requests that are done.")
         return cls(
             job_id=job.id,
             status=job.status,

@@ -71,6 +71,11 @@ def decode_request(line: bytes) -> Request:
     return Request(custom_id=custom_id, body=cast("dict[str, Json]", body))
 
 
+def encoded_body(line: bytes) -> bytes:
+    """Give the body of a request line as it stands there."""
+    return bytes(_lines.decode(line).body)
+
+
 def encode_result(line: ResultLine, *, id: str, request_id: str) -> bytes:  # noqa: A002  # the Batch API's name
     """Give the line of an output or error file, with its newline."""
     response = error = None
@@ -118,14 +123,16 @@ def _decoded_body(body: Json) -> Json:
 
 def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
     r"""Split a byte stream into lines without their newline: on `\n` only, blank ones and a leading BOM left out."""
-    rest = b""
+    pieces: list[bytes] = []
     first = True
     for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
+        head, *lines = chunk.split(b"\n")
+        pieces.append(head)
         for line in lines:
-            yield from _stripped(line, first=first)
+            yield from _stripped(b"".join(pieces), first=first)
+            pieces = [line]
             first = False
-    yield from _stripped(rest, first=first)
+    yield from _stripped(b"".join(pieces), first=first)
 
 
 def _stripped(line: bytes, *, first: bool) -> Iterator[bytes]:

@@ -62,7 +62,8 @@ TERMINAL_BATCH_STATUSES = frozenset({"completed", "failed", "expired", "cancelle
 class Recipe:
     """What turns a row into a request.
 
-    For embeddings, *prompt* is the text to embed, and *system* and *output_schema* are absent.
+    For embeddings, *prompt* is the text to embed, and *system* and *output_schema* are absent; only there
+    *inputs_per_request* may be more than 1.
     A ready-made batch file has no recipe of its own: *prompt* is None.
     """
 
@@ -72,6 +73,7 @@ class Recipe:
     system: str | None = None
     output_schema: Mapping[str, Json] | None = None
     parameters: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    inputs_per_request: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,8 @@ class Source:
     id_column: str | None = None
     path: str | None = None
     """Of the user's file; None for rows given inline."""
+    requests: int | None = None
+    """How many requests were made of the rows, where they are fewer: several rows share one. None: one a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +236,8 @@ class Job:
     def counts(self) -> dict[Outcome, int]:
         """Rows by outcome; the sum is the number of rows.
 
-        Until a part's results are read, a finished answer counts as answered and an error as failed.
+        Until a part's results are read, a finished answer counts as answered and an error as failed; where several
+        rows share a request, as many rows as its share of all requests.
         """
         if self.outcomes is not None:
             return {name: self.outcomes.get(name, 0) for name in OUTCOMES}
@@ -246,9 +251,16 @@ class Job:
             ("failed", sum(min(part.failed, part.requests) for part in parts)),
             ("never_ran", invalid),
         )
+        requests = sum(part.requests for part in parts)
+        are_shared = self.source.requests is not None and 0 < requests < rest
+        rows, of_requests = (rest, requests) if are_shared else (1, 1)
+        done = counted = 0
         for name, count in told:
-            counts[name] += min(count, rest)
-            rest -= min(count, rest)
+            done += count
+            added = min(done * rows // of_requests - counted, rest)
+            counts[name] += added
+            counted += added
+            rest -= added
         counts["running" if self.submitted_at else "never_ran"] += rest
         return counts
 

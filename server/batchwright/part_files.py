@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
+
+import msgspec
 
 from batchwright import files
 from batchwright.jsonl import decode_request, encode_request, inputs_of
@@ -18,17 +20,18 @@ from batchwright.pricing import Estimate, RequestTokens, Tally, Totals, estimate
 from batchwright.tokens import counter, output_bound
 
 
-class _Digest(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-
-
 class Line(NamedTuple):
-    """An encoded request, newline included, and what it takes."""
+    """An encoded request, newline included, and what it takes.
+
+    Attributes:
+        members: The ids of the rows whose inputs it packs; empty: it is one row's.
+    """
 
     data: bytes
     inputs: int
     load: int
     tokens: RequestTokens
+    members: tuple[str, ...] = ()
 
 
 class Measure:
@@ -79,11 +82,10 @@ class PartPlan:
 
 
 class Written(NamedTuple):
-    """Parts that were written, what all will cost, and the hash of all requests, however they are cut into parts."""
+    """Parts that were written, and what all will cost."""
 
     parts: tuple[Part, ...]
     estimate: Estimate
-    sha256: str
 
 
 def write_parts(plan: PartPlan, lines: Iterable[Line]) -> Written:
@@ -94,30 +96,32 @@ def write_parts(plan: PartPlan, lines: Iterable[Line]) -> Written:
     """
     parts: list[Part] = []
     sums: list[Totals] = []
-    whole = hashlib.sha256()
     for number, group in itertools.groupby(numbered(lines, plan.limits), key=itemgetter(0)):
         part = Part(plan.job_id, plan.first_number + number - 1, "built", "", 0, 0, round=plan.round)
-        part, totals = _written(plan, part, (line for _, line in group), whole)
+        part, totals = _written(plan, part, (line for _, line in group))
         parts.append(part)
         sums.append(totals)
     plan.on_point("part_written")
-    return Written(tuple(parts), _estimate(plan, sum(sums[1:], sums[0]) if sums else Totals()), whole.hexdigest())
+    return Written(tuple(parts), _estimate(plan, sum(sums[1:], sums[0]) if sums else Totals()))
 
 
-def _written(plan: PartPlan, part: Part, lines: Iterable[Line], whole: "_Digest") -> tuple[Part, Totals]:
-    digest, size, requests, load, tally = hashlib.sha256(), 0, 0, 0, Tally()
+def _written(plan: PartPlan, part: Part, lines: Iterable[Line]) -> tuple[Part, Totals]:
+    digest, size, requests, load, tally, members = hashlib.sha256(), 0, 0, 0, Tally(), bytearray()
     path = plan.folder / part.file_name
     with path.open("wb") as file:
         for line in lines:
             file.write(line.data)
             digest.update(line.data)
-            whole.update(line.data)
             size += len(line.data)
             load += line.load
             requests += 1
             tally.add(line.tokens)
+            if line.members:
+                members += msgspec.json.encode(line.members) + b"\n"
             plan.on_point("part_writing")
     files.sync(path)
+    if members:
+        files.write_whole(members_path(path), bytes(members))
     expected = _estimate(plan, tally.totals)
     known = expected.cost_standard_usd if plan.provider.charges == "standard" else expected.cost_batch_usd
     # In whole micro-dollars, as it is reserved.
@@ -136,6 +140,11 @@ def _estimate(plan: PartPlan, totals: Totals) -> Estimate:
     """Give the estimate; only OpenAI's prices are known."""
     has_prices = plan.provider.charges in {"batch", "standard"}
     return estimate(price(plan.provider.model, endpoint=plan.recipe.endpoint) if has_prices else None, totals)
+
+
+def members_path(part_file: Path) -> Path:
+    """Give the path of the file that says which rows the requests of a part are of, where they pack several."""
+    return part_file.with_suffix(".members.jsonl")
 
 
 def first_request(folder: Path, parts: Iterable[Part]) -> Request:

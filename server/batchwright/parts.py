@@ -39,12 +39,8 @@ def numbered(lines: Iterable[Line], limits: Limits) -> Iterator[tuple[int, Line]
     """
     part = 1
     requests = size = inputs = load = 0
-    for row, line in enumerate(lines, 1):
-        if len(line.data) > limits.max_bytes or line.inputs > limits.max_inputs:
-            raise InvalidInput(
-                f"The request of row {row} has {len(line.data):,} bytes and {line.inputs:,} inputs; "
-                f"a whole batch may have {limits.max_bytes:,} and {limits.max_inputs:,}. Send less of the row."
-            )
+    for number, line in enumerate(lines, 1):
+        refuse_oversize(line, limits, f"Request {number}")
         is_full = (
             requests + 1 > limits.max_requests
             or size + len(line.data) > limits.max_bytes
@@ -59,3 +55,16 @@ def numbered(lines: Iterable[Line], limits: Limits) -> Iterator[tuple[int, Line]
         inputs += line.inputs
         load += line.load
         yield part, line
+
+
+def refuse_oversize(line: Sized, limits: Limits, name: str) -> None:
+    """Refuse a request that no batch can hold.
+
+    Raises:
+        InvalidInput: It is one; the sentence begins with *name*.
+    """
+    if len(line.data) > limits.max_bytes or line.inputs > limits.max_inputs:
+        raise InvalidInput(
+            f"{name} has {len(line.data):,} bytes and {line.inputs:,} inputs; "
+            f"a whole batch may have {limits.max_bytes:,} and {limits.max_inputs:,}. Send less of the row."
+        )

@@ -108,6 +108,8 @@ def check_parameters(recipe: Recipe) -> None:
             raise InvalidInput(f"The parameter {name!r} is set by the argument {argument}. Give it there.")
     if "stream" in recipe.parameters:
         raise InvalidInput("A batch cannot stream its answers. Leave the parameter 'stream' out.")
+    if recipe.endpoint != "/v1/embeddings" and recipe.inputs_per_request != 1:
+        raise InvalidInput("Only requests of /v1/embeddings take several inputs. Leave inputs_per_request out.")
     if recipe.endpoint == "/v1/embeddings" and (recipe.system or recipe.output_schema):
         raise InvalidInput("Embeddings take neither a system text nor an output schema. Leave them out.")
     text = recipe.parameters.get("text", {})

@@ -7,10 +7,12 @@ from typing import get_args
 from batchwright import files
 from batchwright.drafts import FROZEN, Draft, check_body, check_recipe
 from batchwright.errors import InvalidInput, NotReady
-from batchwright.jsonl import decode_request
+from batchwright.jsonl import decode_request, encode_request
 from batchwright.model import Job, Json, Outcome, Recipe, Request
+from batchwright.packing import packed
 from batchwright.part_files import Line, Measure, OnRows, PartPlan, first_request, write_parts
 from batchwright.recipe import body_builder, template_columns
+from batchwright.repeats import digest
 from batchwright.tables.sources import frozen_rows
 
 RETRIED: tuple[Outcome, ...] = ("failed", "expired", "never_ran")
@@ -80,8 +82,10 @@ def retried_outcomes(job: Job, mending: Mending) -> dict[Outcome, int]:
     return retried
 
 
-def draft_round(job: Job, plan: PartPlan, ids: Collection[str], mending: Mending, on_rows: OnRows) -> Draft:
+def draft_round(job: Job, plan: PartPlan, ids: Mapping[str, Outcome], mending: Mending, on_rows: OnRows) -> Draft:
     """Write the parts of a new round over the rows with *ids*; the job that is given has only these parts.
+
+    Where requests pack several rows, those that failed go alone: one bad input is enough to fail all the others.
 
     Raises:
         InvalidInput: The mended recipe cannot be used.
@@ -99,7 +103,9 @@ def draft_round(job: Job, plan: PartPlan, ids: Collection[str], mending: Mending
             yield measure.request(request)
             on_rows(number, len(ids))
 
-    written = write_parts(plan, lines())
+    most = plan.recipe.inputs_per_request
+    alone = {custom_id for custom_id, outcome in ids.items() if outcome == "failed"}
+    written = write_parts(plan, packed(lines(), most, plan.limits, alone=alone) if most > 1 else lines())
     made = replace(job, recipe=plan.recipe, provider=plan.provider, parts=written.parts)
     return Draft(made, first_request(plan.folder, made.parts), written.estimate, list(warnings)[:MAX_WARNINGS])
 
@@ -107,12 +113,25 @@ def draft_round(job: Job, plan: PartPlan, ids: Collection[str], mending: Mending
 def _anew(job: Job, plan: PartPlan, ids: Collection[str]) -> Iterator[Request]:
     used = template_columns(plan.recipe, job.source.columns)
     body = body_builder(plan.recipe, job.source.columns)
+    sent: dict[str, tuple[int, bytes]] = {}
     for number, (custom_id, row) in enumerate(frozen_rows(plan.folder / FROZEN, used), 1):
-        if custom_id in ids:
-            try:
-                yield Request(custom_id, body(row))
-            except InvalidInput as error:
-                raise InvalidInput(f"Row {number}: {error}") from error
+        if custom_id not in ids:
+            continue
+        try:
+            request = Request(custom_id, body(row))
+        except InvalidInput as error:
+            raise InvalidInput(f"Row {number}: {error}") from error
+        if job.source.requests is not None:
+            asked = digest(encode_request(request, plan.recipe.endpoint))
+            first, before = sent.setdefault(custom_id, (number, asked))
+            if asked != before:
+                raise InvalidInput(
+                    f"Rows {first} and {number} share one request since they asked the same, and with this prompt they "
+                    "do not any more. Mend it without columns in which they differ, or make a new job."
+                )
+            if first != number:
+                continue
+        yield request
 
 
 def _again(job: Job, plan: PartPlan, ids: Collection[str], mending: Mending) -> Iterator[Request]:

@@ -23,6 +23,7 @@ from batchwright.errors import (
     ProviderUnreachable,
 )
 from batchwright.model import Job, Limits, LineError, Part, ProviderInfo, SpendingLimits
+from batchwright.packing import lines_again
 from batchwright.part_files import Measure, PartPlan, write_parts
 from batchwright.points import OnPoint
 from batchwright.recovery import (
@@ -219,13 +220,13 @@ class Submission:
         # So much was too much, whatever the provider's count says: others may use the limit too, or it counts more than
         # we do. Where nothing of ours was in the way, it waits once before smaller parts are made.
         has_waited = self._journal.attempts.count(part, "void") > 0
-        if others <= 0 and has_waited and part.requests == 1:
+        if others <= 0 and has_waited and _is_one(job, part):
             note = f"its one request is larger than what the provider lets be enqueued: {errors[0].message}"
             fresh = replace(fresh, state="failed", note=note, errors=errors)
         elif others > 0 or has_waited:
             self._shrunk[job.provider.host, job.provider.model] = max(1, others + part.load - 1)
         limit = self._limit(job.provider)
-        if others <= 0 and (limit is None or part.load <= limit or part.requests == 1):
+        if others <= 0 and (limit is None or part.load <= limit or _is_one(job, part)):
             self._pause(part, None)
         self._closed(fresh, "void")
         if part.file_id:
@@ -295,7 +296,7 @@ class Submission:
 
     def _is_too_large(self, job: Job, part: Part) -> bool:
         limit = self._limit(job.provider)
-        return part.requests > 1 and limit is not None and part.load > limit
+        return not _is_one(job, part) and limit is not None and part.load > limit
 
     def _waiting(self, job: Job, part: Part) -> Part | None:
         """Give the part with what it waits for; None: it may go on."""
@@ -330,7 +331,8 @@ class Submission:
             first_number=max(other.number for other in self._journal.job(job.id).parts) + 1,
             round=part.round,
         )
-        lines = Measure(job.recipe.model, job.recipe.endpoint).lines(folder / part.file_name)
+        measure = Measure(job.recipe.model, job.recipe.endpoint)
+        lines = lines_again(folder / part.file_name, measure, plan.limits)
         pieces = (await anyio.to_thread.run_sync(write_parts, plan, lines)).parts
         self._journal.split_part(part, pieces)
         return replace(part, state="split")
@@ -357,6 +359,11 @@ def _without_batch(part: Part) -> Part:
     """Give a part as it was before its file was uploaded."""
     fresh = replace(part, state="built", batch_id=None, batch_status=None, file_id=None, file_created_at=None)
     return replace(fresh, completed=0, failed=0, note=None, errors=())
+
+
+def _is_one(job: Job, part: Part) -> bool:
+    """Whether nothing smaller can take a part's place."""
+    return part.requests == 1 and (job.recipe.inputs_per_request == 1 or part.load <= 1)
 
 
 def _share(job: Job, part: Part) -> Decimal | None:

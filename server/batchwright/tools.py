@@ -92,6 +92,10 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
     id_column: Annotated[
         str, Field(description="column with unique ids of at most 64 characters; empty: numbered")
     ] = "",
+    inputs_per_request: Annotated[
+        int, Field(ge=1, le=2048, description="embeddings only: rows packed into one request")
+    ] = 1,
+    deduplicate: Annotated[bool, Field(description="send identical requests once, joined to all their rows")] = False,  # noqa: FBT002  # named in every call
 ) -> Annotated[CallToolResult, DraftView]:
     """Make a draft job from rows and a prompt: checks data, prompt and schema, writes the batch file, spends nothing.
 
@@ -111,10 +115,12 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
         output_schema=output_schema or None,
         parameters=parameters,
         id_column=id_column or None,
+        deduplicate=deduplicate,
+        inputs_per_request=inputs_per_request,
     )
 
     def on_rows(done: int, total: int) -> None:
-        anyio.from_thread.run(ctx.report_progress, done, total, f"{done:,} of {total:,} requests written")
+        anyio.from_thread.run(ctx.report_progress, done, total, f"{done:,} of {total:,} rows written")
 
     return _answer(DraftView.of(await jobs.create(request, on_rows)))
 

@@ -72,12 +72,12 @@ class ResultTable:
             ).fetchall()
         return [(f"{outcome}: {problem}" if problem else outcome, int(count)) for outcome, problem, count in found]
 
-    def ids(self, outcomes: Collection[Outcome]) -> set[str]:
-        """Give the custom_ids of the rows with one of *outcomes*."""
+    def ids(self, outcomes: Collection[Outcome]) -> dict[str, Outcome]:
+        """Give the custom_ids of the rows with one of *outcomes*, each with its own."""
         wanted = ", ".join(quoted(outcome) for outcome in outcomes) or "NULL"
         with self._joined() as con:
-            found = con.execute(f"SELECT id FROM joined WHERE outcome IN ({wanted})").fetchall()
-        return {str(custom_id) for (custom_id,) in found}
+            found = con.execute(f"SELECT id, outcome FROM joined WHERE outcome IN ({wanted})").fetchall()
+        return dict(found)
 
     def rows(self, *, outcome: Outcome | None, offset: int, limit: int) -> JoinedRows:
         """Give some joined rows, in the source's order; only those of *outcome*, unless that is None."""

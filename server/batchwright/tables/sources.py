@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from batchwright import files
 from batchwright.errors import InvalidInput
 from batchwright.jsonl import MAX_CUSTOM_ID_CHARACTERS
 from batchwright.model import Column, Json, Profile, Source
@@ -130,6 +131,25 @@ def frozen_rows(frozen: Path, columns: Sequence[str]) -> Iterator[tuple[str, Map
         while batch := con.fetchmany(_ROWS_AT_ONCE):
             for custom_id, *row in batch:
                 yield custom_id, as_row(columns, read(row))
+
+
+def share_ids(frozen: Path, listed: Path) -> None:
+    """Give rows of a frozen source the custom_id of another row, so that one result is joined to all of them.
+
+    *listed* has a JSON line for each of these rows, with its number `row` and the other row's custom_id `id`.
+    """
+    temporary = frozen.with_suffix(".new")
+    row, custom_id = identifier(ROW), identifier(CUSTOM_ID)
+    options = "hive_partitioning = false, columns = {row: 'BIGINT', id: 'VARCHAR'}"
+    shared = f"SELECT * FROM read_ndjson({pattern(listed)}, {options})"
+    with connection(files=[frozen, listed, temporary], folder=frozen.parent) as con:
+        # Whoever reads the rows sorts them by their number.
+        con.execute(
+            f"COPY (SELECT f.* REPLACE (coalesce(s.id, f.{custom_id}) AS {custom_id}) FROM ({frozen_sql(frozen)}) f "
+            f"LEFT JOIN ({shared}) s ON f.{row} = s.row) TO {quoted(str(temporary))} (FORMAT parquet)"
+        )
+    files.sync(temporary)
+    temporary.replace(frozen)
 
 
 def write_rows(rows: Sequence[Mapping[str, Json]], path: Path) -> None:

@@ -1,0 +1,91 @@
+"""Several embedding inputs in one request, and who they are of: put together, kept beside their part, cut apart again.
+
+A request that packs several rows has the custom_id of its first one; its vectors are told apart by their index.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from batchwright import files
+from batchwright.jsonl import decode_request, encode_request
+from batchwright.model import Json, Limits, Request
+from batchwright.part_files import Line, Measure, members_path
+from batchwright.pricing import RequestTokens
+
+MAX_REQUEST_TOKENS = 300_000
+"""Over all inputs of one request, from OpenAI's reference of embeddings."""
+MAX_INPUT_TOKENS = 8_192
+"""Of one input: a longer one is refused, with all others of its request."""
+
+
+def packed(lines: Iterable[Line], most: int, limits: Limits, *, alone: Collection[str] = ()) -> Iterator[Line]:
+    """Put up to *most* of *lines*, each of one input, into one request, as they come.
+
+    Those with an id in *alone*, and those that are sure to be refused, are packed by themselves: a request that fails
+    does so for all its rows.
+    """
+    most = min(most, limits.max_inputs, limits.max_load or most)
+    waiting: list[tuple[Request, Line]] = []
+    tokens = size = 0
+    for line in lines:
+        request = decode_request(line.data)
+        if request.custom_id in alone or not request.body["input"] or line.tokens.input_tokens > MAX_INPUT_TOKENS:
+            yield from _pack([(request, line)])
+            continue
+        is_full = (
+            len(waiting) >= most
+            or tokens + line.tokens.input_tokens > MAX_REQUEST_TOKENS
+            or size + len(line.data) > limits.max_bytes
+        )
+        if is_full:
+            yield from _pack(waiting)
+            waiting, tokens, size = [], 0, 0
+        waiting.append((request, line))
+        tokens += line.tokens.input_tokens
+        size += len(line.data)
+    yield from _pack(waiting)
+
+
+def _pack(waiting: Sequence[tuple[Request, Line]]) -> Iterator[Line]:
+    if not waiting:
+        return
+    first, inputs = waiting[0][0], [request.body["input"] for request, _ in waiting]
+    found = [line.tokens for _, line in waiting]
+    tokens = RequestTokens(
+        sum(each.input_tokens for each in found),
+        0,
+        frozenset[str]().union(*(each.uncounted for each in found)),
+        frozenset[str]().union(*(each.approximated for each in found)),
+    )
+    data = encode_request(Request(first.custom_id, {**first.body, "input": inputs}), "/v1/embeddings")
+    yield Line(data, len(inputs), len(inputs), tokens, tuple(request.custom_id for request, _ in waiting))
+
+
+def members_of(part_file: Path) -> Mapping[str, tuple[str, ...]]:
+    """Give the ids of the rows of each request of a part, by the request's own; empty where each has one row."""
+    path = members_path(part_file)
+    return dict(_members(path)) if path.exists() else {}
+
+
+def lines_again(part_file: Path, measure: Measure, limits: Limits) -> Iterator[Line]:
+    """Weigh the requests of a part again; of a packed one larger than what may be enqueued, smaller ones are made."""
+    members, most = members_of(part_file), limits.max_load
+    for line in measure.lines(part_file):
+        request = decode_request(line.data)
+        rows = members.get(request.custom_id, ())
+        if not rows or most is None or line.load <= most:
+            yield line._replace(members=rows)
+            continue
+        inputs = cast("list[Json]", request.body["input"])
+        for start in range(0, len(rows), most):
+            ids, body = rows[start : start + most], {**request.body, "input": inputs[start : start + most]}
+            yield measure.request(Request(ids[0], body))._replace(members=ids)
+
+
+def _members(path: Path) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for line in files.lines(path):
+        ids = msgspec.json.decode(line, type=tuple[str, ...])
+        yield ids[0], ids

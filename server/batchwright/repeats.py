@@ -1,0 +1,58 @@
+"""Rows whose requests are the same: found while the requests go by, and told apart by their bodies alone."""
+
+import hashlib
+from typing import TYPE_CHECKING, BinaryIO
+
+import msgspec
+
+from batchwright.jsonl import encoded_body
+
+if TYPE_CHECKING:
+    from batchwright.part_files import Line
+
+_DIGEST_BYTES = 16
+"""Wide enough that two of a billion requests do not meet by chance."""
+
+
+def digest(line: bytes) -> bytes:
+    """Give a short hash of what a request line asks, whatever its custom_id."""
+    return hashlib.blake2b(encoded_body(line), digest_size=_DIGEST_BYTES).digest()
+
+
+class Repeats:
+    """Finds the rows whose request an earlier row has too, and lists them as `share_ids` wants it.
+
+    Attributes:
+        count: Of such rows.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Begin; the list goes to *file*."""
+        self._file = file
+        self._first: dict[bytes, str] = {}
+        self._tokens = self._tokens_saved = 0
+        self._rows = 0
+        self.count = 0
+
+    def has(self, custom_id: str, line: "Line") -> bool:
+        """Whether an earlier row has the same request as this one, the next of all rows."""
+        self._rows += 1
+        self._tokens += line.tokens.input_tokens
+        first = self._first.setdefault(digest(line.data), custom_id)
+        if first == custom_id:
+            return False
+        self.count += 1
+        self._tokens_saved += line.tokens.input_tokens
+        self._file.write(msgspec.json.encode({"row": self._rows, "id": first}) + b"\n")
+        return True
+
+    @property
+    def sentence(self) -> str:
+        """What is saved, in words for the user."""
+        if not self.count:
+            return "No row repeats another row's request: deduplicate saves nothing here."
+        share = 100 * self._tokens_saved // max(1, self._tokens)
+        return (
+            f"{self.count:,} of {self._rows:,} rows repeat another row's request: they are sent once, and each row "
+            f"gets its answer. Saves about {share}% of the input tokens."
+        )
