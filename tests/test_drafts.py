@@ -18,7 +18,8 @@ from batchwright.model import Endpoint, Limits, ProviderInfo, Recipe
 from batchwright.points import pass_by
 from batchwright.rounds import Mending, draft_round
 from batchwright.schema import strict
-from batchwright.tables.sources import frozen_rows, kind_of, write_rows
+from batchwright.tables.origin import one_file
+from batchwright.tables.sources import frozen_rows, write_rows
 
 RESPONSES: Endpoint = "/v1/responses"
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -34,9 +35,7 @@ def plan(
         job_id="job_a",
         created_at=CREATED,
         folder=folder,
-        source=source,
-        kind=kind_of(source),
-        name=source.name,
+        origin=one_file(source, source.name),
         id_column=id_column,
         recipe=Recipe("/v1/chat/completions", "m", prompt),
         provider=ProviderInfo("endpoint", "localhost", "m"),
@@ -264,7 +263,9 @@ def test_rows_that_were_given_inline_are_called_so(tmp_path: Path) -> None:
     folder.mkdir()
     write_rows([{"id": 1, "text": "x"}], folder / "rows.jsonl")
 
-    found = made(plan(folder / "rows.jsonl", id_column="id"))
+    planned = plan(folder / "rows.jsonl", id_column="id")
+
+    found = made(replace(planned, origin=replace(planned.origin, kind="rows")))
 
     assert found.job.source.kind == "rows"
     assert prompts(contents(folder, found)[0]) == [("1", "Label x")]

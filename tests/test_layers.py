@@ -41,7 +41,7 @@ LAYERS: tuple[set[str], ...] = (
     {"collection"},
     {"rounds", "adoption"},
     {"runs"},
-    {"drafting", "remote_files", "comparing"},
+    {"drafting", "remote_files", "comparing", "pages"},
     {"jobs"},
     {"answer", "server"},
     {"views", "job_views"},

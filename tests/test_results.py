@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from batchwright.errors import InvalidInput
 from batchwright.model import OUTCOMES, Json, Outcome, Recipe, Result
+from batchwright.tables.origin import one_file
 from batchwright.tables.results import ResultTable, SaveKind, save_kind, write_results
-from batchwright.tables.sources import freeze, frozen_rows, kind_of, write_rows
+from batchwright.tables.sources import freeze, frozen_rows, write_rows
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 Rows = Sequence[Mapping[str, Json]]
@@ -40,7 +41,7 @@ def joined(
     schema = {"type": "object", "properties": properties} if properties else None
     recipe = Recipe("/v1/chat/completions", "m", "p", output_schema=schema)
     frozen = path.parent / "source.parquet"
-    source = freeze(path, frozen, kind=kind_of(path), name=path.name, id_column="id")
+    source = freeze(one_file(path, path.name), frozen, id_column="id").source
     write_results(results, path.parent / "results.jsonl", recipe)
     return ResultTable(frozen, path.parent / "results.jsonl", source.columns, recipe, ended)
 
@@ -72,7 +73,7 @@ def saved(result_table: ResultTable, kind: SaveKind) -> list[dict[str, Any]]:
             return [json.loads(line, parse_constant=refused) for line in target.read_bytes().splitlines()]
         case "parquet":
             back = target.parent / "back.parquet"
-            source = freeze(target, back, kind="parquet", name="saved", id_column=None)
+            source = freeze(one_file(target, "saved"), back, id_column=None).source
             return [dict(row) for _, row in frozen_rows(back, source.columns)]
 
 
@@ -379,7 +380,7 @@ def test_an_absent_cell_and_an_empty_text_are_told_apart_when_they_are_saved(tmp
     target = tmp_path / f"t.{kind}"
     found.save(target, kind)
 
-    source = freeze(target, tmp_path / "back.parquet", kind=kind_of(target), name="t", id_column=None)
+    source = freeze(one_file(target, "t"), tmp_path / "back.parquet", id_column=None).source
 
     assert [row["answer"] for _, row in frozen_rows(tmp_path / "back.parquet", source.columns)] == ["", None]
 

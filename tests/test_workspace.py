@@ -29,6 +29,36 @@ def test_a_file_in_the_workspace_is_found_by_its_relative_and_its_absolute_name(
     assert workspace.file_to_read(str(file)) == file
 
 
+def test_a_pattern_is_looked_for_in_every_folder_in_order(tmp_path: Path) -> None:
+    """As a name is: the files of two folders are never mixed."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    for file in (first / "b1.csv", second / "b2.csv", second / "sub" / "c2.csv", second / "sub" / "c1.csv"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    workspace = Workspace([first, second])
+
+    assert workspace.files_to_read("b*.csv", most=9) == [first / "b1.csv"]
+    assert workspace.files_to_read("*/c?.csv", most=9) == [second / "sub" / "c1.csv", second / "sub" / "c2.csv"]
+    assert workspace.files_to_read(str(second / "sub" / "c[12].csv"), most=9) == [
+        second / "sub" / "c1.csv",
+        second / "sub" / "c2.csv",
+    ]
+
+
+def test_a_pattern_that_meets_a_link_out_of_the_workspace_is_refused(tmp_path: Path) -> None:
+    """Left out in silence, its rows would be missed by nobody."""
+    workspace = opened(tmp_path / "data")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "t.csv").touch()
+    (tmp_path / "data" / "a.csv").touch()
+    (tmp_path / "data" / "z.csv").symlink_to(tmp_path / "outside" / "t.csv")
+    (tmp_path / "data" / "folder").symlink_to(tmp_path / "outside")
+
+    for pattern in ("*.csv", "folder/*.csv", "*/*.csv"):
+        with pytest.raises(OutsideWorkspace):
+            workspace.files_to_read(pattern, most=9)
+
+
 def test_a_relative_name_is_looked_for_in_every_folder_in_order(tmp_path: Path) -> None:
     """The user names a file, not the folder that it happens to lie in."""
     first, second = tmp_path / "first", tmp_path / "second"

@@ -28,6 +28,7 @@ from batchwright.errors import (
 from batchwright.jsonl import decode_request, decode_result, encode_request
 from batchwright.model import Job, Part, Request
 from batchwright.recovery import HASH_KEY, JOB_KEY, NONCE_KEY, PART_KEY, is_final
+from batchwright.tables.origin import one_file
 from batchwright.tables.sources import freeze
 
 if TYPE_CHECKING:
@@ -303,12 +304,12 @@ class Adoption:
                     if custom_id not in seen:
                         seen.add(custom_id)
                         file.write(msgspec.json.encode({"custom_id": custom_id}) + b"\n")
-        source = freeze(ids, folder / FROZEN, kind="jsonl", name=f"batch {batch.id}", id_column="custom_id")
+        source = freeze(one_file(ids, f"batch {batch.id}"), folder / FROZEN, id_column="custom_id").source
         ids.unlink()
         return Job(
             id=job_id,
             created_at=datetime.fromtimestamp(batch.created_at or self._now().timestamp(), UTC),
-            source=replace(source, kind="batch" if all(part.file_id for part in parts) else "results"),
+            source=replace(source, path=None, kind="batch" if all(part.file_id for part in parts) else "results"),
             recipe=recipe,
             provider=self._api.answering(recipe.model or None, recipe.endpoint),
             parts=tuple(parts),

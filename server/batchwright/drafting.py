@@ -14,7 +14,8 @@ from batchwright.errors import InvalidInput
 from batchwright.model import Endpoint, Json, Limits, ProviderInfo, Recipe
 from batchwright.part_files import OnRows
 from batchwright.points import OnPoint
-from batchwright.tables.sources import kind_of, write_rows
+from batchwright.tables.origin import DataFile, Origin, find, one_file
+from batchwright.tables.sources import write_rows
 
 if TYPE_CHECKING:
     from batchwright.batch_api import BatchAPI
@@ -39,6 +40,7 @@ class DraftRequest:
     id_column: str | None = None
     deduplicate: bool = False
     inputs_per_request: int = 1
+    reading: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
 
 class Drafting:
@@ -67,11 +69,12 @@ class Drafting:
         """
         if request.batch_file:
             path = self._workspace.file_to_read(request.batch_file)
+            origin = _batch_origin(path, self._workspace.shown(path))
             _refuse_recipe(request)
             recipe = await anyio.to_thread.run_sync(batch_file_recipe, path, request.batch_file)
             known = self._api.is_model_known
             try:
-                plan = self._plan(request, recipe, folder, path)
+                plan = self._plan(request, recipe, folder, origin)
             except InvalidInput as error:
                 # The file may have more faults than its model: all are told at once.
                 await anyio.to_thread.run_sync(_tell_faults, path, request, recipe, known, error)
@@ -88,8 +91,10 @@ class Drafting:
             inputs_per_request=request.inputs_per_request,
         )
         if request.source:
-            path = self._workspace.file_to_read(request.source)
+            origin = await anyio.to_thread.run_sync(find, self._workspace, request.source, request.reading)
         else:
+            if request.reading:
+                raise InvalidInput("Rows given inline are not read from a file. Leave reading out.")
             if len(request.rows) > MAX_INLINE_ROWS:
                 most = f"{MAX_INLINE_ROWS:,}"
                 raise InvalidInput(
@@ -97,22 +102,21 @@ class Drafting:
                 )
             path = folder / "rows.jsonl"
             await anyio.to_thread.run_sync(write_rows, request.rows, path)
-        plan = self._plan(request, recipe, folder, path)
+            origin = replace(one_file(path, "the rows"), kind="rows")
+        plan = self._plan(request, recipe, folder, origin)
         made = await anyio.to_thread.run_sync(draft, plan, on_rows)
         if wanted and (optional := schema.optional_properties(wanted)):
             note = f"Strict mode requires every property, so these may come back null: {', '.join(optional)}."
             made = replace(made, warnings=[*made.warnings, note])
         return made
 
-    def _plan(self, request: DraftRequest, recipe: Recipe, folder: Path, path: Path) -> Plan:
+    def _plan(self, request: DraftRequest, recipe: Recipe, folder: Path, origin: Origin) -> Plan:
         provider = self._api.answering(recipe.model or None, recipe.endpoint)
         return Plan(
             job_id=folder.name,
             created_at=self._now(),
             folder=folder,
-            source=path,
-            kind="jsonl" if request.batch_file else kind_of(path),
-            name="the rows" if request.rows else self._workspace.shown(path),
+            origin=origin,
             id_column=request.id_column or None,
             recipe=replace(recipe, model=provider.model),
             provider=provider,
@@ -120,6 +124,11 @@ class Drafting:
             on_point=self._on_point,
             deduplicate=request.deduplicate,
         )
+
+
+def _batch_origin(path: Path, name: str) -> Origin:
+    """Take a batch file for what it is, whatever its ending."""
+    return Origin(name, "batch", {name: [DataFile(path, name, "jsonl")]})
 
 
 def _tell_faults(
@@ -132,7 +141,7 @@ def _tell_faults(
 
 
 def _refuse_recipe(request: DraftRequest) -> None:
-    for name in ("prompt", "system", "model", "output_schema", "parameters", "id_column"):
+    for name in ("prompt", "system", "model", "output_schema", "parameters", "id_column", "reading"):
         if getattr(request, name):
             raise InvalidInput(f"A ready-made batch_file says everything itself, also its {name}. Leave {name} out.")
     for name, is_given in (

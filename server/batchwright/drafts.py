@@ -21,7 +21,8 @@ from batchwright.points import OnPoint
 from batchwright.pricing import Estimate
 from batchwright.recipe import body_builder, shared_body, template_columns
 from batchwright.repeats import Repeats
-from batchwright.tables.sources import FileKind, freeze, frozen_rows, share_ids
+from batchwright.tables.origin import Origin, one_file
+from batchwright.tables.sources import freeze, frozen_rows, share_ids
 
 FROZEN = "source.parquet"
 BATCH_FIELDS = ["body", "custom_id", "method", "url"]
@@ -36,22 +37,30 @@ class Plan:
 
     Attributes:
         folder: The job's own folder; exists and is empty.
-        source: The file with the rows, of *kind*; *name* is what the user calls it.
+        origin: Where the rows come from; for a ready-made batch file, that file.
         deduplicate: Whether rows with the same request share one.
     """
 
     job_id: str
     created_at: datetime
     folder: Path
-    source: Path
-    kind: FileKind
-    name: str
+    origin: Origin
     id_column: str | None
     recipe: Recipe
     provider: ProviderInfo
     limits: Limits
     on_point: OnPoint
     deduplicate: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the user calls the source."""
+        return self.origin.name
+
+    @property
+    def source(self) -> Path:
+        """The file, where it is one."""
+        return self.origin.paths[0]
 
     @property
     def parts(self) -> PartPlan:
@@ -79,11 +88,12 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
 
     Raises:
         InvalidInput: The source, the recipe or one of the rows cannot be used; the sentence says which.
+        MissingExtra: What reads the source is not installed.
     """
-    source = freeze(plan.source, plan.folder / FROZEN, kind=plan.kind, name=plan.name, id_column=plan.id_column)
+    frozen = freeze(plan.origin, plan.folder / FROZEN, id_column=plan.id_column)
+    source = frozen.source
     if is_batch_file(source.columns):
         raise InvalidInput(f"{plan.name} is a ready-made batch file. Pass it as batch_file, without a prompt.")
-    is_inline = plan.source.parent == plan.folder
     used = template_columns(plan.recipe, source.columns)
     body = body_builder(plan.recipe, source.columns)
     suspected = check_recipe(plan.recipe, plan.provider)
@@ -107,9 +117,8 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
     if requests < source.rows:
         source = replace(source, requests=requests)
     on_rows(source.rows, source.rows)
-    named = replace(source, kind="rows") if is_inline else replace(source, path=str(plan.source))
-    job = _job(plan, named, written, whole.hexdigest())
-    warnings = [*suspected, *warnings, *_warnings(used, empty.count)]
+    job = _job(plan, replace(source, path=None) if source.kind == "rows" else source, written, whole.hexdigest())
+    warnings = [*frozen.warnings, *suspected, *warnings, *_warnings(used, empty.count)]
     return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
 
 
@@ -164,7 +173,7 @@ def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[s
     with ids.open("wb") as file:
         for custom_id in report.custom_ids:
             file.write(msgspec.json.encode({"custom_id": custom_id}) + b"\n")
-    source = freeze(ids, plan.folder / FROZEN, kind="jsonl", name=plan.name, id_column="custom_id")
+    source = freeze(one_file(ids, plan.name), plan.folder / FROZEN, id_column="custom_id").source
     ids.unlink()
     whole = hashlib.sha256()
 

@@ -15,7 +15,7 @@ from batchwright.untrusted import cleaned
 if TYPE_CHECKING:
     from batchwright.adoption import ForeignBatch
     from batchwright.drafts import Draft
-    from batchwright.jobs import JobPage
+    from batchwright.pages import JobPage
     from batchwright.pricing import CostRange
 
 MAX_REQUEST_CHARACTERS = 1_500

@@ -3,8 +3,8 @@
 import logging
 import secrets
 import shutil
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -22,14 +22,16 @@ from batchwright.comparing import Comparing
 from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
 from batchwright.errors import InvalidInput, NotReady, OverLimit, ProviderError
-from batchwright.model import Job, Outcome, Profile, UserSays
+from batchwright.model import Job, Json, Outcome, Profile, UserSays
+from batchwright.pages import JobPage, ResultPage
 from batchwright.part_files import OnRows, PartPlan
 from batchwright.points import OnPoint, pass_by
 from batchwright.remote_files import RemoteFiles
 from batchwright.rounds import Mending, draft_round, retried_outcomes
 from batchwright.runs import LOCK, Runs
 from batchwright.submission import Rules
-from batchwright.tables.results import JoinedRows, save_kind
+from batchwright.tables.origin import find
+from batchwright.tables.results import save_kind
 from batchwright.tables.sources import profile
 from batchwright.workspace import whole_file
 
@@ -53,30 +55,6 @@ _SHOWN_PROBLEMS = 5
 
 OnJob = Callable[[Job], Awaitable[None]]
 """Told how a job stands, while somebody waits for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResultPage:
-    """Joined results: some rows to look at, and where all of them were saved."""
-
-    job: Job
-    joined: JoinedRows
-    columns: Sequence[str]
-    saved_as: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class JobPage:
-    """Some jobs, how many there are in all, and what else the provider shows.
-
-    Attributes:
-        others: Batches that this journal does not know; None: the provider could not be asked.
-    """
-
-    jobs: Sequence[Job]
-    total: int
-    others: Sequence[ForeignBatch] | None
-    frozen: str | None
 
 
 class Jobs:
@@ -105,11 +83,23 @@ class Jobs:
         self.costs = Comparing(journal, self._runs.folder, workspace)
         self.files = RemoteFiles(journal, api, self._runs.advance, on_point=on_point)
 
-    async def inspect(self, name: str, *, sample_rows: int) -> Profile:
-        """Describe a data file of the workspace."""
-        path = self._workspace.file_to_read(name)
-        shown = self._workspace.shown(path)
-        return await anyio.to_thread.run_sync(lambda: profile(path, name=shown, sample_rows=sample_rows))
+    async def inspect(self, source: str, reading: Mapping[str, Json], *, sample_rows: int) -> Profile:
+        """Describe a data file of the workspace, several, or a query over them.
+
+        Raises:
+            InvalidInput: It cannot be read.
+        """
+
+        def profiled(folder: Path) -> Profile:
+            return profile(find(self._workspace, source, reading), folder=folder, sample_rows=sample_rows)
+
+        folder = self._runs.folder(_new_id())
+        folder.mkdir(parents=True, mode=0o700)
+        with FileLock(folder / LOCK, thread_local=False):
+            try:
+                return await anyio.to_thread.run_sync(profiled, folder)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     async def create(self, request: DraftRequest, on_rows: OnRows) -> Draft:
         """Make a draft job: check everything, write its parts, record it. Spends nothing.
@@ -338,7 +328,7 @@ class Jobs:
         target = self._workspace.file_to_write(save_as, overwrite=overwrite) if save_as else None
         kind = save_kind(target) if target else None
         job = await self._runs.advance(job_id)
-        if target is not None and str(target) == job.source.path:
+        if target is not None and str(target) in {job.source.path, *job.source.more_paths}:
             raise InvalidInput(f"{save_as!r} is the source of {job_id}, and is never replaced. Choose another name.")
         if job.submitted_at is None:
             raise NotReady(f"{job_id} is a draft and was never run. Submit it with `submit_job` first.")

@@ -31,6 +31,10 @@ LIVE_STATES: tuple[PartState, ...] = ("submitting", "unknown", "submitted", "can
 
 JobStatus = Literal["draft", "running", "cancelling", "completed", "cancelled", "expired", "failed", "unknown"]
 
+SourceKind = Literal["csv", "json", "jsonl", "parquet", "excel", "files", "query", "rows", "batch", "results"]
+"""`files`: several of one shape; `rows`: given inline; `batch`: a ready-made batch file; `results`: those of a batch
+whose requests are gone."""
+
 UserSays = Literal["", "resend", "go_on"]
 """What only the user may decide: to send an unconfirmed batch again, or to go on after a freeze."""
 
@@ -81,13 +85,14 @@ class Source:
     """The rows that a job was made from, as the user named them."""
 
     name: str
-    kind: Literal["csv", "jsonl", "parquet", "rows", "batch", "results"]
-    """`batch`: a ready-made batch file; `results`: those of a batch whose requests are gone."""
+    kind: SourceKind
     columns: tuple[str, ...]
     rows: int
     id_column: str | None = None
     path: str | None = None
-    """Of the user's file; None for rows given inline."""
+    """Of the user's file, or the first of them; None for rows given inline."""
+    more_paths: tuple[str, ...] = ()
+    """Of the other files."""
     requests: int | None = None
     """How many requests were made of the rows, where they are fewer: several rows share one. None: one a row."""
 
@@ -385,9 +390,11 @@ class Profile:
     """What `inspect_data` found in a source."""
 
     name: str
-    kind: Literal["csv", "jsonl", "parquet"]
+    kind: SourceKind
     rows: int
     columns: Sequence[Column]
     sample: Sequence[Mapping[str, Json]]
     id_column: str | None
     """A column that holds a different, short value in every row."""
+    warnings: Sequence[str] = ()
+    """What should be known of how it was read."""

@@ -56,23 +56,36 @@ ROWS_A_REPORT = 500
 
 JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", max_length=80)]
 FileName = Annotated[str, Field(max_length=1000)]
+Source = Annotated[str, Field(max_length=10_000)]
+Reading = Annotated[
+    dict[str, Any],
+    Field(description='only if CSV is read wrongly: {"delimiter": ";", "encoding": "cp1251", "header": false}'),
+]
 Limit = Annotated[int, Field(ge=1, le=100)]
 Offset = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
 async def inspect_data(
     ctx: Context["App"],
-    source: Annotated[FileName, Field(description="CSV, JSONL or Parquet file in the workspace")],
+    source: Annotated[
+        Source,
+        Field(
+            description="CSV, TSV, JSON, JSONL (or .gz), Parquet or Excel (book.xlsx#Sheet) in the workspace; "
+            "data/*.csv; or DuckDB SQL: SELECT ... FROM 'a.csv' JOIN 'b.parquet' USING (id). CSV columns are text"
+        ),
+    ],
     sample_rows: Annotated[int, Field(ge=0, le=20, description="rows to show, 0 to 20")] = 3,
+    reading: Reading = {},  # noqa: B006  # never changed
 ) -> Annotated[CallToolResult, InspectView]:
-    """Look at a data file before a job: columns, types, rows, empty cells, longest texts, some rows, the id column."""
+    """Look at data before a job: columns, types, rows, empty cells, longest texts, some rows, the id column."""
     jobs = await ctx.request_context.lifespan_context.jobs()
-    return _answer(InspectView.of(await jobs.inspect(source, sample_rows=sample_rows)))
+    profile = await jobs.inspect(source, reading, sample_rows=sample_rows)
+    return _answer(InspectView.of(profile, was_told=bool(reading)))
 
 
 async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
     ctx: Context["App"],
-    source: Annotated[FileName, Field(description="CSV, JSONL or Parquet file in the workspace; or give rows")] = "",
+    source: Annotated[Source, Field(description="file, files or SQL, as for inspect_data; or give rows")] = "",
     rows: Annotated[list[dict[str, Any]], Field(description="rows given inline, at most 2000")] = [],  # noqa: B006  # never changed
     batch_file: Annotated[
         FileName, Field(description="a ready-made batch JSONL instead, checked and used as it is")
@@ -96,6 +109,7 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
         int, Field(ge=1, le=2048, description="embeddings only: rows packed into one request")
     ] = 1,
     deduplicate: Annotated[bool, Field(description="send identical requests once, joined to all their rows")] = False,  # noqa: FBT002  # named in every call
+    reading: Reading = {},  # noqa: B006  # never changed
 ) -> Annotated[CallToolResult, DraftView]:
     """Make a draft job from rows and a prompt: checks data, prompt and schema, writes the batch file, spends nothing.
 
@@ -117,6 +131,7 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
         id_column=id_column or None,
         deduplicate=deduplicate,
         inputs_per_request=inputs_per_request,
+        reading=reading,
     )
 
     def on_rows(done: int, total: int) -> None:

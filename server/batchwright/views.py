@@ -13,10 +13,11 @@ from batchwright.untrusted import MARK, MAX_CELL_CHARACTERS, cleaned, cleaned_va
 if TYPE_CHECKING:
     from batchwright.comparing import Compared
     from batchwright.comparison import ModelCost
-    from batchwright.jobs import ResultPage
+    from batchwright.pages import ResultPage
     from batchwright.remote_files import RemoteFile
 
 MAX_SHOWN_COLUMNS = 40
+MAX_WARNINGS = 5
 MAX_SHOWN_CHARACTERS = 8_000
 """Of all cells of an answer together, roughly: a few rows are shown whole, many are cut."""
 MAX_LONE_CELL_CHARACTERS = 4_000
@@ -33,7 +34,7 @@ class ColumnView(View):
 
 
 class InspectView(View):
-    """What is in a data file."""
+    """What is in the data."""
 
     name: str
     rows: int
@@ -41,12 +42,13 @@ class InspectView(View):
     columns_left_out: int | None = None
     id_column: str | None = None
     sample: list[dict[str, Any]]
+    warnings: list[str] | None = None
     about: str = MARK
     next: Next
 
     @classmethod
-    def of(cls, profile: Profile) -> Self:
-        """Show a profile."""
+    def of(cls, profile: Profile, *, was_told: bool = False) -> Self:
+        """Show a profile; *was_told* how the file is to be read."""
         from batchwright.drafts import is_batch_file
 
         columns = [
@@ -62,7 +64,9 @@ class InspectView(View):
         left_out = len(profile.columns) - len(columns)
         id_part = f', id_column="{profile.id_column}"' if profile.id_column else ""
         is_batch = is_batch_file([column.name for column in profile.columns])
-        data_call = f'create_batch_file(source="{profile.name}", prompt="... {{{{column}}}} ..."{id_part})'
+        source = "the same query" if profile.kind == "query" else f'"{profile.name}"'
+        told_part = ", reading as here" if was_told else ""
+        data_call = f'create_batch_file(source={source}{told_part}, prompt="... {{{{column}}}} ..."{id_part})'
         return cls(
             name=profile.name,
             rows=profile.rows,
@@ -70,6 +74,7 @@ class InspectView(View):
             columns_left_out=left_out or None,
             id_column=profile.id_column,
             sample=[_shown_row(row) for row in profile.sample],
+            warnings=[cleaned(warning, 400) for warning in profile.warnings[:MAX_WARNINGS]] or None,
             next=f'create_batch_file(batch_file="{profile.name}")' if is_batch else data_call,
         )
 

@@ -1,9 +1,10 @@
 """The folders that the user lets the server read and write. The only opener of the user's files."""
 
+import itertools
 import os
 import secrets
 import stat
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,7 +21,7 @@ _SYSTEM_FOLDERS = (
     *("/var", "/Applications", "/Library", "/System", "C:\\Windows", "C:\\Program Files", "C:\\Program Files (x86)"),
 )
 _FALLBACK = "Batchwright"
-_DATA_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl", ".ndjson", ".parquet"})
+_DATA_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".xlsx", ".xlsm", ".gz"})
 
 
 class Workspace:
@@ -54,6 +55,30 @@ class Workspace:
         if info.st_size > MAX_FILE_BYTES:
             raise InvalidInput(f"{name!r} has {info.st_size:,} bytes, more than {MAX_FILE_BYTES:,}. Split it first.")
         return path
+
+    def files_to_read(self, pattern: str, *, most: int) -> list[Path]:
+        """Give the real paths of the regular files that *pattern* matches, in the order of their names.
+
+        `*`, `?` and `[...]` match within one step of the path; hidden files and folders are passed over, as in a shell.
+
+        Raises:
+            NotFound: There is none.
+            OutsideWorkspace: One lies outside, or is of a kind that is never opened.
+            InvalidInput: It is no pattern of file names, or matches more than *most* files.
+        """
+        given = _path(pattern)
+        if "**" in pattern:
+            raise InvalidInput(f"{pattern!r} asks for folders of any depth with '**'. Name each step, as '*/*.csv'.")
+        for root in self._roots:
+            if given.is_absolute() and not given.is_relative_to(root):
+                continue
+            relative = given.relative_to(root) if given.is_absolute() else given
+            found = list(itertools.islice(_matches(root, relative), most + 1))
+            if len(found) > most:
+                raise InvalidInput(f"{pattern!r} matches more than {most:,} files. Name fewer, or put them together.")
+            if found:
+                return [self.file_to_read(str(path)) for path in sorted(found)]
+        raise NotFound(f"No file matches {pattern!r} in the workspace {self._where()}. {self._offer()}")
 
     def file_to_write(self, name: str, *, overwrite: bool) -> Path:
         """Give the real path that *name* means for a file to be written; its folder may be missing.
@@ -180,6 +205,13 @@ def _link(temporary: Path, target: Path) -> None:
         if target.exists():
             raise InvalidInput(f"{target.name!r} was made meanwhile. Choose another name.") from None
         temporary.replace(target)
+
+
+def _matches(root: Path, pattern: Path) -> Iterator[Path]:
+    for path in root.glob(str(pattern)):
+        is_hidden = any(step.startswith(".") for step in path.relative_to(root).parts)
+        if not is_hidden and not path.is_dir():
+            yield path
 
 
 def _path(name: str) -> Path:

@@ -38,12 +38,12 @@ def _draft(source: str, data: Path, out: Path) -> Work:
     from batchwright.drafts import Plan, draft
     from batchwright.model import Limits, ProviderInfo, Recipe
     from batchwright.points import pass_by
-    from batchwright.tables.sources import kind_of
+    from batchwright.tables.origin import one_file
 
-    path = data / source
     recipe = Recipe(endpoint=CHAT, model=MODEL, prompt=PROMPT + "{{text}}", parameters={"max_completion_tokens": 100})
     provider = ProviderInfo("service", "api.openai.com", MODEL, charges="batch")
-    plan = Plan("job_a", datetime.now(UTC), out, path, kind_of(path), source, None, recipe, provider, Limits(), pass_by)
+    origin = one_file(data / source, source)
+    plan = Plan("job_a", datetime.now(UTC), out, origin, None, recipe, provider, Limits(), pass_by)
     return partial(draft, plan, _ignore)
 
 
@@ -134,11 +134,12 @@ def _join(data: Path, out: Path) -> Work:
     from batchwright.answers import reader
     from batchwright.jsonl import decode_result
     from batchwright.model import Recipe
+    from batchwright.tables.origin import one_file
     from batchwright.tables.results import ResultTable, write_results
     from batchwright.tables.sources import freeze
 
     recipe = Recipe(endpoint=CHAT, model=MODEL, prompt=PROMPT + "{{text}}")
-    freeze(data / "rows.csv", out / "source.parquet", kind="csv", name="rows.csv", id_column=None)
+    freeze(one_file(data / "rows.csv", "rows.csv"), out / "source.parquet", id_column=None)
 
     def work() -> None:
         read = reader(recipe)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import duckdb
 
 MEMORY_LIMIT = "512MB"
+PARQUET = "FORMAT parquet, ROW_GROUP_SIZE 2048"
+"""Options of COPY. A group of rows is held in memory until it is written: at the usual size, long texts do not fit."""
 _DISK_FAULTS = ("No space left on device", "Read-only file system", "Permission denied", "Disk quota exceeded")
 
 
@@ -22,6 +24,7 @@ def connection(
     folder: Path | None = None,
     name: str = "the file",
     explain: Callable[[], str] | None = None,
+    spill: str | None = None,
 ) -> "Generator[duckdb.DuckDBPyConnection]":
     """Open a DuckDB in memory that reaches only *files* and what lies in *folder*.
 
@@ -30,6 +33,7 @@ def connection(
         folder: What it may use as it likes, also for what does not fit the memory.
         name: Of the user's data, for errors.
         explain: Asked for a better sentence when the data cannot be read.
+        spill: The most that it may put into *folder* for want of memory; None: what the disk has.
 
     Raises:
         InvalidInput: What is run in it fails on the data.
@@ -43,9 +47,13 @@ def connection(
         if folder is not None:
             con.execute(f"SET allowed_directories = [{', '.join(_spellings(folder))}]")
             con.execute(f"SET temp_directory = {quoted(str(folder / 'spill'))}")
+            if spill is not None:
+                con.execute(f"SET max_temp_directory_size = '{spill}'")
         con.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         # One thread was as fast as two, keeps the rows in order and the memory low.
         con.execute("SET threads = 1")
+        # Else a name that is no table is looked for among the variables of this program.
+        con.execute("SET python_enable_replacements = false")
         con.execute("SET autoinstall_known_extensions = false")
         con.execute("SET enable_external_access = false")
         con.execute("SET lock_configuration = true")
@@ -54,6 +62,8 @@ def connection(
         if reason := next((text for text in _DISK_FAULTS if text in str(error)), None):
             raise DiskFault(f"{reason}: the table cannot be written. Make room, or mend the folder.") from error
         raise InvalidInput(explain() if explain else _sentence(error, name)) from error
+    except duckdb.OutOfMemoryException as error:
+        raise InvalidInput(_sentence(error, name)) from error
     except duckdb.Error as error:
         raise InvalidInput(explain() if explain else _sentence(error, name)) from error
     finally:

@@ -1,6 +1,5 @@
 """CSV files: header and delimiter, how DuckDB is to read them, and what is wrong where."""
 
-import codecs
 import csv
 import io
 import re
@@ -10,37 +9,57 @@ from pathlib import Path
 
 from batchwright.errors import InvalidInput
 from batchwright.tables.connection import pattern, quoted
+from batchwright.tables.plain_text import TELL, first_bad_line
 
 MAX_LINE_BYTES = 16_000_000
 
 _DELIMITERS = ",;\t|"
+_BUFFER_BYTES = 2 * MAX_LINE_BYTES
 _HEADER_BYTES = 1_000_000
 _CHUNK_BYTES = 1 << 20
 _LINE_END = re.compile(r"\r\n|\n|\r")
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*")
 _ADVICE = "Save the file again as CSV (UTF-8)."
+_ADVICE_ON_LETTERS = f"Save the file again as CSV (UTF-8), {TELL}."
+_ADVICE_ON_NUL = _ADVICE_ON_LETTERS.replace("windows-1251", "utf-16-le")
 
 # Its own limit of 131,072 characters is meant for untrusted streams; a cell may be a whole document.
 csv.field_size_limit(2**31 - 1)
 
 
 class CsvSource:
-    """A CSV file whose header is read.
+    """A CSV file in UTF-8 whose first line is read.
 
     Every cell is the text that it is: `00123` stays `00123`. A broken line is an error, never skipped.
+    Without a header, the columns are `column1`, `column2` and so on. Where the delimiter is not told, it is the one
+    that the header has most of, or the tab.
 
     Raises:
         InvalidInput: The header cannot be used.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        *,
+        delimiter: str | None = None,
+        prefers_tab: bool = False,
+        has_header: bool = True,
+    ) -> None:
         self._path = path
         self._name = name
+        self._has_header = has_header
         text = self._start()
         header = self._first_record(text)
-        self.delimiter = max(_DELIMITERS, key="".join(header.split('"')[::2]).count)
-        self.columns = tuple(next(csv.reader(io.StringIO(header), delimiter=self.delimiter), ()))
+        outside = "".join(header.split('"')[::2])
+        found = "\t" if prefers_tab and "\t" in outside else max(_DELIMITERS, key=outside.count)
+        self.delimiter = delimiter or found
+        cells = tuple(next(csv.reader(io.StringIO(header), delimiter=self.delimiter), ()))
+        self.columns = cells if has_header else tuple(f"column{place}" for place in range(1, len(cells) + 1))
         self._refuse_bad_names()
-        self._refuse_unlike_breaks(header, text[len(header) :])
+        if has_header:
+            self._refuse_unlike_breaks(header, text[len(header) :])
 
     @property
     def sql(self) -> str:
@@ -48,10 +67,20 @@ class CsvSource:
         # Quote and escape are fixed: left to itself, DuckDB reads a file with an open quote as if it had no quotes.
         columns = ", ".join(f"{quoted(column)}: 'VARCHAR'" for column in self.columns)
         return (
-            f"SELECT * FROM read_csv({pattern(self._path)}, auto_detect = false, header = true, strict_mode = true, "
+            f"SELECT * FROM read_csv({pattern(self._path)}, auto_detect = false, strict_mode = true, "
+            f"header = {str(self._has_header).lower()}, "
             f"delim = {quoted(self.delimiter)}, quote = '\"', escape = '\"', allow_quoted_nulls = false, "
-            f"max_line_size = {MAX_LINE_BYTES}, hive_partitioning = false, columns = {{{columns}}})"
+            f"max_line_size = {MAX_LINE_BYTES}, buffer_size = {_BUFFER_BYTES}, "
+            f"hive_partitioning = false, columns = {{{columns}}})"
         )
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the user should look at."""
+        if self._has_header and any(_NUMBER.fullmatch(column) for column in self.columns):
+            advice = 'If so, pass reading={"header": false}.'
+            return (f"The first line of {self._name} holds numbers, like a row and not like column names. {advice}",)
+        return ()
 
     def refuse_missing(self, rows: int) -> None:
         """Count the records here too: a reader that stops early must not pass for one that read everything.
@@ -71,14 +100,14 @@ class CsvSource:
                 for cells in reader:
                     if cells and len(cells) != len(self.columns):
                         return (
-                            f"Line {line} of {self._name} has {len(cells)} cells where the header has "
+                            f"Line {line} of {self._name} has {len(cells)} cells where the {self._first} has "
                             f'{len(self.columns)}. Put text with the delimiter into quotes, like "a, b".'
                         )
                     if sum(map(len, cells)) > MAX_LINE_BYTES // 2:
                         return f"Line {line} of {self._name} is longer than can be read. Leave out what is not needed."
                     line = reader.line_num + 1
         except UnicodeDecodeError:
-            return f"Line {self._first_bad_line()} of {self._name} is not UTF-8. {_ADVICE}"
+            return f"Line {first_bad_line(self._path)} of {self._name} is not UTF-8. {_ADVICE_ON_LETTERS}"
         except csv.Error as error:
             if "unexpected end" in str(error):
                 return (
@@ -89,13 +118,15 @@ class CsvSource:
             return f"{place} has a quote inside or after a text. Double the quote marks inside the text."
         return f"{self._name} cannot be read whole: its line ends or quotes change on the way. {_ADVICE}"
 
+    @property
+    def _first(self) -> str:
+        return "header" if self._has_header else "first line"
+
     def _start(self) -> str:
         with self._path.open("rb") as file:
             start = file.read(_HEADER_BYTES)
-        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise InvalidInput(f"{self._name} is in UTF-16, not UTF-8. {_ADVICE}")
         if b"\0" in start[:1000]:
-            raise InvalidInput(f"{self._name} holds NUL bytes, so it is no plain text. {_ADVICE}")
+            raise InvalidInput(f"{self._name} holds NUL bytes, so it is no plain text in UTF-8. {_ADVICE_ON_NUL}")
         return start.decode("utf-8-sig", errors="replace")
 
     def _first_record(self, text: str) -> str:
@@ -113,9 +144,9 @@ class CsvSource:
     def _refuse_bad_names(self) -> None:
         name, columns = self._name, self.columns
         if "\ufffd" in "".join(columns):
-            raise InvalidInput(f"Line 1 of {name} is not UTF-8. {_ADVICE}")
+            raise InvalidInput(f"Line 1 of {name} is not UTF-8. {_ADVICE_ON_LETTERS}")
         if not any(columns):
-            raise InvalidInput(f"Line 1 of {name} is blank, where the column names should be. Give the columns names.")
+            raise InvalidInput(f"Line 1 of {name} is blank, where the {self._first} should be. Remove the line.")
         if unnamed := [place for place, column in enumerate(columns, 1) if not column.strip()]:
             raise InvalidInput(
                 f"Column {unnamed[0]} of {name} has no name. Give every column a name in the first line."
@@ -144,29 +175,19 @@ class CsvSource:
                     records += (has_text or bool(ended[0])) + sum(map(bool, ended[1:]))
                     has_text = False
                 has_text = has_text or bool(last)
-        return records + has_text - 1
+        return records + has_text - self._has_header
 
     def _counted_by_records(self) -> int:
         """Count the records below the header as Python's reader sees them."""
         try:
             with self._path.open(encoding="utf-8-sig", newline="") as file:
-                return sum(1 for cells in csv.reader(file, delimiter=self.delimiter) if cells) - 1
+                return sum(1 for cells in csv.reader(file, delimiter=self.delimiter) if cells) - self._has_header
         except (csv.Error, UnicodeDecodeError):
             return -1
 
     def _chunks(self) -> Iterator[bytes]:
         with self._path.open("rb") as file:
             yield from iter(lambda: file.read(_CHUNK_BYTES), b"")
-
-    def _first_bad_line(self) -> int:
-        decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
-        for chunk in self._chunks():
-            try:
-                decoder.decode(chunk)
-            except UnicodeDecodeError as error:
-                return line + len(_LINE_END.findall(error.object[: error.start].decode("utf-8", errors="replace")))
-            line += len(_LINE_END.findall(chunk.decode("utf-8", errors="replace")))
-        return line
 
 
 def refuse_same_names(columns: tuple[str, ...], name: str) -> None:

@@ -26,15 +26,16 @@ class JsonlSource:
     """A JSONL file whose lines were all read once.
 
     A column whose values are of one plain type gets that type, if nothing is lost by it; others stay JSON, digit for
-    digit.
+    digit. *unit* is what a line stands for in the user's file, for errors.
 
     Raises:
         InvalidInput: A line is no JSON object, or the objects have no keys.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, *, unit: str = "Line") -> None:
         self._path = path
         self._name = name
+        self._unit = unit
         self._kinds: dict[str, set[str]] = {}
         self._longest = 0
         with path.open("rb") as file:
@@ -73,7 +74,8 @@ class JsonlSource:
     def _look_at(self, line: bytes, number: int) -> None:
         if len(line) > MAX_LINE_BYTES:
             raise InvalidInput(
-                f"Line {number} of {self._name} is longer than {MAX_LINE_BYTES:,} bytes. Leave out what is not needed."
+                f"{self._unit} {number} of {self._name} is longer than {MAX_LINE_BYTES:,} bytes. "
+                "Leave out what is not needed."
             )
         self._longest = max(self._longest, len(line))
         try:
@@ -81,15 +83,17 @@ class JsonlSource:
             key = duplicate_key(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
             raise InvalidInput(
-                f"Line {number} of {self._name} is not valid JSON: {_reason(error)}. Mend that line."
+                f"{self._unit} {number} of {self._name} is not valid JSON: {_reason(error)}. Mend that line."
             ) from error
         if not isinstance(value, dict):
             raise InvalidInput(
-                f"Line {number} of {self._name} is not a JSON object. Write each row as one line, like "
+                f"{self._unit} {number} of {self._name} is not a JSON object. Write each row as an object, like "
                 '{"id": 1, "text": "a text"}.'
             )
         if key is not None:
-            raise InvalidInput(f"Line {number} of {self._name} has the duplicate key {key!r}. Leave one of them.")
+            raise InvalidInput(
+                f"{self._unit} {number} of {self._name} has the duplicate key {key!r}. Leave one of them."
+            )
         for column, cell in cast("Mapping[str, Json]", value).items():
             self._kinds.setdefault(column, set()).add(_kind(cell))
 

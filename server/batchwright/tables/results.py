@@ -13,7 +13,7 @@ from batchwright import files
 from batchwright.errors import InvalidInput
 from batchwright.model import OUTCOMES, Json, Outcome, Recipe, Result
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
-from batchwright.tables.connection import connection, identifier, pattern, quoted
+from batchwright.tables.connection import PARQUET, connection, identifier, pattern, quoted
 from batchwright.tables.sources import CUSTOM_ID, ROW, frozen_sql
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SaveKind = Literal["csv", "jsonl", "parquet"]
 
 _KINDS: Mapping[str, SaveKind] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-_OPTIONS: Mapping[SaveKind, str] = {"csv": "FORMAT csv, HEADER", "jsonl": "FORMAT json", "parquet": "FORMAT parquet"}
+_OPTIONS: Mapping[SaveKind, str] = {"csv": "FORMAT csv, HEADER", "jsonl": "FORMAT json", "parquet": PARQUET}
 _TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN"}
 _FORMULA_START = "=+@\t\r＝＋－＠-"
 _MIN_OBJECT_BYTES = 1 << 24

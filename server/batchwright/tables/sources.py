@@ -1,9 +1,11 @@
 """The user's tables as rows: what is in them, and a frozen copy that a job is made from and joined to."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,28 +14,19 @@ from batchwright.errors import InvalidInput
 from batchwright.jsonl import MAX_CUSTOM_ID_CHARACTERS
 from batchwright.model import Column, Json, Profile, Source
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
-from batchwright.tables.connection import connection, identifier, pattern, quoted
-from batchwright.tables.csv_source import CsvSource
-from batchwright.tables.jsonl_source import JsonlSource
+from batchwright.tables.connection import PARQUET, connection, identifier, pattern, quoted
+from batchwright.tables.origin import Origin
+from batchwright.tables.query import run
+from batchwright.tables.reading import Table, read
 
 if TYPE_CHECKING:
     import duckdb
-
-FileKind = Literal["csv", "jsonl", "parquet"]
 
 ROW = "__batchwright_row"
 """Column of a frozen source: the row's number, from 1."""
 CUSTOM_ID = "__batchwright_id"
 """Column of a frozen source: the custom_id of the row's request."""
 
-_KINDS: Mapping[str, FileKind] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-}
 _ID_TYPES = frozenset({"varchar", "tinyint", "smallint", "integer", "bigint", "uinteger", "ubigint", "hugeint", "uuid"})
 _ROWS_AT_ONCE = 2_000
 _ROWS_COUNTED_EXACTLY = 100_000
@@ -41,79 +34,64 @@ _FEW_VALUES = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Scan:
-    """How DuckDB reads a source.
+class Frozen:
+    """A frozen source, and what the user should know of how it was read."""
 
-    Attributes:
-        sql: Gives its rows, in a connection.
-        refuse_missing: Raises InvalidInput if so many rows are not all of them.
-        explain: Says what is wrong with the file, where DuckDB's own words would not do.
-    """
-
-    sql: Callable[["duckdb.DuckDBPyConnection"], str]
-    refuse_missing: Callable[[int], None]
-    explain: Callable[[], str] | None = None
+    source: Source
+    warnings: tuple[str, ...]
 
 
-def kind_of(path: Path) -> FileKind:
-    """Tell by its ending what a data file is.
+def profile(origin: Origin, *, folder: Path, sample_rows: int) -> Profile:
+    """Describe the rows of *origin*: how many, their columns, and the first *sample_rows* rows.
 
-    Raises:
-        InvalidInput: It is none that can be read.
-    """
-    kind = _KINDS.get(path.suffix.lower())
-    if kind is None:
-        raise InvalidInput(f"{path.name!r} is not a CSV, JSONL or Parquet file by its ending. Save it as one of these.")
-    return kind
-
-
-def profile(path: Path, *, name: str, sample_rows: int) -> Profile:
-    """Describe the table in *path*: rows, columns, and the first *sample_rows* rows.
+    Args:
+        origin: A file, files or a query.
+        folder: May be used as one likes; nothing is left in it.
+        sample_rows: How many rows are shown.
 
     Raises:
         InvalidInput: It is empty, broken or of an unknown kind; the sentence names the line.
+        MissingExtra: What reads it is not installed.
     """
-    kind = kind_of(path)
-    scan = _scan(path, kind, name)
-    with connection(files=[path], name=name, explain=scan.explain) as con:
-        con.execute(f"CREATE VIEW source AS {scan.sql(con)}")
+    with _read(origin, folder) as table, connection(files=table.paths, folder=folder, name=origin.name) as con:
+        con.execute(f"CREATE VIEW source AS {table.sql}")
         types = types_of(con, "source")
-        columns, rows = _described(con, types)
-        _refuse_empty(rows, name)
-        scan.refuse_missing(rows)
+        columns = _described(con, types, table.rows)
         cells = ", ".join(cell_sql(column, sql_type) for column, sql_type in types.items())
         read = reader(list(types.values()))
         fetched = con.execute(f"SELECT {cells} FROM source LIMIT {sample_rows:d}").fetchall()
         sample = [as_row(list(types), read(row)) for row in fetched]
-    return Profile(name, kind, rows, columns, sample, _id_column(columns, rows))
+    id_column = _id_column(columns, table.rows)
+    return Profile(origin.name, origin.kind, table.rows, columns, sample, id_column, table.warnings)
 
 
-def freeze(path: Path, frozen: Path, *, kind: FileKind, name: str, id_column: str | None) -> Source:
-    """Copy the table in *path* to the Parquet file *frozen*, with a row number and a custom_id for each row.
+def freeze(origin: Origin, frozen: Path, *, id_column: str | None) -> Frozen:
+    """Copy the rows of *origin* to the Parquet file *frozen*, with a row number and a custom_id for each row.
 
     Raises:
-        InvalidInput: The table is broken or empty, or *id_column* is missing, empty, too long or not unique.
+        InvalidInput: The data is broken or empty, or *id_column* is missing, empty, too long or not unique.
+        MissingExtra: What reads it is not installed.
     """
-    scan = _scan(path, kind, name)
-    with connection(files=[path], folder=frozen.parent, name=name, explain=scan.explain) as con:
-        sql = scan.sql(con)
-        types = types_of(con, sql)
+    name, folder = origin.name, frozen.parent
+    with _read(origin, folder) as table, connection(files=table.paths, folder=folder, name=name) as con:
+        types = types_of(con, table.sql)
         if id_column is not None and id_column not in types:
             raise InvalidInput(f"There is no column {id_column!r} for the ids. Columns: {', '.join(types)}.")
         if reserved := [column for column in types if column.lower() in {ROW, CUSTOM_ID}]:
             raise InvalidInput(f"{name} has a column {reserved[0]!r}, a name that is used here. Rename the column.")
-        numbered = f"SELECT row_number() OVER () AS {identifier(ROW)}, * FROM ({sql})"
+        numbered = f"SELECT row_number() OVER () AS {identifier(ROW)}, * FROM ({table.sql})"
         con.execute(
             f"COPY (SELECT *, {_custom_id(id_column, types)} AS {identifier(CUSTOM_ID)} FROM ({numbered})) "
-            f"TO {quoted(str(frozen))} (FORMAT parquet)"
+            f"TO {quoted(str(frozen))} ({PARQUET})"
         )
         con.execute(f"CREATE VIEW frozen AS {frozen_sql(frozen)}")
-        rows = _number(con, "SELECT count(*) FROM frozen")
-        _refuse_empty(rows, name)
-        scan.refuse_missing(rows)
+        if _number(con, "SELECT count(*) FROM frozen") != table.rows:
+            raise InvalidInput(f"{name} was changed while it was read. Try again when it is no longer written to.")
         if id_column is not None:
             _refuse_bad_ids(con, id_column)
-    return Source(name, kind, tuple(types), rows, id_column)
+    paths = tuple(map(str, origin.paths))
+    source = Source(name, origin.kind, tuple(types), table.rows, id_column, next(iter(paths), None), paths[1:])
+    return Frozen(source, table.warnings)
 
 
 def frozen_sql(frozen: Path) -> str:
@@ -146,7 +124,7 @@ def share_ids(frozen: Path, listed: Path) -> None:
         # Whoever reads the rows sorts them by their number.
         con.execute(
             f"COPY (SELECT f.* REPLACE (coalesce(s.id, f.{custom_id}) AS {custom_id}) FROM ({frozen_sql(frozen)}) f "
-            f"LEFT JOIN ({shared}) s ON f.{row} = s.row) TO {quoted(str(temporary))} (FORMAT parquet)"
+            f"LEFT JOIN ({shared}) s ON f.{row} = s.row) TO {quoted(str(temporary))} ({PARQUET})"
         )
     files.sync(temporary)
     temporary.replace(frozen)
@@ -168,18 +146,16 @@ def write_rows(rows: Sequence[Mapping[str, Json]], path: Path) -> None:
     path.write_bytes(b"\n".join(lines) + b"\n")
 
 
-def _scan(path: Path, kind: FileKind, name: str) -> _Scan:
-    if path.stat().st_size == 0:
-        raise InvalidInput(f"{name} is empty: it has not even a header. Give a file with data.")
-    match kind:
-        case "csv":
-            table = CsvSource(path, name)
-            return _Scan(lambda _: table.sql, table.refuse_missing, table.fault)
-        case "jsonl":
-            return _Scan(JsonlSource(path, name).sql, lambda _: None)
-        case "parquet":
-            sql = f"SELECT * FROM read_parquet({pattern(path)}, hive_partitioning = false)"
-            return _Scan(lambda _: sql, lambda _: None)
+@contextmanager
+def _read(origin: Origin, folder: Path) -> Generator[Table]:
+    """Read all that *origin* names; what was written for it in *folder* is gone afterwards."""
+    with TemporaryDirectory(prefix="reading-", dir=folder) as temporary:
+        place = Path(temporary)
+        tables = {name: read(files, place / str(number)) for number, (name, files) in enumerate(origin.tables.items())}
+        if origin.query is None:
+            yield next(iter(tables.values()))
+        else:
+            yield run(origin.query, tables, place / "query.parquet")
 
 
 def _custom_id(id_column: str | None, types: Mapping[str, str]) -> str:
@@ -189,13 +165,8 @@ def _custom_id(id_column: str | None, types: Mapping[str, str]) -> str:
     return f"{name} ->> '$'" if types[id_column] == "JSON" else f"CAST({name} AS VARCHAR)"
 
 
-def _refuse_empty(rows: int, name: str) -> None:
-    if rows == 0:
-        raise InvalidInput(f"{name} has no rows below its header. Give a file with data.")
-
-
-def _described(con: "duckdb.DuckDBPyConnection", types: Mapping[str, str]) -> tuple[list[Column], int]:
-    facts = ["count(*)"]
+def _described(con: "duckdb.DuckDBPyConnection", types: Mapping[str, str], rows: int) -> list[Column]:
+    facts: list[str] = []
     for column, sql_type in types.items():
         c = identifier(column)
         is_text = sql_type == "VARCHAR"
@@ -205,10 +176,10 @@ def _described(con: "duckdb.DuckDBPyConnection", types: Mapping[str, str]) -> tu
             f"approx_count_distinct({c})" if sql_type != "JSON" else "NULL",
             f"max(length({c}))" if is_text else "NULL",
         ]
-    rows, *values = con.execute(f"SELECT {', '.join(facts)} FROM source").fetchone() or (0,)
+    values = con.execute(f"SELECT {', '.join(facts)} FROM source").fetchone() or ()
     groups = zip(types.items(), values[::3], values[1::3], values[2::3], strict=True)
     described = [Column(name, sql_type.lower(), *facts) for (name, sql_type), *facts in groups]
-    return [_with_exact_distinct(con, column, rows) for column in described], rows
+    return [_with_exact_distinct(con, column, rows) for column in described]
 
 
 def _with_exact_distinct(con: "duckdb.DuckDBPyConnection", column: Column, rows: int) -> Column:

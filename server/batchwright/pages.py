@@ -1,0 +1,32 @@
+"""Jobs and results, a page at a time: what the use cases give to whoever shows them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batchwright.adoption import ForeignBatch
+from batchwright.model import Job
+from batchwright.tables.results import JoinedRows
+
+
+@dataclass(frozen=True, slots=True)
+class ResultPage:
+    """Joined results: some rows to look at, and where all of them were saved."""
+
+    job: Job
+    joined: JoinedRows
+    columns: Sequence[str]
+    saved_as: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some jobs, how many there are in all, and what else the provider shows.
+
+    Attributes:
+        others: Batches that this journal does not know; None: the provider could not be asked.
+    """
+
+    jobs: Sequence[Job]
+    total: int
+    others: Sequence[ForeignBatch] | None
+    frozen: str | None

@@ -1,0 +1,208 @@
+"""What a user names as a source: a file, several files, or a query over files. Finds them; reads none."""
+
+import codecs
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from batchwright.errors import InvalidInput, NotFound
+from batchwright.model import SourceKind
+
+if TYPE_CHECKING:
+    from batchwright.workspace import Workspace
+
+FileKind = Literal["csv", "json", "jsonl", "parquet", "excel"]
+
+MAX_FILES = 1_000
+
+_KINDS: Mapping[str, FileKind] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".json": "json",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+}
+_GZIPPED: frozenset[FileKind] = frozenset({"csv", "json", "jsonl"})
+_IS_SQL = re.compile(r"[\s(]*(select|with|from)\b", re.IGNORECASE)
+_SHEET = re.compile(r"(?P<book>.+\.xls[xm])#(?P<sheet>.+)", re.IGNORECASE | re.DOTALL)
+_PATTERN = re.compile(r"[*?\[]")
+_ENCODINGS = re.compile(
+    r"utf-(8|16)(-sig|-le|-be)?|ascii|iso8859-\d+|cp(125\d|437|85\d|866|874|932|936|949|950)|latin-?1|koi8-[ru]|"
+    r"mac-roman|shift_jis|euc_(jp|kr)|gb(2312|k|18030)|big5"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How text files are to be read, where that is not to be found out.
+
+    Attributes:
+        delimiter: Of CSV; None: the one that the header has most of.
+        encoding: A codec's name; None: UTF-8, or what the file shows.
+        has_header: Whether the first line of CSV names the columns.
+    """
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    has_header: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """One file of rows.
+
+    Attributes:
+        name: What the user calls it.
+        sheet: Of an Excel file; None: the first.
+    """
+
+    path: Path
+    name: str
+    kind: FileKind
+    is_gzipped: bool = False
+    sheet: str | None = None
+    reading: Reading = field(default_factory=Reading)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where rows come from.
+
+    Attributes:
+        name: For the user, and short.
+        tables: Files with the same columns, by the name that a query has for them; without a query there is one.
+        query: SQL over the tables.
+    """
+
+    name: str
+    kind: SourceKind
+    tables: Mapping[str, Sequence[DataFile]]
+    query: str | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files."""
+        return tuple(dict.fromkeys(file.path for files in self.tables.values() for file in files))
+
+
+def reading(options: Mapping[str, object]) -> Reading:
+    """Read how text files are to be read: `delimiter`, `encoding` and `header`, each of which may be absent.
+
+    Raises:
+        InvalidInput: One of them cannot be.
+    """
+    if unknown := sorted(options.keys() - {"delimiter", "encoding", "header"}):
+        raise InvalidInput(f"There is no reading option {unknown[0]!r}. There are delimiter, encoding and header.")
+    delimiter, encoding = options.get("delimiter"), options.get("encoding")
+    header = options.get("header", True)
+    if delimiter is not None and not (
+        isinstance(delimiter, str) and len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n\0'
+    ):
+        raise InvalidInput('The delimiter is not one plain character. Give one, like ";" or "\\t".')
+    if not isinstance(header, bool):
+        raise InvalidInput("header is neither true nor false. Say whether the first line names the columns.")
+    return Reading(delimiter, None if encoding is None else _codec(encoding), header)
+
+
+def kind_of(path: Path) -> FileKind:
+    """Tell by its ending what a data file is; gzip is looked through.
+
+    Raises:
+        InvalidInput: It is none that can be read.
+    """
+    kind = _KINDS.get(_plain(path).suffix.lower())
+    if kind is None or (_is_gzipped(path) and kind not in _GZIPPED):
+        raise InvalidInput(
+            f"{path.name!r} is not a CSV, TSV, JSON, JSONL, Parquet or Excel file by its ending, nor gzip of the first "
+            "four. Save it as one of these."
+        )
+    return kind
+
+
+def one_file(path: Path, name: str, *, sheet: str | None = None, how: Reading | None = None) -> Origin:
+    """Give the origin that is one file.
+
+    Raises:
+        InvalidInput: Its ending is none that can be read.
+    """
+    file = _data_file(path, name, how or Reading(), sheet)
+    return Origin(name, file.kind, {name: [file]})
+
+
+def find(workspace: "Workspace", source: str, options: Mapping[str, object]) -> Origin:
+    """Find what *source* means: a file, a sheet as `book.xlsx#Sheet2`, files as `data/*.csv`, or a query over these.
+
+    *options* are those of `reading`.
+
+    Raises:
+        InvalidInput: It cannot be used.
+        NotFound: There is no such file.
+    """
+    how = reading(options)
+    if not _is_query(workspace, source):
+        files = _files(workspace, source, how)
+        name = files[0].name if len(files) == 1 else source
+        return Origin(name, files[0].kind if len(files) == 1 else "files", {name: files})
+    from batchwright.tables.query import table_names
+
+    names = table_names(source)
+    tables = {name: _files(workspace, name, how) for name in names}
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return Origin(f"a query over {shown}" if names else "a query", "query", tables, source)
+
+
+def _is_query(workspace: "Workspace", source: str) -> bool:
+    if not _IS_SQL.match(source):
+        return False
+    if _plain(Path(source)).suffix.lower() not in _KINDS:
+        return True
+    try:
+        workspace.file_to_read(source)
+    except (InvalidInput, NotFound):
+        return True
+    return False
+
+
+def _files(workspace: "Workspace", name: str, how: Reading) -> list[DataFile]:
+    """Give the files that *name* means; one that exists is that file, whatever its name looks like."""
+    try:
+        path = workspace.file_to_read(name)
+    except NotFound:
+        if found := _SHEET.fullmatch(name):
+            path = workspace.file_to_read(found["book"])
+            return [_data_file(path, f"{workspace.shown(path)}#{found['sheet']}", how, found["sheet"])]
+        if _PATTERN.search(name) is None:
+            raise
+    else:
+        return [_data_file(path, workspace.shown(path), how)]
+    paths = workspace.files_to_read(name, most=MAX_FILES)
+    return [_data_file(path, workspace.shown(path), how) for path in paths]
+
+
+def _data_file(path: Path, name: str, how: Reading, sheet: str | None = None) -> DataFile:
+    return DataFile(path, name, kind_of(path), _is_gzipped(path), sheet, how)
+
+
+def _is_gzipped(path: Path) -> bool:
+    return path.suffix.lower() == ".gz"
+
+
+def _plain(path: Path) -> Path:
+    return path.with_suffix("") if _is_gzipped(path) and path.stem else path
+
+
+def _codec(encoding: object) -> str:
+    """Give the codec's own name; those that are no encoding of a text file are not taken."""
+    try:
+        name = codecs.lookup(str(encoding)).name
+    except (LookupError, ValueError):
+        name = ""
+    if _ENCODINGS.fullmatch(name) is None:
+        raise InvalidInput(f"No encoding is called {str(encoding)[:40]!r}. Give one like utf-8, utf-16, windows-1252.")
+    return name

@@ -1,0 +1,194 @@
+"""Files of any kind as checked tables: rows in Parquet, nothing lost and nothing guessed."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchwright.errors import InvalidInput
+from batchwright.tables.cells import types_of
+from batchwright.tables.connection import PARQUET, connection, identifier, pattern, quoted
+from batchwright.tables.csv_source import CsvSource
+from batchwright.tables.json_source import JsonRows
+from batchwright.tables.jsonl_source import JsonlSource
+from batchwright.tables.plain_text import plain_text
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from batchwright.tables.origin import DataFile
+
+MAX_ROWS = 50_000_000
+"""A thousand batches of OpenAI's size; what claims to hold more is a mistake, or made to fill the disk."""
+MAX_TEXT_BYTES = 50 * 1024**3
+_SHOWN_WARNINGS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows that were read whole.
+
+    Attributes:
+        sql: Gives them, in their order, from *paths*.
+        paths: Parquet files: the user's own, or in a temporary folder.
+    """
+
+    sql: str
+    paths: tuple[Path, ...]
+    columns: tuple[str, ...]
+    rows: int
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Scan:
+    """How DuckDB reads a text file.
+
+    Attributes:
+        sql: Gives its rows, in a connection.
+        refuse_missing: Raises InvalidInput if so many rows are not all of them.
+        explain: Says what is wrong with the file, where DuckDB's own words would not do.
+    """
+
+    path: Path
+    sql: Callable[["duckdb.DuckDBPyConnection"], str]
+    refuse_missing: Callable[[int], None] = lambda _: None
+    explain: Callable[[], str] | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def read(files: Sequence["DataFile"], folder: Path) -> Table:
+    """Read files with the same columns, in their order, using *folder* for what has to be rewritten.
+
+    Raises:
+        InvalidInput: A file is broken, empty, or has other columns than the first; the sentence names it.
+        MissingExtra: What reads its kind is not installed.
+    """
+    folder.mkdir()
+    tables: list[Table] = []
+    for number, file in enumerate(files):
+        place = folder / str(number)
+        place.mkdir()
+        table = _read(file, place)
+        if tables and set(table.columns) != set(tables[0].columns):
+            raise InvalidInput(_unlike(files[0].name, tables[0].columns, file.name, table.columns))
+        tables.append(table)
+    return tables[0] if len(tables) == 1 else _together(tables)
+
+
+def parquet_table(con: "duckdb.DuckDBPyConnection", path: Path, name: str) -> Table:
+    """Give the table in a Parquet file that *con* reaches.
+
+    Raises:
+        InvalidInput: It has no rows, or too many.
+    """
+    sql = f"SELECT * FROM read_parquet({pattern(path)}, hive_partitioning = false)"
+    row = con.execute(f"SELECT count(*) FROM ({sql})").fetchone()
+    rows = int(row[0]) if row else 0
+    if rows == 0:
+        raise InvalidInput(f"{name} has no rows below its header. Give a file with data.")
+    if rows > MAX_ROWS:
+        raise InvalidInput(f"{name} has {rows:,} rows, more than {MAX_ROWS:,}. Split it, or take a part of it.")
+    return Table(sql, (path,), tuple(types_of(con, sql)), rows)
+
+
+def _read(file: "DataFile", folder: Path) -> Table:
+    if file.path.stat().st_size == 0:
+        raise InvalidInput(f"{file.name} is empty: it has not even a header. Give a file with data.")
+    if file.kind == "parquet":
+        with connection(files=[file.path], name=file.name) as con:
+            table = parquet_table(con, file.path, file.name)
+            _refuse_swollen(con, table, file.name)
+            return table
+    scan = _scan(file, folder)
+    target = folder / "rows.parquet"
+    with connection(files=[scan.path], folder=folder, name=file.name, explain=scan.explain) as con:
+        con.execute(f"COPY ({scan.sql(con)}) TO {quoted(str(target))} ({PARQUET})")
+        table = parquet_table(con, target, file.name)
+    scan.refuse_missing(table.rows)
+    if scan.path.is_relative_to(folder):
+        scan.path.unlink()
+    return replace(table, warnings=scan.warnings)
+
+
+def _refuse_swollen(con: "duckdb.DuckDBPyConnection", table: Table, name: str) -> None:
+    """Refuse texts that are far more than the file: in Parquet, one long text for all rows is written once."""
+    types = types_of(con, table.sql)
+    sizes = [f"coalesce(sum(strlen({identifier(column)})), 0)" for column, kind in types.items() if kind == "VARCHAR"]
+    row = con.execute(f"SELECT {' + '.join(sizes) or '0'} FROM ({table.sql})").fetchone()
+    if row and row[0] > MAX_TEXT_BYTES:
+        raise InvalidInput(f"{name} unpacks to more than {MAX_TEXT_BYTES:,} bytes of text. Take a part of it.")
+
+
+def _scan(file: "DataFile", folder: Path) -> _Scan:
+    if file.kind == "excel":
+        from batchwright.tables.excel_source import ExcelRows
+
+        book = ExcelRows(file.path, file.name, file.sheet)
+        path = _written(folder / "rows.jsonl", book.lines(), file.name)
+        return _Scan(path, JsonlSource(path, file.name, unit="Row").sql, warnings=book.warnings)
+    text = plain_text(file, folder)
+    if text.path.stat().st_size == 0:
+        raise InvalidInput(f"{file.name} is empty: it has not even a header. Give a file with data.")
+    match file.kind:
+        case "csv":
+            how = file.reading
+            wants_tab = ".tsv" in {suffix.lower() for suffix in file.path.suffixes[-2:]}
+            table = CsvSource(
+                text.path, file.name, delimiter=how.delimiter, prefers_tab=wants_tab, has_header=how.has_header
+            )
+            warnings = (*text.warnings, *table.warnings)
+            return _Scan(text.path, lambda _: table.sql, table.refuse_missing, table.fault, warnings)
+        case "json":
+            objects = JsonRows(text.path, file.name)
+            path = _written(folder / "rows.jsonl", objects.lines(), file.name)
+            source = JsonlSource(path, file.name, unit="Element")
+            return _Scan(path, source.sql, warnings=(*text.warnings, *objects.warnings))
+        case _:
+            return _Scan(text.path, JsonlSource(text.path, file.name).sql, warnings=text.warnings)
+
+
+def _together(tables: Sequence[Table]) -> Table:
+    """Put tables of the same columns one below the other; a column of different types becomes JSON, exact by value."""
+    paths = tuple(path for table in tables for path in table.paths)
+    with connection(files=paths) as con:
+        types = [types_of(con, table.sql) for table in tables]
+    parts: list[str] = []
+    for table in tables:
+        cells = [
+            identifier(column)
+            if len({types_of_one[column] for types_of_one in types}) == 1
+            else f"to_json({identifier(column)}) AS {identifier(column)}"
+            for column in tables[0].columns
+        ]
+        parts.append(f"SELECT {', '.join(cells)} FROM ({table.sql})")
+    warnings = few(warning for table in tables for warning in table.warnings)
+    return Table(" UNION ALL ".join(parts), paths, tables[0].columns, sum(table.rows for table in tables), warnings)
+
+
+def few(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Keep the first of many warnings, each once, and say how many more there are."""
+    once = tuple(dict.fromkeys(warnings))
+    left_out = len(once) - _SHOWN_WARNINGS
+    more = (f"{left_out} more files have something to be said of them, like this.",) if left_out > 0 else ()
+    return once[:_SHOWN_WARNINGS] + more
+
+
+def _written(path: Path, lines: Iterable[bytes], name: str) -> Path:
+    with path.open("wb") as file:
+        for line in lines:
+            file.write(line + b"\n")
+    if path.stat().st_size == 0:
+        raise InvalidInput(f"{name} has no rows. Give a file with data.")
+    return path
+
+
+def _unlike(first: str, columns: Sequence[str], other: str, others: Sequence[str]) -> str:
+    lacking = [column for column in columns if column not in others]
+    added = [column for column in others if column not in columns]
+    what = [f"lacks {lacking[0]!r}"] if lacking else []
+    what += [f"has {added[0]!r} besides"] if added else []
+    return (
+        f"{other} has other columns than {first}: it {' and '.join(what)}. Give files with the same columns, or name "
+        "them in a query with UNION ALL BY NAME."
+    )
