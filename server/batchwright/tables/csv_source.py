@@ -88,7 +88,7 @@ class CsvSource:
         Raises:
             InvalidInput: DuckDB found another number of *rows*.
         """
-        if rows not in (self._counted_by_quotes(), self._counted_by_records()):
+        if rows != self._counted_by_quotes() and rows != self._counted_by_records():  # the second is much slower
             raise InvalidInput(self.fault())
 
     def fault(self) -> str:
