@@ -130,7 +130,7 @@ async def test_a_batch_that_fails_validation_is_explained_soon(tmp_path: Path, s
     reason = "model_not_found: The provided model 'gpt-5-mini' is not supported by the Batch API."
     assert (job["status"], job["counts"]) == ("failed", {"never_ran": 3})
     assert job["notes"][0] == f"part 1, line 1 (id row-0): {reason}"
-    assert job["cost"] == "$0.00; at most $0.50 agreed"
+    assert job["cost"] == "$0.00; $0.50 agreed, not enforced"
     assert "retry_job" in job["next"]
     assert [(row["custom_id"], row["problem"]) for row in results["shown"]] == [
         (f"row-{number}", reason) for number in range(3)

@@ -199,3 +199,30 @@ async def test_a_query_becomes_a_job_through_the_tools(tmp_path: Path, work: Pat
     assert 'Referenced column "x" not found' in refused
     assert "lies outside the workspace" in outside
     assert len(list((tmp_path / "data" / "jobs").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COPY (SELECT 1) TO 'x.csv'",
+        "ATTACH 'x.db'",
+        "PRAGMA version",
+        "INSTALL httpfs",
+        "DROP TABLE t",
+        "SET threads = 9",
+    ],
+)
+def test_what_is_sql_and_no_query_is_told_so(work: Path, sql: str) -> None:
+    """Nobody is to look for a file of that name."""
+    assert "Give one SELECT" in refusal(work, sql) or "Mend the SQL" in refusal(work, sql)
+
+
+@pytest.mark.parametrize("comment", ["-- the German ones\n", "/* the\nGerman ones */ "])
+def test_a_query_may_begin_with_a_comment(work: Path, comment: str) -> None:
+    """Assistants explain what they write."""
+    assert rows(work, f"{comment}SELECT 1 AS one") == [{"one": 1}]
+
+
+def test_a_long_text_that_differs_in_each_row_is_no_id(work: Path) -> None:
+    """It would go into every request as its name."""
+    assert look(work, "SELECT repeat('x', 40) || range AS message FROM range(5)").id_column is None

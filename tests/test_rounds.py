@@ -297,7 +297,7 @@ async def test_other_outcomes_are_retried_when_they_are_named(tmp_path: Path, se
         )
 
     assert before["counts"] == {"answered": 3, "cut_short": 2}
-    assert "Nothing is to be retried" in default
+    assert "Name others in outcomes." in default
     assert texts(sent(server)) == ["Say 1", "Say 2"]
     assert job["counts"] == {"answered": 5}
 
@@ -346,7 +346,7 @@ async def test_a_retry_needs_its_own_agreement(tmp_path: Path, server: OpenAISer
 
     assert "may cost up to $3.00, above max_cost_usd $1.00. Nothing was sent." in low
     assert before == 1
-    assert job["cost"].endswith("at most $3.01 agreed")
+    assert job["cost"].endswith("at most $3.01 agreed for this retry")
 
 
 async def test_all_rounds_of_a_job_together_stay_within_the_operators_limit(

@@ -255,7 +255,7 @@ async def test_an_unpriced_job_counts_with_all_that_was_agreed(tmp_path: Path, s
         job = await session.call("check_job", job_id=first)
         refused = await session.error("submit_job", job_id=second, max_cost_usd=4)
 
-    assert job["cost"] == f"not known: {server.url[7:-3]} has its own prices; at most $4.00 agreed"
+    assert job["cost"] == f"not known: {server.url[7:-3]} has its own prices; $4.00 agreed, not enforced"
     assert "of which $4.00 is taken" in refused
 
 
@@ -287,7 +287,7 @@ async def test_unbounded_output_is_said_and_needs_a_maximum(tmp_path: Path, serv
     assert asked_too_early == []
     assert "Nothing bounds what" in user.questions[0]
     assert "$0.50 would be agreed." in user.questions[0]
-    assert job["cost"].endswith("at most $0.50 agreed")
+    assert job["cost"].endswith("$0.50 agreed, not enforced")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -410,7 +410,7 @@ async def test_what_was_agreed_is_not_raised_without_the_user(tmp_path: Path, se
         await session.answer("submit_job", job_id=job_id, max_cost_usd=1_000)
         job = await session.call("check_job", job_id=job_id)
 
-    assert job["cost"].endswith("at most $0.50 agreed")
+    assert job["cost"].endswith("$0.50 agreed, not enforced")
 
 
 async def test_a_job_that_ran_before_is_pointed_out_in_the_draft_and_in_the_question(
@@ -527,3 +527,18 @@ async def test_the_embedded_model_is_never_asked_about(tmp_path: Path, model_cac
     assert draft["cost"] == "0: it runs on this machine"
     assert submitted["status"] == "running"
     assert user.questions == []
+
+
+async def test_whoever_pays_more_than_was_agreed_is_told(tmp_path: Path, server: OpenAIServer) -> None:
+    """Nothing bounds such answers: what was agreed is then no promise, and is not called one."""
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        draft: dict[str, Any] = {**DRAFT, "parameters": {}}
+        job_id = (await session.call("create_batch_file", **draft))["job_id"]
+        await session.call("submit_job", job_id=job_id, max_cost_usd=0.0001)
+        server.answer = lambda _id, _body: "word " * 1_000
+        server.finish(next(iter(server.batches)))
+        job = await session.finished(job_id)
+
+    assert "$0.0001 agreed, not enforced: " in job["cost"]
+    assert "over it, since nothing bounds the answers' length" in job["cost"]
+    assert "at most" not in job["cost"]

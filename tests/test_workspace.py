@@ -300,7 +300,7 @@ def test_a_missing_file_is_answered_with_what_is_there(tmp_path: Path) -> None:
         workspace.file_to_read("ticket.csv")
 
     assert "'ticket.csv'" in str(caught.value)
-    assert "There are: orders.PARQUET, tickets.csv." in str(caught.value)
+    assert "There are: tickets.csv, orders.PARQUET." in str(caught.value)
 
 
 def test_an_empty_workspace_says_where_to_put_data(tmp_path: Path) -> None:
@@ -313,14 +313,15 @@ def test_an_empty_workspace_says_where_to_put_data(tmp_path: Path) -> None:
     assert str(tmp_path / "data") in str(caught.value)
 
 
-def test_no_more_names_are_listed_than_were_asked_for(tmp_path: Path) -> None:
-    """A folder of 10,000 files must not fill the conversation."""
+def test_the_names_most_like_the_one_that_is_not_there_come_first(tmp_path: Path) -> None:
+    """A folder of 10,000 files must not fill the conversation, nor hide the one that was meant."""
     workspace = opened(tmp_path)
     for number in range(12):
         (tmp_path / f"{number:02}.csv").touch()
+    (tmp_path / "tickets.csv").touch()
 
-    assert workspace.data_files() == [f"{number:02}.csv" for number in range(8)]
-    assert workspace.data_files(2) == ["00.csv", "01.csv"]
+    with pytest.raises(NotFound, match=r"There are: tickets\.csv, 00\.csv, .*06\.csv and 5 more\."):
+        workspace.file_to_read("tickts.csv")
 
 
 def test_a_name_that_is_shown_can_be_given_back(tmp_path: Path) -> None:

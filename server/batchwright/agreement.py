@@ -7,6 +7,9 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 from batchwright.errors import InvalidInput, OverLimit
 from batchwright.model import Job, Part, SpendingLimits
 
+SUSPECTED = "Requests may fail"
+"""How a warning begins that had better be heeded before anything is agreed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Agreement:

@@ -10,6 +10,7 @@ from typing import cast, get_args
 import msgspec
 
 from batchwright import files
+from batchwright.agreement import SUSPECTED
 from batchwright.checking import Finding, Report, check_file
 from batchwright.errors import InvalidInput
 from batchwright.faults import faults, lacks_json_word
@@ -141,7 +142,7 @@ def check_body(endpoint: Endpoint, body: Mapping[str, Json], provider: ProviderI
     found = [*faults(endpoint, body, provider), *([lacking] if lacking else ())]
     if certain := [fault for fault in found if fault.is_certain]:
         raise InvalidInput(f"Every request with these parameters would fail. {_told(certain[:_SHOWN_ERRORS])}")
-    return [f"Requests may fail: {_told([fault])}" for fault in found[:_SHOWN_ERRORS]]
+    return [f"{SUSPECTED}: {_told([fault])}" for fault in found[:_SHOWN_ERRORS]]
 
 
 def _written(plan: Plan, lines: Iterator[tuple[str, Line]]) -> tuple[Written, list[str]]:
@@ -188,7 +189,7 @@ def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[s
     plan = replace(plan, recipe=recipe)
     written = write_parts(plan.parts, lines())
     job = _job(plan, replace(source, kind="batch", path=str(plan.source)), written, whole.hexdigest())
-    warnings = [f"Requests may fail: {_told_with_lines(finding)}" for finding in report.suspected[:_SHOWN_ERRORS]]
+    warnings = [f"{SUSPECTED}: {_told_with_lines(finding)}" for finding in report.suspected[:_SHOWN_ERRORS]]
     return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
 
 

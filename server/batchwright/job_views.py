@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
-from batchwright.agreement import ceiling_usd, shown_most, shown_usd
+from batchwright.agreement import SUSPECTED, ceiling_usd, shown_most, shown_usd
 from batchwright.answer import Next, View, present
 from batchwright.model import Job, JobStatus, Outcome
 from batchwright.pricing import price
@@ -62,7 +62,7 @@ class DraftView(View):
             cost=_draft_cost(draft),
             first_request=cleaned(first, MAX_REQUEST_CHARACTERS),
             warnings=[cleaned(warning, 500) for warning in (*draft.warnings, *draft.estimate.count_notes)] or None,
-            next=_submit_call(job),
+            next=_mend_first(draft.warnings) + _submit_call(job),
         )
 
 
@@ -264,8 +264,26 @@ def _job_cost(job: Job) -> str | None:
     elif job.spent_usd or price(job.recipe.model, endpoint=job.recipe.endpoint):
         said.append(f"{shown_usd(job.spent_usd)} so far")
     if job.agreed_usd is not None:
-        said.append(f"at most {shown_most(job.agreed_usd)} agreed")
+        said.append(_agreed(job, job.agreed_usd))
     return "; ".join(said) or None
+
+
+def _agreed(job: Job, agreed: Decimal) -> str:
+    """Say what was agreed for the current round: it is the most only where prices and lengths bound it."""
+    is_bounded = job.provider.charges != "unknown" and all(part.ceiling_usd is not None for part in job.running_parts)
+    said = f"at most {shown_most(agreed)} agreed" if is_bounded else f"{shown_most(agreed)} agreed, not enforced"
+    costs = [part.cost_usd for part in job.parts if part.round == job.round and part.cost_usd is not None]
+    spent = sum(costs, Decimal(0))
+    if job.round > 1:
+        said += f" for this retry, which cost {shown_usd(spent)}" if job.ended_at else " for this retry"
+    if spent > agreed:
+        said += f": {shown_most(spent - agreed)} over it, since nothing bounds the answers' length"
+    return said
+
+
+def _mend_first(warnings: Sequence[str]) -> str:
+    is_suspect = any(warning.startswith(SUSPECTED) for warning in warnings)
+    return "mend what the warnings say with another draft; only if the user wants it as it is: " if is_suspect else ""
 
 
 def _submit_call(job: Job) -> str:
@@ -289,10 +307,20 @@ def _next_call(job: Job) -> str:
             return f'check_job(job_id="{job.id}", wait_seconds=45)'
         case "unknown":
             return f'check_job(job_id="{job.id}") after a minute, before the user decides about sending it again'
-        case "failed" if not job.counts["answered"]:
-            return f'create_batch_file with the faults mended, or retry_job(job_id="{job.id}") where the cause has gone'
+        case _ if not job.counts["answered"]:
+            return _call_for_none(job)
         case _:
             return f'get_results(job_id="{job.id}", save_as="results.csv")'
+
+
+def _call_for_none(job: Job) -> str:
+    """Give what helps a job without a good answer; a retry names the outcomes that it does not take up by itself."""
+    if job.status == "failed":
+        return f'create_batch_file with the faults mended, or retry_job(job_id="{job.id}") where the cause has gone'
+    left = [name for name, count in job.counts.items() if count]
+    named = ", ".join(f'"{name}"' for name in left)
+    outcomes = "" if {"failed", "expired", "never_ran"} & set(left) else f", outcomes=[{named}]"
+    return f'get_results(job_id="{job.id}") to see why, then retry_job(job_id="{job.id}"{outcomes})'
 
 
 def _part_notes(job: Job) -> list[str]:

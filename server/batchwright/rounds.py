@@ -77,7 +77,8 @@ def retried_outcomes(job: Job, mending: Mending) -> dict[Outcome, int]:
     if not retried:
         left = ", ".join(f"{name} {count:,}" for name, count in job.counts.items() if count)
         raise NotReady(
-            f"{job.id} has no rows that are {' or '.join(mending.outcomes)}: {left}. Nothing is to be retried."
+            f"{job.id} has no rows that are {' or '.join(mending.outcomes)}: {left}. "
+            f"{'Name others in outcomes.' if job.counts['answered'] < job.source.rows else 'Nothing is to be retried.'}"
         )
     return retried
 

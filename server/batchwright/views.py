@@ -111,7 +111,9 @@ class ResultsView(View):
             notes.append("No row has a good answer: outcome and problem say why.")
         if offset and offset >= matching:
             notes.append(f"The offset is past the end: {matching:,} rows match.")
-        if page.saved_as:
+        if not job.counts["answered"] and job.ended_at is not None:
+            following = f'retry_job(job_id="{job.id}") once the cause is mended; outcomes names the rows to take up'
+        elif page.saved_as:
             following = f'tell the user where the results are; delete_files(job_id="{job.id}") cleans up'
         elif left_out and shown:
             following = f'get_results(job_id="{job.id}", offset={offset + len(shown)}), or with save_as="results.csv"'

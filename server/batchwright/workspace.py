@@ -1,5 +1,6 @@
 """The folders that the user lets the server read and write. The only opener of the user's files."""
 
+import difflib
 import itertools
 import os
 import secrets
@@ -13,6 +14,7 @@ from batchwright.errors import InvalidInput, NotFound, OutsideWorkspace
 MAX_FILE_BYTES = 50 * 1024**3
 MAX_NAME_CHARACTERS = 1_000
 MAX_STEP_CHARACTERS = 255
+_OFFERED = 8
 
 _SECRET_SUFFIXES = frozenset({".pem", ".key", ".p12", ".pfx", ".kdbx", ".keystore", ".jks", ".ppk"})
 _SECRET_NAMES = frozenset({"id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", "credentials", "secrets"})
@@ -78,7 +80,7 @@ class Workspace:
                 raise InvalidInput(f"{pattern!r} matches more than {most:,} files. Name fewer, or put them together.")
             if found:
                 return [self.file_to_read(str(path)) for path in sorted(found)]
-        raise NotFound(f"No file matches {pattern!r} in the workspace {self._where()}. {self._offer()}")
+        raise NotFound(f"No file matches {pattern!r} in the workspace {self._where()}. {self._offer(pattern)}")
 
     def file_to_write(self, name: str, *, overwrite: bool) -> Path:
         """Give the real path that *name* means for a file to be written; its folder may be missing.
@@ -107,16 +109,15 @@ class Workspace:
         root = self._roots[0]
         return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
-    def data_files(self, most: int = 8) -> list[str]:
-        """Names of data files at the top of the folders, for advice; at most *most*."""
-        names = [
+    def data_files(self) -> list[str]:
+        """Names of data files at the top of the folders, for advice."""
+        return [
             self.shown(entry)
             for root in self._roots
             if root.is_dir()
             for entry in sorted(root.iterdir())
             if entry.suffix.lower() in _DATA_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
         ]
-        return names[:most]
 
     def _first_root(self) -> Path:
         root = self._roots[0]
@@ -133,11 +134,15 @@ class Workspace:
             self._refuse_outside(path, name)
             if _exists(path, name):
                 return path
-        raise NotFound(f"No file {name!r} in the workspace {self._where()}. {self._offer()}")
+        raise NotFound(f"No file {name!r} in the workspace {self._where()}. {self._offer(name)}")
 
-    def _offer(self) -> str:
+    def _offer(self, name: str = "") -> str:
+        """Say what is there, the names most like *name* first."""
         here = self.data_files()
-        return f"There are: {', '.join(here)}." if here else "Put the data file there."
+        alike = difflib.get_close_matches(name, here, _OFFERED, 0.6)
+        offered = [*alike, *(other for other in here if other not in alike)]
+        more = f" and {len(here) - _OFFERED} more" if len(here) > _OFFERED else ""
+        return f"There are: {', '.join(offered[:_OFFERED])}{more}." if here else "Put the data file there."
 
     def _refuse_outside(self, path: Path, name: str) -> None:
         if not any(path.is_relative_to(root) for root in self._roots):

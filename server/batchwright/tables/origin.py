@@ -29,7 +29,11 @@ _KINDS: Mapping[str, FileKind] = {
     ".xlsm": "excel",
 }
 _GZIPPED: frozenset[FileKind] = frozenset({"csv", "json", "jsonl"})
-_IS_SQL = re.compile(r"[\s(]*(select|with|from)\b", re.IGNORECASE)
+_IS_SQL = re.compile(
+    r"(\s|\(|--[^\n]*\n|/\*.*?\*/)*(select|with|from|copy|attach|detach|pragma|install|load|set|create|drop|export|import|"
+    r"explain|describe|summarize|show|call|values|pivot|unpivot|table|insert|update|delete|alter|vacuum|use)\b(?!\.)",
+    re.IGNORECASE | re.DOTALL,
+)
 _SHEET = re.compile(r"(?P<book>.+\.xls[xm])#(?P<sheet>.+)", re.IGNORECASE | re.DOTALL)
 _PATTERN = re.compile(r"[*?\[]")
 _ENCODINGS = re.compile(

@@ -31,6 +31,8 @@ _ID_TYPES = frozenset({"varchar", "tinyint", "smallint", "integer", "bigint", "u
 _ROWS_AT_ONCE = 2_000
 _ROWS_COUNTED_EXACTLY = 100_000
 _FEW_VALUES = 1_000
+_LONGEST_KEY = 36
+"""Characters, as a UUID has: what is longer is a text, that happens to be another one in each row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +206,8 @@ def _id_column(columns: Sequence[Column], rows: int) -> str | None:
         and column.type in _ID_TYPES
     ]
     named = [name for name in fit if name.lower() == "id" or name.lower().endswith(("_id", " id", "key", "uuid"))]
-    return next(iter(named or fit), None)
+    short = [column.name for column in columns if column.name in fit and (column.longest or 0) <= _LONGEST_KEY]
+    return next(iter(named or short), None)
 
 
 def _refuse_bad_ids(con: "duckdb.DuckDBPyConnection", id_column: str) -> None:
