@@ -35,6 +35,8 @@ def cell_sql(column: str, sql_type: str) -> str:
 
 def reader(sql_types: Sequence[str]) -> Callable[[Sequence[Json]], list[Json]]:
     """Give the function from a fetched row to JSON values."""
+    if all(sql_type == "VARCHAR" for sql_type in sql_types):
+        return list  # as nearly all data is, and there is much of it
     is_json = [sql_type == "JSON" or _is_nested(sql_type) for sql_type in sql_types]
 
     def read(row: Sequence[Json]) -> list[Json]:

@@ -5,7 +5,9 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from batchwright.errors import InvalidInput
 from batchwright.tables.connection import pattern, quoted
@@ -14,9 +16,10 @@ from batchwright.tables.plain_text import TELL, first_bad_line
 MAX_LINE_BYTES = 16_000_000
 
 _DELIMITERS = ",;\t|"
-_BUFFER_BYTES = 2 * MAX_LINE_BYTES
+_LEAST_LINE_BYTES = 1_000_000
+"""Room for a line, however short all are: DuckDB holds several buffers of twice this size."""
 _HEADER_BYTES = 1_000_000
-_CHUNK_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 18
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*")
 _ADVICE = "Save the file again as CSV (UTF-8)."
@@ -25,6 +28,13 @@ _ADVICE_ON_NUL = _ADVICE_ON_LETTERS.replace("windows-1251", "utf-16-le")
 
 # Its own limit of 131,072 characters is meant for untrusted streams; a cell may be a whole document.
 csv.field_size_limit(2**31 - 1)
+
+
+class _Records(NamedTuple):
+    """How many records there are, and the bytes of the longest, header and quotes included."""
+
+    records: int
+    longest: int
 
 
 class CsvSource:
@@ -66,11 +76,12 @@ class CsvSource:
         """The SQL that gives its rows."""
         # Quote and escape are fixed: left to itself, DuckDB reads a file with an open quote as if it had no quotes.
         columns = ", ".join(f"{quoted(column)}: 'VARCHAR'" for column in self.columns)
+        longest = min(max(self._by_quotes.longest + 64, _LEAST_LINE_BYTES), MAX_LINE_BYTES)
         return (
             f"SELECT * FROM read_csv({pattern(self._path)}, auto_detect = false, strict_mode = true, "
             f"header = {str(self._has_header).lower()}, "
             f"delim = {quoted(self.delimiter)}, quote = '\"', escape = '\"', allow_quoted_nulls = false, "
-            f"max_line_size = {MAX_LINE_BYTES}, buffer_size = {_BUFFER_BYTES}, "
+            f"max_line_size = {longest}, buffer_size = {2 * longest}, "
             f"hive_partitioning = false, columns = {{{columns}}})"
         )
 
@@ -88,7 +99,7 @@ class CsvSource:
         Raises:
             InvalidInput: DuckDB found another number of *rows*.
         """
-        if rows != self._counted_by_quotes() and rows != self._counted_by_records():  # the second is much slower
+        if rows != self._by_quotes.records and rows != self._counted_by_records():  # the second is much slower
             raise InvalidInput(self.fault())
 
     def fault(self) -> str:
@@ -161,21 +172,25 @@ class CsvSource:
                 f"A column name of {self._name} holds a line break. Write the names without line breaks."
             )
 
-    def _counted_by_quotes(self) -> int:
+    @cached_property
+    def _by_quotes(self) -> _Records:
         """Count the records below the header, fast; wrong where quotes stand inside unquoted text."""
-        records, is_quoted, has_text = 0, False, False
+        records, length, longest, is_quoted = 0, 0, 0, False
         for text in self._chunks():
             for place, piece in enumerate(text.split(b'"')):
                 if place:
-                    is_quoted, has_text = not is_quoted, True
+                    is_quoted, length = not is_quoted, length + 1
                 if is_quoted:
+                    length += len(piece)
                     continue
-                *ended, last = piece.replace(b"\r", b"\n").split(b"\n")
-                if ended:
-                    records += (has_text or bool(ended[0])) + sum(map(bool, ended[1:]))
-                    has_text = False
-                has_text = has_text or bool(last)
-        return records + has_text - self._has_header
+                first, *others = map(len, piece.replace(b"\r", b"\n").split(b"\n"))
+                length += first
+                if others:
+                    *whole, last = others
+                    records += (length > 0) + sum(map(bool, whole))
+                    longest = max(longest, length, *whole)
+                    length = last
+        return _Records(records + (length > 0) - self._has_header, max(longest, length))
 
     def _counted_by_records(self) -> int:
         """Count the records below the header as Python's reader sees them."""

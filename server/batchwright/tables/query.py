@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 from batchwright.errors import InvalidInput
 from batchwright.tables.cells import types_of
-from batchwright.tables.connection import MEMORY_LIMIT, PARQUET, connection, identifier, quoted
+from batchwright.tables.connection import MEMORY_LIMIT, WORKING, connection, identifier, quoted
 from batchwright.tables.reading import Table, few, parquet_table
 from batchwright.untrusted import cleaned
 
@@ -90,7 +90,7 @@ def run(sql: str, tables: Mapping[str, Table], target: Path) -> Table:
             with _bounded(con):
                 cells = ", ".join(_kept(column, sql_type) for column, sql_type in types.items())
                 query = f"SELECT {cells} FROM __batchwright_query"
-                copied = con.execute(f"COPY ({query}) TO {quoted(str(target))} ({PARQUET})")
+                copied = con.execute(f"COPY ({query}) TO {quoted(str(target))} ({WORKING})")
             if copied.fetchall() == [(0,)]:
                 raise InvalidInput("The query gives no rows. Ask for more.")
             table = parquet_table(con, target, "The query's result")

@@ -1,4 +1,4 @@
-"""Files of any kind as checked tables: rows in Parquet, nothing lost and nothing guessed."""
+"""Files of any kind as checked rows: read as they are or from a copy in Parquet, nothing lost and nothing guessed."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchwright.errors import InvalidInput
 from batchwright.tables.cells import types_of
-from batchwright.tables.connection import PARQUET, connection, identifier, pattern, quoted
+from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
 from batchwright.tables.csv_source import CsvSource
 from batchwright.tables.json_source import JsonRows
 from batchwright.tables.jsonl_source import JsonlSource
@@ -41,16 +41,16 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scan:
-    """How DuckDB reads a text file.
+class Scan:
+    """Rows to be read once, in their order; only when that is done it is known whether these were all.
 
     Attributes:
-        sql: Gives its rows, in a connection.
+        sql: Gives them, in a connection that reaches *paths*.
         refuse_missing: Raises InvalidInput if so many rows are not all of them.
         explain: Says what is wrong with the file, where DuckDB's own words would not do.
     """
 
-    path: Path
+    paths: tuple[Path, ...]
     sql: Callable[["duckdb.DuckDBPyConnection"], str]
     refuse_missing: Callable[[int], None] = lambda _: None
     explain: Callable[[], str] | None = None
@@ -92,23 +92,51 @@ def parquet_table(con: "duckdb.DuckDBPyConnection", path: Path, name: str) -> Ta
     return Table(sql, (path,), tuple(types_of(con, sql)), rows)
 
 
+def scan(files: Sequence["DataFile"], folder: Path) -> Scan:
+    """Give the rows of files to be read once: those of a single text file straight from it, without a copy.
+
+    Raises:
+        InvalidInput: As for `read`; of a single file, what is only seen on the way is told on the way.
+        MissingExtra: What reads its kind is not installed.
+    """
+    if len(files) > 1 or files[0].kind == "parquet":
+        return scan_of(read(files, folder), files[0].name)
+    folder.mkdir()
+    return _scan(files[0], folder)
+
+
+def scan_of(table: Table, name: str) -> Scan:
+    """Give the rows of a table that was read whole before."""
+
+    def refuse_missing(rows: int) -> None:
+        if rows != table.rows:
+            raise InvalidInput(f"{name} was changed while it was read. Try again when it is no longer written to.")
+
+    return Scan(table.paths, lambda _: table.sql, refuse_missing, warnings=table.warnings)
+
+
 def _read(file: "DataFile", folder: Path) -> Table:
-    if file.path.stat().st_size == 0:
-        raise InvalidInput(f"{file.name} is empty: it has not even a header. Give a file with data.")
     if file.kind == "parquet":
+        _refuse_empty(file.path, file.name)
         with connection(files=[file.path], name=file.name) as con:
             table = parquet_table(con, file.path, file.name)
             _refuse_swollen(con, table, file.name)
             return table
     scan = _scan(file, folder)
     target = folder / "rows.parquet"
-    with connection(files=[scan.path], folder=folder, name=file.name, explain=scan.explain) as con:
-        con.execute(f"COPY ({scan.sql(con)}) TO {quoted(str(target))} ({PARQUET})")
+    with connection(files=scan.paths, folder=folder, name=file.name, explain=scan.explain) as con:
+        con.execute(f"COPY ({scan.sql(con)}) TO {quoted(str(target))} ({WORKING})")
         table = parquet_table(con, target, file.name)
     scan.refuse_missing(table.rows)
-    if scan.path.is_relative_to(folder):
-        scan.path.unlink()
+    for path in scan.paths:
+        if path.is_relative_to(folder):
+            path.unlink()
     return replace(table, warnings=scan.warnings)
+
+
+def _refuse_empty(path: Path, name: str) -> None:
+    if path.stat().st_size == 0:
+        raise InvalidInput(f"{name} is empty: it has not even a header. Give a file with data.")
 
 
 def _refuse_swollen(con: "duckdb.DuckDBPyConnection", table: Table, name: str) -> None:
@@ -120,16 +148,16 @@ def _refuse_swollen(con: "duckdb.DuckDBPyConnection", table: Table, name: str) -
         raise InvalidInput(f"{name} unpacks to more than {MAX_TEXT_BYTES:,} bytes of text. Take a part of it.")
 
 
-def _scan(file: "DataFile", folder: Path) -> _Scan:
+def _scan(file: "DataFile", folder: Path) -> Scan:
+    _refuse_empty(file.path, file.name)
     if file.kind == "excel":
         from batchwright.tables.excel_source import ExcelRows
 
         book = ExcelRows(file.path, file.name, file.sheet)
         path = _written(folder / "rows.jsonl", book.lines(), file.name)
-        return _Scan(path, JsonlSource(path, file.name, unit="Row").sql, warnings=book.warnings)
+        return Scan((path,), JsonlSource(path, file.name, unit="Row").sql, warnings=book.warnings)
     text = plain_text(file, folder)
-    if text.path.stat().st_size == 0:
-        raise InvalidInput(f"{file.name} is empty: it has not even a header. Give a file with data.")
+    _refuse_empty(text.path, file.name)
     match file.kind:
         case "csv":
             how = file.reading
@@ -138,14 +166,14 @@ def _scan(file: "DataFile", folder: Path) -> _Scan:
                 text.path, file.name, delimiter=how.delimiter, prefers_tab=wants_tab, has_header=how.has_header
             )
             warnings = (*text.warnings, *table.warnings)
-            return _Scan(text.path, lambda _: table.sql, table.refuse_missing, table.fault, warnings)
+            return Scan((text.path,), lambda _: table.sql, table.refuse_missing, table.fault, warnings)
         case "json":
             objects = JsonRows(text.path, file.name)
             path = _written(folder / "rows.jsonl", objects.lines(), file.name)
             source = JsonlSource(path, file.name, unit="Element")
-            return _Scan(path, source.sql, warnings=(*text.warnings, *objects.warnings))
+            return Scan((path,), source.sql, warnings=(*text.warnings, *objects.warnings))
         case _:
-            return _Scan(text.path, JsonlSource(text.path, file.name).sql, warnings=text.warnings)
+            return Scan((text.path,), JsonlSource(text.path, file.name).sql, warnings=text.warnings)
 
 
 def _together(tables: Sequence[Table]) -> Table:

@@ -14,10 +14,10 @@ from batchwright.errors import InvalidInput
 from batchwright.jsonl import MAX_CUSTOM_ID_CHARACTERS
 from batchwright.model import Column, Json, Profile, Source
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
-from batchwright.tables.connection import PARQUET, connection, identifier, pattern, quoted
+from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
 from batchwright.tables.origin import Origin
 from batchwright.tables.query import run
-from batchwright.tables.reading import Table, read
+from batchwright.tables.reading import Scan, Table, parquet_table, read, scan, scan_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -75,25 +75,36 @@ def freeze(origin: Origin, frozen: Path, *, id_column: str | None) -> Frozen:
         MissingExtra: What reads it is not installed.
     """
     name, folder = origin.name, frozen.parent
-    with _read(origin, folder) as table, connection(files=table.paths, folder=folder, name=name) as con:
-        types = types_of(con, table.sql)
-        if id_column is not None and id_column not in types:
-            raise InvalidInput(f"There is no column {id_column!r} for the ids. Columns: {', '.join(types)}.")
-        if reserved := [column for column in types if column.lower() in {ROW, CUSTOM_ID}]:
-            raise InvalidInput(f"{name} has a column {reserved[0]!r}, a name that is used here. Rename the column.")
-        numbered = f"SELECT row_number() OVER () AS {identifier(ROW)}, * FROM ({table.sql})"
-        con.execute(
-            f"COPY (SELECT *, {_custom_id(id_column, types)} AS {identifier(CUSTOM_ID)} FROM ({numbered})) "
-            f"TO {quoted(str(frozen))} ({PARQUET})"
-        )
-        con.execute(f"CREATE VIEW frozen AS {frozen_sql(frozen)}")
-        if _number(con, "SELECT count(*) FROM frozen") != table.rows:
-            raise InvalidInput(f"{name} was changed while it was read. Try again when it is no longer written to.")
-        if id_column is not None:
-            _refuse_bad_ids(con, id_column)
+    with _scanned(origin, folder) as scan:
+        with connection(files=scan.paths, folder=folder, name=name, explain=scan.explain) as con:
+            types = _frozen(con, scan, name, frozen, id_column)
+        with connection(files=[frozen], name=name) as con:
+            rows = parquet_table(con, frozen, name).rows
+            con.execute(f"CREATE VIEW frozen AS {frozen_sql(frozen)}")
+            if id_column is not None:
+                _refuse_bad_ids(con, id_column)
+        scan.refuse_missing(rows)
     paths = tuple(map(str, origin.paths))
-    source = Source(name, origin.kind, tuple(types), table.rows, id_column, next(iter(paths), None), paths[1:])
-    return Frozen(source, table.warnings)
+    source = Source(name, origin.kind, tuple(types), rows, id_column, next(iter(paths), None), paths[1:])
+    return Frozen(source, scan.warnings)
+
+
+def _frozen(
+    con: "duckdb.DuckDBPyConnection", scan: Scan, name: str, frozen: Path, id_column: str | None
+) -> dict[str, str]:
+    """Write what *scan* gives to *frozen*, in its order, and give its columns with their types."""
+    sql = scan.sql(con)
+    types = types_of(con, sql)
+    if id_column is not None and id_column not in types:
+        raise InvalidInput(f"There is no column {id_column!r} for the ids. Columns: {', '.join(types)}.")
+    if reserved := [column for column in types if column.lower() in {ROW, CUSTOM_ID}]:
+        raise InvalidInput(f"{name} has a column {reserved[0]!r}, a name that is used here. Rename the column.")
+    numbered = f"SELECT row_number() OVER () AS {identifier(ROW)}, * FROM ({sql})"
+    con.execute(
+        f"COPY (SELECT *, {_custom_id(id_column, types)} AS {identifier(CUSTOM_ID)} FROM ({numbered})) "
+        f"TO {quoted(str(frozen))} ({WORKING})"
+    )
+    return types
 
 
 def frozen_sql(frozen: Path) -> str:
@@ -107,7 +118,8 @@ def frozen_rows(frozen: Path, columns: Sequence[str]) -> Iterator[tuple[str, Map
         types = types_of(con, frozen_sql(frozen))
         cells = ", ".join([identifier(CUSTOM_ID), *(cell_sql(column, types[column]) for column in columns)])
         read = reader([types[column] for column in columns])
-        con.execute(f"SELECT {cells} FROM ({frozen_sql(frozen)}) ORDER BY {identifier(ROW)}")
+        # One thread gives the rows as they lie in the file, which is their order: sorting would hold them all.
+        con.execute(f"SELECT {cells} FROM ({frozen_sql(frozen)})")
         while batch := con.fetchmany(_ROWS_AT_ONCE):
             for custom_id, *row in batch:
                 yield custom_id, as_row(columns, read(row))
@@ -123,10 +135,9 @@ def share_ids(frozen: Path, listed: Path) -> None:
     options = "hive_partitioning = false, columns = {row: 'BIGINT', id: 'VARCHAR'}"
     shared = f"SELECT * FROM read_ndjson({pattern(listed)}, {options})"
     with connection(files=[frozen, listed, temporary], folder=frozen.parent) as con:
-        # Whoever reads the rows sorts them by their number.
         con.execute(
             f"COPY (SELECT f.* REPLACE (coalesce(s.id, f.{custom_id}) AS {custom_id}) FROM ({frozen_sql(frozen)}) f "
-            f"LEFT JOIN ({shared}) s ON f.{row} = s.row) TO {quoted(str(temporary))} ({PARQUET})"
+            f"LEFT JOIN ({shared}) s ON f.{row} = s.row ORDER BY f.{row}) TO {quoted(str(temporary))} ({WORKING})"
         )
     files.sync(temporary)
     temporary.replace(frozen)
@@ -152,12 +163,25 @@ def write_rows(rows: Sequence[Mapping[str, Json]], path: Path) -> None:
 def _read(origin: Origin, folder: Path) -> Generator[Table]:
     """Read all that *origin* names; what was written for it in *folder* is gone afterwards."""
     with TemporaryDirectory(prefix="reading-", dir=folder) as temporary:
+        yield _table(origin, Path(temporary))
+
+
+@contextmanager
+def _scanned(origin: Origin, folder: Path) -> Generator[Scan]:
+    """Give the rows that *origin* names, to be read once; what was written for it in *folder* is gone afterwards."""
+    with TemporaryDirectory(prefix="reading-", dir=folder) as temporary:
         place = Path(temporary)
-        tables = {name: read(files, place / str(number)) for number, (name, files) in enumerate(origin.tables.items())}
         if origin.query is None:
-            yield next(iter(tables.values()))
+            yield scan(next(iter(origin.tables.values())), place / "0")
         else:
-            yield run(origin.query, tables, place / "query.parquet")
+            yield scan_of(_table(origin, place), origin.name)
+
+
+def _table(origin: Origin, place: Path) -> Table:
+    tables = {name: read(files, place / str(number)) for number, (name, files) in enumerate(origin.tables.items())}
+    if origin.query is None:
+        return next(iter(tables.values()))
+    return run(origin.query, tables, place / "query.parquet")
 
 
 def _custom_id(id_column: str | None, types: Mapping[str, str]) -> str:
