@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from batchwright.errors import InvalidInput
 from batchwright.ledger import microusd
 from batchwright.model import Charges, Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
-from batchwright.part_files import Line, Measure, PartPlan, first_request, write_parts
+from batchwright.part_files import Line, Measure, PartPlan, RecipeMeasure, first_request, write_parts
 from batchwright.points import Point, pass_by
 from batchwright.pricing import RequestTokens, cost, price
+from batchwright.recipe import body_builder
 
 MODEL = "gpt-5-mini"
 """$0.125 for a million tokens of input in a batch, $1 of output; twice that one at a time."""
@@ -287,3 +289,29 @@ def test_every_line_and_the_end_are_points_where_a_crash_can_be_tried(tmp_path: 
     write_parts(PartPlan("job_a", tmp_path, made.recipe, made.provider, made.limits, on_point), [line(1)] * 3)
 
     assert passed == [("part_writing", 1), ("part_writing", 1), ("part_writing", 2), ("part_written", 2)]
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=40), st.text(max_size=40)), min_size=1, max_size=5),
+    st.sampled_from(get_args(Endpoint)),
+    st.sets(st.sampled_from(["system", "schema"])),
+)
+def test_a_recipes_requests_are_weighed_as_any_others(
+    rows: list[tuple[str, str]], endpoint: Endpoint, having: set[str]
+) -> None:
+    """What all have in common is counted once; the figures stay the same."""
+    is_embedding = endpoint == "/v1/embeddings"
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    recipe = Recipe(
+        endpoint=endpoint,
+        model=MODEL,
+        prompt="Say {{a}}",
+        system="Of {{b}}" if "system" in having and not is_embedding else None,
+        output_schema=schema if "schema" in having and not is_embedding else None,
+        parameters={} if is_embedding else {"tools": [], "max_output_tokens": 5},
+    )
+    body = body_builder(recipe, ["a", "b"])
+    requests = [Request(f"row-{number}", body({"a": a, "b": b})) for number, (a, b) in enumerate(rows)]
+    known, any_of = RecipeMeasure(recipe), Measure(MODEL, endpoint)
+
+    assert [known.request(request) for request in requests] == [any_of.request(request) for request in requests]

@@ -16,7 +16,16 @@ from batchwright.errors import InvalidInput
 from batchwright.faults import faults, lacks_json_word
 from batchwright.model import Endpoint, Fault, Job, Json, Limits, ProviderInfo, Recipe, Request, Source
 from batchwright.packing import packed
-from batchwright.part_files import Line, Measure, OnRows, PartPlan, Written, first_request, write_parts
+from batchwright.part_files import (
+    Line,
+    Measure,
+    OnRows,
+    PartPlan,
+    RecipeMeasure,
+    Written,
+    first_request,
+    write_parts,
+)
 from batchwright.parts import refuse_oversize
 from batchwright.points import OnPoint
 from batchwright.pricing import Estimate
@@ -99,7 +108,7 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
     body = body_builder(plan.recipe, source.columns)
     suspected = check_recipe(plan.recipe, plan.provider)
     empty, whole = _Counter(), hashlib.sha256()
-    measure = Measure(plan.recipe.model, plan.recipe.endpoint)
+    measure = RecipeMeasure(plan.recipe)
 
     def lines() -> Iterator[tuple[str, Line]]:
         for number, (custom_id, row) in enumerate(frozen_rows(plan.folder / FROZEN, used), 1):
@@ -298,7 +307,7 @@ def _filled(
         raise InvalidInput(f"Row {number}: {error}") from error
 
 
-def _weighed(measure: Measure, request: Request, number: int) -> Line:
+def _weighed(measure: RecipeMeasure, request: Request, number: int) -> Line:
     try:
         return measure.request(request)
     except (UnicodeEncodeError, TypeError, ValueError) as error:

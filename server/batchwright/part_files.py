@@ -17,7 +17,8 @@ from batchwright.model import Endpoint, Json, Limits, Part, ProviderInfo, Recipe
 from batchwright.parts import numbered
 from batchwright.points import OnPoint
 from batchwright.pricing import Estimate, RequestTokens, Tally, Totals, estimate, price
-from batchwright.tokens import counter, output_bound
+from batchwright.recipe import shared_body, texts_of
+from batchwright.tokens import counter, output_bound, text_counter
 
 
 class Line(NamedTuple):
@@ -35,17 +36,21 @@ class Line(NamedTuple):
 
 
 class Measure:
-    """Weighs the requests of one recipe: their tokens, and what they take of the enqueued limit."""
+    """Weighs requests: their tokens, and what they take of the enqueued limit.
+
+    The tokens of embedding inputs, which decide how many go into one request, are all counted; of much other text, a
+    sample.
+    """
 
     def __init__(self, model: str, endpoint: Endpoint) -> None:
         self._endpoint: Endpoint = endpoint
-        self._count = counter(model)
+        self._count = counter(model, by_sample=endpoint != "/v1/embeddings")
 
     def line(self, data: bytes, body: Mapping[str, Json]) -> Line:
         """Weigh an encoded request, given with its body."""
         count = self._count(body, self._endpoint)
         bound = output_bound(body, self._endpoint)
-        tokens = RequestTokens(count.input_tokens, bound, count.uncounted, count.approximated)
+        tokens = RequestTokens(count.input_tokens, bound, count.uncounted, count.approximated, count.error)
         if self._endpoint == "/v1/embeddings":
             inputs = inputs_of(data)
             return Line(data, inputs, inputs, tokens)
@@ -59,6 +64,30 @@ class Measure:
         """Weigh the requests of a part's file again."""
         for line in files.lines(path):
             yield self.line(line + b"\n", decode_request(line).body)
+
+
+class RecipeMeasure:
+    """Weighs the requests of one recipe as `Measure` does, but counts only their texts: all else is the same in all."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._endpoint: Endpoint = recipe.endpoint
+        is_embedding = recipe.endpoint == "/v1/embeddings"
+        shared = shared_body(recipe)
+        frame = counter(recipe.model)(shared, recipe.endpoint)
+        self._count = text_counter(recipe.model, by_sample=not is_embedding)
+        self._frame = RequestTokens(
+            frame.input_tokens, output_bound(shared, recipe.endpoint), frame.uncounted, frame.approximated
+        )
+        self._load = 1 if is_embedding else None
+
+    def request(self, request: Request) -> Line:
+        """Encode a request that the recipe made, and weigh it."""
+        frame = self._frame
+        data = encode_request(request, self._endpoint)
+        tokens, error = self._count(texts_of(request.body, self._endpoint), len(data))
+        tokens += frame.input_tokens
+        weighed = RequestTokens(tokens, frame.output_bound, frame.uncounted, frame.approximated, error)
+        return Line(data, 1, self._load or tokens, weighed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +137,7 @@ def write_parts(plan: PartPlan, lines: Iterable[Line]) -> Written:
 def _written(plan: PartPlan, part: Part, lines: Iterable[Line]) -> tuple[Part, Totals]:
     digest, size, requests, load, tally, members = hashlib.sha256(), 0, 0, 0, Tally(), bytearray()
     path = plan.folder / part.file_name
-    with path.open("wb") as file:
+    with path.open("wb", buffering=files.CHUNK_BYTES) as file:
         for line in lines:
             file.write(line.data)
             digest.update(line.data)

@@ -84,6 +84,19 @@ def shared_body(recipe: Recipe) -> dict[str, Json]:
     return _body(recipe, "", "" if recipe.system else None)
 
 
+def texts_of(body: Mapping[str, Json], endpoint: Endpoint) -> list[str]:
+    """Give the texts in which a body that `body_builder` made differs from `shared_body`."""
+    match endpoint:
+        case "/v1/chat/completions":
+            return [message["content"] for message in body["messages"]]
+        case "/v1/responses":
+            return [body["input"], body["instructions"]] if "instructions" in body else [body["input"]]
+        case "/v1/embeddings":
+            return [body["input"]]
+        case _:
+            assert_never(endpoint)
+
+
 def template_columns(recipe: Recipe, columns: Sequence[str]) -> list[str]:
     """Those of *columns* that the recipe's texts may use, in their order; all, where a template takes the whole row.
 
@@ -152,19 +165,35 @@ def _template(text: str, name: str, columns: Sequence[str]) -> Callable[[Mapping
     source = _with_lookups(text, columns)
     used = _used_columns(text, name, columns)
     env.add_template(name, source)
+    pieces = _plain_pieces(text, columns)
 
-    def render(row: Mapping[str, Json]) -> str:
+    def filled(row: Mapping[str, Json]) -> str:
         # An empty text prints as nothing, also after a filter, where null would print as a word.
         cells = {column: "" if row[column] is None else row[column] for column in used}
+        if pieces and all(isinstance(cell, str) for cell in cells.values()):
+            # The same, without a long text's way through the template engine and back.
+            return "".join([cells[piece] if place % 2 else piece for place, piece in enumerate(pieces)])
         try:
-            rendered = env.render_template(name, **{**cells, "row": cells})
+            return env.render_template(name, **{**cells, "row": cells})
         except minijinja.TemplateError as error:
             raise InvalidInput(f"The {name} cannot be filled: {_reason(error)}. Mend the template.") from error
+
+    def render(row: Mapping[str, Json]) -> str:
+        rendered = filled(row)
         if len(rendered) > MAX_TEXT_CHARACTERS:
             raise InvalidInput(f"The {name} has {len(rendered):,} characters when filled. Send less of the row.")
         return rendered
 
     return render
+
+
+def _plain_pieces(text: str, columns: Sequence[str]) -> list[str] | None:
+    """Cut a template into its texts and, at every second place, the names of columns; None: there is more in it."""
+    if "{%" in text or "{#" in text:
+        return None
+    pieces = re.split(r"\{\{[ \t]*(.*?)[ \t]*\}\}", text)
+    names = pieces[1::2]
+    return pieces if names and set(names) <= set(columns) - _WORDS - _BUILT_IN else None
 
 
 def _used_columns(text: str, name: str, columns: Sequence[str]) -> set[str]:

@@ -10,7 +10,7 @@ from batchwright.errors import InvalidInput, NotReady
 from batchwright.jsonl import decode_request, encode_request
 from batchwright.model import Job, Json, Outcome, Recipe, Request
 from batchwright.packing import packed
-from batchwright.part_files import Line, Measure, OnRows, PartPlan, first_request, write_parts
+from batchwright.part_files import Line, Measure, OnRows, PartPlan, RecipeMeasure, first_request, write_parts
 from batchwright.recipe import body_builder, template_columns
 from batchwright.repeats import digest
 from batchwright.tables.sources import frozen_rows
@@ -94,7 +94,7 @@ def draft_round(job: Job, plan: PartPlan, ids: Mapping[str, Outcome], mending: M
     is_batch = job.source.kind == "batch"
     # In order, each once: the requests of a ready-made file may differ in their parameters.
     warnings = dict.fromkeys(() if is_batch else check_recipe(plan.recipe, plan.provider))
-    measure = Measure(plan.recipe.model, plan.recipe.endpoint)
+    measure = Measure(plan.recipe.model, plan.recipe.endpoint) if is_batch else RecipeMeasure(plan.recipe)
     requests = _again(job, plan, ids, mending) if is_batch else _anew(job, plan, ids)
 
     def lines() -> Iterator[Line]:

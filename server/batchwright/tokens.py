@@ -1,18 +1,19 @@
-"""Token counts of requests, exact and offline. Pure: knows no files.
+"""Token counts of requests, exact or by a sample, and offline. Pure: knows no files.
 
 The frame of a chat is counted as OpenAI's cookbook does ("How to count tokens with tiktoken"): 3 tokens a message and
 its role, 1 for a name, 3 that open the answer. What OpenAI counts in ways of its own is named, never passed over.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Literal, assert_never, cast
 
 import msgspec
 
 from batchwright.model import Endpoint, Json
+from batchwright.sampling import SampledCount
 
 Encoding = Literal["o200k_base", "cl100k_base"]
 Uncounted = Literal[
@@ -34,6 +35,8 @@ MESSAGE_TOKENS = 3
 NAME_TOKENS = 1
 ANSWER_TOKENS = 3
 
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
+"""Each is one token in every encoding."""
 _O200K = re.compile(r"gpt-(4o|4\.[15]|[5-9]|oss)|chatgpt-4o|o\d(?!\w)|codex-mini|computer-use")
 _CL100K = re.compile(r"gpt-4(?![\w.])|gpt-3\.?5|text-embedding-(3|ada)")
 _TEXT_PARTS = frozenset({"text", "input_text", "output_text", "refusal"})
@@ -66,16 +69,18 @@ class TokenCount:
     Attributes:
         uncounted: What it holds beside them, whose tokens come on top.
         approximated: What is among them, but counted otherwise than OpenAI does.
+        error: By how many tokens the sum of all requests so far is less certain for it, where a sample is counted.
     """
 
     input_tokens: int
     uncounted: frozenset[Uncounted] = frozenset()
     approximated: frozenset[Approximated] = frozenset()
+    error: float = 0.0
 
     @property
     def is_exact(self) -> bool:
         """Whether OpenAI would count the same."""
-        return not self.uncounted and not self.approximated
+        return not self.uncounted and not self.approximated and not self.error
 
 
 def encoding_of(model: str) -> Encoding:
@@ -92,15 +97,18 @@ def is_encoding_known(model: str) -> bool:
     return bool(_O200K.match(name) or _CL100K.match(name))
 
 
-def counter(model: str) -> Callable[[Mapping[str, Json], Endpoint], TokenCount]:
-    """Give the function that counts the input tokens of request bodies for *model*, whatever their `model` says."""
-    encode = _encode(encoding_of(model))
+def counter(model: str, *, by_sample: bool = False) -> Callable[[Mapping[str, Json], Endpoint], TokenCount]:
+    """Give the function that counts the input tokens of request bodies for *model*, whatever their `model` says.
+
+    With *by_sample*, texts are counted by a sample once there are more than a few megabytes of them.
+    """
+    count_text = text_counter(model, by_sample=by_sample)
     guessed: frozenset[Approximated] = (
         frozenset() if is_encoding_known(model) else frozenset({"the text, with another model's tokenizer"})
     )
 
     def count(body: Mapping[str, Json], endpoint: Endpoint) -> TokenCount:
-        tally = _Tally(encode)
+        tally = _Tally(count_text)
         match endpoint:
             case "/v1/chat/completions":
                 _add_chat(tally, body)
@@ -110,9 +118,19 @@ def counter(model: str) -> Callable[[Mapping[str, Json], Endpoint], TokenCount]:
                 _add_embeddings(tally, body)
             case _:
                 assert_never(endpoint)
-        return TokenCount(tally.tokens, frozenset(tally.uncounted), guessed | tally.approximated)
+        return TokenCount(tally.tokens, frozenset(tally.uncounted), guessed | tally.approximated, tally.error)
 
     return count
+
+
+TextCounter = Callable[[Iterable[str], int], tuple[int, float]]
+"""Counts the tokens of texts of so many bytes, and says by how many they make the sum of all less certain."""
+
+
+def text_counter(model: str, *, by_sample: bool = False) -> TextCounter:
+    """Give the function that counts the tokens of texts for *model*."""
+    encode = _encode(encoding_of(model))
+    return SampledCount(encode) if by_sample else partial(_counted, encode)
 
 
 def output_bound(body: Mapping[str, Json], endpoint: Endpoint) -> int | None:
@@ -138,15 +156,18 @@ def output_bound(body: Mapping[str, Json], endpoint: Endpoint) -> int | None:
 class _Tally:
     """What was found in one request so far."""
 
-    def __init__(self, encode: Callable[[str], list[int]]) -> None:
-        self.encode = encode
+    def __init__(self, count: TextCounter) -> None:
+        self._count = count
         self.tokens = 0
+        self.error = 0.0
         self.uncounted: set[Uncounted] = set()
         self.approximated: set[Approximated] = set()
 
     def add_text(self, text: Json) -> None:
         if isinstance(text, str):
-            self.tokens += len(self.encode(text))
+            tokens, error = self._count((text,), len(text) if text.isascii() else len(text.encode()))
+            self.tokens += tokens
+            self.error += error
         elif text is not None:
             self.uncounted.add("other content")
 
@@ -164,7 +185,10 @@ class _Tally:
 
     def add_message(self, role: Json, content: Json, name: Json = None) -> None:
         self.tokens += MESSAGE_TOKENS
-        self.add_text(role)
+        if role in _ROLES:
+            self.tokens += 1
+        else:
+            self.add_text(role)
         self.add_content(content)
         if name is not None:
             self.tokens += NAME_TOKENS
@@ -177,7 +201,8 @@ class _Tally:
             self.approximated.add("the output schema")
 
     def note(self, fields: Mapping[str, Json], names: Mapping[str, Uncounted]) -> None:
-        self.uncounted.update(what for field, what in names.items() if fields.get(field))
+        if not names.keys().isdisjoint(fields):
+            self.uncounted.update(what for field, what in names.items() if fields.get(field))
         if fields.get("service_tier") not in _KNOWN_TIERS:
             self.uncounted.add("a service tier")
 
@@ -217,6 +242,10 @@ def _add_embeddings(tally: _Tally, body: Mapping[str, Json]) -> None:
             tally.tokens += 1
         else:
             tally.add_text(item)
+
+
+def _counted(encode: Callable[[str], list[int]], texts: Iterable[str], _size: int) -> tuple[int, float]:
+    return sum(len(encode(text)) for text in texts), 0.0
 
 
 @cache
