@@ -1,9 +1,9 @@
 """Measure the heavy work against plain loops, in one run: CPU ratios, medians of five, and the peak memory.
 
-    python tests/benchmarks [--runs N] [NAME ...]
+    python tests/benchmarks [--runs N] [--write] [NAME ...]
 
-Prints a table in Markdown. Each run is a process of its own; ours and the reference take turns, so that a noisy moment
-meets both.
+Prints a table in Markdown, and with --write puts it into the README. Each run is a process of its own; ours and the
+reference take turns, so that a noisy moment meets both.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import resource
+import socket
 import statistics
 import subprocess
 import sys
@@ -21,9 +22,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data import made
-from workloads import WORKLOADS, answer_at_once
+from workloads import IN_FLIGHT, INSTANT_URL, WORKLOADS, answer_at_once
 
 WAIT_SECONDS = 1_800
+README = Path(__file__).parents[2] / "README.md"
 
 
 def main() -> None:
@@ -31,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(WORKLOADS))
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--write", action="store_true", help="put the table into the README")
     parser.add_argument("--folder", type=Path, help="keep the data here for the next run")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -43,23 +46,39 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         made(folder)
         with _serving(folder):
-            print("| what | against | CPU, times the reference's | wanted | CPU seconds | peak MB |")
-            print("|---|---|---|---|---|---|")
+            lines = [
+                "| what | against | CPU, times the reference's | wanted | CPU seconds | peak MB |",
+                "|---|---|---|---|---|---|",
+            ]
+            print(*lines, sep="\n")
             for name in options.names or WORKLOADS:
-                print(_row(name, folder, options.runs), flush=True)
+                lines.append(_row(name, folder, options.runs))
+                print(lines[-1], flush=True)
+        if options.write:
+            _write(lines)
+
+
+def _write(lines: list[str]) -> None:
+    """Put the table into the README, in the place of the last one."""
+    text = README.read_text(encoding="utf-8")
+    begin, end = "<!-- benchmarks: measured -->\n", "<!-- measured -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    README.write_text(before + begin + "".join(f"{line}\n" for line in lines) + end + after, encoding="utf-8")
 
 
 def _row(name: str, folder: Path, runs: int) -> str:
     measured = [{side: _measured(name, side, folder) for side in ("ours", "plain")} for _ in range(runs)]
-    ratio = statistics.median(each["ours"]["cpu"] / each["plain"]["cpu"] for each in measured)
+    load = WORKLOADS[name]
+    ratio = statistics.median(each["ours"]["cpu"] / each["plain"]["cpu"] for each in measured) / load.times
     ours, plain = (
         {key: statistics.median(each[side][key] for each in measured) for key in ("cpu", "peak")}
         for side in ("ours", "plain")
     )
-    load = WORKLOADS[name]
     wanted = f"at most {load.at_most}" if load.at_most else ""
+    note = f". {load.note.rstrip('.')}" if load.note else ""
     return (
-        f"| {load.what} | {load.reference} | {ratio:.2f} | {wanted} | {ours['cpu']:.2f} ({plain['cpu']:.2f}) "
+        f"| {load.what}{note} | {load.reference} | {ratio:.2f} | {wanted} | {ours['cpu']:.2f} ({plain['cpu']:.2f}) "
         f"| {ours['peak']:.0f} ({plain['peak']:.0f}) |"
     )
 
@@ -77,13 +96,16 @@ def _run_child(name: str, side: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as out:
         work = (load.ours if side == "ours" else load.plain)(folder, Path(out))
         started = time.process_time()
-        work()
-        cpu = time.process_time() - started
+        took = work()
+        cpu = took if isinstance(took, float) else time.process_time() - started
     print(json.dumps({"cpu": cpu, "peak": _peak_mb()}))
 
 
 def _peak_mb() -> float:
     """Give the most memory that this process has had."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    if children:  # it was they that worked
+        return children / 1024
     status = Path("/proc/self/status")
     if status.exists():  # the other figure has that of the parent in it
         return int(status.read_text(encoding="ascii").partition("VmHWM:")[2].split()[0]) / 1024
@@ -92,15 +114,14 @@ def _peak_mb() -> float:
 
 @contextmanager
 def _serving(folder: Path) -> Generator[None]:
-    """Have a process serve answers at once."""
-    url = folder / "instant_url"
-    url.unlink(missing_ok=True)
+    """Have a process serve answers at once, at the address that the runs find in their environment."""
+    listening = socket.create_server(("127.0.0.1", 0), backlog=IN_FLIGHT)
+    os.environ[INSTANT_URL] = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
     process = os.fork()
     if not process:
-        asyncio.run(answer_at_once(url))
+        asyncio.run(answer_at_once(listening, folder))
+    listening.close()
     try:
-        while not url.exists():
-            time.sleep(0.01)
         yield
     finally:
         os.kill(process, 15)

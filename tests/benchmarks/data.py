@@ -20,8 +20,17 @@ _WORDS_A_ROW = 560
 _encode = msgspec.json.Encoder().encode
 
 
+MILLION = 1_000_000
+_WORDS_A_SHORT_ROW = 45
+
+
 def made(folder: Path) -> None:
-    """Write what is missing: rows as CSV (180 MB) and Parquet, a batch file (190 MB), and results of every row."""
+    """Write what is missing: rows as CSV (180 MB) and Parquet, a batch file (190 MB), and results of every row.
+
+    Beside these, a CSV of as many short rows, and one of twenty times as many (290 MB).
+    """
+    for rows in (ROWS, MILLION):
+        _short_rows(folder / f"short-{rows}.csv", rows)
     if (folder / "results.jsonl").exists():
         return
     texts = random.Random(1)
@@ -39,6 +48,18 @@ def made(folder: Path) -> None:
             results.write(_result_line(f"row-{number}", " ".join(texts.choices(_WORDS, k=60))))
     _as_parquet(folder)
     (folder / "results.jsonl.part").rename(folder / "results.jsonl")
+
+
+def _short_rows(path: Path, number: int) -> None:
+    if path.exists():
+        return
+    texts = random.Random(2)
+    part = path.with_suffix(".part")
+    with part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text"])
+        writer.writerows([row, " ".join(texts.choices(_WORDS, k=_WORDS_A_SHORT_ROW))] for row in range(number))
+    part.rename(path)
 
 
 def request_line(custom_id: str, text: str) -> bytes:

@@ -3,17 +3,20 @@
 import asyncio
 import csv
 import json
-from collections.abc import Awaitable, Callable
+import os
+import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 import msgspec
-from data import CHAT, MODEL, PROMPT, ROWS, request_line
+from data import CHAT, MILLION, MODEL, PROMPT, ROWS, request_line
+from servers import CALLS, EMPTY, OURS, called, started
 
 Work = Callable[[], object]
-"""Does the work; what comes before it is not measured."""
+"""Does the work; what comes before it is not measured. If it gives a number, that is what it took, in CPU seconds."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class Workload:
         reference: What it is compared with, in words.
         ours, plain: From a folder with the data, and one for what is written, to the work.
         at_most: How many times the reference's CPU it may take.
+        times: How many times the reference's work ours is.
+        note: What is to be known of the figures.
     """
 
     what: str
@@ -32,6 +37,21 @@ class Workload:
     ours: Callable[[Path, Path], Work]
     plain: Callable[[Path, Path], Work]
     at_most: float | None = None
+    times: int = 1
+    note: str = ""
+
+
+def _load() -> None:
+    """Load what a server has loaded after its first job."""
+    import duckdb
+    import minijinja
+    import splintr
+
+    from batchwright.pricing import price
+
+    splintr.Tokenizer.from_pretrained("o200k_base")
+    assert duckdb, minijinja
+    assert price(MODEL, endpoint=CHAT)
 
 
 def _draft(source: str, data: Path, out: Path) -> Work:
@@ -40,6 +60,7 @@ def _draft(source: str, data: Path, out: Path) -> Work:
     from batchwright.points import pass_by
     from batchwright.tables.origin import one_file
 
+    _load()
     recipe = Recipe(endpoint=CHAT, model=MODEL, prompt=PROMPT + "{{text}}", parameters={"max_completion_tokens": 100})
     provider = ProviderInfo("service", "api.openai.com", MODEL, charges="batch")
     origin = one_file(data / source, source)
@@ -96,11 +117,13 @@ class _Line(msgspec.Struct):
     body: _Body
 
 
-def _plain_check(data: Path, _out: Path) -> Work:
+def _plain_check(data: Path, _out: Path, *, has_utf8_check: bool) -> Work:
     def work() -> None:
         decode = msgspec.json.Decoder(_Line).decode
         with (data / "batch.jsonl").open("rb") as file:
             for line in file:
+                if has_utf8_check:
+                    line.decode()
                 decode(line)
 
     return work
@@ -172,10 +195,13 @@ def _plain_join(data: Path, out: Path) -> Work:
 
 
 REQUESTS = 20_000
+MANY_REQUESTS = 100_000
 IN_FLIGHT = 64
+INSTANT_URL = "INSTANT_URL"
+"""Variable with the address of the server that answers at once."""
 
 
-def _engine(data: Path, out: Path) -> Work:
+def _engine(data: Path, out: Path, requests: int = REQUESTS) -> Work:
     import time
 
     import anyio
@@ -186,8 +212,8 @@ def _engine(data: Path, out: Path) -> Work:
     from batchwright.local.target import Connection, RemoteEndpoint
 
     path = out / "in.jsonl"
-    path.write_bytes(b"".join(request_line(f"row-{number}", f"word {number}") for number in range(REQUESTS)))
-    target = RemoteEndpoint(Connection(_instant(data), None), MODEL, IN_FLIGHT)
+    path.write_bytes(b"".join(request_line(f"row-{number}", f"word {number}") for number in range(requests)))
+    target = RemoteEndpoint(Connection(os.environ[INSTANT_URL], None), MODEL, IN_FLIGHT)
     assert openai.types.Batch  # its import takes as long as thousands of requests
 
     async def run() -> None:
@@ -198,7 +224,7 @@ def _engine(data: Path, out: Path) -> Work:
             while (batch := await engine.batch(batch.id)).status not in {"completed", "failed"}:  # noqa: ASYNC110  # a batch is polled
                 await anyio.sleep(0.2)
             assert batch.request_counts is not None
-            assert batch.request_counts.completed == REQUESTS
+            assert batch.request_counts.completed == requests
             tasks.cancel_scope.cancel()
 
     return lambda: anyio.run(run)
@@ -207,7 +233,7 @@ def _engine(data: Path, out: Path) -> Work:
 def _plain_engine(data: Path, _out: Path) -> Work:
     import aiohttp
 
-    url = _instant(data) + "/chat/completions"
+    url = os.environ[INSTANT_URL] + "/chat/completions"
     bodies = [json.loads(request_line(f"row-{number}", f"word {number}"))["body"] for number in range(REQUESTS)]
 
     async def worker(session: aiohttp.ClientSession, left: list[object]) -> None:
@@ -223,13 +249,9 @@ def _plain_engine(data: Path, _out: Path) -> Work:
     return lambda: asyncio.run(run())
 
 
-def _instant(data: Path) -> str:
-    return (data / "instant_url").read_text(encoding="ascii")
-
-
-async def answer_at_once(port_file: Path) -> None:
+async def answer_at_once(listening: socket.socket, data: Path) -> None:
     """Serve one and the same answer to every request, with as little work as possible."""
-    body = json.loads((port_file.parent / "results.jsonl").open("rb").readline())["response"]["body"]
+    body = json.loads((data / "results.jsonl").open("rb").readline())["response"]["body"]
     payload = json.dumps(body).encode()
     answer = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(payload) + payload
 
@@ -250,11 +272,7 @@ async def answer_at_once(port_file: Path) -> None:
                 self._held = self._held[end + 4 + size :]
                 self._write(answer)
 
-    server = await asyncio.get_running_loop().create_server(Instant, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    part = port_file.with_suffix(".part")
-    part.write_text(f"http://127.0.0.1:{port}/v1", encoding="ascii")
-    part.rename(port_file)
+    server = await asyncio.get_running_loop().create_server(Instant, sock=listening)
     await server.serve_forever()
 
 
@@ -262,7 +280,9 @@ def _ignore(_done: int, _total: int) -> None:
     pass
 
 
-Serving = Awaitable[None]
+def _server(data: Path, out: Path, *, take: Callable[[Path, list[str]], float], command: list[str]) -> Work:
+    return partial(take, out, command)
+
 
 WORKLOADS = {
     "build_csv": Workload(
@@ -271,6 +291,7 @@ WORKLOADS = {
         partial(_draft, "rows.csv"),
         _plain_build_csv,
         1.5,
+        note="The rows are also frozen, checked, hashed, counted in tokens and priced.",
     ),
     "build_parquet": Workload(
         f"build {ROWS:,} requests from Parquet",
@@ -278,8 +299,28 @@ WORKLOADS = {
         partial(_draft, "rows.parquet"),
         _plain_build_parquet,
     ),
+    "million": Workload(
+        f"build {MILLION:,} short requests",
+        f"the same with {ROWS:,}, times {MILLION // ROWS}",
+        partial(_draft, f"short-{MILLION}.csv"),
+        partial(_draft, f"short-{ROWS}.csv"),
+        1.1,
+        times=MILLION // ROWS,
+        note="Memory may be 1.3 times the reference's.",
+    ),
     "check": Workload(
-        "check a batch file of 190 MB", "msgspec's typed decode of the same fields", _check, _plain_check, 1.5
+        "check a batch file of 190 MB",
+        "msgspec's typed decode of the same fields",
+        _check,
+        partial(_plain_check, has_utf8_check=False),
+        1.5,
+        note="The reference takes bad UTF-8 for good.",
+    ),
+    "check_utf8": Workload(
+        "check a batch file of 190 MB",
+        "the same decode, and of the lines' UTF-8",
+        _check,
+        partial(_plain_check, has_utf8_check=True),
     ),
     "count": Workload(f"count the tokens of {ROWS // 10:,} requests", "splintr's `encode` alone", _count, _plain_count),
     "join": Workload(
@@ -291,5 +332,25 @@ WORKLOADS = {
         _engine,
         _plain_engine,
         1.25,
+    ),
+    "engine_many": Workload(
+        f"send {MANY_REQUESTS:,} requests and record the answers",
+        f"the same with {REQUESTS:,}, times {MANY_REQUESTS // REQUESTS}",
+        partial(_engine, requests=MANY_REQUESTS),
+        _engine,
+        times=MANY_REQUESTS // REQUESTS,
+    ),
+    "start": Workload(
+        "start the server and greet a client",
+        "an empty server on the same SDK",
+        partial(_server, take=started, command=OURS),
+        partial(_server, take=started, command=EMPTY),
+        1.1,
+    ),
+    "call": Workload(
+        f"answer {CALLS:,} calls of `list_jobs` over stdio",
+        "an empty server's tool",
+        partial(_server, take=called, command=OURS),
+        partial(_server, take=called, command=EMPTY),
     ),
 }
