@@ -25,7 +25,7 @@ LAYERS: tuple[set[str], ...] = (
         "agreement",
         "parameters",
         "shapes",
-        "sampling",
+        "token_sampling",
     },
     {"families", "tokens"},
     {"faults"},

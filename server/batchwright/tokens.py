@@ -13,7 +13,7 @@ from typing import Literal, assert_never, cast
 import msgspec
 
 from batchwright.model import Endpoint, Json
-from batchwright.sampling import SampledCount
+from batchwright.token_sampling import SampledCount
 
 Encoding = Literal["o200k_base", "cl100k_base"]
 Uncounted = Literal[

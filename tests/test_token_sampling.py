@@ -7,7 +7,7 @@ import pytest
 
 from batchwright.model import Request
 from batchwright.part_files import Measure
-from batchwright.sampling import COUNTED_BYTES, SampledCount
+from batchwright.token_sampling import COUNTED_BYTES, SampledCount
 from batchwright.tokens import counter, text_counter
 
 MODEL = "gpt-5-mini"
