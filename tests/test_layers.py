@@ -35,7 +35,7 @@ LAYERS: tuple[set[str], ...] = (
     {"records"},
     {"local", "journal", "openai_api", "tables"},
     {"part_files"},
-    {"packing", "repeats"},
+    {"packing", "repeats", "filling"},
     {"drafts"},
     {"submission"},
     {"collection"},

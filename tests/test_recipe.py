@@ -371,24 +371,3 @@ def test_embeddings_take_neither_a_system_text_nor_a_schema(recipe: Recipe) -> N
 def test_other_endpoints_words_are_ordinary_parameters() -> None:
     """Only what this endpoint's arguments set is refused."""
     check_parameters(Recipe(CHAT, "m", "Hi", parameters={"instructions": "x", "text": {"format": 1}, "temperature": 0}))
-
-
-@given(
-    before=st.text(alphabet="ab {}\n\"'é#", max_size=8),
-    after=st.text(alphabet="ab {}\n\"'é#", max_size=8),
-    cell=st.text(max_size=20),
-    space=st.sampled_from(["", " ", "  "]),
-)
-def test_plain_templates_fill_as_the_template_engine_fills_them(before: str, after: str, cell: str, space: str) -> None:
-    """A template of columns alone goes a shorter way, which must end at the same text."""
-    plain = f"{before}{{{{{space}text{space}}}}}{after}"
-    try:
-        short = body_builder(Recipe(endpoint="/v1/embeddings", model="m", prompt=plain), ["text"])
-        # A condition that always holds takes the template engine's way.
-        engine = body_builder(
-            Recipe(endpoint="/v1/embeddings", model="m", prompt=plain + "{% if true %}{% endif %}"), ["text"]
-        )
-    except InvalidInput:
-        return
-
-    assert short({"text": cell}) == engine({"text": cell})

@@ -14,6 +14,7 @@ from batchwright.agreement import SUSPECTED
 from batchwright.checking import Finding, Report, check_file
 from batchwright.errors import InvalidInput
 from batchwright.faults import faults, lacks_json_word
+from batchwright.filling import filling
 from batchwright.model import Endpoint, Fault, Job, Json, Limits, ProviderInfo, Recipe, Request, Source
 from batchwright.packing import packed
 from batchwright.part_files import (
@@ -21,7 +22,6 @@ from batchwright.part_files import (
     Measure,
     OnRows,
     PartPlan,
-    RecipeMeasure,
     Written,
     first_request,
     write_parts,
@@ -29,10 +29,10 @@ from batchwright.part_files import (
 from batchwright.parts import refuse_oversize
 from batchwright.points import OnPoint
 from batchwright.pricing import Estimate
-from batchwright.recipe import body_builder, shared_body, template_columns
+from batchwright.recipe import shared_body
 from batchwright.repeats import Repeats
 from batchwright.tables.origin import Origin, one_file
-from batchwright.tables.sources import freeze, frozen_rows, share_ids
+from batchwright.tables.sources import freeze, share_ids
 
 FROZEN = "source.parquet"
 BATCH_FIELDS = ["body", "custom_id", "method", "url"]
@@ -104,17 +104,13 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
     source = frozen.source
     if is_batch_file(source.columns):
         raise InvalidInput(f"{plan.name} is a ready-made batch file. Pass it as batch_file, without a prompt.")
-    used = template_columns(plan.recipe, source.columns)
-    body = body_builder(plan.recipe, source.columns)
+    filled = filling(plan.recipe, source.columns)
     suspected = check_recipe(plan.recipe, plan.provider)
     empty, whole = _Counter(), hashlib.sha256()
-    measure = RecipeMeasure(plan.recipe)
 
     def lines() -> Iterator[tuple[str, Line]]:
-        for number, (custom_id, row) in enumerate(frozen_rows(plan.folder / FROZEN, used), 1):
-            if used and all(value is None or value == "" for value in row.values()):
-                empty.count += 1
-            line = _weighed(measure, Request(custom_id, _filled(body, row, number)), number)
+        for number, (custom_id, line, is_empty) in enumerate(filled.requests(plan.folder / FROZEN), 1):
+            empty.count += is_empty
             refuse_oversize(line, plan.limits, f"The request of row {number}")
             whole.update(line.data)
             yield custom_id, line
@@ -128,7 +124,7 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
         source = replace(source, requests=requests)
     on_rows(source.rows, source.rows)
     job = _job(plan, replace(source, path=None) if source.kind == "rows" else source, written, whole.hexdigest())
-    warnings = [*frozen.warnings, *suspected, *warnings, *_warnings(used, empty.count)]
+    warnings = [*frozen.warnings, *suspected, *warnings, *_warnings(filled.used, empty.count)]
     return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
 
 
@@ -296,22 +292,6 @@ def _told(found: Sequence[Fault]) -> str:
 def _told_with_lines(finding: Finding) -> str:
     others = f" and {finding.lines - 1:,} more" if finding.lines > 1 else ""
     return f"line {finding.line}{others}: {_told([finding.fault])}"
-
-
-def _filled(
-    body: Callable[[Mapping[str, Json]], dict[str, Json]], row: Mapping[str, Json], number: int
-) -> dict[str, Json]:
-    try:
-        return body(row)
-    except InvalidInput as error:
-        raise InvalidInput(f"Row {number}: {error}") from error
-
-
-def _weighed(measure: RecipeMeasure, request: Request, number: int) -> Line:
-    try:
-        return measure.request(request)
-    except (UnicodeEncodeError, TypeError, ValueError) as error:
-        raise InvalidInput(f"Row {number} holds a value that is not valid JSON text. Mend it.") from error
 
 
 def _warnings(used: Sequence[str], empty: int) -> list[str]:

@@ -82,9 +82,12 @@ class RecipeMeasure:
 
     def request(self, request: Request) -> Line:
         """Encode a request that the recipe made, and weigh it."""
+        return self.line(encode_request(request, self._endpoint), texts_of(request.body, self._endpoint))
+
+    def line(self, data: bytes, texts: Iterable[str]) -> Line:
+        """Weigh an encoded request, given with its texts."""
         frame = self._frame
-        data = encode_request(request, self._endpoint)
-        tokens, error = self._count(texts_of(request.body, self._endpoint), len(data))
+        tokens, error = self._count(texts, len(data))
         tokens += frame.input_tokens
         weighed = RequestTokens(tokens, frame.output_bound, frame.uncounted, frame.approximated, error)
         return Line(data, 1, self._load or tokens, weighed)

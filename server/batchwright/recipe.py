@@ -46,6 +46,7 @@ _RAW = re.compile(r"(\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\})", re.DOTALL)
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _WORD = re.compile(r"\w+")
+_NO_SQL_TEXT = re.compile("[\0\ud800-\udfff]")
 _ROW = re.compile(r"(?<![\w.\"'])row\b")
 _LOOKUP = re.compile(r"""(?<![\w."'])row\[("(?:[^"\\]|\\.)*")\]""")
 
@@ -82,6 +83,38 @@ def body_builder(recipe: Recipe, columns: Sequence[str]) -> Callable[[Mapping[st
 def shared_body(recipe: Recipe) -> dict[str, Json]:
     """Give what the bodies of all requests of *recipe* have in common; their texts are left empty."""
     return _body(recipe, "", "" if recipe.system else None)
+
+
+def plain_texts(recipe: Recipe, columns: Sequence[str]) -> list[list[str]] | None:
+    """Cut the texts of *recipe* into what stands between columns and, at every second place, a column's name.
+
+    In the order of `texts_of`; None: a template has more in it than names of *columns*.
+    """
+    body = with_texts(recipe, _templates(recipe))
+    pieces = [_plain_pieces(text, columns) for text in texts_of(body, recipe.endpoint)]
+    known = [each for each in pieces if each is not None]
+    return known if len(known) == len(pieces) else None
+
+
+def with_texts(recipe: Recipe, texts: Sequence[str]) -> dict[str, Json]:
+    """Give the body of a request of *recipe*, with *texts* as `texts_of` gives them."""
+    prompt_last = recipe.endpoint == "/v1/chat/completions"
+    prompt = texts[-1 if prompt_last else 0]
+    return _body(recipe, prompt, texts[0 if prompt_last else 1] if recipe.system else None)
+
+
+def _templates(recipe: Recipe) -> list[str]:
+    """Give the prompt and the system text in the order of `texts_of`."""
+    both = [recipe.prompt, recipe.system]
+    return [text for text in (both[::-1] if recipe.endpoint == "/v1/chat/completions" else both) if text]
+
+
+def _plain_pieces(text: str, columns: Sequence[str]) -> list[str] | None:
+    if "{%" in text or "{#" in text:
+        return None
+    pieces = re.split(r"\{\{[ \t]*(.*?)[ \t]*\}\}", text)
+    is_plain = set(pieces[1::2]) <= set(columns) - _WORDS - _BUILT_IN and "{{" not in "".join(pieces[::2])
+    return pieces if is_plain and not _NO_SQL_TEXT.search(text) else None
 
 
 def texts_of(body: Mapping[str, Json], endpoint: Endpoint) -> list[str]:
@@ -165,35 +198,19 @@ def _template(text: str, name: str, columns: Sequence[str]) -> Callable[[Mapping
     source = _with_lookups(text, columns)
     used = _used_columns(text, name, columns)
     env.add_template(name, source)
-    pieces = _plain_pieces(text, columns)
-
-    def filled(row: Mapping[str, Json]) -> str:
-        # An empty text prints as nothing, also after a filter, where null would print as a word.
-        cells = {column: "" if row[column] is None else row[column] for column in used}
-        if pieces and all(isinstance(cell, str) for cell in cells.values()):
-            # The same, without a long text's way through the template engine and back.
-            return "".join([cells[piece] if place % 2 else piece for place, piece in enumerate(pieces)])
-        try:
-            return env.render_template(name, **{**cells, "row": cells})
-        except minijinja.TemplateError as error:
-            raise InvalidInput(f"The {name} cannot be filled: {_reason(error)}. Mend the template.") from error
 
     def render(row: Mapping[str, Json]) -> str:
-        rendered = filled(row)
+        # An empty text prints as nothing, also after a filter, where null would print as a word.
+        cells = {column: "" if row[column] is None else row[column] for column in used}
+        try:
+            rendered = env.render_template(name, **{**cells, "row": cells})
+        except minijinja.TemplateError as error:
+            raise InvalidInput(f"The {name} cannot be filled: {_reason(error)}. Mend the template.") from error
         if len(rendered) > MAX_TEXT_CHARACTERS:
             raise InvalidInput(f"The {name} has {len(rendered):,} characters when filled. Send less of the row.")
         return rendered
 
     return render
-
-
-def _plain_pieces(text: str, columns: Sequence[str]) -> list[str] | None:
-    """Cut a template into its texts and, at every second place, the names of columns; None: there is more in it."""
-    if "{%" in text or "{#" in text:
-        return None
-    pieces = re.split(r"\{\{[ \t]*(.*?)[ \t]*\}\}", text)
-    names = pieces[1::2]
-    return pieces if names and set(names) <= set(columns) - _WORDS - _BUILT_IN else None
 
 
 def _used_columns(text: str, name: str, columns: Sequence[str]) -> set[str]:

@@ -28,7 +28,7 @@ CUSTOM_ID = "__batchwright_id"
 """Column of a frozen source: the custom_id of the row's request."""
 
 _ID_TYPES = frozenset({"varchar", "tinyint", "smallint", "integer", "bigint", "uinteger", "ubigint", "hugeint", "uuid"})
-_ROWS_AT_ONCE = 2_000
+_ROWS_AT_ONCE = 500
 _ROWS_COUNTED_EXACTLY = 100_000
 _FEW_VALUES = 1_000
 _LONGEST_KEY = 36
@@ -123,6 +123,38 @@ def frozen_rows(frozen: Path, columns: Sequence[str]) -> Iterator[tuple[str, Map
         while batch := con.fetchmany(_ROWS_AT_ONCE):
             for custom_id, *row in batch:
                 yield custom_id, as_row(columns, read(row))
+
+
+def are_texts(frozen: Path, columns: Sequence[str]) -> bool:
+    """Whether all of *columns* are texts."""
+    with connection(files=[frozen]) as con:
+        types = types_of(con, frozen_sql(frozen))
+    return all(types[column] == "VARCHAR" for column in columns)
+
+
+def frozen_texts(
+    frozen: Path, columns: Sequence[str], texts: Sequence[Sequence[str]]
+) -> Iterator[tuple[str, bool, *tuple[bytes, ...]]]:
+    """Give custom_id, whether nothing is in *columns*, and *texts* as JSON for each row, in order, streaming.
+
+    Args:
+        frozen: The Parquet file.
+        columns: They hold texts.
+        texts: Each in pieces; every second one is the name of a column, whose cell stands in its place.
+    """
+    empty = " AND ".join(f"coalesce({identifier(column)}, '') = ''" for column in columns) or "false"
+    as_json = "".join(f", encode(CAST(to_json({_concatenated(text)}) AS VARCHAR))" for text in texts)
+    literals = [piece for text in texts for piece in text[::2]]
+    with connection(files=[frozen]) as con:
+        # As in `frozen_rows`, one thread gives them as they lie in the file.
+        con.execute(f"SELECT {identifier(CUSTOM_ID)}, {empty}{as_json} FROM ({frozen_sql(frozen)})", literals)
+        while batch := con.fetchmany(_ROWS_AT_ONCE):
+            yield from batch
+
+
+def _concatenated(pieces: Sequence[str]) -> str:
+    text, cell = "CAST(? AS VARCHAR)", "coalesce({}, '')"
+    return " || ".join(cell.format(identifier(piece)) if place % 2 else text for place, piece in enumerate(pieces))
 
 
 def share_ids(frozen: Path, listed: Path) -> None:
