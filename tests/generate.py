@@ -11,6 +11,8 @@ from mcp import Client
 from batchwright.agreement import shown_usd
 from batchwright.app import build_server
 from batchwright.comparison import compare_tokens
+from batchwright.prompts import prompts
+from batchwright.resources import templates
 from batchwright.settings import SETTINGS, Settings
 from batchwright.tools import all_tools
 
@@ -47,7 +49,30 @@ def cost_table() -> str:
     return "\n".join(rows)
 
 
-TABLES = {"tools": tool_table, "costs": cost_table, "settings": settings_table}
+def resource_table() -> str:
+    """Give the table of the resources, from what the assistant reads."""
+    rows = ["| resource | as | what it holds |", "|---|---|---|"]
+    rows += [f"| `{each.uri_template}` | {each.mime_type} | {each.description} |" for each in templates()]
+    return "\n".join(rows)
+
+
+def prompt_table() -> str:
+    """Give the table of the prompts, from what the user is shown."""
+    rows = ["| prompt | arguments | what it does |", "|---|---|---|"]
+    for each in prompts():
+        names = ((argument.name, argument.required) for argument in each.arguments or ())
+        arguments = ", ".join(f"`{name}`" if is_required else f"[`{name}`]" for name, is_required in names)
+        rows.append(f"| `{each.name}` | {arguments} | {each.description} |")
+    return "\n".join(rows)
+
+
+TABLES = {
+    "tools": tool_table,
+    "resources": resource_table,
+    "prompts": prompt_table,
+    "costs": cost_table,
+    "settings": settings_table,
+}
 
 
 def generated(text: str) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from batchwright.addresses import JOBS, TEMPLATES
+from batchwright.common_jobs import GUIDES
 from endpoint import running_endpoint
 from generate import SNAPSHOT
 from session import environment
@@ -67,3 +69,33 @@ async def test_the_main_job_runs_call_by_call_in_processes_of_their_own(tmp_path
 
     assert results["counts"] == {"answered": 5}
     assert len((sample / "out.csv").read_text(encoding="utf-8").splitlines()) == 6
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_resources_and_prompts_are_listed_and_read(tmp_path: Path, sample: Path, era: str) -> None:
+    """Another client's parser sees what the SDK's own lets pass."""
+    import anyio.to_thread
+
+    assert sample.exists()
+    env = environment(tmp_path) | {"OPENAI_API_KEY": "sk-none"}
+
+    def converse() -> dict[str, Any]:
+        draft = call(era, env, "create_batch_file", source="sample.csv", prompt="{{text}}", model="gpt-5-mini")
+        job = f"batchwright://jobs/{draft['job_id']}"
+        asked = ["--method", "prompts/get", "--prompt-name", "classify", "--prompt-args", "source=sample.csv"]
+        return {
+            "job": job,
+            "resources": inspect(era, env, "--method", "resources/list")["resources"],
+            "templates": inspect(era, env, "--method", "resources/templates/list")["resourceTemplates"],
+            "read": inspect(era, env, "--method", "resources/read", "--uri", f"{job}/requests")["contents"],
+            "prompts": inspect(era, env, "--method", "prompts/list")["prompts"],
+            "prompt": inspect(era, env, *asked, "labels=a, b")["messages"],
+        }
+
+    seen = await anyio.to_thread.run_sync(converse)
+
+    assert [resource["uri"] for resource in seen["resources"]] == [JOBS, seen["job"]]
+    assert [template["uriTemplate"] for template in seen["templates"]] == list(TEMPLATES.values())
+    assert json.loads(seen["read"][0]["text"])["shown"][0]["body"]["messages"][0]["content"] == "row 1"
+    assert [prompt["name"] for prompt in seen["prompts"]] == list(GUIDES)
+    assert '"enum": ["a", "b"]' in seen["prompt"][0]["content"]["text"]

@@ -26,12 +26,13 @@ LAYERS: tuple[set[str], ...] = (
         "parameters",
         "shapes",
         "token_sampling",
+        "addresses",
     },
     {"families", "tokens"},
-    {"faults"},
-    {"answers", "checking", "comparison"},
+    {"faults", "guides"},
+    {"answers", "checking", "comparison", "common_jobs"},
     {"batch_api", "workspace", "files", "clock", "points", "database", "services", "charts"},
-    {"ledger", "standing", "attempts"},
+    {"ledger", "standing", "attempts", "catalog"},
     {"records"},
     {"local", "journal", "openai_api", "tables"},
     {"part_files"},
@@ -41,11 +42,14 @@ LAYERS: tuple[set[str], ...] = (
     {"collection"},
     {"rounds", "adoption"},
     {"runs"},
-    {"drafting", "remote_files", "comparing", "pages"},
+    {"drafting", "remote_files", "comparing", "pages", "changes"},
+    {"contents"},
     {"jobs"},
-    {"answer", "server"},
-    {"views", "job_views"},
-    {"tools"},
+    {"answer", "server", "lifespan"},
+    {"views", "job_views", "updates"},
+    {"links"},
+    {"tools", "resources", "prompts", "completions"},
+    {"surface"},
     {"app"},
     {"costs", "demo", "doctor", "work"},
     {"__main__"},
@@ -119,7 +123,23 @@ def test_a_module_is_short(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["answer", "app", "errors", "model", "server", "settings", "tools", "untrusted", "views"]
+    "name",
+    [
+        *(
+            "addresses",
+            "answer",
+            "app",
+            "errors",
+            "lifespan",
+            "links",
+            "model",
+            "server",
+            "settings",
+            "surface",
+            "tools",
+        ),
+        *("untrusted", "updates", "views"),
+    ],
 )
 def test_what_starts_the_server_imports_nothing_slow(name: str) -> None:
     """An assistant drops a server that is slow to start."""

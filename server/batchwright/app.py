@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +16,14 @@ from batchwright import __version__
 from batchwright.points import OnPoint, pass_by
 from batchwright.server import Server
 from batchwright.settings import Settings
+from batchwright.surface import answers
+from batchwright.updates import Updates
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver.tools import Tool
 
     from batchwright.batch_api import BatchAPI
+    from batchwright.changes import Changed
     from batchwright.jobs import Jobs
     from batchwright.local.target import Target
     from batchwright.workspace import Workspace
@@ -51,6 +54,7 @@ class App:
         self._opening = anyio.Lock()
         self._opened = AsyncExitStack()
         self._jobs: Jobs | None = None
+        self._stirred = anyio.Event()
 
     async def jobs(self) -> "Jobs":
         """Give the use cases; the first call opens the journal and imports what is slow."""
@@ -59,21 +63,42 @@ class App:
                 self._jobs = await self._made_jobs()
         return self._jobs
 
+    async def known_jobs(self) -> "Jobs | None":
+        """Give the use cases; None: there was never a job, and nothing is opened to say so."""
+        # A server that nobody has asked for anything leaves the disk as it is.
+        is_known = self._jobs is not None or (self._settings.data_folder() / "jobs").exists()
+        return await self.jobs() if is_known else None
+
     def now(self) -> datetime:
         """Give the time."""
         return datetime.now(UTC)
+
+    def stir(self) -> None:
+        """Have it looked at whether any job has changed."""
+        self._stirred.set()
+
+    async def tell(self, tell: "Callable[[Changed], Awaitable[None]]") -> None:
+        """Tell of jobs that have changed, whenever something may have changed them."""
+        while True:
+            await self._stirred.wait()
+            self._stirred = anyio.Event()
+            try:
+                if self._jobs is not None:
+                    await tell(self._jobs.changes.look())
+            except Exception as error:  # noqa: BLE001  # the top of a task of its own
+                log.error("Clients cannot be told of changes: %s", type(error).__name__)
 
     async def work(self) -> None:
         """Go on where a former process was cut off, and move jobs on while nobody asks."""
         while True:
             rest = self._settings.poll_seconds
             try:
-                # A server that nobody has asked for anything leaves the disk as it is.
-                if self._jobs is not None or (self._settings.data_folder() / "jobs").exists():
+                if await self.known_jobs() is not None:
                     rest = await self.move_on()
             except Exception as error:  # noqa: BLE001  # the top of a task of its own
                 # The calls to come say what is wrong; a server that ends here could say nothing.
                 log.error("Running jobs cannot go on yet: %s", type(error).__name__)
+            self.stir()
             await anyio.sleep(rest)
 
     async def move_on(self) -> float:
@@ -153,6 +178,7 @@ def workspace(settings: Settings) -> "Workspace":
 
 def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> Server[App]:
     """Make the MCP server, with nothing opened yet; *on_point* is told of the places where a crash would matter."""
+    updates = Updates()
     return Server(
         "batchwright",
         title="Batchwright",
@@ -160,7 +186,10 @@ def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> Server[A
         instructions=INSTRUCTIONS,
         version=__version__,
         tools=_tools,
-        lifespan=_lifespan(settings, on_point),
+        answers=answers(updates),
+        subscriptions=updates.bus,
+        middleware=[updates],
+        lifespan=_lifespan(settings, on_point, updates),
         log_level=settings.log_level,
     )
 
@@ -193,11 +222,14 @@ async def opened(settings: Settings, *, on_point: OnPoint = pass_by) -> AsyncGen
             await app.close()
 
 
-def _lifespan(settings: Settings, on_point: OnPoint) -> Callable[[Server[App]], AbstractAsyncContextManager[App]]:
+def _lifespan(
+    settings: Settings, on_point: OnPoint, updates: Updates
+) -> Callable[[Server[App]], AbstractAsyncContextManager[App]]:
     @asynccontextmanager
     async def lifespan(_server: Server[App]) -> AsyncGenerator[App]:
         async with opened(settings, on_point=on_point) as app, anyio.create_task_group() as tasks:
             tasks.start_soon(app.work)
+            tasks.start_soon(app.tell, updates.tell)
             try:
                 yield app
             finally:

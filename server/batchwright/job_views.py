@@ -13,6 +13,8 @@ from batchwright.pricing import price
 from batchwright.untrusted import cleaned
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from batchwright.adoption import ForeignBatch
     from batchwright.drafts import Draft
     from batchwright.pages import JobPage
@@ -215,6 +217,11 @@ class JobsView(View):
             notes=[cleaned(note, 500) for note in notes] or None,
             next=following,
         )
+
+
+def running_seconds(job: Job, now: "datetime") -> float | None:
+    """Give how long a job has been running; None: it does not run."""
+    return (now - job.submitted_at).total_seconds() if job.submitted_at and not job.ended_at else None
 
 
 def _draft_cost(draft: "Draft") -> str:

@@ -18,7 +18,9 @@ from filelock import FileLock, Timeout
 from batchwright import files
 from batchwright.adoption import JOB_FILE, Adoption, ForeignBatch
 from batchwright.agreement import agreement, question, shown_most, shown_usd
+from batchwright.changes import Changes
 from batchwright.comparing import Comparing
+from batchwright.contents import Contents
 from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
 from batchwright.errors import InvalidInput, NotReady, OverLimit, ProviderError
@@ -81,6 +83,8 @@ class Jobs:
         self._drafting = Drafting(api, workspace, limits_of=limits_of, now=now, on_point=on_point)
         self._adoption = Adoption(journal, api, self._runs.folder, now)
         self.costs = Comparing(journal, self._runs.folder, workspace)
+        self.contents = Contents(journal, self._runs, workspace)
+        self.changes = Changes(journal.catalog)
         self.files = RemoteFiles(journal, api, self._runs.advance, on_point=on_point)
 
     async def inspect(self, source: str, reading: Mapping[str, Json], *, sample_rows: int) -> Profile:

@@ -11,6 +11,7 @@ import msgspec
 
 from batchwright.agreement import shared
 from batchwright.attempts import Attempts, Closing
+from batchwright.catalog import Catalog
 from batchwright.clock import Moment, Uptime, uptime
 from batchwright.database import opened, writing
 from batchwright.errors import NotFound, NotReady
@@ -35,6 +36,7 @@ class Journal:
         self._ledger = Ledger(self._db, self._moment)
         self.attempts = Attempts(self._db, self._moment)
         self.standing = Standing(self._db, now)
+        self.catalog = Catalog(self._db)
 
     def close(self) -> None:
         """Close the database."""

@@ -182,6 +182,14 @@ def price(model: str, *, endpoint: Endpoint) -> Price | None:
     return Price(model, rates, _batch_rates(rates, batch, basis), basis, source, max(days, default=None))
 
 
+def priced_models(endpoint: Endpoint) -> list[str]:
+    """Give the models whose price is known there."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    listed = get_snapshot().find_provider(None, "openai", None).models
+    return [entry.id for entry in listed if price(entry.id, endpoint=endpoint) is not None]
+
+
 def cost(price: Price, counts: Iterable[tuple[int, int]], *, processing: Processing = "batch") -> Decimal:
     """Give the cost of requests in US dollars, without the prompt cache, each at the rate of its own length.
 

@@ -1,27 +1,44 @@
 """An MCP server whose errors an assistant can act on. Knows nothing of jobs."""
 
 import inspect
+import logging
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from mcp import MCPError
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedToolError
 from mcp.server.mcpserver.tools import Tool, ToolManager
-from mcp.types import CallToolResult, InputRequiredResult, ToolAnnotations
-from pydantic import ValidationError
+from mcp.types import (
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    CallToolResult,
+    InputRequiredResult,
+    ResourceLink,
+    ToolAnnotations,
+)
+from pydantic import BaseModel, ValidationError
 
-from batchwright.errors import BatchwrightError
+from batchwright.errors import BatchwrightError, InvalidInput, NotFound
 from batchwright.untrusted import cleaned
 
 if TYPE_CHECKING:
+    from mcp.server.context import ServerRequestContext
+
     from batchwright.model import Json
 
 MAX_ERROR_CHARACTERS = 1_500
+FIRST_WITH_LINKS = "2025-06-18"
+"""The first version of the protocol whose results may hold links to resources."""
 
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Answer = Callable[["ServerRequestContext[Any]", Any], Awaitable[BaseModel]]
+"""What answers a request of the protocol, given its parameters."""
 
 
 class ToolsOnDemand(ToolManager):
@@ -50,10 +67,25 @@ class Server(MCPServer[T], Generic[T]):
     own errors reach the assistant as they are, while everything else stays masked.
     """
 
-    def __init__(self, *args: Any, tools: Callable[[], Sequence[Tool]], **kwargs: Any) -> None:  # noqa: ANN401
-        """Make a server; *tools* are made when they are first asked for, the other arguments are the SDK's."""
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401  # the SDK's
+        tools: Callable[[], Sequence[Tool]],
+        answers: Mapping[str, tuple[type[BaseModel], Answer]],
+        **kwargs: Any,  # noqa: ANN401  # the SDK's
+    ) -> None:
+        """Make a server.
+
+        Args:
+            args: The SDK's.
+            tools: Made when they are first asked for.
+            answers: By the method of a request: its parameters, and what answers it in place of the SDK.
+            kwargs: The SDK's.
+        """
         super().__init__(*args, **kwargs)
         self._tool_manager = ToolsOnDemand(tools)
+        for method, (params_type, answer) in answers.items():
+            self._lowlevel_server.add_request_handler(method, params_type, _guarded(answer))
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[T, Any] | None = None
@@ -65,7 +97,7 @@ class Server(MCPServer[T], Generic[T]):
         """
         self._refuse_unknown(name, arguments)
         try:
-            return await super().call_tool(name, arguments, context)
+            return _understood(await super().call_tool(name, arguments, context), context)
         except UnexpectedToolError as error:
             if isinstance(error.__cause__, BatchwrightError):
                 raise ToolError(cleaned(str(error.__cause__), MAX_ERROR_CHARACTERS)) from error
@@ -105,6 +137,38 @@ def slim_tool(
     if tool.fn_metadata.output_schema is not None:
         tool.fn_metadata.output_schema = _slim(tool.fn_metadata.output_schema)
     return tool
+
+
+def _guarded(answer: Answer) -> Answer:
+    """Let our own errors reach the client as they are, and mask everything else."""
+
+    async def guarded(ctx: "ServerRequestContext[Any]", params: Any) -> BaseModel:  # noqa: ANN401  # each has its own
+        uri = getattr(params, "uri", None)
+        data = None if uri is None else {"uri": str(uri)}
+        try:
+            return await answer(ctx, params)
+        except MCPError:
+            raise
+        except BatchwrightError as error:
+            code = INVALID_PARAMS if isinstance(error, InvalidInput | NotFound) else INTERNAL_ERROR
+            raise MCPError(code, cleaned(str(error), MAX_ERROR_CHARACTERS), data) from error
+        except Exception as error:
+            log.error("%s failed: %s", ctx.method, type(error).__name__)
+            told = f"{ctx.method} failed by a fault of this server. Try once more; `batchwright doctor` tells more."
+            raise MCPError(INTERNAL_ERROR, told, data) from error
+
+    return guarded
+
+
+def _understood(
+    result: CallToolResult | InputRequiredResult, context: Context[T, Any] | None
+) -> CallToolResult | InputRequiredResult:
+    """Leave links out for a client that speaks a version which has none: it might refuse the whole."""
+    version = context.protocol_version if context else None
+    if isinstance(result, CallToolResult) and version is not None and version < FIRST_WITH_LINKS:
+        kept = [block for block in result.content if not isinstance(block, ResourceLink)]
+        return result.model_copy(update={"content": kept})
+    return result
 
 
 def _disk_sentence(error: BaseException | None) -> str | None:

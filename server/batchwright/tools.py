@@ -3,7 +3,7 @@
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import anyio.from_thread
 from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
@@ -13,15 +13,12 @@ from pydantic import BaseModel, Field
 
 from batchwright.answer import View
 from batchwright.errors import NotAgreed
-from batchwright.job_views import DraftView, JobsView, JobView
+from batchwright.job_views import DraftView, JobsView, JobView, running_seconds
+from batchwright.lifespan import App
+from batchwright.links import links
 from batchwright.model import Endpoint, Job, UserSays
 from batchwright.server import slim_tool
 from batchwright.views import CostsView, DeletedView, FilesView, InspectView, ResultsView
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from batchwright.jobs import Jobs
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 ASK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
@@ -33,18 +30,6 @@ END = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hi
 
 CORE = {"anthropic/alwaysLoad": True}
 """Keeps a tool's description loaded in clients that otherwise show names only."""
-
-
-class App(Protocol):
-    """What the tools find in the server's lifespan."""
-
-    async def jobs(self) -> "Jobs":
-        """Give the use cases; made at the first call, so that the server starts fast."""
-        ...
-
-    def now(self) -> "datetime":
-        """Give the time."""
-        ...
 
 
 ShownOutcome = Literal["all", "answered", "refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
@@ -366,8 +351,8 @@ def all_tools() -> list[Tool]:
 
 def _answer(view: View, *, image: bytes | None = None) -> CallToolResult:
     text = TextContent(type="text", text=view.text())
-    content = [text, _png(image)] if image else [text]
-    return CallToolResult(content=[*content], structured_content=view.facts())
+    shown = [_png(image)] if image else []
+    return CallToolResult(content=[text, *shown, *links(view)], structured_content=view.facts())
 
 
 def _png(data: bytes) -> ImageContent:
@@ -391,4 +376,4 @@ def _user_says(word: str) -> UserSays:
 
 
 def _running_seconds(app: App, job: Job) -> float | None:
-    return (app.now() - job.submitted_at).total_seconds() if job.submitted_at and not job.ended_at else None
+    return running_seconds(job, app.now())

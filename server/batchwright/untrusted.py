@@ -25,10 +25,15 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 
 def cleaned(text: str, most: int = MAX_CELL_CHARACTERS) -> str:
     """Take out control, invisible and bidirectional characters, and cap the length, saying how much is left out."""
-    head = _HIDDEN.sub("", _ESCAPES.sub("", text[:MAX_SCANNED_CHARACTERS]))
-    seen = "".join(c for c in head if c in _KEPT or unicodedata.category(c) not in _UNSEEN)
+    seen = visible(text[:MAX_SCANNED_CHARACTERS])
     left_out = len(seen) - most + max(0, len(text) - MAX_SCANNED_CHARACTERS)
     return seen if left_out <= 0 else f"{seen[:most]}… ({left_out:,} more)"
+
+
+def visible(text: str) -> str:
+    """Take out control, invisible and bidirectional characters; the rest stays whole."""
+    shown = _HIDDEN.sub("", _ESCAPES.sub("", text))
+    return "".join(c for c in shown if c in _KEPT or unicodedata.category(c) not in _UNSEEN)
 
 
 def cleaned_value(value: "Json", most: int = MAX_CELL_CHARACTERS) -> "Json":

@@ -1,0 +1,94 @@
+"""The addresses of resources: what `batchwright://...` names, and the ones that a job has. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import parse_qsl, unquote
+
+from batchwright.errors import InvalidInput, NotFound
+
+Kind = Literal["jobs", "job", "requests", "results", "table"]
+"""`table`: all results as CSV."""
+
+JOBS = "batchwright://jobs"
+TEMPLATES: Mapping[Kind, str] = {
+    "jobs": "batchwright://jobs{?limit,offset}",
+    "job": "batchwright://jobs/{job_id}",
+    "requests": "batchwright://jobs/{job_id}/requests",
+    "results": "batchwright://jobs/{job_id}/results{?outcome,limit,offset}",
+    "table": "batchwright://jobs/{job_id}/results.csv",
+}
+
+_ADDRESS = re.compile(
+    r"batchwright://jobs(?:/(?P<job_id>[^/?#]+)(?:/(?P<what>requests|results\.csv|results))?)?(?:\?(?P<query>[^#]*))?"
+)
+_KINDS: Mapping[str | None, Kind] = {
+    None: "job",
+    "requests": "requests",
+    "results": "results",
+    "results.csv": "table",
+}
+_OPTIONS: Mapping[Kind, frozenset[str]] = {
+    "jobs": frozenset({"limit", "offset"}),
+    "results": frozenset({"outcome", "limit", "offset"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a resource's address names.
+
+    Attributes:
+        job_id: None only for the list of jobs.
+        options: What stands after the question mark.
+    """
+
+    kind: Kind
+    job_id: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def plain(self) -> str:
+        """The address without options: an update is told of the whole."""
+        return JOBS if self.job_id is None else of_job(self.job_id, self.kind)
+
+    def number(self, name: str, default: int, most: int) -> int:
+        """Give an option that is a number from 0 to *most*.
+
+        Raises:
+            InvalidInput: It is none.
+        """
+        text = self.options.get(name, str(default))
+        if not (text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= most):
+            raise InvalidInput(f"{name} is not a number from 0 to {most:,}. Leave it out, or give one.")
+        return int(text)
+
+
+def parsed(uri: str) -> Address:
+    """Read an address.
+
+    Raises:
+        NotFound: It names no resource of this server.
+        InvalidInput: It has an option that is not known there.
+    """
+    found = _ADDRESS.fullmatch(uri)
+    if found is None:
+        raise NotFound(f"There is no resource {uri[:200]!r}. {JOBS} lists the jobs, and each has its own.")
+    kind: Kind = _KINDS[found["what"]] if found["job_id"] else "jobs"
+    options = dict(parse_qsl(found["query"] or "", keep_blank_values=True))
+    known = _OPTIONS.get(kind, frozenset())
+    if unknown := sorted(options.keys() - known):
+        takes = f"It takes {', '.join(sorted(known))}" if known else "It takes none"
+        raise InvalidInput(f"The resource has no option {unknown[0][:80]!r}. {takes}.")
+    return Address(kind, unquote(found["job_id"]) if found["job_id"] else None, options)
+
+
+def of_job(job_id: str, kind: Kind = "job") -> str:
+    """Give the address of a job, or of something that it has."""
+    return TEMPLATES[kind].partition("{?")[0].replace("{job_id}", job_id)
+
+
+def all_of(job_id: str) -> tuple[str, ...]:
+    """Give the addresses of a job and of all that it has."""
+    return tuple(of_job(job_id, kind) for kind in TEMPLATES if kind != "jobs")

@@ -1,0 +1,110 @@
+"""Argument completion: what may stand for an argument of a prompt or a resource, as far as it was typed."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, get_args
+
+from mcp.shared.uri_template import UriTemplate
+from mcp.types import Completion, CompletionArgument, PromptReference, ResourceTemplateReference
+
+from batchwright.addresses import TEMPLATES
+from batchwright.common_jobs import GUIDES, LANGUAGES
+from batchwright.errors import BatchwrightError
+from batchwright.model import Outcome
+from batchwright.untrusted import cleaned
+
+if TYPE_CHECKING:
+    from batchwright.guides import Completes
+    from batchwright.lifespan import App
+    from batchwright.model import Endpoint
+
+MAX_VALUES = 100
+"""The protocol's own."""
+_MAX_NAME_CHARACTERS = 200
+
+
+async def completed(
+    app: "App",
+    ref: PromptReference | ResourceTemplateReference,
+    argument: CompletionArgument,
+    given: Mapping[str, str],
+) -> Completion:
+    """Complete an argument; *given* are the others that are filled in already.
+
+    For what does not exist there is nothing to offer: the conformance suite asks a server that question.
+    """
+    if isinstance(ref, ResourceTemplateReference):
+        return await _of_template(app, ref.uri, argument)
+    arguments = GUIDES[ref.name].arguments if ref.name in GUIDES else ()
+    wanted = next((each for each in arguments if each.name == argument.name), None)
+    return await _of_prompt(app, wanted.completes if wanted else "nothing", argument.value, given)
+
+
+async def _of_template(app: "App", template: str, argument: CompletionArgument) -> Completion:
+    is_known = template in TEMPLATES.values() and argument.name in UriTemplate.parse(template).variable_names
+    if is_known and argument.name == "outcome":
+        return _matching(["all", *(outcome for outcome in get_args(Outcome) if outcome != "running")], argument.value)
+    jobs = await app.known_jobs() if is_known and argument.name == "job_id" else None
+    if jobs is None:
+        return _capped((), 0)
+    return _capped(*jobs.contents.ids(argument.value.strip(), MAX_VALUES))
+
+
+async def _of_prompt(app: "App", wanted: "Completes", typed: str, given: Mapping[str, str]) -> Completion:
+    if wanted != "columns":
+        return _matching(await _values(app, wanted, given), typed)
+    # The last one is being typed; those before it stay.
+    before, comma, last = typed.rpartition(",")
+    named = {name.strip() for name in before.split(",")}
+    columns = [column for column in await _columns(app, given) if column not in named]
+    return _matching(columns, last.strip(), before=f"{before}{comma} " if comma else "")
+
+
+async def _values(app: "App", wanted: "Completes", given: Mapping[str, str]) -> Iterable[str]:
+    match wanted:
+        case "source":
+            return (await app.jobs()).contents.data_files()
+        case "column" | "columns":
+            return await _columns(app, given)
+        case "model":
+            return await _models(app, "/v1/chat/completions")
+        case "embedding model":
+            return await _models(app, "/v1/embeddings")
+        case "language":
+            return LANGUAGES
+        case "nothing":
+            return ()
+
+
+async def _columns(app: "App", given: Mapping[str, str]) -> Sequence[str]:
+    source = given.get("source", "").strip()
+    try:
+        return (await (await app.jobs()).contents.columns(source) if source else None) or ()
+    except BatchwrightError:  # a source that is still being typed is no error
+        return ()
+
+
+async def _models(app: "App", endpoint: "Endpoint") -> Iterable[str]:
+    from batchwright.comparison import CHAT_MODELS, EMBEDDING_MODELS
+    from batchwright.families import MODELS, family_of
+    from batchwright.pricing import priced_models
+
+    jobs = await app.known_jobs()
+    known = (*CHAT_MODELS, *EMBEDDING_MODELS, *MODELS, *priced_models(endpoint))
+    answering = [model for model in known if (family := family_of(model)) and endpoint in family.endpoints]
+    return (*(jobs.contents.models(endpoint) if jobs else ()), *answering)
+
+
+def _matching(values: Iterable[str], typed: str, *, before: str = "") -> Completion:
+    """Give the values that begin with what was typed, then those that hold it; none that hides something."""
+    wanted = typed.casefold()
+    found = [
+        value
+        for value in dict.fromkeys(values)
+        if wanted in value.casefold() and cleaned(value, _MAX_NAME_CHARACTERS) == value
+    ]
+    found.sort(key=lambda value: not value.casefold().startswith(wanted))
+    return _capped([before + value for value in found[:MAX_VALUES]], len(found))
+
+
+def _capped(values: Sequence[str], total: int) -> Completion:
+    return Completion(values=list(values), total=total, has_more=total > len(values))

@@ -1,0 +1,141 @@
+"""What a job holds, read as it stands: nothing is moved on, and the provider is not asked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import msgspec
+
+from batchwright import files
+from batchwright.collection import RESULTS
+from batchwright.errors import InvalidInput, NotReady
+from batchwright.model import Endpoint, Job, Json
+from batchwright.pages import JobPage
+from batchwright.tables import heads
+from batchwright.tables.origin import find
+
+if TYPE_CHECKING:
+    from batchwright.journal import Journal
+    from batchwright.runs import Runs
+    from batchwright.workspace import Workspace
+
+MAX_TABLE_BYTES = 1_000_000
+MAX_TABLE_ROWS = 20_000
+_MAX_RESULTS_BYTES = 8 * MAX_TABLE_BYTES
+"""Larger results are not even written, to find out how large their table is."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRequests:
+    """Some lines of a job's first batch file, decoded.
+
+    Attributes:
+        requests: How many there are in all its files.
+    """
+
+    job: Job
+    file_name: str
+    requests: int
+    lines: Sequence[Json]
+
+
+class Contents:
+    """Reads the journal and the jobs' own files."""
+
+    def __init__(self, journal: "Journal", runs: "Runs", workspace: "Workspace") -> None:
+        self._journal = journal
+        self._runs = runs
+        self._workspace = workspace
+
+    def page(self, *, limit: int, offset: int) -> JobPage:
+        """Give jobs, newest first; batches that were made elsewhere are not looked for."""
+        jobs = self._journal.jobs(limit=limit, offset=offset)
+        return JobPage(jobs, self._journal.job_count(), (), self._journal.standing.frozen())
+
+    def job(self, job_id: str) -> Job:
+        """Give a job, with a note where it does not go on here.
+
+        Raises:
+            NotFound: There is none with this id.
+        """
+        return self._runs.shown(self._journal.job(job_id))
+
+    def has_results(self, job: Job) -> bool:
+        """Whether there are joined results, of its current round or those before."""
+        return self._runs.has_results(job)
+
+    def changed_at(self, jobs: Sequence[Job]) -> Mapping[str, datetime]:
+        """Give the time of the last event of each job."""
+        return self._journal.catalog.changed_at([job.id for job in jobs])
+
+    def ids(self, typed: str, limit: int) -> tuple[Sequence[str], int]:
+        """Give the ids of jobs that hold *typed*, newest first, and how many there are in all."""
+        return self._journal.catalog.ids(typed, limit)
+
+    def models(self, endpoint: Endpoint) -> Sequence[str]:
+        """Give the models that jobs of an endpoint were made for, the last used first."""
+        return self._journal.catalog.models(endpoint)
+
+    def data_files(self) -> Sequence[str]:
+        """Give the names of the data files at the top of the workspace."""
+        return self._workspace.data_files()
+
+    async def columns(self, source: str) -> Sequence[str] | None:
+        """Give the columns of a source; None: they are not told without reading much.
+
+        Raises:
+            NotFound: There is no such file.
+            InvalidInput: It cannot be used.
+        """
+
+        def told() -> Sequence[str] | None:
+            with TemporaryDirectory(prefix="batchwright-") as folder:
+                return heads.columns(find(self._workspace, source, {}), Path(folder))
+
+        return await anyio.to_thread.run_sync(told)
+
+    async def requests(self, job_id: str, most: int) -> FirstRequests:
+        """Give the first requests of a job as they are sent: of its newest round.
+
+        Raises:
+            NotFound: There is no such job.
+            NotReady: Its requests are gone.
+        """
+        job = self.job(job_id)
+        parts = job.drafted_parts or job.running_parts
+        path = self._runs.folder(job_id) / parts[0].file_name if parts else None
+        if path is None or not path.exists():
+            raise NotReady(f"The requests of {job_id} are not here any more. Its results may be: see get_results.")
+
+        def first() -> Sequence[Json]:
+            return [msgspec.json.decode(line) for line in islice(files.lines(path), most)]
+
+        requests = sum(part.requests for part in parts)
+        return FirstRequests(job, path.name, requests, await anyio.to_thread.run_sync(first))
+
+    async def table(self, job: Job) -> str:
+        """Give the joined results of a job that has some as CSV.
+
+        Raises:
+            InvalidInput: They are larger than can be given in one piece.
+        """
+        return await anyio.to_thread.run_sync(self._table, job)
+
+    def _table(self, job: Job) -> str:
+        folder = self._runs.folder(job.id)
+        is_small = job.source.rows <= MAX_TABLE_ROWS and (folder / RESULTS).stat().st_size <= _MAX_RESULTS_BYTES
+        if is_small:
+            with TemporaryDirectory(prefix="reading-", dir=folder) as temporary:
+                path = Path(temporary) / "results.csv"
+                self._runs.table(job).save(path, "csv")
+                if path.stat().st_size <= MAX_TABLE_BYTES:
+                    return path.read_text(encoding="utf-8")
+        raise InvalidInput(
+            f"The results of {job.id} are too large to be read in one piece, which is done up to "
+            f'{MAX_TABLE_BYTES:,} bytes. get_results(job_id="{job.id}", save_as="results.csv") writes them to a file.'
+        )

@@ -1,0 +1,82 @@
+"""The MCP surface beside the tools: which request is answered where. What answers is imported at the first request."""
+
+from typing import TYPE_CHECKING
+
+from mcp.types import (
+    CompleteRequestParams,
+    CompleteResult,
+    GetPromptRequestParams,
+    GetPromptResult,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    PaginatedRequestParams,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+    SubscribeRequestParams,
+    UnsubscribeRequestParams,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mcp.server.context import ServerRequestContext
+    from pydantic import BaseModel
+
+    from batchwright.lifespan import App
+    from batchwright.server import Answer
+    from batchwright.updates import Updates
+
+
+def answers(updates: "Updates") -> "Mapping[str, tuple[type[BaseModel], Answer]]":
+    """Give the parameters of each request, and what answers it."""
+    return {
+        "resources/list": (PaginatedRequestParams, _list_resources),
+        "resources/templates/list": (PaginatedRequestParams, _list_templates),
+        "resources/read": (ReadResourceRequestParams, _read),
+        "resources/subscribe": (SubscribeRequestParams, updates.subscribe),
+        "resources/unsubscribe": (UnsubscribeRequestParams, updates.unsubscribe),
+        "prompts/list": (PaginatedRequestParams, _list_prompts),
+        "prompts/get": (GetPromptRequestParams, _get_prompt),
+        "completion/complete": (CompleteRequestParams, _complete),
+    }
+
+
+async def _list_resources(ctx: "ServerRequestContext[App]", params: PaginatedRequestParams) -> ListResourcesResult:
+    from batchwright.resources import listed
+
+    return await listed(ctx.lifespan_context, params.cursor)
+
+
+async def _list_templates(
+    _ctx: "ServerRequestContext[App]", _params: PaginatedRequestParams
+) -> ListResourceTemplatesResult:
+    from batchwright.resources import templates
+
+    return ListResourceTemplatesResult(resource_templates=templates())
+
+
+async def _read(ctx: "ServerRequestContext[App]", params: ReadResourceRequestParams) -> ReadResourceResult:
+    from batchwright.resources import read
+
+    return ReadResourceResult(contents=[*await read(ctx.lifespan_context, str(params.uri))])
+
+
+async def _list_prompts(_ctx: "ServerRequestContext[App]", _params: PaginatedRequestParams) -> ListPromptsResult:
+    from batchwright.prompts import prompts
+
+    return ListPromptsResult(prompts=prompts())
+
+
+async def _get_prompt(ctx: "ServerRequestContext[App]", params: GetPromptRequestParams) -> GetPromptResult:
+    from batchwright.prompts import rendered
+
+    return await rendered(ctx.lifespan_context, params.name, params.arguments or {})
+
+
+async def _complete(ctx: "ServerRequestContext[App]", params: CompleteRequestParams) -> CompleteResult:
+    from batchwright.completions import completed
+
+    given = (params.context.arguments if params.context else None) or {}
+    completion = await completed(ctx.lifespan_context, params.ref, params.argument, given)
+    return CompleteResult(completion=completion)
