@@ -15,6 +15,7 @@ from aiohttp import web
 OPERATIONS = frozenset(
     {f"files.{name}" for name in ("create", "list", "retrieve", "content", "delete")}
     | {f"batches.{name}" for name in ("create", "list", "retrieve", "cancel")}
+    | {f"{name}.create" for name in ("chat.completions", "responses", "embeddings")}
 )
 ANY_GET = "GET"
 

@@ -1,4 +1,6 @@
-"""OpenAI's Files and Batch API on loopback. A batch moves on when a test says so, or at each look at it.
+"""OpenAI's Files and Batch API on loopback, and the endpoints that answer single requests.
+
+A batch moves on when a test says so, or at each look at it.
 
 Knows what the API does; what can go wrong on the way to it is in `openai_faults`. As a process of its own it is driven
 by `POST /control/NAME` beside `/v1`, and outlives its clients.
@@ -22,8 +24,9 @@ from typing import Any, Literal, cast
 from aiohttp import BodyPartReader, web
 
 from batchwright.jsonl import check_batch, decode_request, encode_result, inputs_of, whole_lines
-from batchwright.model import TERMINAL_BATCH_STATUSES, LineError, Request, ResultLine
+from batchwright.model import TERMINAL_BATCH_STATUSES, Endpoint, LineError, Request, ResultLine
 from openai_faults import ANSWERS, DAMAGES, Faults, Refusal, begun, broken, damaged, is_done_first, kind_of, lost
+from openai_requests import refuse
 
 Object = dict[str, Any]
 Answer = Callable[[str, Object], str | Object | tuple[int, Object]]
@@ -50,6 +53,11 @@ _ENDPOINTS = frozenset(
     {"/v1/responses", "/v1/chat/completions", "/v1/embeddings", "/v1/completions", "/v1/moderations"}
     | {"/v1/images/generations", "/v1/images/edits", "/v1/videos"}
 )
+_SINGLE: dict[str, Endpoint] = {
+    "chat.completions": "/v1/chat/completions",
+    "responses": "/v1/responses",
+    "embeddings": "/v1/embeddings",
+}
 _TIMES = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
 _NEVER_RAN = {
     "expired": ("batch_expired", "This request could not be executed before the completion window expired."),
@@ -93,6 +101,7 @@ class OpenAIServer:
         late: Fields of batches that are not made yet.
         posts: Every POST /batches that arrived, also the refused and the lost.
         requests: Every request that arrived, as `GET /v1/batches/batch_1`.
+        asked: The bodies of the single requests that were answered, in order.
         cut_off: Requests whose client was gone before all of it was read.
         holding: Set when a request is held.
     """
@@ -119,6 +128,7 @@ class OpenAIServer:
     bytes_uploaded: int = 0
     bytes_downloaded: int = 0
     requests: Counter[str] = field(default_factory=Counter[str])
+    asked: list[Object] = field(default_factory=list[Object])
     holding: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
     late: list[Object] = field(default_factory=list[Object])
@@ -259,7 +269,7 @@ class OpenAIServer:
         requests = [decode_request(line) for line in _lines_of(self._inputs[batch["id"]])]
         if answered is None:
             answered = len(requests) if outcome == "completed" else 0
-        results = [self._result(batch["endpoint"], request) for request in requests[:answered]]
+        results = [self.result(batch["endpoint"], request) for request in requests[:answered]]
         good = [line for line in results if 200 <= (line.status_code or 0) < 300]
         bad = [line for line in results if not 200 <= (line.status_code or 0) < 300]
         # Requests that never ran are counted neither as completed nor as failed.
@@ -272,7 +282,8 @@ class OpenAIServer:
         batch["error_file_id"] = self._write(batch["id"], "error", bad)
         self._enter(batch, outcome)
 
-    def _result(self, endpoint: str, request: Request) -> ResultLine:
+    def result(self, endpoint: str, request: Request) -> ResultLine:
+        """Give the result of a request, whether it came in a batch or alone."""
         body = dict(request.body)
         match self.answer(request.custom_id, body):
             case str(text):
@@ -317,6 +328,7 @@ class _API:
             ("GET", "/v1/batches", "batches.list", self.list_batches),
             ("GET", "/v1/batches/{id}", "batches.retrieve", self.retrieve_batch),
             ("POST", "/v1/batches/{id}/cancel", "batches.cancel", self.cancel_batch),
+            *(("POST", path, f"{name}.create", self.answer_now) for name, path in _SINGLE.items()),
             ("POST", "/control/{name}", None, self.control),
         ):
             app.router.add_route(method, path, handler, name=name)
@@ -442,6 +454,15 @@ class _API:
         batch = self._batch(request)
         self.server.cancel(batch)
         return web.json_response(self.server.shown(batch))
+
+    async def answer_now(self, request: web.Request) -> web.Response:
+        """Answer a single request; it has no custom_id."""
+        body = await _object_of(request)
+        endpoint = cast("Endpoint", request.path)
+        refuse(endpoint, body, self.server.models)
+        self.server.asked.append(body)
+        result = self.server.result(endpoint, Request("", body))
+        return web.json_response(result.body, status=result.status_code or 500)
 
     async def control(self, request: web.Request) -> web.Response:
         """Do what a test in another process asks for, and give everything that can be counted."""
@@ -573,14 +594,18 @@ def _check_first_line(path: Path) -> None:
         raise Refusal(400, f'{message} Line 1 is not a dictionary (HINT: line starts with: "{hint}...").')
 
 
-async def _batch_fields(request: web.Request) -> Object:
+async def _object_of(request: web.Request) -> Object:
     try:
         given = await request.json()
     except ValueError:
         given = None
     if not isinstance(given, dict):
         raise Refusal(400, "We could not parse the JSON body of your request.")
-    fields = cast("Object", given)
+    return cast("Object", given)
+
+
+async def _batch_fields(request: web.Request) -> Object:
+    fields = await _object_of(request)
     names = ("input_file_id", "endpoint", "completion_window")
     for name in names:
         if not isinstance(fields.get(name), str):

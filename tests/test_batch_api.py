@@ -5,16 +5,18 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import anyio
 import pytest
 
+from batchwright.answers import reader
 from batchwright.batch_api import BatchAPI
 from batchwright.errors import ProviderGone, ProviderRefused
 from batchwright.local.engine import LocalEngine
 from batchwright.local.runner import Clock
 from batchwright.local.target import Connection, RemoteEndpoint
+from batchwright.model import Endpoint, Recipe, Request
 from batchwright.openai_api import OpenAIAPI
 from batchwright.recovery import is_final
 from endpoint import running_endpoint
@@ -149,3 +151,52 @@ async def test_files_are_listed_and_deleted_once(tmp_path: Path, provider: Any) 
 
     assert {batch.input_file_id, batch.output_file_id} <= listed
     assert batch.input_file_id not in left
+
+
+@PROVIDERS
+@pytest.mark.parametrize("endpoint", get_args(Endpoint))
+async def test_a_single_request_is_answered_now_as_its_line_would_be(
+    tmp_path: Path, provider: Any, endpoint: Endpoint
+) -> None:
+    """What is tried on a few rows is what the batch will give."""
+    content = {"messages": [{"role": "user", "content": "hello"}]} if endpoint == CHAT else {"input": "hello"}
+    async with provider(tmp_path) as api, api.asking(endpoint) as ask:
+        line = await ask(Request("a", {"model": "gpt-5-mini", **content}))
+
+    result = reader(Recipe(endpoint, "gpt-5-mini", "{{text}}"))(line)
+    assert (line.custom_id, line.status_code, result.outcome) == ("a", 200, "answered")
+    assert result.text == "answer to hello" if endpoint != "/v1/embeddings" else str(result.text).startswith("[0.5,")
+    assert result.input_tokens > 0
+
+
+@PROVIDERS
+async def test_single_requests_go_side_by_side_and_leave_no_batch(tmp_path: Path, provider: Any) -> None:
+    """They are no batch, and nothing of them is left in the lists."""
+    texts = [f"hello {number}" for number in range(20)]
+    answers: dict[str, Any] = {}
+    async with provider(tmp_path) as api:
+        async with api.asking(CHAT) as ask, anyio.create_task_group() as tasks:
+
+            async def asked(text: str) -> None:
+                messages = [{"role": "user", "content": text}]
+                answers[text] = (await ask(Request(text, {"model": "gpt-5-mini", "messages": messages}))).body
+
+            for text in texts:
+                tasks.start_soon(asked, text)
+        batches = [batch async for batch in api.batches()]
+        files = [file async for file in api.files()]
+
+    told = {text: body["choices"][0]["message"]["content"] for text, body in answers.items()}
+    assert told == {text: f"answer to {text}" for text in texts}
+    assert (batches, files) == ([], [])
+
+
+@PROVIDERS
+async def test_an_error_is_the_answer_with_its_status(tmp_path: Path, provider: Any) -> None:
+    """It is said next to the row, like the error of a line."""
+    unknown: Any = "/v1/unknown"
+    async with provider(tmp_path) as api, api.asking(unknown) as ask:
+        line = await ask(Request("a", {"model": "gpt-5-mini"}))
+
+    assert (line.custom_id, line.status_code, line.error_code) == ("a", 404, None)
+    assert line.body["error"]["message"]

@@ -10,10 +10,11 @@ from typing import Any
 import anyio
 import pytest
 
-from batchwright.errors import ProviderRefused
+from batchwright.errors import ProviderRefused, ProviderUnreachable
 from batchwright.local.engine import COMPLETION_SECONDS, LocalEngine
 from batchwright.local.runner import Clock
-from batchwright.local.target import Connection, RemoteEndpoint
+from batchwright.local.target import Connection, RemoteEndpoint, Target
+from batchwright.model import Request
 from endpoint import Endpoint, running_endpoint
 from waiting import until
 
@@ -37,10 +38,15 @@ def batch_file(tmp_path: Path, *lines: str) -> Path:
 
 @asynccontextmanager
 async def running_engine(
-    tmp_path: Path, endpoint: Endpoint, *, concurrency: int = 4, clock: Callable[[], int] = time.time_ns
+    tmp_path: Path,
+    endpoint: Endpoint,
+    *,
+    concurrency: int = 4,
+    clock: Callable[[], int] = time.time_ns,
+    target: Target | None = None,
 ) -> AsyncGenerator[LocalEngine]:
     """Run an engine until the block ends; another one on the same folder goes on where it stopped."""
-    target = RemoteEndpoint(Connection(endpoint.url, endpoint.key), "m", concurrency)
+    target = target or RemoteEndpoint(Connection(endpoint.url, endpoint.key), "m", concurrency)
     async with anyio.create_task_group() as tasks:
         yield LocalEngine(tmp_path / "engine", target, clock=Clock(clock), tasks=tasks)
         tasks.cancel_scope.cancel()
@@ -395,3 +401,80 @@ async def test_an_id_never_becomes_a_path(tmp_path: Path, name: str) -> None:
             await engine.download(name, tmp_path / "x")
         with pytest.raises(ProviderRefused):
             await engine.batch(name)
+
+
+HELLO = Request("a", {"model": "m", "messages": [{"role": "user", "content": "hello"}]})
+
+
+async def test_single_requests_share_the_slots_of_the_batches(tmp_path: Path) -> None:
+    """A server of the user's own is asked no more at once than it was set to."""
+    async with running_endpoint(seconds=0.02) as endpoint, running_engine(tmp_path, endpoint, concurrency=2) as engine:
+        lines = [request_line(f"a{number}") for number in range(8)]
+        batch_id = await submitted(engine, batch_file(tmp_path, *lines))
+        async with engine.asking(CHAT) as ask, anyio.create_task_group() as tasks:
+
+            async def asked() -> None:
+                await ask(HELLO)
+
+            for _ in range(8):
+                tasks.start_soon(asked)
+        await ended(engine, batch_id)
+
+    assert endpoint.seen["hello"] == 16
+    assert endpoint.most_in_flight == 2
+
+
+async def test_a_model_that_is_being_fetched_is_fetched_on_when_its_caller_gives_up(tmp_path: Path) -> None:
+    """Else a call that waits less long than the network needs would never be answered."""
+    begun, gate, there = list[str](), anyio.Event(), anyio.Event()
+
+    class Fetching(RemoteEndpoint):
+        """Is there when it was waited for."""
+
+        async def connection(self, endpoint: str) -> Connection:
+            begun.append(endpoint)
+            await gate.wait()
+            there.set()
+            return self.base
+
+    async with running_endpoint() as endpoint:
+        target = Fetching(Connection(endpoint.url), "m")
+        async with running_engine(tmp_path, endpoint, target=target) as engine:
+            with anyio.move_on_after(0.05) as waited:
+                async with engine.asking(CHAT) as ask:
+                    await ask(HELLO)
+            seen_before = endpoint.seen["hello"]
+            gate.set()
+            with anyio.fail_after(60):
+                await there.wait()
+            async with engine.asking(CHAT) as ask:
+                await ask(HELLO)
+
+    assert waited.cancelled_caught
+    assert begun[0] == CHAT
+    assert (seen_before, endpoint.seen["hello"]) == (0, 1)
+
+
+async def test_a_model_that_cannot_be_made_ready_is_told_to_who_asks_and_stops_nothing_else(tmp_path: Path) -> None:
+    """The engine goes on with what it can do."""
+    begun = list[str]()
+
+    class Broken(RemoteEndpoint):
+        """Is never there."""
+
+        async def connection(self, endpoint: str) -> Connection:
+            begun.append(endpoint)
+            raise LookupError
+
+    async with (
+        running_endpoint() as endpoint,
+        running_engine(tmp_path, endpoint, target=Broken(Connection(endpoint.url), "m")) as engine,
+    ):
+        async with engine.asking(CHAT) as ask:
+            for _ in range(3):
+                with pytest.raises(ProviderUnreachable, match=r"could not be made ready \(LookupError\)"):
+                    await ask(HELLO)
+        batch_id = await submitted(engine, batch_file(tmp_path, request_line("a")))
+
+    assert begun[0] == CHAT
+    assert batch_id.startswith("batch_")

@@ -332,7 +332,7 @@ async def test_nothing_bounds_the_cost_of_a_service_tier_that_may_be_dearer(
 
     assert "Not counted: a service tier. Their cost comes on top." in draft["warnings"]
     assert "and more" in draft["cost"]
-    assert draft["next"].startswith("ask the user how much it may cost")
+    assert "ask the user how much it may cost" in draft["next"]
     assert "pass that as max_cost_usd" in refused
     assert (too_early, server.posts) == (0, 1)
 

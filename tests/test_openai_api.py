@@ -23,6 +23,7 @@ from batchwright.errors import (
     ProviderUnreachable,
 )
 from batchwright.jsonl import decode_result
+from batchwright.model import Request
 from batchwright.openai_api import OpenAIAPI
 from batchwright.services import Service, service_of
 from openai_server import OpenAIServer, running_openai
@@ -638,3 +639,68 @@ async def test_an_upload_that_names_no_file_is_not_known_to_be_one(tmp_path: Pat
     async with serving(web.post("/files", always({"object": "file"}))) as api:
         with pytest.raises(ProviderUnclear, match="names no id"):
             await api.upload(batch_file(tmp_path, "a"), name="part.jsonl")
+
+
+ASKED = Request("a", {"model": "gpt-5-mini", "messages": [{"role": "user", "content": CANARY}]})
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [("408", 408), ("409", 409), ("429_retry_after", 429), ("insufficient_quota", 429), ("500", 500), ("503", 503)],
+)
+async def test_a_single_request_is_sent_once_and_an_error_is_its_answer(
+    tmp_path: Path, fault: str, status: int
+) -> None:
+    """The SDK alone would send it three times, and wait in between as long as it is told to."""
+    async with service(tmp_path) as (server, api), api.asking(CHAT) as ask:
+        server.faults.add("chat.completions.create", fault)
+        line = await ask(ASKED)
+
+    assert (line.status_code, bool(line.body["error"]["message"])) == (status, True)
+    assert server.requests["POST /v1/chat/completions"] == 1
+
+
+@pytest.mark.parametrize("fault", ["lost", "lost_after_creation", "cut_answer", "html_502", "redirect_307"])
+async def test_a_single_request_without_a_whole_answer_is_not_known(tmp_path: Path, fault: str) -> None:
+    """It may be charged, so it counts; it is sent once all the same."""
+    async with service(tmp_path) as (server, api), api.asking(CHAT) as ask:
+        server.faults.add("chat.completions.create", fault)
+        with pytest.raises(ProviderUnclear):
+            await ask(ASKED)
+
+    assert server.requests["POST /v1/chat/completions"] == 1
+
+
+async def test_a_single_request_to_nobody_was_not_sent() -> None:
+    """So it costs nothing for certain."""
+    async with running_openai() as gone:
+        pass
+    async with OpenAIAPI.opened(key=KEY, base_url=gone.url) as api, api.asking(CHAT) as ask:
+        with pytest.raises(ProviderUnreachable):
+            await ask(ASKED)
+
+
+async def test_what_a_model_refuses_is_told_in_its_words_and_without_the_key(tmp_path: Path) -> None:
+    """The remedy is in them."""
+    async with service(tmp_path) as (server, api), api.asking(CHAT) as ask:
+        refused = await ask(Request("a", {**ASKED.body, "max_tokens": 5}))
+        fine = await ask(Request("b", {**ASKED.body, "max_completion_tokens": 5}))
+        async with OpenAIAPI.opened(key=KEY, base_url=server.url) as other, other.asking(CHAT) as ask_with_a_wrong_key:
+            denied = await ask_with_a_wrong_key(ASKED)
+
+    assert (refused.status_code, refused.body["error"]["param"]) == (400, "max_tokens")
+    assert refused.body["error"]["message"].endswith("Use 'max_completion_tokens' instead.")
+    assert fine.status_code == 200
+    assert (denied.status_code, denied.body["error"]["code"]) == (401, "invalid_api_key")
+    assert KEY[:8] not in str(denied)
+
+
+@pytest.mark.parametrize("answer", [[], "done", None])
+async def test_a_single_answer_that_is_no_object_is_none(answer: object) -> None:
+    """A page of a gateway says nothing about the row."""
+    async with (
+        serving(web.post("/chat/completions", always(answer))) as api,
+        api.asking(CHAT) as ask,
+    ):
+        with pytest.raises(ProviderUnclear):
+            await ask(ASKED)

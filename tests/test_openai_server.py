@@ -570,3 +570,41 @@ async def test_a_server_of_its_own_process_outlives_a_client(tmp_path: Path) -> 
             await process.wait()
 
     assert (ended.status, seen["posts"], seen["batches_created"]) == ("expired", 1, 1)
+
+
+async def test_single_requests_are_answered_at_once(client: AsyncOpenAI) -> None:
+    """The same answers as in a batch, without one."""
+    messages: Any = [{"role": "user", "content": "hello"}]
+    chat = await client.chat.completions.create(model="gpt-4.1", messages=messages)
+    response = await client.responses.create(model="gpt-4.1", input="hello")
+    vectors = await client.embeddings.create(model="text-embedding-3-small", input=["a", "bc"], encoding_format="float")
+
+    assert chat.choices[0].message.content == "answer to hello"
+    assert chat.usage is not None
+    assert chat.usage.completion_tokens > 0
+    assert response.output_text == "answer to hello"
+    assert [item.embedding for item in vectors.data] == [[0.5, 1.0], [0.5, 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "param"),
+    [
+        ({}, 400, None, None),
+        ({"model": "gpt-5"}, 400, "missing_required_parameter", "messages"),
+        ({"model": "unknown", "messages": []}, 404, "model_not_found", None),
+        ({"model": "gpt-5", "messages": [], "max_tokens": 5}, 400, "unsupported_parameter", "max_tokens"),
+        ({"model": "gpt-5", "messages": [], "temperature": 0}, 400, "unsupported_value", "temperature"),
+        ({"model": "gpt-4.1", "messages": [], "max_tokens": "5"}, 400, "invalid_type", "max_tokens"),
+        ({"model": "gpt-4.1", "messages": [], "bogus": 1}, 400, "unknown_parameter", "bogus"),
+    ],
+)
+async def test_a_single_request_that_openai_refuses_is_refused(
+    server: OpenAIServer, client: AsyncOpenAI, body: Any, status: int, code: str | None, param: str | None
+) -> None:
+    """A double that takes everything proves nothing."""
+    server.models = frozenset({"gpt-5", "gpt-4.1"})
+    with pytest.raises(openai.APIStatusError) as refused:
+        await client.post("/chat/completions", cast_to=object, body=body)
+
+    assert (refused.value.status_code, refused.value.code, refused.value.param) == (status, code, param)
+    assert server.asked == []

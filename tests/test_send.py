@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchwright.errors import ProviderUnclear, ProviderUnreachable
 from batchwright.local.send import (
     MAX_DELAY_SECONDS,
     MAX_LOST,
@@ -132,3 +133,35 @@ async def test_an_answer_that_no_parser_takes_is_an_answer() -> None:
             line = await sender.answer(REQUEST)
 
     assert "is not JSON" in line.body["error"]["message"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("status", [400, 429, 500, 503])
+async def test_whoever_tries_a_request_hears_the_first_answer(status: int) -> None:
+    """Somebody waits for it, and each try may cost."""
+    async with (
+        running_endpoint(statuses={"*": [status] * MAX_TRIES}) as endpoint,
+        Sender(RemoteEndpoint(Connection(endpoint.url), "m"), "/v1/chat/completions") as sender,
+    ):
+        line = await sender.answer_once(REQUEST)
+
+    assert (line.status_code, line.body["error"]["message"]) == (status, "told to fail")
+    assert endpoint.seen["hello"] == 1
+
+
+@pytest.mark.anyio
+async def test_whether_a_tried_request_was_sent_is_told_apart() -> None:
+    """What was not sent costs nothing; of what was cut off, nobody knows."""
+    async with running_endpoint() as endpoint:
+        pass
+    async with Sender(RemoteEndpoint(Connection(endpoint.url), "m"), "/v1/chat/completions") as sender:
+        with pytest.raises(ProviderUnreachable, match="nothing was sent"):
+            await sender.answer_once(REQUEST)
+    async with (
+        cutting_server() as (url, seen),
+        Sender(RemoteEndpoint(Connection(url), "m"), "/v1/chat/completions") as sender,
+    ):
+        with pytest.raises(ProviderUnclear):
+            await sender.answer_once(REQUEST)
+
+    assert len(seen) == 1

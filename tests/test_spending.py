@@ -78,7 +78,8 @@ async def test_the_next_call_of_a_draft_is_one_that_works(tmp_path: Path, server
         most = draft["next"].removesuffix(")").split("max_cost_usd=")[1]
         job = await session.call("submit_job", job_id=draft["job_id"], max_cost_usd=float(most))
 
-    assert draft["next"].startswith(f'tell the user the cost, then submit_job(job_id="{draft["job_id"]}", ')
+    told = f'shows some answers; then tell the user the cost, then submit_job(job_id="{draft["job_id"]}", '
+    assert told in draft["next"]
     assert job["cost"].endswith(f"at most ${most} agreed")
 
 
@@ -235,7 +236,10 @@ async def test_an_unpriced_job_needs_a_maximum_and_is_never_called_free(
 
     draft = answers[0][1] or {}
     assert draft["cost"].startswith("not known")
-    assert draft["next"] == f'ask the user how much it may cost, then submit_job(job_id="{job_id}", max_cost_usd=...)'
+    assert draft["next"] == (
+        f'try_requests(job_id="{job_id}", max_cost_usd=...) shows some answers; then ask the user how much it may '
+        f'cost, then submit_job(job_id="{job_id}", max_cost_usd=...)'
+    )
     assert refused.endswith("Ask the user how much it may cost, and pass that as max_cost_usd.")
     assert "no known price" in refused if prices else "is unpriced, not free" in refused
     assert sent_too_early == 0
@@ -508,7 +512,8 @@ async def test_what_costs_nothing_is_never_asked_about(tmp_path: Path, mode: Mod
             await session.call("submit_job", job_id=draft["job_id"])
             job = await session.finished(draft["job_id"])
 
-    assert draft["next"] == f'submit_job(job_id="{draft["job_id"]}")'
+    job_id = draft["job_id"]
+    assert draft["next"] == f'try_requests(job_id="{job_id}") shows some answers; then submit_job(job_id="{job_id}")'
     assert job["counts"] == {"answered": 5}
     assert "cost" not in job
     assert user.questions == []

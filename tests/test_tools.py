@@ -98,6 +98,7 @@ async def test_text_and_structured_content_carry_the_same_facts(tmp_path: Path, 
         calls: list[tuple[str, dict[str, Any]]] = [
             ("inspect_data", {"source": "sample.csv"}),
             ("create_batch_file", draft),
+            ("try_requests", {"job_id": job_id, "models": ["gpt-5-nano"], "truth": "text"}),
             ("submit_job", {"job_id": job_id}),
             ("check_job", {"job_id": job_id, "wait_seconds": 60}),
             ("list_jobs", {}),

@@ -1,6 +1,6 @@
 """What a job may cost, and what the user has to be asked first. Pure: decides, reserves nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
@@ -9,6 +9,9 @@ from batchwright.model import Job, Part, SpendingLimits
 
 SUSPECTED = "Requests may fail"
 """How a warning begins that had better be heeded before anything is agreed."""
+
+TRIAL_USD = Decimal("0.10")
+"""What trying some requests may cost where nobody says how much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,32 @@ def agreement(job: Job, parts: Sequence[Part], max_cost_usd: Decimal | None, lim
     return Agreement(max_cost_usd or wanted, shares, is_bounded=ceiling is not None)
 
 
+def trial_agreement(job: Job, ceilings: Sequence[Decimal | None], max_cost_usd: Decimal | None) -> Agreement:
+    """Say what it may cost to try requests of a job, given the most of each and what the user agreed to.
+
+    Raises:
+        OverLimit: It may cost more than the user agreed to, or than is taken for granted.
+        InvalidInput: Nothing bounds the cost, or the price is not known, and no maximum is given.
+    """
+    if job.provider.charges == "nothing":
+        return Agreement(None, {}, is_bounded=True)
+    known = [ceiling for ceiling in ceilings if ceiling is not None]
+    is_bounded = len(known) == len(ceilings)
+    wanted = sum(known, Decimal(0)) if is_bounded else max_cost_usd or None
+    if wanted is None:
+        raise InvalidInput(
+            f"{_unbounded(job)} Ask the user how much trying it may cost, and pass that as max_cost_usd."
+        )
+    most = TRIAL_USD if max_cost_usd is None else max_cost_usd
+    if wanted > most:
+        raise OverLimit(
+            f"Trying {len(ceilings)} requests of {job.id} may cost up to {shown_most(wanted)}, above max_cost_usd "
+            f"{shown_usd(most)}. Nothing was sent. Try fewer rows, or pass as much as the user agrees to."
+        )
+    shares = dict(enumerate(known)) if is_bounded else shared(wanted, dict.fromkeys(range(len(ceilings)), 1))
+    return Agreement(wanted, shares, is_bounded=is_bounded)
+
+
 def shared(amount: Decimal, weights: Mapping[int, int | Decimal]) -> dict[int, Decimal]:
     """Share an amount out by weight, in whole micro-dollars; the sum of the shares is the amount, rounded down."""
     total = sum(weights.values())
@@ -92,6 +121,14 @@ def question(job: Job, parts: Sequence[Part], agreed: Agreement, *, duplicate: s
     again = f" The same data and prompt were run before, as {duplicate}." if duplicate else ""
     sent = f"{requests:,} {what} of {job.source.name}, {job.provider.model} at {job.provider.host}"
     return f"Submit {job.id}: {sent}? {cost}{again}"
+
+
+def trial_question(job: Job, models: Iterable[str], agreed: Agreement) -> str:
+    """Give what the user is asked before requests of a job are tried."""
+    most = shown_most(agreed.total_usd)
+    cost = f"It costs at most {most}." if agreed.is_bounded else f"{_unbounded(job)} {most} would be agreed."
+    names = ", ".join(dict.fromkeys(models))
+    return f"Try {job.id}: send {len(agreed.shares)} requests now, {names} at {job.provider.host}? {cost}"
 
 
 def shown_usd(amount: Decimal) -> str:

@@ -1,13 +1,17 @@
 """The one interface to whoever runs batches, in the OpenAI SDK's own types. Knows no provider."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from batchwright.model import Endpoint, Limits, ProviderInfo
+from batchwright.model import Endpoint, Limits, ProviderInfo, Request, ResultLine
 
 if TYPE_CHECKING:
     from openai.types import Batch, FileObject
+
+Ask = Callable[[Request], Awaitable[ResultLine]]
+"""Sends one request, and gives its answer."""
 
 
 class BatchAPI(Protocol):
@@ -37,6 +41,14 @@ class BatchAPI(Protocol):
 
     def is_model_known(self, model: str) -> bool:
         """Whether requests may name this model."""
+        ...
+
+    def asking(self, endpoint: Endpoint) -> AbstractAsyncContextManager[Ask]:
+        """Hold open the way on which single requests are answered now, outside any batch.
+
+        Each is sent once, and never repeated by itself. An error that the provider answers with is its answer, with
+        its status.
+        """
         ...
 
     async def upload(self, path: Path, *, name: str) -> "FileObject":

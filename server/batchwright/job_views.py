@@ -64,7 +64,7 @@ class DraftView(View):
             cost=_draft_cost(draft),
             first_request=cleaned(first, MAX_REQUEST_CHARACTERS),
             warnings=[cleaned(warning, 500) for warning in (*draft.warnings, *draft.estimate.count_notes)] or None,
-            next=_mend_first(draft.warnings) + _submit_call(job),
+            next=f"{_mend_first(draft.warnings)}{_try_call(job)} shows some answers; then {submit_call(job)}",
         )
 
 
@@ -293,7 +293,12 @@ def _mend_first(warnings: Sequence[str]) -> str:
     return "mend what the warnings say with another draft; only if the user wants it as it is: " if is_suspect else ""
 
 
-def _submit_call(job: Job) -> str:
+def _try_call(job: Job) -> str:
+    is_open = job.provider.charges != "nothing" and ceiling_usd(job.parts) is None
+    return f'try_requests(job_id="{job.id}"{", max_cost_usd=..." if is_open else ""})'
+
+
+def submit_call(job: Job) -> str:
     """Give the call that submits a draft: with the most that it may cost, where something is charged."""
     if job.provider.charges == "nothing":
         return f'submit_job(job_id="{job.id}")'
@@ -306,10 +311,10 @@ def _submit_call(job: Job) -> str:
 
 def _next_call(job: Job) -> str:
     if job.submitted_at is not None and job.drafted_parts:
-        return _submit_call(job)
+        return submit_call(job)
     match job.status:
         case "draft":
-            return _submit_call(job)
+            return submit_call(job)
         case "running" | "cancelling":
             return f'check_job(job_id="{job.id}", wait_seconds=45)'
         case "unknown":

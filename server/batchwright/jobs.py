@@ -35,6 +35,7 @@ from batchwright.submission import Rules
 from batchwright.tables.origin import find
 from batchwright.tables.results import save_kind
 from batchwright.tables.sources import profile
+from batchwright.trying import Trying
 from batchwright.workspace import whole_file
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ class Jobs:
         limits_of = self._runs.submission.limits_of
         self._drafting = Drafting(api, workspace, limits_of=limits_of, now=now, on_point=on_point)
         self._adoption = Adoption(journal, api, self._runs.folder, now)
+        self.trying = Trying(journal, api, self._runs, self._rules.spending)
         self.costs = Comparing(journal, self._runs.folder, workspace)
         self.contents = Contents(journal, self._runs, workspace)
         self.changes = Changes(journal.catalog)

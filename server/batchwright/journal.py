@@ -19,6 +19,7 @@ from batchwright.ledger import Ledger, microusd, usd
 from batchwright.model import Job, Outcome, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.records import PART_COLUMNS, encoded, money, part_of, part_values, time_of
 from batchwright.standing import Standing
+from batchwright.trials import Trials
 
 
 class Journal:
@@ -37,6 +38,7 @@ class Journal:
         self.attempts = Attempts(self._db, self._moment)
         self.standing = Standing(self._db, now)
         self.catalog = Catalog(self._db)
+        self.trials = Trials(self._db, self._ledger, self.standing)
 
     def close(self) -> None:
         """Close the database."""

@@ -1,5 +1,8 @@
 """Money in the journal: reserved before it may be spent, released or settled afterwards. In whole micro-dollars.
 
+A batch may run for a day, and its share stays reserved meanwhile. A trial is over within a minute: it counts as spent
+at its most before it is sent, and at its cost afterwards.
+
 Every method is part of a transaction that the journal has begun: a limit that is looked at here still holds when the
 reservation is written.
 """
@@ -48,11 +51,7 @@ class Ledger:
                 f"{job_id} may cost up to {_most(needed)}, and {_shown(agreed)} was agreed. "
                 "Ask the user, then pass a higher max_cost_usd."
             )
-        if (needed := self._taken(job_id) + wanted) > microusd(limits.job_usd):
-            raise OverLimit(
-                f"{job_id} may cost up to {_most(needed)}, and the operator allows {_shown(microusd(limits.job_usd))} "
-                "a job. Give it fewer rows or shorter answers, or have BATCHWRIGHT_MAX_JOB_USD raised."
-            )
+        self._refuse_dear_job(job_id, wanted, microusd(limits.job_usd))
         self._refuse_full_day(wanted, microusd(limits.day_usd))
         for part, amount in shares.items():
             self._write("reserve", job_id, part, round_number, amount)
@@ -82,6 +81,27 @@ class Ledger:
         """Count what is reserved for a part as spent: a batch that nobody could find may have been made for it."""
         self.settle(job_id, part, None)
 
+    def open_trial(self, job_id: str, most: int, *, limits: SpendingLimits) -> int:
+        """Count the most that a trial of a job may cost as spent from now on, and give the trial's number.
+
+        So it counts, and its day passes, also if nobody is left to say what it did cost.
+
+        Raises:
+            OverLimit: It may cost more than the operator allows; nothing was counted.
+        """
+        self._refuse_dear_job(job_id, most, microusd(limits.job_usd))
+        self._refuse_full_day(most, microusd(limits.day_usd))
+        now = self._moment()
+        row = self._db.execute(
+            "INSERT INTO trial (at, boot, uptime, job_id, microusd) VALUES (?, ?, ?, ?, ?) RETURNING id",
+            (now.at.isoformat(), now.uptime.boot, now.uptime.seconds, job_id, most),
+        ).fetchone()
+        return row[0]
+
+    def settle_trial(self, number: int, cost: int) -> None:
+        """Put what a trial did cost in the place of the most that it might have."""
+        self._db.execute("UPDATE trial SET microusd = ? WHERE id = ?", (cost, number))
+
     def last_reserved(self, job_id: str, part: int) -> int | None:
         """Give what was last reserved for a part; None: never anything."""
         row = self._db.execute(
@@ -109,10 +129,21 @@ class Ledger:
         ).fetchone()
         return row[0] or 0
 
+    def _refuse_dear_job(self, job_id: str, wanted: int, limit: int) -> None:
+        row = self._db.execute("SELECT sum(microusd) FROM trial WHERE job_id = ?", (job_id,)).fetchone()
+        if (needed := self._taken(job_id) + (row[0] or 0) + wanted) > limit:
+            raise OverLimit(
+                f"{job_id} may cost up to {_most(needed)}, and the operator allows {_shown(limit)} a job. Give it "
+                "fewer rows or shorter answers, or have BATCHWRIGHT_MAX_JOB_USD raised."
+            )
+
     def _refuse_full_day(self, wanted: int, limit: int) -> None:
         now = self._moment()
         open_now = self._sum("kind <> 'settle'")
-        rows = self._db.execute("SELECT * FROM ledger WHERE kind = 'settle' AND microusd > 0 ORDER BY id").fetchall()
+        rows = self._db.execute(
+            "SELECT at, boot, uptime, microusd FROM ledger WHERE kind = 'settle' AND microusd > 0 "
+            "UNION ALL SELECT at, boot, uptime, microusd FROM trial WHERE microusd > 0"
+        ).fetchall()
         settled = [(age, row["microusd"]) for row in rows if (age := seconds_between(_moment(row), now)) < DAY_SECONDS]
         too_much = open_now + sum(amount for _, amount in settled) + wanted - limit
         if too_much <= 0:

@@ -23,12 +23,14 @@ from batchwright.errors import (
     ProviderUnclear,
     ProviderUnreachable,
 )
-from batchwright.model import Charges, Endpoint, Json, Limits, ProviderInfo
+from batchwright.model import Charges, Endpoint, Json, Limits, ProviderInfo, Request, ResultLine
 from batchwright.services import Service, next_cursor, normal_batch, normal_file, service_of
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
     from openai.types import Batch, FileObject
+
+    from batchwright.batch_api import Ask
 
     Item = TypeVar("Item", Batch, FileObject)
 
@@ -106,6 +108,29 @@ class OpenAIAPI:
     def is_model_known(self, model: str) -> bool:
         """Give true: only the service itself knows."""
         return True
+
+    @asynccontextmanager
+    async def asking(self, endpoint: Endpoint) -> "AsyncGenerator[Ask]":
+        """Hold open the way of single requests, at standard prices."""
+        from openai import APIStatusError
+
+        async def ask(request: Request) -> ResultLine:
+            async with self._told_apart():
+                try:
+                    answer = await self._client.post(
+                        endpoint.removeprefix("/v1"),
+                        cast_to=object,
+                        body=request.body,
+                        options={"security": {"bearer_auth": True}},
+                    )
+                except APIStatusError as error:
+                    if (message := _message(error)) is None:
+                        raise
+                    told = {"message": self._masked(message), "code": error.code, "param": error.param}
+                    return ResultLine(request.custom_id, error.status_code, {"error": told})
+            return ResultLine(request.custom_id, 200, _is_a(dict, answer))
+
+        yield ask
 
     async def upload(self, path: Path, *, name: str) -> "FileObject":
         """Upload a batch's input file, streaming. A second upload costs nothing, so it may be tried again."""

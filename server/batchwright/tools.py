@@ -1,23 +1,24 @@
 """The MCP tools: each is one call into `jobs`, and its answer as a view."""
 
-from base64 import b64encode
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import anyio.from_thread
 from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import CallToolResult, ImageContent, TextContent, ToolAnnotations
-from pydantic import BaseModel, Field
+from mcp.types import CallToolResult, ToolAnnotations
+from pydantic import Field
 
-from batchwright.answer import View
 from batchwright.errors import NotAgreed
 from batchwright.job_views import DraftView, JobsView, JobView, running_seconds
 from batchwright.lifespan import App
-from batchwright.links import links
 from batchwright.model import Endpoint, Job, UserSays
 from batchwright.server import slim_tool
+from batchwright.tooling import Approval, JobId, Question
+from batchwright.tooling import answer as _answer
+from batchwright.tooling import can_ask as _can_ask
+from batchwright.tooling import usd as _usd
+from batchwright.trying_tools import TRY, try_requests
 from batchwright.views import CostsView, DeletedView, FilesView, InspectView, ResultsView
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -39,7 +40,6 @@ RetriedOutcome = Literal["refused", "cut_short", "not_fitting", "failed", "expir
 
 ROWS_A_REPORT = 500
 
-JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", max_length=80)]
 FileName = Annotated[str, Field(max_length=1000)]
 Source = Annotated[str, Field(max_length=10_000)]
 Reading = Annotated[
@@ -123,18 +123,6 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
         anyio.from_thread.run(ctx.report_progress, done, total, f"{done:,} of {total:,} rows written")
 
     return _answer(DraftView.of(await jobs.create(request, on_rows)))
-
-
-class Approval(BaseModel):
-    """What the user says to a submission."""
-
-    agreed: bool = Field(description="Agree?")
-
-
-class Question(BaseModel):
-    """What the user is asked before a submission; None: nothing."""
-
-    text: str | None
 
 
 async def question_of(
@@ -328,6 +316,7 @@ async def delete_files(
 TOOLS: tuple[tuple[Callable[..., Awaitable[CallToolResult]], str, ToolAnnotations, dict[str, Any] | None], ...] = (
     (inspect_data, "Inspect data", READ, CORE),
     (create_batch_file, "Create batch file", DRAFT, CORE),
+    (try_requests, "Try requests", TRY, None),
     (submit_job, "Submit job", SUBMIT, CORE),
     (check_job, "Check job", ASK, CORE),
     (list_jobs, "List jobs", ASK, None),
@@ -347,28 +336,6 @@ def all_tools() -> list[Tool]:
         slim_tool(function, title=title, annotations=annotations, meta=meta)
         for function, title, annotations, meta in TOOLS
     ]
-
-
-def _answer(view: View, *, image: bytes | None = None) -> CallToolResult:
-    text = TextContent(type="text", text=view.text())
-    shown = [_png(image)] if image else []
-    return CallToolResult(content=[text, *shown, *links(view)], structured_content=view.facts())
-
-
-def _png(data: bytes) -> ImageContent:
-    return ImageContent(type="image", data=b64encode(data).decode(), mime_type="image/png")
-
-
-def _can_ask(ctx: Context["App"]) -> bool:
-    """Whether the client shows the user a form; an empty capability means that it does."""
-    capabilities = ctx.client_capabilities
-    elicitation = capabilities.elicitation if capabilities else None
-    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
-
-
-def _usd(amount: float | None) -> Decimal | None:
-    """Give an amount as it was written: 0.1 is a tenth, not the binary number next to it."""
-    return None if amount is None else Decimal(str(amount))
 
 
 def _user_says(word: str) -> UserSays:

@@ -2,8 +2,9 @@
 
 import logging
 import shutil
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
@@ -12,14 +13,24 @@ import anyio.abc
 import anyio.to_thread
 from filelock import FileLock, Timeout
 
-from batchwright.errors import BatchwrightError, ProviderRefused
+from batchwright.errors import BatchwrightError, ProviderRefused, ProviderUnreachable
 from batchwright.local.runner import BatchRun, Clock
+from batchwright.local.send import Sender
 from batchwright.local.store import BatchRecord, FileRecord, Store
-from batchwright.model import TERMINAL_BATCH_STATUSES, Endpoint, Limits, LineError, ProviderInfo
+from batchwright.model import (
+    TERMINAL_BATCH_STATUSES,
+    Endpoint,
+    Limits,
+    LineError,
+    ProviderInfo,
+    Request,
+    ResultLine,
+)
 
 if TYPE_CHECKING:
     from openai.types import Batch, FileObject
 
+    from batchwright.batch_api import Ask
     from batchwright.local.target import Target
 
 log = logging.getLogger(__name__)
@@ -37,6 +48,14 @@ class _Break:
     times: int
     not_before: float
     note: str
+
+
+@dataclass(slots=True)
+class _Readiness:
+    """Whether the target can be sent to, or why it cannot."""
+
+    known: anyio.Event = field(default_factory=anyio.Event)
+    error: BatchwrightError | None = None
 
 
 class LocalEngine:
@@ -64,6 +83,35 @@ class LocalEngine:
     def is_model_known(self, model: str) -> bool:
         """Whether requests may name this model."""
         return self._target.is_model_known(model)
+
+    @asynccontextmanager
+    async def asking(self, endpoint: Endpoint) -> "AsyncGenerator[Ask]":
+        """Hold the target ready for single requests, which share the slots of the batches."""
+        readiness = _Readiness()
+        # A model that has to be fetched first is there the next time, also where this caller gives up meanwhile.
+        self._tasks.start_soon(self._make_ready, endpoint, readiness)
+        async with self._target.open(endpoint), Sender(self._target, endpoint) as sender:
+
+            async def ask(request: Request) -> ResultLine:
+                await readiness.known.wait()
+                if readiness.error is not None:
+                    raise readiness.error
+                async with self._slots:
+                    return await sender.answer_once(request)
+
+            yield ask
+
+    async def _make_ready(self, endpoint: Endpoint, readiness: _Readiness) -> None:
+        try:
+            async with self._target.open(endpoint):
+                await self._target.connection(endpoint)
+        except Exception as error:
+            # It runs beside the batches: whoever asks is told, and the batches go on.
+            log.exception("%s: its model could not be made ready", endpoint)
+            message = f"The model could not be made ready ({_reason(error)}). Try again, or look at the server's log."
+            readiness.error = error if isinstance(error, BatchwrightError) else ProviderUnreachable(message)
+        finally:
+            readiness.known.set()
 
     async def upload(self, path: Path, *, name: str) -> "FileObject":
         """Copy a batch's input file into the store."""

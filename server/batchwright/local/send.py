@@ -11,7 +11,7 @@ import aiohttp
 import anyio
 import msgspec
 
-from batchwright.errors import BatchwrightError
+from batchwright.errors import BatchwrightError, ProviderUnclear, ProviderUnreachable
 from batchwright.model import Json, Request, ResultLine
 
 if TYPE_CHECKING:
@@ -101,6 +101,22 @@ class Sender:
                     return ResultLine(request.custom_id, status_code=status, body=body)
                 self.trouble = f"the endpoint answers HTTP {status}; trying again"
             await anyio.sleep(self._delay(tries + lost + away, retry_after))
+
+    async def answer_once(self, request: Request) -> ResultLine:
+        """Give what comes back for *request*, which is sent a single time.
+
+        Raises:
+            ProviderUnreachable: It was not sent. The target may have reasons of its own for that.
+            ProviderUnclear: It was sent, and no answer came.
+        """
+        try:
+            status, _, body = await self._once(request)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            name = type(error).__name__
+            raise ProviderUnreachable(f"The endpoint does not answer ({name}); nothing was sent. Start it.") from error
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ProviderUnclear("The connection to the endpoint was lost before its answer came.") from error
+        return ResultLine(request.custom_id, status_code=status, body=body)
 
     async def _once(self, request: Request) -> tuple[int, float | None, Json]:
         connection = await self._target.connection(self._endpoint)

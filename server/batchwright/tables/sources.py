@@ -157,6 +157,27 @@ def _concatenated(pieces: Sequence[str]) -> str:
     return " || ".join(cell.format(identifier(piece)) if place % 2 else text for place, piece in enumerate(pieces))
 
 
+def picked_rows(
+    frozen: Path, columns: Sequence[str], *, ids: Sequence[str] = (), numbers: Sequence[int] = ()
+) -> list[tuple[int, str, Mapping[str, Json]]]:
+    """Give the rows of *numbers*, and the first with each of *ids*: number, custom_id and the cells of *columns*."""
+    row, custom_id = identifier(ROW), identifier(CUSTOM_ID)
+    with connection(files=[frozen]) as con:
+        con.execute(f"CREATE VIEW frozen AS {frozen_sql(frozen)}")
+        types = types_of(con, "frozen")
+        cells = ", ".join([row, custom_id, *(cell_sql(column, types[column]) for column in columns)])
+        read = reader([types[column] for column in columns])
+        of_ids = (
+            f"SELECT min({row}) FROM frozen WHERE {custom_id} IN (SELECT unnest(?::VARCHAR[])) GROUP BY {custom_id}"
+        )
+        of_numbers = "SELECT unnest(?::BIGINT[])"
+        con.execute(
+            f"SELECT {cells} FROM frozen WHERE {row} IN ({of_ids}) OR {row} IN ({of_numbers}) ORDER BY {row}",
+            [list(ids), list(numbers)],
+        )
+        return [(number, name, as_row(columns, read(cells))) for number, name, *cells in con.fetchall()]
+
+
 def share_ids(frozen: Path, listed: Path) -> None:
     """Give rows of a frozen source the custom_id of another row, so that one result is joined to all of them.
 

@@ -1,0 +1,158 @@
+"""Which rows are tried, what a few answers say of all, and how alike answers are. Pure: values in and values out."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from math import sqrt
+from random import Random
+from statistics import fmean, stdev
+from typing import Literal, cast
+
+from batchwright.model import Json, Result
+from batchwright.pricing import Price, Processing, Totals, cost_of_totals
+
+Which = Literal["random", "first"]
+
+MAX_ROWS = 20
+FEW = 5
+"""Below so many answers an interval is so wide that the least and the most of them say more."""
+
+_T95 = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093),
+)
+"""Student's t for 95%, both sides, by degrees of freedom from 1 to MAX_ROWS - 1."""
+
+
+def places(total: int, count: int, *, which: Which, seed: int) -> list[int]:
+    """Choose places among *total* rows, counted from 0, in order: for the same arguments always the same."""
+    if which == "first":
+        return list(range(min(count, total)))
+    return sorted(Random(f"{seed} {total}").sample(range(total), min(count, total)))  # noqa: S311  # no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """How many output tokens a request has on average, as far as some answers tell.
+
+    Attributes:
+        low, high: The range of that average, where it has one.
+        basis: How it was made, in words.
+    """
+
+    low: float
+    mean: float
+    high: float
+    basis: str
+    has_range: bool = True
+
+
+def spread(counts: Sequence[int], *, total: int, most: int | None, which: Which | None) -> Spread | None:
+    """Say from the output tokens of some of *total* requests how many all have on average; None: nothing was measured.
+
+    *most* is what one request may have. *which* says how they were chosen; only what is chosen at random speaks for
+    the others.
+    """
+    if not counts:
+        return None
+    mean, answers = fmean(counts), len(counts)
+    if answers >= total:
+        found = Spread(mean, mean, mean, "all of them measured", has_range=False)
+    elif answers == 1:
+        found = Spread(mean, mean, mean, "of 1 answer: try more rows for a range", has_range=False)
+    elif which == "random" and answers >= FEW:
+        rest = sqrt((total - answers) / (total - 1))
+        half = _T95[answers - 2] * stdev(counts) / sqrt(answers) * rest
+        found = Spread(mean - half, mean, mean + half, f"95% t-interval of {answers} answers")
+    else:
+        found = Spread(min(counts), mean, max(counts), f"the least and the most of {answers} answers")
+    bound = float("inf") if most is None else most
+    low, mean, high = (min(max(value, 0.0), bound) for value in (found.low, found.mean, found.high))
+    return replace(found, low=low, mean=mean, high=high)
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """What all requests will cost, in US dollars: about so much, within a range."""
+
+    low_usd: Decimal
+    mean_usd: Decimal
+    high_usd: Decimal
+
+
+def projection(
+    price: Price, output: Spread, *, requests: int, input_usd: Decimal, longest: int, processing: Processing
+) -> Projection:
+    """Say what *requests* will cost, whose input costs *input_usd*; *longest* is the most input tokens of one."""
+
+    def at(each: float) -> Decimal:
+        totals = Totals(largest_input_tokens=longest)
+        return input_usd + cost_of_totals(price, totals, round(each * requests), processing=processing)
+
+    return Projection(at(output.low), at(output.mean), at(output.high))
+
+
+def answers_of(result: Result) -> Mapping[str, Json]:
+    """Give what a good result says, by property; without an output schema the one property is `answer`."""
+    return result.values if result.values is not None else {"answer": result.text}
+
+
+def alike(one: Sequence[Result], other: Sequence[Result]) -> dict[str, tuple[int, int]]:
+    """Count for each property in how many rows two variants say the same, and in how many both have a good answer."""
+    same, both = Counter[str](), Counter[str]()
+    for first, second in zip(one, other, strict=True):
+        if first.outcome == second.outcome == "answered":
+            values = answers_of(second)
+            for name, value in answers_of(first).items():
+                both[name] += 1
+                same[name] += are_same(value, values.get(name))
+    return {name: (same[name], count) for name, count in both.items()}
+
+
+def accuracy(results: Iterable[Result], truths: Iterable[Json], name: str) -> tuple[int, int]:
+    """Count in how many rows the property *name* is the right one, and how many rows have a right answer at all."""
+    right = known = 0
+    for result, truth in zip(results, truths, strict=True):
+        if truth is None or truth == "":
+            continue
+        known += 1
+        right += result.outcome == "answered" and are_same(answers_of(result).get(name), truth)
+    return right, known
+
+
+def are_same(one: Json, other: Json) -> bool:
+    """Whether two answers say the same: texts without their case and the space around them, numbers by their value."""
+    if isinstance(one, str) and isinstance(other, str):
+        return _folded(one) == _folded(other)
+    return _written(one) == _written(other)
+
+
+def _folded(text: str) -> str:
+    return text.strip().casefold()
+
+
+def _written(value: Json) -> str:
+    """Write a value so that what says the same is the same: a cell of a CSV file is a text, also for a number."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case int() | float() | str():
+            return _number(str(value)) or _folded(str(value))
+        case list():
+            return f"[{','.join(map(_written, cast('list[Json]', value)))}]"
+        case dict():
+            pairs = sorted(cast("Mapping[str, Json]", value).items())
+            return f"{{{','.join(f'{name}:{_written(item)}' for name, item in pairs)}}}"
+        case _:
+            return str(value)
+
+
+def _number(text: str) -> str | None:
+    try:
+        number = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    return str(number.normalize() + 0) if number.is_finite() else None

@@ -1,0 +1,50 @@
+"""What the tools have in common: the server behind them, asking the user, and how a view becomes an answer."""
+
+from base64 import b64encode
+from decimal import Decimal
+from typing import Annotated
+
+from mcp.server.mcpserver import Context
+from mcp.types import CallToolResult, ImageContent, TextContent
+from pydantic import BaseModel, Field
+
+from batchwright.answer import View
+from batchwright.lifespan import App
+from batchwright.links import links
+
+JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", max_length=80)]
+
+
+class Approval(BaseModel):
+    """What the user says to a submission or a trial."""
+
+    agreed: bool = Field(description="Agree?")
+
+
+class Question(BaseModel):
+    """What the user is asked before anything is sent; None: nothing."""
+
+    text: str | None
+
+
+def answer(view: View, *, image: bytes | None = None) -> CallToolResult:
+    """Give a view as text and as structured content, with an image if there is one."""
+    text = TextContent(type="text", text=view.text())
+    shown = [_png(image)] if image else []
+    return CallToolResult(content=[text, *shown, *links(view)], structured_content=view.facts())
+
+
+def _png(data: bytes) -> ImageContent:
+    return ImageContent(type="image", data=b64encode(data).decode(), mime_type="image/png")
+
+
+def can_ask(ctx: Context[App]) -> bool:
+    """Whether the client shows the user a form; an empty capability means that it does."""
+    capabilities = ctx.client_capabilities
+    elicitation = capabilities.elicitation if capabilities else None
+    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+
+
+def usd(amount: float | None) -> Decimal | None:
+    """Give an amount as it was written: 0.1 is a tenth, not the binary number next to it."""
+    return None if amount is None else Decimal(str(amount))

@@ -1,0 +1,206 @@
+"""What a trial will send, and what that may cost: rows, variants and their requests. Runs in a worker thread."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from itertools import islice, product
+from pathlib import Path
+
+from batchwright.agreement import Agreement, trial_agreement, trial_question
+from batchwright.drafts import check_recipe
+from batchwright.errors import InvalidInput
+from batchwright.model import Endpoint, Job, Json, ProviderInfo, Recipe, Request, SpendingLimits
+from batchwright.part_files import Measure
+from batchwright.pricing import Price, RequestTokens, add_up, estimate, price
+from batchwright.recipe import body_builder, template_columns
+from batchwright.trial_rows import Choice, TriedRow, tried_rows
+
+MAX_VARIANTS = 4
+MAX_LISTED_COLUMNS = 40
+
+Answering = Callable[[str | None, Endpoint], ProviderInfo]
+"""Says who would answer requests for a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRequest:
+    """What is to be tried.
+
+    Attributes:
+        models, prompts: Tried beside the draft as it is; each model with each prompt where both are given.
+        truth: The column with the right answers, or PROPERTY=COLUMN.
+    """
+
+    job_id: str
+    choice: Choice = field(default_factory=Choice)
+    models: Sequence[str] = ()
+    prompts: Sequence[str] = ()
+    truth: str | None = None
+    max_cost_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One recipe that is tried; the first of a trial is that of the draft as it is.
+
+    Attributes:
+        price: None: it is not known, or nothing is charged.
+    """
+
+    recipe: Recipe
+    provider: ProviderInfo
+    price: Price | None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request of a trial: of which row and variant, and the most that it may cost; None: nothing bounds it."""
+
+    row: int
+    variant: int
+    request: Request
+    tokens: RequestTokens
+    ceiling_usd: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Where the right answers are: a column of the source, for a property of the answers."""
+
+    column: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialPlan:
+    """What will be sent, and what the user is to be asked before.
+
+    Attributes:
+        job: With the recipe, the provider and the parts of the round that is tried.
+        columns: Of the source, that the prompts use.
+        question: None: the operator lets it go without.
+    """
+
+    job: Job
+    choice: Choice
+    variants: tuple[Variant, ...]
+    rows: tuple[TriedRow, ...]
+    columns: tuple[str, ...]
+    asked: tuple[Asked, ...]
+    truth: Truth | None
+    agreed: Agreement
+    question: str | None
+
+
+def plan_trial(
+    job: Job, request: TrialRequest, folder: Path, *, answering: Answering, spending: SpendingLimits
+) -> TrialPlan:
+    """Choose the rows of *job*, whose parts are those of one round, and write down what would be sent.
+
+    Raises:
+        NotFound: A named row is not there.
+        NotReady: The requests are gone.
+        InvalidInput: The variants or the truth cannot be used, or nothing bounds the cost and no maximum is given.
+        OverLimit: It may cost more than the user agreed to.
+    """
+    variants = tuple(_variant(job, recipe, answering) for recipe in _recipes(job, request))
+    truth = _truth(job, request.truth) if request.truth else None
+    used = {column for variant in variants for column in _columns(job, variant.recipe)}
+    columns = tuple(column for column in job.source.columns if column in used)
+    needed = [column for column in job.source.columns if column in used or (truth and column == truth.column)]
+    rows = tuple(tried_rows(job, folder, request.choice, needed))
+    asked = tuple(_asked(job, variants, rows))
+    agreed = trial_agreement(job, [each.ceiling_usd for each in asked], request.max_cost_usd)
+    is_asked = not agreed.is_bounded or agreed.total_usd > spending.ask_above_usd
+    question = trial_question(job, [variant.recipe.model for variant in variants], agreed) if is_asked else None
+    return TrialPlan(job, request.choice, variants, rows, columns, asked, truth, agreed, question)
+
+
+def _recipes(job: Job, request: TrialRequest) -> Sequence[Recipe]:
+    """Give the recipe of the draft as it is, and the others that are asked for, each once."""
+    own = job.recipe
+    if request.prompts and own.prompt is None:
+        raise InvalidInput(
+            f"{job.id} was made from a ready-made batch file, which has no prompt of its own. Compare models."
+        )
+    recipes = {(own.model, own.prompt): own}
+    models, prompts = dict.fromkeys(request.models), dict.fromkeys(request.prompts)
+    others = product(models or [own.model], prompts or [own.prompt])
+    for model, prompt in islice(others, MAX_VARIANTS + 1):
+        recipes.setdefault((model, prompt), replace(own, model=model, prompt=prompt))
+    if len(recipes) > MAX_VARIANTS:
+        raise InvalidInput(
+            f"With the draft itself these are more than {MAX_VARIANTS} variants. Name fewer models or prompts: each "
+            "model is tried with each prompt."
+        )
+    return list(recipes.values())
+
+
+def _variant(job: Job, recipe: Recipe, answering: Answering) -> Variant:
+    provider = answering(recipe.model, recipe.endpoint)
+    is_priced = provider.charges in {"batch", "standard"}
+    known = price(recipe.model, endpoint=recipe.endpoint) if is_priced else None
+    if recipe == job.recipe or recipe.prompt is None:
+        return Variant(recipe, provider, known)
+    try:
+        return Variant(recipe, provider, known, tuple(check_recipe(recipe, provider)))
+    except InvalidInput as error:
+        raise InvalidInput(f"{recipe.model}: {error}") from error
+
+
+def _columns(job: Job, recipe: Recipe) -> Sequence[str]:
+    """Give the columns that are shown beside the answers; a ready-made batch file has none but the ids."""
+    return template_columns(recipe, job.source.columns) if recipe.prompt is not None else ()
+
+
+def _truth(job: Job, given: str) -> Truth:
+    if job.recipe.endpoint == "/v1/embeddings":
+        raise InvalidInput("Vectors are not right or wrong. Leave truth out for embeddings.")
+    names = list((job.recipe.output_schema or {}).get("properties", {})) or ["answer"]
+    columns = job.source.columns
+    if given in columns:
+        named = [name for name in names if name.casefold() == given.casefold()]
+        if not named and len(names) > 1:
+            raise InvalidInput(
+                f"The answers have the properties {', '.join(names)}, and it is not said which of them {given!r} has "
+                f'right. Give truth as "{names[0]}={given}".'
+            )
+        return Truth(given, (named or names)[0])
+    name, _, column = given.partition("=")
+    if name not in names or column not in columns:
+        raise InvalidInput(
+            f"truth names no column of {job.source.name}. Columns: {', '.join(columns[:MAX_LISTED_COLUMNS])}. With "
+            f'several properties give it as "PROPERTY=COLUMN"; the properties are {", ".join(names)}.'
+        )
+    return Truth(column, name)
+
+
+def _asked(job: Job, variants: Sequence[Variant], rows: Sequence[TriedRow]) -> Iterator[Asked]:
+    """Give the requests row by row, so that where the time is over the first rows have all their answers."""
+    measures = [Measure(variant.recipe.model, variant.recipe.endpoint) for variant in variants]
+    bodies = [_bodies(job, variant) for variant in variants]
+    for row, tried in enumerate(rows):
+        for number, variant in enumerate(variants):
+            request = Request(tried.custom_id, bodies[number](tried))
+            tokens = measures[number].request(request).tokens
+            expected = estimate(variant.price, add_up([tokens])).cost_standard_usd
+            yield Asked(row, number, request, tokens, expected.high_usd if expected else None)
+
+
+def _bodies(job: Job, variant: Variant) -> Callable[[TriedRow], Mapping[str, Json]]:
+    """Give the function from a row to a body: the draft's own are taken as its files hold them."""
+    if variant.recipe == job.recipe:
+        return lambda row: row.body
+    if variant.recipe.prompt is None:
+        return lambda row: {**row.body, "model": variant.recipe.model}
+    build = body_builder(variant.recipe, job.source.columns)
+    used = template_columns(variant.recipe, job.source.columns)
+
+    def body(row: TriedRow) -> Mapping[str, Json]:
+        try:
+            return build({column: row.cells[column] for column in used})
+        except InvalidInput as error:
+            raise InvalidInput(f"Row {row.number}: {error}") from error
+
+    return body

@@ -1,0 +1,138 @@
+"""Rows of a job that are to be tried, each with its request as the part files hold it. Runs in a worker thread."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, repeat
+from pathlib import Path
+from typing import cast
+
+from batchwright import files
+from batchwright.drafts import FROZEN
+from batchwright.errors import InvalidInput, NotFound, NotReady
+from batchwright.jsonl import decode_request
+from batchwright.model import Job, Json, Part, Request
+from batchwright.packing import members_of
+from batchwright.sampling import MAX_ROWS, Which, places
+from batchwright.tables.sources import picked_rows
+
+MAX_NAME_CHARACTERS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which rows are tried: so many, as *which* says, or those that are *named*.
+
+    Attributes:
+        seed: Another one gives other rows.
+        named: custom_ids, or row numbers where there is no such id.
+    """
+
+    count: int = 3
+    which: Which = "random"
+    seed: int = 0
+    named: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TriedRow:
+    """One row: its number in the source, the cells that are shown or needed, and its request's body.
+
+    Where a request packs several rows, the body has the input of this one alone.
+    """
+
+    number: int
+    custom_id: str
+    cells: Mapping[str, Json]
+    body: Mapping[str, Json]
+
+
+def tried_rows(job: Job, folder: Path, choice: Choice, columns: Sequence[str]) -> list[TriedRow]:
+    """Give the rows of a choice among the requests of *job*, whose parts are those of one round, in order.
+
+    Raises:
+        NotFound: A named row is not there, or has no request in this round.
+        NotReady: The requests are gone.
+    """
+    files_of = [folder / part.file_name for part in job.parts]
+    frozen = folder / FROZEN
+    if job.source.kind == "results" or not job.parts or not all(path.exists() for path in (frozen, *files_of)):
+        raise NotReady(f"The requests of {job.id} are not here any more, so none can be tried. Make a new job.")
+    if choice.named:
+        found = _named(job, frozen, choice.named, columns)
+        bodies = dict(_of_ids(files_of, {custom_id for _, custom_id, _ in found}))
+    else:
+        counts = [_rows_in(job, part) for part in job.parts]
+        chosen = places(sum(counts), choice.count, which=choice.which, seed=choice.seed)
+        bodies = dict(_at(files_of, counts, chosen))
+        # Rows that share a request are shown by the first of them.
+        found = picked_rows(frozen, columns, ids=list(bodies))
+    for number, custom_id, _ in found:
+        if custom_id not in bodies:
+            raise NotFound(f"Row {number} of {job.id} is not among the requests of this round. Name another.")
+    return [TriedRow(number, custom_id, cells, bodies[custom_id]) for number, custom_id, cells in found]
+
+
+def _named(
+    job: Job, frozen: Path, names: Sequence[str], columns: Sequence[str]
+) -> list[tuple[int, str, Mapping[str, Json]]]:
+    if len(names) > MAX_ROWS:
+        raise InvalidInput(f"{len(names)} rows are named; {MAX_ROWS} are tried at a time. Name fewer.")
+    numbers = [int(name) for name in names if name.isdecimal() and len(name) <= len(str(job.source.rows))]
+    rows = picked_rows(frozen, columns, ids=names, numbers=numbers)
+    by_number = {str(row[0]): row for row in rows}
+    by_id = {row[1]: row for row in reversed(rows)}
+    found: dict[int, tuple[int, str, Mapping[str, Json]]] = {}
+    for name in names:
+        row = by_id.get(name) or by_number.get(name)
+        if row is None:
+            raise NotFound(
+                f"{job.id} has no row {name[:MAX_NAME_CHARACTERS]!r}. Name custom_ids, or row numbers from 1 to "
+                f"{job.source.rows:,}."
+            )
+        found[row[0]] = row
+    return [found[number] for number in sorted(found)]
+
+
+def _rows_in(job: Job, part: Part) -> int:
+    return part.load if job.recipe.inputs_per_request > 1 else part.requests
+
+
+def _at(part_files: Sequence[Path], counts: Sequence[int], chosen: Sequence[int]) -> Iterator[tuple[str, Json]]:
+    """Give id and body of the rows at some places, counted over all parts; files without one are not read."""
+    for path, end, count in zip(part_files, accumulate(counts), counts, strict=True):
+        here = [place - end + count for place in chosen if end - count <= place < end]
+        if not here:
+            continue
+        members = members_of(path)
+        sizes = map(len, members.values()) if members else repeat(1)
+        start = 0
+        for line, size in zip(files.lines(path), sizes, strict=False):
+            inside = [place - start for place in here if start <= place < start + size]
+            rows = list(_alone(decode_request(line), members)) if inside else []
+            yield from (rows[place] for place in inside)
+            start += size
+            if start > here[-1]:
+                break
+
+
+def _of_ids(part_files: Sequence[Path], ids: Collection[str]) -> Iterator[tuple[str, Json]]:
+    left = set(ids)
+    for path in part_files:
+        members = members_of(path)
+        for line in files.lines(path):
+            if not left:
+                return
+            for custom_id, body in _alone(decode_request(line), members):
+                if custom_id in left:
+                    left.remove(custom_id)
+                    yield custom_id, body
+
+
+def _alone(request: Request, members: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Mapping[str, Json]]]:
+    """Give each row of a request with a body of its own."""
+    rows = members.get(request.custom_id)
+    if rows is None:
+        yield request.custom_id, request.body
+        return
+    for custom_id, text in zip(rows, cast("list[Json]", request.body["input"]), strict=True):
+        yield custom_id, {**request.body, "input": [text]}

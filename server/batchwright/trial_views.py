@@ -1,0 +1,322 @@
+"""What the tool answers about a trial: the answers next to their rows, what they cost, and what all would."""
+
+from base64 import b64decode
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from math import isfinite
+from struct import unpack
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from batchwright.agreement import ceiling_usd, shown_most, shown_usd
+from batchwright.answer import Next, View, present
+from batchwright.job_views import submit_call
+from batchwright.model import Job, Json, Outcome, Result
+from batchwright.untrusted import MARK, cleaned, cleaned_value
+
+if TYPE_CHECKING:
+    from batchwright.trial_plans import TrialPlan
+    from batchwright.trial_rows import TriedRow
+    from batchwright.trying import Trial, Tried
+
+MAX_SHOWN_BYTES = 2_800
+"""Of all cells and answers together, roughly: a few are shown whole, many are cut."""
+MIN_CELL_BYTES = 40
+MAX_CELL_BYTES = 1_200
+MAX_SHOWN_COLUMNS = 8
+MAX_PROMPT_CHARACTERS = 80
+MAX_PROBLEM_CHARACTERS = 300
+MAX_SHOWN_PROBLEMS = 4
+SHOWN_NUMBERS = 4
+"""Of a vector."""
+
+
+class TrialView(View):
+    """Tried rows with their answers."""
+
+    job_id: str
+    tried: str
+    answered_by: str
+    rows: list[dict[str, Any]]
+    variants: list[dict[str, Any]]
+    agreement: list[str] | None = None
+    cost: str
+    notes: list[str] | None = None
+    about: str = MARK
+    next: Next
+
+    @classmethod
+    def of(cls, trial: "Trial") -> Self:
+        """Show a trial."""
+        plan = trial.plan
+        return cls(
+            job_id=plan.job.id,
+            tried=_choice(plan),
+            answered_by=_answered_by(plan),
+            rows=list(_rows(trial)),
+            variants=[_variant(plan, tried, number) for number, tried in enumerate(trial.tried)],
+            agreement=_agreement(trial) or None,
+            cost=_cost(trial),
+            notes=[cleaned(note, 500) for note in _notes(trial)] or None,
+            next=_next_call(trial),
+        )
+
+
+def _choice(plan: "TrialPlan") -> str:
+    """Say which rows were tried, of how many."""
+    is_packed = plan.job.recipe.inputs_per_request > 1
+    total = sum(part.load if is_packed else part.requests for part in plan.job.parts)
+    what = "rows" if plan.job.source.requests is None or total == plan.job.source.rows else "different requests"
+    match plan.choice.named, plan.choice.which:
+        case (), "random":
+            how = f"at random, seed {plan.choice.seed}"
+        case (), _:
+            how = "the first"
+        case _:
+            how = "named"
+    return f"{len(plan.rows)} of {total:,} {what}, {how}"
+
+
+def _answered_by(plan: "TrialPlan") -> str:
+    """Say who answered: one that runs batches was asked otherwise here."""
+    names = ", ".join(dict.fromkeys(variant.provider.model for variant in plan.variants))
+    provider = replace(plan.job.provider, model=cleaned(names))
+    return f"{provider.model} at {provider.host}" if provider.kind == "service" else provider.sentence
+
+
+def _rows(trial: "Trial") -> Iterator[dict[str, Json]]:
+    """Give each row with its answers."""
+    plan = trial.plan
+    columns = min(len(plan.columns), MAX_SHOWN_COLUMNS)
+    properties = len((plan.job.recipe.output_schema or {}).get("properties", {})) or 1
+    room = MAX_SHOWN_BYTES // max(1, len(plan.rows) * (columns + properties * len(trial.tried)))
+    most = min(max(room, MIN_CELL_BYTES), MAX_CELL_BYTES)
+    for place, row in enumerate(plan.rows):
+        results = [tried.results[place] for tried in trial.tried]
+        said = [_answer(result, plan.job, most) for result in results]
+        line = _asked(plan, row, most)
+        if len(results) > 1:
+            line |= _compared([_by_property(*each) for each in zip(results, said, strict=True)])
+        if len(results) == 1 and said[0] is not None:
+            line["answer"] = said[0]
+        if len(results) == 1 and results[0].outcome != "answered":
+            line["outcome"] = results[0].outcome
+        yield line
+
+
+def _asked(plan: "TrialPlan", row: "TriedRow", most: int) -> dict[str, Json]:
+    """Give what was asked about a row, and the right answer if it is known."""
+    line: dict[str, Json] = {"row": row.number}
+    if plan.job.source.id_column is not None:
+        line["id"] = cleaned(row.custom_id, 64)
+    cells = {name: row.cells[name] for name in plan.columns[:MAX_SHOWN_COLUMNS] if row.cells[name] is not None}
+    if cells:
+        line["source"] = {cleaned(name, 64): _cut(value, most) for name, value in cells.items()}
+    if plan.job.recipe.prompt is None:
+        line["request"] = _cut(_text_of(row.body), most)
+    if plan.truth and row.cells[plan.truth.column] is not None:
+        line["truth"] = _cut(row.cells[plan.truth.column], most)
+    return line
+
+
+def _text_of(body: Mapping[str, Json]) -> Json:
+    """Give what a ready-made request asks last."""
+    match body.get("messages"):
+        case [*_, {"content": content}]:
+            return content
+        case _:
+            return body.get("input")
+
+
+def _by_property(result: Result, answer: Json) -> dict[str, Json]:
+    """Give an answer by property, and the outcome where it is not a good one: then it has no properties."""
+    said = cast("dict[str, Json]", answer) if isinstance(answer, dict) else {} if answer is None else {"answer": answer}
+    return said if result.outcome == "answered" else {**said, "outcome": result.outcome}
+
+
+def _compared(said: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+    """Give what the variants say of one row, each by its number; what all say alike is there once."""
+    names = dict.fromkeys(name for each in said for name in each)
+    alike = [name for name in names if all(name in each and each[name] == said[0][name] for each in said)]
+    compared: dict[str, Json] = {"all": {name: said[0][name] for name in alike}} if alike else {}
+    for number, each in enumerate(said, 1):
+        if own := {name: value for name, value in each.items() if name not in alike}:
+            compared[f"variant {number}"] = own
+    return compared
+
+
+def _answer(result: Result, job: Job, most: int) -> Json:
+    """Give what a result says: a text, with an output schema its properties; None: nothing."""
+    if result.text is None:
+        return None
+    if job.recipe.endpoint == "/v1/embeddings":
+        return _vector(result.text)
+    if result.values is None:
+        return _cut(result.text, most)
+    return {cleaned(name, 64): _cut(value, most) for name, value in result.values.items()}
+
+
+def _vector(text: str) -> dict[str, Json]:
+    """Give the length of an embedding, and its first numbers; a request of a ready-made file may have several."""
+    import msgspec
+
+    decoded: Json = msgspec.json.decode(text)
+    values = cast("list[Json]", decoded) if isinstance(decoded, list) else [decoded]
+    are_several = bool(values) and isinstance(values[0], list | str) and isinstance(decoded, list)
+    numbers = _numbers(values[0] if are_several else decoded)
+    shown: dict[str, Json] = {
+        "dimensions": len(numbers),
+        "first_numbers": cleaned_value(numbers[:SHOWN_NUMBERS], MIN_CELL_BYTES),
+    }
+    return shown | ({"vectors": len(values)} if are_several else {})
+
+
+def _numbers(vector: Json) -> list[Json]:
+    """Read a vector, also one in base64, as `encoding_format` may have it: 32-bit floats."""
+    if isinstance(vector, list):
+        return cast("list[Json]", vector)
+    try:
+        data = b64decode(str(vector), validate=True)
+    except ValueError:
+        return []
+    numbers = unpack(f"<{len(data) // 4}f", data[: len(data) // 4 * 4])
+    return [round(number, 6) if isfinite(number) else str(number) for number in numbers]
+
+
+def _cut(value: Json, most_bytes: int) -> Json:
+    """Clean a value, and cut it to so many bytes: those of other scripts take more tokens a character."""
+    import msgspec
+
+    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+    size = len(text.encode(errors="replace"))
+    return cleaned_value(value, most_bytes if size <= most_bytes else most_bytes * len(text) // size)
+
+
+def _variant(plan: "TrialPlan", tried: "Tried", number: int) -> dict[str, Json]:
+    """Give what a variant is, took and cost."""
+    shown: dict[str, Json] = {}
+    recipe = tried.variant.recipe
+    if len(plan.variants) > 1:
+        shown["variant"] = number + 1
+    shown["model"] = cleaned(recipe.model)
+    if len({variant.recipe.prompt for variant in plan.variants}) > 1:
+        shown["prompt"] = cleaned(recipe.prompt or "", MAX_PROMPT_CHARACTERS)
+    shown["counts"] = present(Counter[Outcome](result.outcome for result in tried.results))
+    if tried.right is not None:
+        shown["right"] = f"{tried.right[0]} of {tried.right[1]}"
+    shown["input_tokens"] = sum(result.input_tokens for result in tried.results)
+    shown["output_tokens"] = sum(result.output_tokens for result in tried.results)
+    if len(plan.variants) > 1 and plan.agreed.agreed_usd is not None:
+        shown["cost"] = "not known" if tried.cost_usd is None else shown_usd(tried.cost_usd)
+    if whole := _whole(plan, tried, number):
+        shown["whole_job"] = whole
+    if problems := _problems(plan, tried.results):
+        shown["problems"] = problems
+    return shown
+
+
+def _problems(plan: "TrialPlan", results: Sequence[Result]) -> list[dict[str, Json]]:
+    """Group the rows without a good answer by what was wrong, in the provider's words."""
+    rows: dict[str, list[int]] = {}
+    for row, result in zip(plan.rows, results, strict=True):
+        if result.problem:
+            rows.setdefault(f"{result.outcome}: {result.problem}", []).append(row.number)
+    shown: list[dict[str, Json]] = [
+        {"problem": cleaned(problem, MAX_PROBLEM_CHARACTERS), "rows": numbers}
+        for problem, numbers in list(rows.items())[:MAX_SHOWN_PROBLEMS]
+    ]
+    more = len(rows) - len(shown)
+    return [*shown, {"problem": f"{more} more, of other rows"}] if more else shown
+
+
+def _whole(plan: "TrialPlan", tried: "Tried", number: int) -> str | None:
+    """Say what all requests would take with a variant, as far as the tried rows tell."""
+    if tried.output is None:
+        return None
+    said = f"{sum(part.requests for part in plan.job.parts):,} requests"
+    output, is_embedding = tried.output, plan.job.recipe.endpoint == "/v1/embeddings"
+    if not is_embedding:
+        between = f"{output.low:,.0f} to {output.high:,.0f}: " if output.has_range else ""
+        said += f" of {output.mean:,.0f} output tokens on average ({between}{output.basis})"
+    if tried.whole is not None:
+        low, mean, high = tried.whole.low_usd, tried.whole.mean_usd, tried.whole.high_usd
+        how = "one at a time" if plan.job.provider.charges == "standard" else "as a batch"
+        between = f" ({shown_usd(low)} to {shown_most(high)})" if output.has_range and not is_embedding else ""
+        said += f", about {shown_usd(mean)} {how}{between}"
+        most = ceiling_usd(plan.job.parts) if number == 0 else None
+        said += f"; at most {shown_most(most)}" if most is not None else ""
+    return said
+
+
+def _agreement(trial: "Trial") -> list[str]:
+    """Say of each pair of variants how often they gave the same answer, of the rows that both answered well."""
+    if trial.plan.job.recipe.endpoint == "/v1/embeddings":
+        return []
+    lines: list[str] = []
+    for (one, two), counts in trial.alike.items():
+        said = [f"{cleaned(name, 64)} in {same} of {both} rows" for name, (same, both) in counts.items()]
+        lines.append(f"{one + 1} and {two + 1} say the same: {'; '.join(said) or 'no row has a good answer from both'}")
+    return lines
+
+
+def _cost(trial: "Trial") -> str:
+    """Say what the trial cost: never 0 for want of a price."""
+    provider, counted = trial.plan.job.provider, trial.counted_usd
+    if counted is None:
+        is_own = provider.kind == "embedded"
+        return "0: it runs on this machine" if is_own else f"not counted: {provider.host} has its own prices"
+    if not counted and not trial.uncertain:
+        return "$0.00: all were refused, so nothing was bought"
+    if trial.uncertain == 0:
+        return f"{shown_usd(counted)}, at standard prices: these were ordinary requests"
+    known = sum((tried.cost_usd for tried in trial.tried if tried.cost_usd is not None), Decimal(0))
+    if trial.plan.agreed.is_bounded:
+        return f"at most {shown_most(counted)}, at standard prices: not all of it is known"
+    some = f" {shown_usd(known)} of it is known;" if known else ""
+    return f"not known:{some} {shown_most(counted)} counts for the operator's limits"
+
+
+def _notes(trial: "Trial") -> Iterator[str]:
+    plan = trial.plan
+    for variant in plan.variants:
+        yield from (f"{variant.recipe.model}: {warning}" for warning in variant.warnings)
+    if trial.is_cut_off:
+        is_own = plan.job.provider.kind == "embedded"
+        why = " The model may still be fetched or started: try again in a minute." if is_own else ""
+        yield f"The time was over before all were answered; what was sent may be charged.{why}"
+    if trial.uncertain and plan.agreed.is_bounded:
+        yield f"What {trial.uncertain} of the requests cost is not known: they count with the most that they may cost."
+    if len(plan.columns) > MAX_SHOWN_COLUMNS:
+        yield f"{len(plan.columns) - MAX_SHOWN_COLUMNS} more columns that the prompt uses are not shown."
+    if len(plan.variants) > 1:
+        yield "Variant 1 is the draft as it is. Of so few rows, a difference of one or two says little."
+
+
+def _next_call(trial: "Trial") -> str:
+    job = trial.plan.job
+    is_new = job.submitted_at is None
+    anew = "create_batch_file" if is_new else f'retry_job(job_id="{job.id}")'
+    own, best = trial.tried[0], max(trial.tried, key=_worth)
+    if not _answered(best):
+        return f"{anew} with what the problems say mended, then try_requests again"
+    if job.drafted_parts:
+        as_it_is = submit_call(job)
+    else:
+        as_it_is = f'check_job(job_id="{job.id}")' if job.ended_at is None else f'get_results(job_id="{job.id}")'
+    if len(trial.tried) == 1:
+        return as_it_is
+    if _worth(own) >= _worth(best):
+        why = ", which was right as often as any" if trial.plan.truth else ""
+        return f"{as_it_is} for variant 1{why}; or {anew} with the model and prompt of another"
+    why = "was right most often" if _worth(best)[0] > _worth(own)[0] else "has more good answers"
+    return f"{anew} with the model and prompt of variant {trial.tried.index(best) + 1}, which {why}; or {as_it_is}"
+
+
+def _worth(tried: "Tried") -> tuple[int, int]:
+    """Give what a variant is better by: the right answers, then the good ones."""
+    return tried.right[0] if tried.right else 0, _answered(tried)
+
+
+def _answered(tried: "Tried") -> int:
+    return sum(result.outcome == "answered" for result in tried.results)

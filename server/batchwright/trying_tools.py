@@ -1,0 +1,92 @@
+"""The MCP tool that tries some rows of a job now, and compares models and prompts on them."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
+from mcp.types import CallToolResult, ToolAnnotations
+from pydantic import Field
+
+from batchwright.errors import NotAgreed
+from batchwright.sampling import MAX_ROWS, Which
+from batchwright.tooling import App, Approval, JobId, answer, can_ask, usd
+from batchwright.trial_views import TrialView
+
+if TYPE_CHECKING:
+    from batchwright.trial_plans import TrialPlan
+
+TRY = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a call will send."""
+
+    plan: "TrialPlan"
+
+
+async def planned(  # noqa: PLR0913, PLR0917  # the arguments of the tool
+    ctx: Context[App],
+    job_id: str,
+    rows: int,
+    which: Which,
+    seed: int,
+    named: list[str],
+    models: list[str],
+    prompts: list[str],
+    truth: str,
+    max_cost_usd: float | None,
+) -> Planned:
+    """Find out what will be sent, and what that may cost."""
+    from batchwright.trial_plans import TrialRequest
+    from batchwright.trial_rows import Choice
+
+    jobs = await ctx.request_context.lifespan_context.jobs()
+    request = TrialRequest(
+        job_id,
+        Choice(rows, which, seed, tuple(dict.fromkeys(named))),
+        models=[model.strip() for model in models if model.strip()],
+        prompts=[prompt for prompt in prompts if prompt.strip()],
+        truth=truth or None,
+        max_cost_usd=usd(max_cost_usd),
+    )
+    return Planned(await jobs.trying.plan(request))
+
+
+async def asked(ctx: Context[App], what: Annotated[Planned, Resolve(planned)]) -> Approval | Elicit[Approval]:
+    """Ask the user, above the operator's threshold and for what nobody can bound, where the client can."""
+    question = what.plan.question
+    return Elicit(question, Approval) if question and can_ask(ctx) else Approval(agreed=True)
+
+
+async def try_requests(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
+    ctx: Context[App],
+    job_id: JobId,
+    what: Annotated[Planned, Resolve(planned)],
+    approval: Annotated[ElicitationResult[Approval], Resolve(asked)],
+    rows: Annotated[int, Field(ge=1, le=MAX_ROWS, description="1 to 20")] = 3,
+    which: Which = "random",
+    seed: Annotated[int, Field(description="another number: other rows")] = 0,
+    named: Annotated[list[str], Field(description="these rows: custom_ids or row numbers")] = [],  # noqa: B006  # never changed
+    models: Annotated[list[str], Field(description="compared with the draft: 4 variants in all")] = [],  # noqa: B006  # never changed
+    prompts: list[str] = [],  # noqa: B006  # never changed
+    truth: Annotated[str, Field(description="column of right answers, or property=column")] = "",
+    max_cost_usd: Annotated[
+        float | None, Field(ge=0, le=1_000_000, description="default 0.10; more only if the user agrees")
+    ] = None,
+) -> Annotated[CallToolResult, TrialView]:
+    """Send a few rows of a job now, not as a batch: see answers, whether they fit, and a corrected cost.
+
+    Can compare models and prompts on the same rows. Each call sends, and costs, anew.
+    """
+    if not (isinstance(approval, AcceptedElicitation) and approval.data.agreed):
+        raise NotAgreed(
+            f"The user did not agree, so nothing was sent and nothing was spent. {job_id} stays as it is: try fewer "
+            "rows, or call try_requests again when they have changed their mind."
+        )
+    jobs = await ctx.request_context.lifespan_context.jobs()
+
+    async def on_answer(done: int, total: int) -> None:
+        await ctx.report_progress(done, total, f"{done} of {total} requests answered")
+
+    return answer(TrialView.of(await jobs.trying.send(what.plan, on_answer)))
