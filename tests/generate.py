@@ -10,6 +10,7 @@ from mcp import Client
 
 from batchwright.agreement import shown_usd
 from batchwright.app import build_server
+from batchwright.causes.known import CAUSES, VARIOUS
 from batchwright.comparison import compare_tokens
 from batchwright.prompts import prompts
 from batchwright.resources import templates
@@ -66,12 +67,22 @@ def prompt_table() -> str:
     return "\n".join(rows)
 
 
+def cause_table() -> str:
+    """Give the table of the causes of failures, in the order in which they are looked for."""
+    rows = ["| cause | what it means | a retry | what helps |", "|---|---|---|---|"]
+    for cause in (*CAUSES, VARIOUS):
+        call = f"`{cause.call}`. " if cause.call else ""
+        rows.append(f"| `{cause.name}` | {cause.meaning} | {cause.helps} | {call}{cause.advice} |")
+    return "\n".join(rows)
+
+
 TABLES = {
     "tools": tool_table,
     "resources": resource_table,
     "prompts": prompt_table,
     "costs": cost_table,
     "settings": settings_table,
+    "causes": cause_table,
 }
 
 

@@ -416,10 +416,11 @@ def test_a_draft_that_is_forgotten_can_be_recorded_anew(tmp_path: Path) -> None:
         journal.add_job(job(), nonces={})
         journal.add_job(job("job_b"))
 
-        journal.forget_draft("job_a")
+        is_forgotten = journal.forget_draft(journal.job("job_a"))
         was_there = journal.has_job("job_a")
         journal.add_job(replace(job(), parts=(submitted,)), nonces={1: "nonce-1"})
 
+        assert is_forgotten
         assert not was_there
         assert journal.job("job_a").parts == (submitted,)
         assert [event[1:] for event in journal.events("job_a")] == [(None, "restored")]
@@ -430,11 +431,13 @@ def test_a_job_that_was_submitted_is_never_forgotten(tmp_path: Path) -> None:
     """It may have batches, and they are paid for."""
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
+        draft = journal.job("job_a")
         submit(journal, "job_a")
         before, events = journal.job("job_a"), journal.events("job_a")
 
-        journal.forget_draft("job_a")
+        is_forgotten = journal.forget_draft(draft)
 
+        assert not is_forgotten
         assert (journal.job("job_a"), journal.events("job_a")) == (before, events)
 
 

@@ -29,7 +29,8 @@ LAYERS: tuple[set[str], ...] = (
         "addresses",
     },
     {"families", "tokens"},
-    {"faults", "guides"},
+    {"faults", "spelling", "guides"},
+    {"causes"},
     {"answers", "checking", "comparison", "common_jobs", "sampling"},
     {"batch_api", "workspace", "files", "clock", "points", "database", "services", "charts"},
     {"ledger", "standing", "attempts", "catalog"},
@@ -42,10 +43,11 @@ LAYERS: tuple[set[str], ...] = (
     {"collection"},
     {"rounds", "adoption", "trial_rows"},
     {"runs", "trial_plans"},
-    {"drafting", "remote_files", "comparing", "pages", "changes", "trying"},
+    {"drafting", "failures", "remote_files", "comparing", "pages", "changes", "trying"},
     {"contents"},
     {"jobs"},
     {"answer", "server", "lifespan"},
+    {"problem_views"},
     {"views", "job_views", "updates"},
     {"links", "trial_views"},
     {"tooling"},
@@ -56,7 +58,7 @@ LAYERS: tuple[set[str], ...] = (
     {"costs", "demo", "doctor", "work"},
     {"__main__"},
 )
-PURE = (LAYERS[0] | LAYERS[1] | LAYERS[2] | LAYERS[3] | LAYERS[4]) - {"settings"}
+PURE = (LAYERS[0] | LAYERS[1] | LAYERS[2] | LAYERS[3] | LAYERS[4] | LAYERS[5]) - {"settings"}
 IMPURE = {"anyio", "asyncio", "aiohttp", "duckdb", "mcp", "openai", "os", "pathlib", "sqlite3", "subprocess", "time"}
 SLOW = {
     "aiohttp",

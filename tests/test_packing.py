@@ -137,7 +137,7 @@ async def test_a_failed_request_fails_its_rows_which_a_retry_sends_one_by_one(
         made = await submitted(session, texts)
         server.finish(newest(server))
         first = await looked_at(session, made["job_id"])
-        retry = await session.call("retry_job", job_id=made["job_id"])
+        retry = await session.call("retry_job", **first["problems"][0]["remedy"]["arguments"])
         await session.call("submit_job", job_id=made["job_id"])
         running = await looked_at(session, made["job_id"])
         server.finish(newest(server))
@@ -145,7 +145,9 @@ async def test_a_failed_request_fails_its_rows_which_a_retry_sends_one_by_one(
         found = await answers(session, tmp_path, made["job_id"])
 
     assert first["counts"] == {"answered": 6, "failed": 4}
-    assert first["problems"] == [{"problem": "failed: HTTP 400: '$.input' is invalid.", "rows": 4}]
+    (problem,) = first["problems"]
+    assert (problem["provider_says"], problem["rows"]) == ("HTTP 400: '$.input' is invalid.", 4)
+    assert problem["retry"] == "helps"
     assert retry["requests"] == 4
     assert sent(server, newest(server)) == [["text 4"], ["text 5"], ["text 6"], ["text 7"]]
     assert running["counts"] == {"answered": 6, "running": 4}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchwright.causes.problems import Problem, alike
 from batchwright.errors import InvalidInput
 from batchwright.model import OUTCOMES, Json, Outcome, Recipe, Result
 from batchwright.tables.origin import one_file
@@ -472,15 +474,62 @@ def test_a_page_beyond_the_end_is_empty_and_still_says_how_many_there_are(tmp_pa
     assert (page.rows, page.matching) == ([], 3)
 
 
-def test_problems_are_grouped_by_outcome_and_cause_the_most_frequent_first(tmp_path: Path) -> None:
-    """Of 5,000 failures the user wants to know the three causes."""
+def test_problems_are_grouped_by_outcome_and_words_the_most_frequent_first(tmp_path: Path) -> None:
+    """Of 5,000 failures the user wants to know the three causes, and some rows to look at."""
     results = [answer("r1")]
-    results += [Result(f"r{n}", "failed", problem="HTTP 500: oops") for n in (2, 3, 4)]
+    results += [Result(f"r{n}", "failed", problem="HTTP 500: oops") for n in (2, 3, 4, 8)]
     results += [Result(f"r{n}", "refused", problem="unsafe") for n in (5, 6)]
-    found = table(tmp_path, ids(7), [*results, Result("r7", "expired")])
+    found = table(tmp_path, ids(8), [*results, Result("r7", "expired")])
 
-    assert found.problems(9) == [("failed: HTTP 500: oops", 3), ("refused: unsafe", 2), ("expired", 1)]
-    assert found.problems(1) == [("failed: HTTP 500: oops", 3)]
+    assert found.problems(9) == [
+        Problem("failed", "HTTP 500: oops", 4, ("r2", "r3", "r4")),
+        Problem("refused", "unsafe", 2, ("r5", "r6")),
+        Problem("expired", None, 1, ("r7",)),
+    ]
+    assert found.problems(1) == [Problem("failed", "HTTP 500: oops", 4, ("r2", "r3", "r4"))]
+
+
+def test_50_000_problems_that_differ_in_numbers_ids_and_quotes_are_a_few(tmp_path: Path) -> None:
+    """Each row may be told its own request id; what the assistant reads stays short."""
+    words = [
+        "HTTP 429: Limit {n}, used {n}. Try again in {n}s.",
+        "HTTP 400: Unsupported value: 'temperature' does not support 0.{n}",
+        "HTTP 400: Unsupported value: 'top_p' does not support 0.{n} (req_{n:024x})",
+        'label: "value {n}" is not one of "a" or "b"',
+        "HTTP 503: Limit {n}, used {n}. Try again in {n}s.",
+    ]
+    results = [
+        Result(f"r{n}", "not_fitting" if n % 5 == 3 else "failed", problem=words[n % 5].format(n=n))
+        for n in range(1, 50_001)
+    ]
+    found = table(tmp_path, ids(50_000), results).problems(50)
+
+    assert sorted((problem.outcome, problem.rows) for problem in found) == [
+        *[("failed", 10_000)] * 4,
+        ("not_fitting", 10_000),
+    ]
+    assert found[0] == Problem("failed", words[1].format(n=1), 10_000, ("r1", "r6", "r11"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "HTTP 400 (code unsupported_value, param temperature): Unsupported value: 'temperature' does not support 0.2",
+        "HTTP 404: The model `a-b.c` does not exist",
+        'tags/0: {"a":"it\'s"} is not of type "string"',
+        "its batch failed (invalid_image_url: Timeout while downloading https://h/x?y=1.)",
+        'label: "a value that was cut off in the mi',
+        "Rate limit in organization org-AbC on tokens: Limit 3, Used 2.",
+        "été 12 “quoted” ￼\n2",
+    ],
+)
+def test_python_and_duckdb_make_words_alike_in_the_same_way(tmp_path: Path, words: str) -> None:
+    """Large tables are grouped by the one, their groups by the other."""
+    other = re.sub("[0-9]+", "77", words) if re.search("[0-9]", words) and not words.startswith("HTTP") else words
+    results = [Result("r1", "failed", problem=words), Result("r2", "failed", problem=other)]
+    found = table(tmp_path, ids(2), results)
+
+    assert len(found.problems(9)) == len({alike(words), alike(other)}) == 1
 
 
 def test_rows_that_are_still_running_are_no_problem(tmp_path: Path) -> None:

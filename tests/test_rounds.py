@@ -331,7 +331,9 @@ async def test_a_cancelled_retry_keeps_what_the_first_round_found_out(tmp_path: 
 
     assert cancelling["counts"] == {"answered": 3, "running": 2}
     assert (job["status"], job["counts"]) == ("cancelled", {"answered": 3, "failed": 2})
-    assert job["problems"] == [{"problem": "failed: HTTP 400: Unsupported value: 'temperature'", "rows": 2}]
+    assert [(found["cause"], found["provider_says"], found["rows"]) for found in job["problems"]] == [
+        ("bad_parameter", "HTTP 400: Unsupported value: 'temperature'", 2)
+    ]
     assert last["counts"] == {"answered": 5}
 
 
@@ -446,5 +448,31 @@ async def test_a_retry_goes_on_after_a_restart(tmp_path: Path, server: OpenAISer
     async with in_memory(env) as session:
         job = await session.finished(job_id)
 
+    assert job["counts"] == {"answered": 5}
+    assert server.posts == 2
+
+
+async def test_a_drafted_retry_is_discarded_and_its_job_stays(tmp_path: Path, server: OpenAIServer) -> None:
+    """The user thought better of it: what was answered is paid for, and stays."""
+    env = openai_environment(tmp_path, server)
+    async with in_memory(env) as session:
+        job_id = await ended(session, server, "expired", answered=2)
+        before = await looked_at(session, job_id)
+        files = {path.name for path in (tmp_path / "data" / "jobs" / job_id).iterdir()}
+        await session.call("retry_job", job_id=job_id)
+        discarded = await session.call("cancel_job", job_id=job_id)
+        left = {path.name for path in (tmp_path / "data" / "jobs" / job_id).iterdir()}
+        again = await session.error("cancel_job", job_id=job_id)
+        nothing = await session.call("submit_job", job_id=job_id)
+        results = await session.call("get_results", job_id=job_id)
+    async with in_memory(env) as session:
+        after = await looked_at(session, job_id)
+        job = await retried(session, server, job_id)
+
+    assert discarded["notes"] == ["The drafted retry was discarded. The job and its results stay as they are."]
+    assert left == files
+    assert again.startswith(f"{job_id} has ended already: expired.")
+    assert nothing["notes"] == ["It was submitted before: nothing was sent again."]
+    assert results["counts"] == before["counts"] == after["counts"] == {"answered": 2, "expired": 3}
     assert job["counts"] == {"answered": 5}
     assert server.posts == 2

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
+from batchwright.adoption import JOB_FILE
+from batchwright.errors import NotReady
 from batchwright.jobs import DraftRequest, Jobs
 from batchwright.journal import Journal
 from batchwright.local.engine import LocalEngine
 from batchwright.local.runner import Clock
 from batchwright.local.target import Connection, RemoteEndpoint
 from batchwright.model import Job, Limits
+from batchwright.runs import Runs
+from batchwright.submission import Rules
 from batchwright.workspace import Workspace
 from endpoint import Endpoint, running_endpoint
 
@@ -87,6 +91,34 @@ async def test_a_job_of_many_parts_is_joined_in_order(tmp_path: Path) -> None:
     assert len(job.parts) == 10
     assert job.status == "completed"
     assert [row["answer"] for _, row in page.joined.rows] == [f"answer to {number}" for number in range(20)]
+
+
+async def test_a_draft_that_was_submitted_meanwhile_is_not_discarded(tmp_path: Path) -> None:
+    """Another conversation submitted it while this one made up its mind: it runs, and loses nothing."""
+    async with running_endpoint() as endpoint, opened(tmp_path, endpoint) as (jobs, engine):
+        engine.uploads = 100
+        draft = await drafted(jobs)
+        runs = Runs(engine.journal, engine, tmp_path / "data" / "jobs", rules=Rules())
+        before = (runs.folder(draft.id) / JOB_FILE).read_bytes()
+        await jobs.submit(draft.id)
+        with pytest.raises(NotReady, match="was submitted meanwhile, so nothing was discarded"):
+            await runs.discard(draft)
+        is_there = (runs.folder(draft.id) / JOB_FILE).read_bytes() != before
+        job = await jobs.check(draft.id, wait_seconds=60, on_job=ignored)
+
+    assert is_there
+    assert job.counts["answered"] == 20
+
+
+async def test_what_another_process_works_on_is_not_discarded(tmp_path: Path) -> None:
+    """Its files are being written."""
+    async with running_endpoint() as endpoint, opened(tmp_path, endpoint) as (jobs, engine):
+        draft = await drafted(jobs)
+        runs = Runs(engine.journal, engine, tmp_path / "data" / "jobs", rules=Rules())
+        with runs.held(draft.id), pytest.raises(NotReady, match="is being worked on just now"):
+            await jobs.discard(draft.id)
+
+        assert jobs.job(draft.id) == draft
 
 
 async def test_nothing_is_made_after_a_cancel_that_comes_while_parts_are_sent(tmp_path: Path) -> None:

@@ -224,7 +224,12 @@ async def test_failures_are_counted_by_name_and_grouped_by_cause(tmp_path: Path,
         unfit = await session.call("get_results", job_id=draft["job_id"], outcome="not_fitting")
 
     assert job["counts"] == {"answered": 1, "not_fitting": 2, "failed": 2}
-    assert job["problems"][0] == {"problem": "failed: HTTP 400: told to fail", "rows": 2}
+    assert [(found["cause"], found["rows"]) for found in job["problems"]] == [
+        ("invalid_request", 2),
+        ("not_fitting", 1),
+        ("not_json", 1),
+    ]
+    assert job["problems"][0]["provider_says"] == "HTTP 400: told to fail"
     assert [row["row"] for row in failed["shown"]] == [4, 5]
     assert [row["raw_answer"] for row in unfit["shown"]] == ['{"label": "c"}', "no JSON"]
 
@@ -279,6 +284,84 @@ async def test_a_cancelled_job_gives_what_was_answered(tmp_path: Path, sample: P
     assert (job["status"], job["counts"]) == ("cancelled", {"answered": 2, "never_ran": 3})
     assert results["shown"][4]["problem"] == "the batch was cancelled before this row's turn"
     assert "has ended already" in again
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_list_of_jobs_shows_what_each_asked_and_what_it_cost(tmp_path: Path, mode: Mode) -> None:
+    """Ids and dates look all the same: users know a job by its question, and ask what they spent."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "sample.csv").write_text("id,text\n1,a\n", encoding="utf-8")
+    draft = DRAFT | {"model": "gpt-4.1", "parameters": {"max_tokens": 100}}
+    long = f"Is\x1b[31m this\n\n{'very ' * 20}good? {{{{text}}}}"
+    async with (
+        running_openai(automatic=True) as server,
+        in_memory(openai_environment(tmp_path, server), mode) as session,
+    ):
+        run = (await session.call("create_batch_file", **draft))["job_id"]
+        await session.call("submit_job", job_id=run)
+        ended = await session.finished(run)
+        await session.call("create_batch_file", **draft | {"prompt": long})
+        await session.call("create_batch_file", **draft | {"parameters": {}})
+        text, jobs = await session.answer("list_jobs")
+
+    assert jobs is not None
+    lines = {line["job_id"]: line for line in jobs["jobs"]}
+    assert lines.pop(run)["cost"] == ended["cost"].split(";")[0]
+    prompts = {line["prompt"]: line["cost"] for line in lines.values()}
+    assert prompts["say {{text}}"] == "not bounded"
+    (shown,) = [prompt for prompt in prompts if prompt.startswith("Is this very very ")]
+    assert prompts[shown].startswith("up to $0.0")
+    assert (len(shown), shown[-1], shown in text) == (60, "…", True)
+
+
+async def test_a_free_job_has_no_cost_in_the_list(tmp_path: Path, sample: Path) -> None:
+    """Nothing is said of what is not counted."""
+    assert sample.exists()
+    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
+        await session.call("create_batch_file", **DRAFT)
+        jobs = await session.call("list_jobs")
+
+    assert "cost" not in jobs["jobs"][0]
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_draft_that_is_not_wanted_is_discarded_with_its_files(tmp_path: Path, sample: Path, mode: Mode) -> None:
+    """Drafts are tried out by the dozen: the list is for what matters."""
+    assert sample.exists()
+    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url), mode) as session:
+        kept = (await session.call("create_batch_file", **DRAFT))["job_id"]
+        job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
+        gone = await session.call("cancel_job", job_id=job_id)
+        jobs = await session.call("list_jobs")
+        refused = await session.error("submit_job", job_id=job_id)
+        again = await session.error("cancel_job", job_id=job_id)
+    async with in_memory(environment(tmp_path, endpoint=endpoint.url), mode) as session:
+        later = await session.call("list_jobs")
+
+    assert gone["notes"] == ["The draft was discarded with its files. Nothing was spent."]
+    assert gone["next"].startswith("list_jobs()")
+    assert [job["job_id"] for job in jobs["jobs"]] == [job["job_id"] for job in later["jobs"]] == [kept]
+    assert [path.name for path in (tmp_path / "data" / "jobs").iterdir()] == [kept]
+    assert refused == again == f"There is no job '{job_id}'. `list_jobs` shows the ids."
+    assert not endpoint.bodies
+
+
+async def test_a_column_in_single_braces_is_told_how_to_be_written(tmp_path: Path, sample: Path) -> None:
+    """Other programs write it so: all rows would get the same question."""
+    assert sample.exists()
+    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
+        single = await session.call("create_batch_file", **DRAFT | {"prompt": "say {text}"})
+        double = await session.call(
+            "create_batch_file", **DRAFT | {"prompt": 'say {{text}} as {"text": ...} or {text}'}
+        )
+        neither = await session.call("create_batch_file", **DRAFT | {"prompt": "say {word}"})
+
+    assert single["warnings"] == [
+        "The prompt has {text} in single braces, which is sent as it stands: write {{text}}.",
+        "Counted only approximately: the text, with another model's tokenizer.",
+    ]
+    assert not any("braces" in warning for draft in (double, neither) for warning in draft["warnings"])
+    assert "The prompt names no column, so every row gets the same request." in neither["warnings"]
 
 
 async def test_the_next_session_finds_the_jobs_again(tmp_path: Path, sample: Path) -> None:
@@ -424,7 +507,6 @@ class BadInput:
         ("check_job", {"job_id": "job_none"}, "There is no job 'job_none'. `list_jobs` shows the ids."),
         ("submit_job", {"job_id": "job_none"}, "There is no job 'job_none'."),
         ("get_results", {"job_id": "DRAFT"}, "is a draft and was never run."),
-        ("cancel_job", {"job_id": "DRAFT"}, "There is nothing to cancel."),
         ("delete_files", {}, "Give one of the two."),
         ("delete_files", {"file_ids": ["file-none"]}, "There is no file 'file-none' at the provider."),
         ("compare_costs", {}, "Give a job_id, or these numbers."),

@@ -84,9 +84,10 @@ def test_a_draft_that_was_tried_can_be_recorded_anew(tmp_path: Path) -> None:
     """Its trial was paid all the same."""
     limits = SpendingLimits(job_usd=Decimal(5))
     with opened(tmp_path / "j.db") as journal:
-        journal.add_job(job("job_a", "4"))
+        drafted = job("job_a", "4")
+        journal.add_job(drafted)
         journal.trials.open("job_a", Decimal(3), limits)
-        journal.forget_draft("job_a")
+        journal.forget_draft(drafted)
         journal.add_job(job("job_a", "4"))
         with pytest.raises(OverLimit, match="job_a may cost up to"):
             journal.trials.open("job_a", Decimal(3), limits)

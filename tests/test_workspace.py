@@ -324,6 +324,40 @@ def test_the_names_most_like_the_one_that_is_not_there_come_first(tmp_path: Path
         workspace.file_to_read("tickts.csv")
 
 
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("sub/tickts.csv", "There are in sub: sub/tickets.csv, sub/orders.csv, sub/deeper/."),
+        (
+            "sub",
+            "'sub' is a folder. Name one data file. There are in sub: sub/orders.csv, sub/tickets.csv, sub/deeper/.",
+        ),
+        ("tickets.csv", "There are: sub/tickets.csv, top.csv, sub/."),
+        ("none/at/all.csv", "There are: top.csv, sub/."),
+        ("sub/deeper/x.csv", "Put the data file there."),
+        (".hidden/x.csv", "There are: top.csv, sub/."),
+        ("link/x.csv", "lies outside the workspace"),
+    ],
+)
+def test_a_file_that_is_not_there_is_looked_for_in_its_folder_and_in_the_others(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    """Users forget the folder, or mistake the name: what is near is shown, and nothing hidden or outside."""
+    workspace = opened(tmp_path / "data")
+    files = ("top.csv", "sub/tickets.csv", "sub/orders.csv", "sub/.secret.csv", "sub/deeper/note.txt", ".hidden/x1.csv")
+    for file in (*(tmp_path / "data" / file for file in files), tmp_path / "outside" / "x.csv"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "outside")
+
+    with pytest.raises(BatchwrightError) as caught:
+        workspace.file_to_read(name)
+
+    assert told in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "x1" not in str(caught.value)
+
+
 def test_a_name_that_is_shown_can_be_given_back(tmp_path: Path) -> None:
     """The assistant uses the names that it was shown."""
     first, second = tmp_path / "first", tmp_path / "second"

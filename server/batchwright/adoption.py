@@ -167,7 +167,7 @@ class Adoption:
         except ProviderRefused:
             return  # a service that lists no batches
         if batches and is_draft:
-            self._journal.forget_draft(job.id)
+            self._journal.forget_draft(job)
             await self._restored(job.id, batches)
         for batch in () if is_draft else batches or ():
             await self._given_back(job, batch)

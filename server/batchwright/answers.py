@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from batchwright.causes.problems import refusal_words
 from batchwright.jsonl import error_text
 from batchwright.model import Endpoint, Json, Outcome, Recipe, Result, ResultLine
 
@@ -82,10 +83,10 @@ def _told(line: ResultLine) -> Result:
         return _flawed(Result(line.custom_id, outcome), outcome, problem)
     tokens_in, tokens_out = tokens_used(line.body)
     result = Result(line.custom_id, "answered", input_tokens=tokens_in, output_tokens=tokens_out)
-    if line.status_code is None or not 200 <= line.status_code < 300:
-        is_told = line.status_code is not None
-        problem = f"HTTP {line.status_code}: {error_text(line.body)}" if is_told else "neither an answer nor an error"
-        return _flawed(result, "failed", problem)
+    if line.status_code is None:
+        return _flawed(result, "failed", "neither an answer nor an error")
+    if not 200 <= line.status_code < 300:
+        return _flawed(result, "failed", refusal_words(line.status_code, line.body))
     return result
 
 
@@ -95,7 +96,8 @@ def _flaw(read: "_Read") -> tuple[Outcome, str] | None:
     if read.refusal:
         return "refused", read.refusal
     if read.cut:
-        return "cut_short", "the answer reached the token limit"
+        where = "" if read.text else " before any text"
+        return "cut_short", f"the answer reached the token limit{where}"
     return None if read.text else ("failed", "the answer is empty")
 
 

@@ -238,13 +238,13 @@ class _Reading:
                 ids.discard(given.custom_id)
         # Rows without a result get their reason: the fault of their own line, or that of the whole batch.
         faults = {error.custom_id: f"{error.code}: {error.message}" for error in part.errors if error.custom_id}
-        outcome, reason = _ending(part)
+        outcome, reason = ending(part)
         for custom_id in ids:
             for row in members.get(custom_id, ()) if are_packed else (custom_id,):
                 yield Result(row, outcome, problem=faults.get(custom_id, reason))
 
 
-def _ending(part: Part) -> tuple[Outcome, str]:
+def ending(part: Part) -> tuple[Outcome, str]:
     """Say what became of the requests of a part that have no result."""
     if part.batch_id is None and part.state == "verified":
         return "never_ran", part.note or "the job was cancelled before this row's turn"

@@ -108,7 +108,8 @@ class Comparing:
             if _tokenizer(model) not in loads_by_tokenizer:
                 loads_by_tokenizer[_tokenizer(model)] = load_of(counting.requests(model), output)
         loads = {model: loads_by_tokenizer[_tokenizer(model)] for model, known in prices.items() if known}
-        return compare(prices, loads, subject=_subject(job, loads.values()), output=basis)
+        elsewhere = None if job.provider.is_openai else job.provider.model
+        return compare(prices, loads, subject=_subject(job, loads.values()), output=basis, elsewhere=elsewhere)
 
     def _paths(self, job: Job) -> list[Path]:
         """Give the files with every request once: those of the first round."""

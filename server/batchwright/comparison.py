@@ -9,6 +9,7 @@ from typing import Literal
 from batchwright.errors import InvalidInput
 from batchwright.model import Endpoint
 from batchwright.pricing import CACHEABLE_TOKENS, Price, RequestTokens, cost, price
+from batchwright.spelling import near, told
 from batchwright.untrusted import cleaned
 
 CHAT_MODELS = ("gpt-5-nano", "gpt-6-luna", "gpt-5-mini", "gpt-6.1-terra", "gpt-6.1-sol", "gpt-6-astra")
@@ -104,6 +105,7 @@ class Comparison:
         unpriced: Models whose price is not known.
         source: Where the prices come from, and of when they are.
         notes: What is not certain, in words.
+        is_open: Whether output that nothing bounds comes on top.
     """
 
     subject: str
@@ -111,6 +113,7 @@ class Comparison:
     unpriced: tuple[str, ...]
     source: str
     notes: tuple[str, ...] = ()
+    is_open: bool = False
 
 
 def named(models: Iterable[str], default: Sequence[str]) -> tuple[str, ...]:
@@ -193,9 +196,17 @@ def compare_tokens(
 
 
 def compare(
-    prices: Mapping[str, Price | None], loads: Mapping[str, Load], *, subject: str, output: OutputBasis
+    prices: Mapping[str, Price | None],
+    loads: Mapping[str, Load],
+    *,
+    subject: str,
+    output: OutputBasis,
+    elsewhere: str | None = None,
 ) -> Comparison:
-    """Compare the costs of requests, given for each model with a price as that counts them."""
+    """Compare the costs of requests, given for each model with a price as that counts them.
+
+    A model *elsewhere* than at OpenAI may be called anything.
+    """
     known = {model: found for model, found in prices.items() if found}
     costs = [
         ModelCost(
@@ -209,7 +220,10 @@ def compare(
     notes = [*_token_notes(loads, output), *_price_notes(known, loads)]
     if unpriced:
         notes.append(f"Unpriced: {', '.join(unpriced)}. What they cost is not known here, and is not 0.")
-    return Comparison(subject, tuple(sorted(costs, key=_order)), unpriced, _source(known.values()), tuple(notes))
+    notes += [told(model, meant) for model in unpriced if model != elsewhere and (meant := near(model))]
+    is_open = any(load.is_open for load in loads.values())
+    source = _source(known.values())
+    return Comparison(subject, tuple(sorted(costs, key=_order)), unpriced, source, tuple(notes), is_open)
 
 
 def _order(line: ModelCost) -> tuple[bool, Decimal, str]:

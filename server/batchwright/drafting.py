@@ -14,6 +14,7 @@ from batchwright.errors import InvalidInput
 from batchwright.model import Endpoint, Json, Limits, ProviderInfo, Recipe
 from batchwright.part_files import OnRows
 from batchwright.points import OnPoint
+from batchwright.spelling import misspelt
 from batchwright.tables.origin import DataFile, Origin, find, one_file
 from batchwright.tables.sources import write_rows
 
@@ -67,6 +68,12 @@ class Drafting:
         Raises:
             InvalidInput: Something cannot be used.
         """
+        made = await self._made(request, folder, on_rows)
+        note = misspelt(made.job.recipe.model, made.job.provider)
+        is_told = any("is no known name" in warning for warning in made.warnings)
+        return replace(made, warnings=[*made.warnings, note]) if note and not is_told else made
+
+    async def _made(self, request: DraftRequest, folder: Path, on_rows: OnRows) -> Draft:
         if request.batch_file:
             path = self._workspace.file_to_read(request.batch_file)
             origin = _batch_origin(path, self._workspace.shown(path))

@@ -11,6 +11,7 @@ import msgspec
 
 from batchwright import files
 from batchwright.agreement import SUSPECTED
+from batchwright.causes.remedies import Retried
 from batchwright.checking import Finding, Report, check_file
 from batchwright.errors import InvalidInput
 from batchwright.faults import faults, lacks_json_word
@@ -29,7 +30,7 @@ from batchwright.part_files import (
 from batchwright.parts import refuse_oversize
 from batchwright.points import OnPoint
 from batchwright.pricing import Estimate
-from batchwright.recipe import shared_body
+from batchwright.recipe import shared_body, single_braces
 from batchwright.repeats import Repeats
 from batchwright.tables.origin import Origin, one_file
 from batchwright.tables.sources import freeze, share_ids
@@ -85,12 +86,17 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A job that is ready to be submitted, and what the user should know of it first."""
+    """A job, or a retry of one, that is ready to be submitted, and what the user should know of it first.
+
+    Attributes:
+        retried: Of a retry: what it takes up, and why.
+    """
 
     job: Job
     first_request: Request
     estimate: Estimate
     warnings: Sequence[str]
+    retried: Retried | None = None
 
 
 def draft(plan: Plan, on_rows: OnRows) -> Draft:
@@ -124,7 +130,8 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
         source = replace(source, requests=requests)
     on_rows(source.rows, source.rows)
     job = _job(plan, replace(source, path=None) if source.kind == "rows" else source, written, whole.hexdigest())
-    warnings = [*frozen.warnings, *suspected, *warnings, *_warnings(filled.used, empty.count)]
+    told = _warnings(plan.recipe, source.columns, filled.used, empty.count)
+    warnings = [*frozen.warnings, *suspected, *warnings, *told]
     return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
 
 
@@ -294,9 +301,14 @@ def _told_with_lines(finding: Finding) -> str:
     return f"line {finding.line}{others}: {_told([finding.fault])}"
 
 
-def _warnings(used: Sequence[str], empty: int) -> list[str]:
+def _warnings(recipe: Recipe, columns: Sequence[str], used: Sequence[str], empty: int) -> list[str]:
     warnings: list[str] = []
-    if not used:
+    if single := single_braces(recipe.prompt or "", columns):
+        name = single[0]
+        warnings.append(
+            f"The prompt has {{{name}}} in single braces, which is sent as it stands: write {{{{{name}}}}}."
+        )
+    elif not used:
         warnings.append("The prompt names no column, so every row gets the same request.")
     if empty:
         warnings.append(

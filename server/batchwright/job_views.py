@@ -6,22 +6,27 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
+from batchwright import problem_views
 from batchwright.agreement import SUSPECTED, ceiling_usd, shown_most, shown_usd
 from batchwright.answer import Next, View, present
 from batchwright.model import Job, JobStatus, Outcome
 from batchwright.pricing import price
+from batchwright.problem_views import Problems
 from batchwright.untrusted import cleaned
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from batchwright.adoption import ForeignBatch
+    from batchwright.causes.remedies import Explained, Retried
     from batchwright.drafts import Draft
     from batchwright.pages import JobPage
     from batchwright.pricing import CostRange
 
 MAX_REQUEST_CHARACTERS = 1_500
 MAX_SHOWN_BATCHES = 10
+MAX_PROMPT_CHARACTERS = 60
+"""Of a job's prompt in a list: enough to know it again."""
 _FREE = "0: it runs on this machine"
 
 
@@ -40,6 +45,8 @@ class DraftView(View):
     answered_by: str
     cost: str
     first_request: str
+    retries: Annotated[str | None, Field(description="of a retry: its rows, and what is mended")] = None
+    problems: Problems = None
     warnings: list[str] | None = None
     next: Next
 
@@ -48,8 +55,11 @@ class DraftView(View):
         """Show a draft."""
         import msgspec
 
-        job = draft.job
-        first = msgspec.json.encode(draft.first_request.body).decode()
+        job, retried = draft.job, draft.retried
+        unmet = retried.unmet if retried else ()
+        warnings = [*draft.warnings, *draft.estimate.count_notes, *([_unmet(unmet)] if unmet else [])]
+        warnings += problem_views.notes(retried.problems) if retried else []
+        better = problem_views.instead(unmet)
         return cls(
             job_id=job.id,
             status="draft",
@@ -62,17 +72,12 @@ class DraftView(View):
             output_tokens_at_most=draft.estimate.output_tokens_bound or None,
             answered_by=job.provider.sentence,
             cost=_draft_cost(draft),
-            first_request=cleaned(first, MAX_REQUEST_CHARACTERS),
-            warnings=[cleaned(warning, 500) for warning in (*draft.warnings, *draft.estimate.count_notes)] or None,
-            next=f"{_mend_first(draft.warnings)}{_try_call(job)} shows some answers; then {submit_call(job)}",
+            first_request=cleaned(msgspec.json.encode(draft.first_request.body).decode(), MAX_REQUEST_CHARACTERS),
+            retries=cleaned(_retried(retried, job), 500) if retried else None,
+            problems=problem_views.shown_of_retry(retried, job) if retried else None,
+            warnings=[cleaned(warning, 500) for warning in warnings] or None,
+            next=(f"{better} Or as it is: " if better else _mend_first(draft.warnings)) + _try_and_submit(job),
         )
-
-
-class ProblemView(View):
-    """Rows that have no good answer for one and the same reason."""
-
-    problem: str
-    rows: int
 
 
 class JobView(View):
@@ -88,7 +93,7 @@ class JobView(View):
     seconds_left: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
-    problems: list[ProblemView] | None = None
+    problems: Problems = None
     notes: list[str] | None = None
     next: Next
 
@@ -98,14 +103,14 @@ class JobView(View):
         job: Job,
         *,
         seconds: float | None = None,
-        problems: Sequence[tuple[str, int]] = (),
+        problems: "Sequence[Explained]" = (),
         notes: Sequence[str] = (),
     ) -> Self:
         """Show a job; *seconds* is how long it has been running."""
         counts = present(job.counts)
         done = job.source.rows - counts.get("running", 0)
         rate = done / seconds * 60 if seconds and done and job.ended_at is None else None
-        said = [*notes, *_part_notes(job)]
+        said = [*notes, *_part_notes(job), *problem_views.notes(problems)]
         if job.submitted_at is not None and (drafted := sum(part.requests for part in job.drafted_parts)):
             what = "rows" if job.source.requests is None else "requests"
             said.append(f"A retry of {drafted:,} {what} is drafted: submit_job sends it.")
@@ -124,10 +129,18 @@ class JobView(View):
             seconds_left=round(counts.get("running", 0) / rate * 60) if rate and job.status == "running" else None,
             input_tokens=job.input_tokens or None,
             output_tokens=job.output_tokens or None,
-            problems=[ProblemView(problem=cleaned(text), rows=rows) for text, rows in problems] or None,
+            problems=problem_views.shown(problems, job),
             notes=[cleaned(note, 500) for note in said] or None,
-            next=_next_call(job),
+            next=_next_call(job, problems),
         )
+
+    @classmethod
+    def discarded(cls, job: Job) -> Self:
+        """Show a job whose draft, or whose drafted retry, was discarded."""
+        if job.submitted_at is not None:
+            return cls.of(job, notes=["The drafted retry was discarded. The job and its results stay as they are."])
+        note = "The draft was discarded with its files. Nothing was spent."
+        return cls.of(job, notes=[note]).model_copy(update={"next": "list_jobs() shows what is left"})
 
 
 class JobLine(View):
@@ -139,7 +152,24 @@ class JobLine(View):
     rows: int
     answered: int
     model: str
+    prompt: str | None = None
+    cost: str | None = None
     created_at: str
+
+    @classmethod
+    def of(cls, job: Job) -> Self:
+        """Show a job in a line."""
+        return cls(
+            job_id=job.id,
+            status=job.status,
+            source=cleaned(job.source.name, 80),
+            rows=job.source.rows,
+            answered=job.counts["answered"],
+            model=job.recipe.model,
+            prompt=_start(job.recipe.prompt or "") or None,
+            cost=_line_cost(job),
+            created_at=job.created_at.isoformat(timespec="seconds"),
+        )
 
 
 class BatchLine(View):
@@ -186,18 +216,6 @@ class JobsView(View):
         notes = notes if page.frozen else []
         if page.others is None:
             notes.append("The provider could not be asked for batches that were made elsewhere.")
-        lines = [
-            JobLine(
-                job_id=job.id,
-                status=job.status,
-                source=cleaned(job.source.name, 80),
-                rows=job.source.rows,
-                answered=job.counts["answered"],
-                model=job.recipe.model,
-                created_at=job.created_at.isoformat(timespec="seconds"),
-            )
-            for job in jobs
-        ]
         if not total and others:
             following = f'adopt_batch(batch_id="{others[0].batch_id}")'
         elif not total:
@@ -209,7 +227,7 @@ class JobsView(View):
         else:
             following = f'check_job(job_id="{jobs[0].id}")'
         return cls(
-            jobs=lines,
+            jobs=[JobLine.of(job) for job in jobs],
             total=total,
             left_out=left_out if left_out > 0 else None,
             others=[BatchLine.of(batch) for batch in others[:MAX_SHOWN_BATCHES]] or None,
@@ -275,6 +293,20 @@ def _job_cost(job: Job) -> str | None:
     return "; ".join(said) or None
 
 
+def _line_cost(job: Job) -> str | None:
+    """Say in a word what a job has cost, or what a draft may cost; None where nothing is charged."""
+    if job.submitted_at is not None or job.provider.charges == "nothing":
+        return (_job_cost(job) or "").partition(";")[0] or None
+    ceiling = ceiling_usd(job.parts)
+    return "not bounded" if ceiling is None else f"up to {shown_most(ceiling)}"
+
+
+def _start(text: str) -> str:
+    """Give the start of a text in one line."""
+    line = " ".join(cleaned(text, 4 * MAX_PROMPT_CHARACTERS).split())
+    return line if len(line) <= MAX_PROMPT_CHARACTERS else f"{line[: MAX_PROMPT_CHARACTERS - 1]}…"
+
+
 def _agreed(job: Job, agreed: Decimal) -> str:
     """Say what was agreed for the current round: it is the most only where prices and lengths bound it."""
     is_bounded = job.provider.charges != "unknown" and all(part.ceiling_usd is not None for part in job.running_parts)
@@ -293,9 +325,10 @@ def _mend_first(warnings: Sequence[str]) -> str:
     return "mend what the warnings say with another draft; only if the user wants it as it is: " if is_suspect else ""
 
 
-def _try_call(job: Job) -> str:
+def _try_and_submit(job: Job) -> str:
     is_open = job.provider.charges != "nothing" and ceiling_usd(job.parts) is None
-    return f'try_requests(job_id="{job.id}"{", max_cost_usd=..." if is_open else ""})'
+    most = ", max_cost_usd=..." if is_open else ""
+    return f'try_requests(job_id="{job.id}"{most}) shows some answers; then {submit_call(job)}'
 
 
 def submit_call(job: Job) -> str:
@@ -309,7 +342,7 @@ def submit_call(job: Job) -> str:
     return f'tell the user the cost, then submit_job(job_id="{job.id}", max_cost_usd={most})'
 
 
-def _next_call(job: Job) -> str:
+def _next_call(job: Job, problems: "Sequence[Explained]") -> str:
     if job.submitted_at is not None and job.drafted_parts:
         return submit_call(job)
     match job.status:
@@ -320,19 +353,37 @@ def _next_call(job: Job) -> str:
         case "unknown":
             return f'check_job(job_id="{job.id}") after a minute, before the user decides about sending it again'
         case _ if not job.counts["answered"]:
-            return _call_for_none(job)
+            return problem_views.remedy_call(problems, job) or _call_for_none(job, problems)
         case _:
-            return f'get_results(job_id="{job.id}", save_as="results.csv")'
+            results = f'get_results(job_id="{job.id}", save_as="results.csv")'
+            remedy = problem_views.remedy_call(problems, job)
+            return f"{remedy}; {results} saves what is there" if remedy else results
 
 
-def _call_for_none(job: Job) -> str:
+def _call_for_none(job: Job, problems: "Sequence[Explained]") -> str:
     """Give what helps a job without a good answer; a retry names the outcomes that it does not take up by itself."""
+    if better := problem_views.instead(problems):
+        return better
     if job.status == "failed":
         return f'create_batch_file with the faults mended, or retry_job(job_id="{job.id}") where the cause has gone'
     left = [name for name, count in job.counts.items() if count]
     named = ", ".join(f'"{name}"' for name in left)
     outcomes = "" if {"failed", "expired", "never_ran"} & set(left) else f", outcomes=[{named}]"
     return f'get_results(job_id="{job.id}") to see why, then retry_job(job_id="{job.id}"{outcomes})'
+
+
+def _retried(retried: "Retried", job: Job) -> str:
+    """Say which rows a retry takes up, and what it changes."""
+    rows = ", ".join(f"{rows:,} {outcome}" for outcome, rows in retried.outcomes.items())
+    changes = f"mended: {'; '.join(retried.changes)}" if retried.changes else "sent as before"
+    return f"{rows} of {job.source.rows:,} rows, {changes}"
+
+
+def _unmet(found: "Sequence[Explained]") -> str:
+    """Say which rows a retry may not help, as it is drafted."""
+    rows = sum(each.rows for each in found)
+    why = "; ".join(dict.fromkeys(each.meaning for each in found[: problem_views.MAX_SHOWN]))
+    return f"This retry may not help {rows:,} of its rows: {why}."
 
 
 def _part_notes(job: Job) -> list[str]:

@@ -24,6 +24,7 @@ from batchwright.contents import Contents
 from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
 from batchwright.errors import InvalidInput, NotReady, OverLimit, ProviderError
+from batchwright.failures import Failures
 from batchwright.model import Job, Json, Outcome, Profile, UserSays
 from batchwright.pages import JobPage, ResultPage
 from batchwright.part_files import OnRows, PartPlan
@@ -54,7 +55,6 @@ WAIT_SECONDS = 45
 """What an assistant is told to wait at a time: many clients give a call up after 60 seconds."""
 
 _ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
-_SHOWN_PROBLEMS = 5
 
 OnJob = Callable[[Job], Awaitable[None]]
 """Told how a job stands, while somebody waits for it."""
@@ -84,6 +84,7 @@ class Jobs:
         self._drafting = Drafting(api, workspace, limits_of=limits_of, now=now, on_point=on_point)
         self._adoption = Adoption(journal, api, self._runs.folder, now)
         self.trying = Trying(journal, api, self._runs, self._rules.spending)
+        self.failures = Failures(self._runs)
         self.costs = Comparing(journal, self._runs.folder, workspace)
         self.contents = Contents(journal, self._runs, workspace)
         self.changes = Changes(journal.catalog)
@@ -164,10 +165,11 @@ class Jobs:
             kept: dict[Outcome, int] = {
                 name: count for name, count in job.counts.items() if count and name not in retried
             }
+            explained = await self.failures.retried(job, retried, mending)
             self._journal.add_round(made.job, made.job.parts, kept=kept)
             whole = self._journal.job(job_id)
             files.write_whole(self._runs.folder(job_id) / JOB_FILE, msgspec.json.encode(whole))
-        return made
+        return replace(made, retried=explained)
 
     async def clean_up(self) -> None:
         """Remove what drafts left that were cut off: folders of no job, whose lock died with its process."""
@@ -309,12 +311,6 @@ class Jobs:
         statuses = {part.batch_status for job in self.unfinished() for part in job.running_parts}
         return min(poll_seconds, EARLY_LOOK_SECONDS) if "validating" in statuses else poll_seconds
 
-    async def problems(self, job: Job) -> Sequence[tuple[str, int]]:
-        """Group the rows of an ended job that have no good answer by what was wrong, the most frequent first."""
-        if job.ended_at is None or job.counts["answered"] == job.source.rows:
-            return ()
-        return await anyio.to_thread.run_sync(self._runs.table(job).problems, _SHOWN_PROBLEMS)
-
     async def results(
         self,
         job_id: str,
@@ -353,6 +349,14 @@ class Jobs:
         joined = await anyio.to_thread.run_sync(lambda: table.rows(outcome=outcome, offset=offset, limit=limit))
         saved_as = str(target) if target else None
         return ResultPage(job, joined, [*job.source.columns, *table.answer_columns], saved_as)
+
+    async def discard(self, job_id: str) -> Job | None:
+        """Remove what is only drafted, and give what it was, or the job that stays; None: nothing is only drafted."""
+        job = self._journal.job(job_id)
+        if not job.drafted_parts:
+            return None
+        await self._runs.discard(job)
+        return job if job.submitted_at is None else self._journal.job(job_id)
 
     async def cancel(self, job_id: str) -> Job:
         """Have a job end early; what was answered is kept."""

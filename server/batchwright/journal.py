@@ -113,13 +113,20 @@ class Journal:
             raise NotFound(f"There is no job {job_id[:80]!r}. `list_jobs` shows the ids.")
         return self._job(row)
 
-    def forget_draft(self, job_id: str) -> None:
-        """Remove a draft that was never submitted, to record it anew."""
+    def forget_draft(self, job: Job) -> bool:
+        """Remove what is only drafted: all of *job*, or its drafted round; false if it was submitted meanwhile."""
         with writing(self._db) as db:
-            if self.job(job_id).submitted_at is None:
-                for table in ("event", "part", "round"):
-                    db.execute(f"DELETE FROM {table} WHERE job_id = ?", (job_id,))
-                db.execute("DELETE FROM job WHERE id = ?", (job_id,))
+            now = self.job(job.id)
+            if now.submitted_at != job.submitted_at or now.drafted_parts != job.drafted_parts:
+                return False
+            if now.submitted_at is not None:
+                self._forget_drafted_round(now)
+                self._add_event(job.id, "retry discarded")
+                return True
+            for table in ("event", "part", "round"):
+                db.execute(f"DELETE FROM {table} WHERE job_id = ?", (job.id,))
+            db.execute("DELETE FROM job WHERE id = ?", (job.id,))
+        return True
 
     def was_restored(self, job_id: str) -> bool:
         """Whether the job was taken over from another journal."""

@@ -188,3 +188,6 @@ MAX_NAME_CHARACTERS = 64
 
 FREE = ("seed", "user", "metadata", "safety_identifier", "prompt_cache_key")
 """Parameters that are judged by the kind of their value alone, and often have another one on every line."""
+
+TOKEN_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+"""Parameters that bound the length of an answer, on one endpoint or another."""

@@ -143,6 +143,11 @@ def template_columns(recipe: Recipe, columns: Sequence[str]) -> list[str]:
     return [column for column in columns if column in used]
 
 
+def single_braces(prompt: str, columns: Sequence[str]) -> list[str]:
+    """Give the columns that *prompt* names as `{column}`, which is only text, where it has no `{{column}}` at all."""
+    return [] if "{{" in prompt else [column for column in columns if f"{{{column}}}" in prompt]
+
+
 def check_parameters(recipe: Recipe) -> None:
     """Refuse parameters that the recipe sets itself, or that no batch takes.
 

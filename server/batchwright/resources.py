@@ -52,7 +52,7 @@ async def _jobs(app: "App", address: Address) -> str:
 async def _job(app: "App", address: Address) -> str:
     jobs = await _known(app, address)
     job = jobs.contents.job(_id(address))
-    problems = await jobs.problems(job)
+    problems = await jobs.failures.of(job)
     return _shown(JobView.of(job, seconds=running_seconds(job, app.now()), problems=problems))
 
 

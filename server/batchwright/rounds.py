@@ -4,6 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import get_args
 
+import msgspec
+
 from batchwright import files
 from batchwright.drafts import FROZEN, Draft, check_body, check_recipe
 from batchwright.errors import InvalidInput, NotReady
@@ -52,6 +54,20 @@ class Mending:
             model=self.model or before.model,
             parameters=parameters,
         )
+
+    def changes(self, before: Recipe) -> list[str]:
+        """Say what is changed, in words; a ready-made batch file says itself what it was before."""
+        given = [("prompt", self.prompt), ("system", self.system)]
+        told = [f"another {name}" for name, text in given if text and text != getattr(before, name)]
+        if self.model and self.model != before.model:
+            told.append(f"model {before.model} -> {self.model}")
+        for name, value in self.parameters.items():
+            old, new = (_shown(before.parameters.get(name)), _shown(value))
+            if before.prompt is None:
+                told.append(f"{name} -> {new}")
+            elif old != new:
+                told.append(f"{name} {old} -> {new}")
+        return told
 
     def body(self, before: Mapping[str, Json]) -> dict[str, Json]:
         """Give a ready-made request's mended body."""
@@ -109,6 +125,10 @@ def draft_round(job: Job, plan: PartPlan, ids: Mapping[str, Outcome], mending: M
     written = write_parts(plan, packed(lines(), most, plan.limits, alone=alone) if most > 1 else lines())
     made = replace(job, recipe=plan.recipe, provider=plan.provider, parts=written.parts)
     return Draft(made, first_request(plan.folder, made.parts), written.estimate, list(warnings)[:MAX_WARNINGS])
+
+
+def _shown(value: Json) -> str:
+    return "left out" if value is None else msgspec.json.encode(value).decode()
 
 
 def _anew(job: Job, plan: PartPlan, ids: Collection[str]) -> Iterator[Request]:

@@ -1,6 +1,7 @@
 """Submitted jobs on their way: each part is moved on as far as it goes. One process at a time works on a job."""
 
 import logging
+import shutil
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -8,11 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 import anyio
+import anyio.to_thread
+import msgspec
 from filelock import FileLock, Timeout
 
+from batchwright import files
+from batchwright.adoption import JOB_FILE
 from batchwright.collection import RESULTS, Collection, table
 from batchwright.errors import BatchwrightError, NotReady, ProviderError, ProviderGone
 from batchwright.model import LIVE_STATES, Job, Part
+from batchwright.part_files import members_path
 from batchwright.points import OnPoint, pass_by
 from batchwright.recovery import Step, next_step
 from batchwright.submission import Rules, Submission
@@ -116,6 +122,31 @@ class Runs:
         """Have a job end early: parts that were not submitted never are, the others' batches are cancelled."""
         self._journal.mark_cancelled(job_id)
         await self.advance(job_id)
+
+    async def discard(self, job: Job) -> None:
+        """Remove what is only drafted, with its files: a draft as a whole, or the retry of a job that has ended.
+
+        Raises:
+            NotReady: It was submitted meanwhile, or another process works on it.
+        """
+        folder, was_submitted = self.folder(job.id), job.submitted_at is not None
+        with self.held(job.id) as is_held:
+            if not is_held:
+                raise NotReady(f"{job.id} is being worked on just now. Try again in a moment.")
+            if not was_submitted:
+                # First: with it, the folder of a draft that is forgotten would be taken for a lost job's.
+                (folder / JOB_FILE).unlink(missing_ok=True)
+            is_forgotten = self._journal.forget_draft(job)
+            if was_submitted or not is_forgotten:
+                files.write_whole(folder / JOB_FILE, msgspec.json.encode(self._journal.job(job.id)))
+            if not is_forgotten:
+                raise NotReady(f"{job.id} was submitted meanwhile, so nothing was discarded. See `check_job`.")
+            if was_submitted:
+                for path in (folder / part.file_name for part in job.drafted_parts):
+                    path.unlink(missing_ok=True)
+                    members_path(path).unlink(missing_ok=True)
+            else:
+                await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
 
     async def _advance_parts(self, job_id: str) -> None:
         while True:

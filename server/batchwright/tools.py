@@ -188,7 +188,7 @@ async def check_job(
         await ctx.report_progress(done, job.source.rows, message)
 
     job = await jobs.check(job_id, wait_seconds=wait_seconds, on_job=on_job)
-    problems = await jobs.problems(job)
+    problems = await jobs.failures.of(job)
     return _answer(JobView.of(job, seconds=_running_seconds(app, job), problems=problems))
 
 
@@ -227,7 +227,7 @@ async def compare_costs(  # noqa: PLR0913, PLR0917  # the arguments of a tool ar
         anyio.from_thread.run(ctx.report_progress, done, total, f"{done:,} of {total:,} requests counted")
 
     compared = await jobs.costs.compare(request, on_rows, chart=chart, save_chart_as=save_chart_as or None)
-    return _answer(CostsView.of(compared), image=compared.chart)
+    return _answer(CostsView.of(compared), image=compared.chart if chart else None)
 
 
 async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
@@ -289,9 +289,12 @@ async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are 
 
 
 async def cancel_job(ctx: Context["App"], job_id: JobId) -> Annotated[CallToolResult, JobView]:
-    """End a running job early. What was answered is kept, and get_results gives it."""
+    """End a running job early: what was answered is kept. A draft, or a drafted retry, is discarded with its files."""
     app = ctx.request_context.lifespan_context
-    job = await (await app.jobs()).cancel(job_id)
+    jobs = await app.jobs()
+    if discarded := await jobs.discard(job_id):
+        return _answer(JobView.discarded(discarded))
+    job = await jobs.cancel(job_id)
     return _answer(JobView.of(job, seconds=_running_seconds(app, job)))
 
 

@@ -12,7 +12,7 @@ from batchwright.untrusted import MARK, MAX_CELL_CHARACTERS, cleaned, cleaned_va
 
 if TYPE_CHECKING:
     from batchwright.comparing import Compared
-    from batchwright.comparison import ModelCost
+    from batchwright.comparison import Comparison, ModelCost
     from batchwright.pages import ResultPage
     from batchwright.remote_files import RemoteFile
 
@@ -220,7 +220,7 @@ class CostsView(View):
         submit = f'check_job(job_id="{job.id}"), or another draft: ' if job else ""
         return cls(
             compared=comparison.subject,
-            costs=[_cost_line(line) for line in comparison.costs],
+            costs=[_cost_line(line, comparison) for line in comparison.costs],
             prices=comparison.source,
             saved_as=compared.saved_as,
             notes=[cleaned(note, 500) for note in (*comparison.notes, *compared.notes)] or None,
@@ -228,11 +228,12 @@ class CostsView(View):
         )
 
 
-def _cost_line(line: "ModelCost") -> dict[str, str]:
+def _cost_line(line: "ModelCost", comparison: "Comparison") -> dict[str, str]:
     """Give a model's costs; what is not known is left out."""
-    shown = {"model": line.model, "standard": shown_usd(line.standard_usd)}
+    more = " and more" if comparison.is_open else ""
+    shown = {"model": line.model, "standard": f"{shown_usd(line.standard_usd)}{more}"}
     if line.batch_usd is not None:
-        shown["batch"] = shown_usd(line.batch_usd)
+        shown["batch"] = f"{shown_usd(line.batch_usd)}{more}"
     if line.saving_percent is not None:
         shown["saving"] = f"{line.saving_percent}%"
     return shown

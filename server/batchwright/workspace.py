@@ -15,6 +15,7 @@ MAX_FILE_BYTES = 50 * 1024**3
 MAX_NAME_CHARACTERS = 1_000
 MAX_STEP_CHARACTERS = 255
 _OFFERED = 8
+_LOOKED_AT = 10_000
 
 _SECRET_SUFFIXES = frozenset({".pem", ".key", ".p12", ".pfx", ".kdbx", ".keystore", ".jks", ".ppk"})
 _SECRET_NAMES = frozenset({"id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", "credentials", "secrets"})
@@ -53,7 +54,8 @@ class Workspace:
         info = _stat(path, name)
         if not stat.S_ISREG(info.st_mode):
             what = "a folder" if stat.S_ISDIR(info.st_mode) else "not a regular file"
-            raise InvalidInput(f"{name!r} is {what}. Name one data file. {self._offer()}")
+            inside = path if stat.S_ISDIR(info.st_mode) else None
+            raise InvalidInput(f"{name!r} is {what}. Name one data file. {self._offer(folder=inside)}")
         if info.st_size > MAX_FILE_BYTES:
             raise InvalidInput(f"{name!r} has {info.st_size:,} bytes, more than {MAX_FILE_BYTES:,}. Split it first.")
         return path
@@ -109,15 +111,10 @@ class Workspace:
         root = self._roots[0]
         return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
-    def data_files(self) -> list[str]:
-        """Names of data files at the top of the folders, for advice."""
-        return [
-            self.shown(entry)
-            for root in self._roots
-            if root.is_dir()
-            for entry in sorted(root.iterdir())
-            if entry.suffix.lower() in _DATA_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
-        ]
+    def data_files(self, folder: Path | None = None) -> list[str]:
+        """Names of data files at the top of the folders, or in *folder*, for advice."""
+        tops = (folder,) if folder else self._roots
+        return [self.shown(entry) for top in tops for entry in _entries(top) if _is_data(entry)]
 
     def _first_root(self) -> Path:
         root = self._roots[0]
@@ -134,15 +131,33 @@ class Workspace:
             self._refuse_outside(path, name)
             if _exists(path, name):
                 return path
-        raise NotFound(f"No file {name!r} in the workspace {self._where()}. {self._offer(name)}")
+        raise NotFound(f"No file {name!r} in the workspace {self._where()}. {self._offer(name, self._nearest(given))}")
 
-    def _offer(self, name: str = "") -> str:
-        """Say what is there, the names most like *name* first."""
-        here = self.data_files()
+    def _nearest(self, given: Path) -> Path | None:
+        """Give the folder that *given* lies in, where that is one of the workspace and not its top."""
+        for root in self._roots:
+            folder = Path(os.path.realpath((given if given.is_absolute() else root / given).parent))
+            is_below = folder != root and folder.is_relative_to(root) and folder.is_dir()
+            if is_below and not any(step.startswith(".") for step in folder.relative_to(root).parts):
+                return folder
+        return None
+
+    def _offer(self, name: str = "", folder: Path | None = None) -> str:
+        """Say what is there, or in *folder*: names most like *name* first, then its folders.
+
+        A file of that name in one of the folders comes before all.
+        """
+        tops = (folder,) if folder else self._roots
+        folders = [entry for top in tops for entry in _entries(top) if entry.is_dir() and not entry.is_symlink()]
+        is_hidden = any(step.startswith(".") for step in Path(name).parts)
+        below = [entry / name for entry in folders if name and not is_hidden and _is_data(entry / name)]
+        here = [*map(self.shown, below), *self.data_files(folder)]
         alike = difflib.get_close_matches(name, here, _OFFERED, 0.6)
-        offered = [*alike, *(other for other in here if other not in alike)]
-        more = f" and {len(here) - _OFFERED} more" if len(here) > _OFFERED else ""
-        return f"There are: {', '.join(offered[:_OFFERED])}{more}." if here else "Put the data file there."
+        others = [*here, *(f"{self.shown(entry)}/" for entry in folders)]
+        offered = list(dict.fromkeys([*here[: len(below)], *alike, *others]))
+        more = f" and {len(offered) - _OFFERED} more" if len(offered) > _OFFERED else ""
+        where = f" in {self.shown(folder)}" if folder else ""
+        return f"There are{where}: {', '.join(offered[:_OFFERED])}{more}." if offered else "Put the data file there."
 
     def _refuse_outside(self, path: Path, name: str) -> None:
         if not any(path.is_relative_to(root) for root in self._roots):
@@ -165,6 +180,19 @@ class Workspace:
 
     def _where(self) -> str:
         return ", ".join(str(root) for root in self._roots)
+
+
+def _entries(folder: Path) -> list[Path]:
+    """Give what is in a folder and not hidden, in the order of names; of a very full one a part."""
+    try:
+        found = sorted(itertools.islice(folder.iterdir(), _LOOKED_AT))
+    except OSError:
+        return []
+    return [entry for entry in found if not entry.name.startswith(".")]
+
+
+def _is_data(entry: Path) -> bool:
+    return entry.suffix.lower() in _DATA_SUFFIXES and entry.is_file()
 
 
 def default_root(start: Path, home: Path) -> Path:

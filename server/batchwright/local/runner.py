@@ -18,7 +18,8 @@ import anyio
 import anyio.to_thread
 
 from batchwright import files
-from batchwright.jsonl import check_batch, decode_request, decode_result, encode_result, error_text
+from batchwright.causes.problems import refusal_words
+from batchwright.jsonl import check_batch, decode_request, decode_result, encode_result
 from batchwright.local.send import Sender
 from batchwright.model import LineError, Request, ResultLine
 
@@ -131,7 +132,8 @@ class BatchRun:
             return ResultLine(request.custom_id, error_code="engine_error", error_message=message)
 
     def _fail(self, line: ResultLine) -> None:
-        reason = f"The endpoint refused the first requests with HTTP {line.status_code}: {error_text(line.body)}"
+        said = refusal_words(line.status_code or 0, line.body)
+        reason = f"The endpoint refused the first requests with {said}"
         self._save(
             status="failed", failed_at=self._now.seconds(), errors=[LineError("endpoint_refused", reason)], note=None
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import msgspec
 
 from batchwright import files
+from batchwright.causes.problems import MASKS, MAX_IDS, STATUS, Problem
 from batchwright.errors import InvalidInput
 from batchwright.model import OUTCOMES, Json, Outcome, Recipe, Result
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
@@ -63,14 +64,20 @@ class ResultTable:
             found = dict(con.execute("SELECT outcome, count(*) FROM joined GROUP BY 1").fetchall())
         return {name: int(found.get(name, 0)) for name in OUTCOMES}
 
-    def problems(self, most: int) -> list[tuple[str, int]]:
-        """Group the rows without a good answer by outcome and problem; the *most* frequent, with their rows."""
+    def problems(self, most: int) -> list[Problem]:
+        """Group the rows without a good answer by outcome and by problems that are alike; the *most* frequent."""
+        alike = "problem"
+        for differing, instead in MASKS:
+            alike = f"regexp_replace({alike}, {quoted(differing)}, {quoted(instead)}, 'g')"
         with self._joined() as con:
             found = con.execute(
-                "SELECT outcome, problem, count(*) FROM joined WHERE outcome NOT IN ('answered', 'running') "
-                f"GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2 LIMIT {most:d}"
+                f"SELECT outcome, arg_min(problem, first), sum(n), flatten(arg_min(ids, first, {MAX_IDS:d})) FROM "
+                f"(SELECT outcome, problem, count(*) AS n, min(row) AS first, arg_min(id, row, {MAX_IDS:d}) AS ids "
+                "FROM joined WHERE outcome NOT IN ('answered', 'running') GROUP BY outcome, problem) "
+                f"GROUP BY outcome, regexp_extract(problem, {quoted(STATUS)}), {alike} "
+                f"ORDER BY 3 DESC, min(first) LIMIT {most:d}"
             ).fetchall()
-        return [(f"{outcome}: {problem}" if problem else outcome, int(count)) for outcome, problem, count in found]
+        return [Problem(outcome, words, int(rows), tuple(ids[:MAX_IDS])) for outcome, words, rows, ids in found]
 
     def ids(self, outcomes: Collection[Outcome]) -> dict[str, Outcome]:
         """Give the custom_ids of the rows with one of *outcomes*, each with its own."""

@@ -1,0 +1,86 @@
+"""What a cause is, and how it is told from the words of a problem. Knows no single one."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from batchwright.causes.problems import Signs
+from batchwright.model import OUTCOMES, Outcome
+
+Helps = Literal["helps", "helps with a change", "helps once mended", "seldom helps", "does not help"]
+"""Whether a retry helps: as it is; with another recipe; once something outside is mended; or not."""
+
+Change = Literal["", "more tokens", "many more tokens", "fewer tokens", "parameter", "model", "one model", "no stream"]
+"""What of the recipe a retry changes, where that can be said for certain."""
+
+CHANGED: Mapping[Change, str] = {
+    "": "",
+    "more tokens": ", parameters={LIMIT: twice as many}",
+    "many more tokens": ", parameters={LIMIT: four times as many}",
+    "fewer tokens": ", parameters={LIMIT: as many as it takes}",
+    "parameter": ", parameters={NAME: null}",
+    "model": ', model="the name that is meant"',
+    "one model": ', model="that of the first line"',
+    "no stream": ', parameters={"stream": null}',
+}
+"""How the call of a remedy says a change."""
+
+Speaker = Literal["provider", "model", "check", ""]
+"""Whose words a problem has; `check`: our own, of what was looked at; with none, the cause says it all."""
+
+FAILED: frozenset[Outcome] = frozenset({"failed", "never_ran", "running"})
+"""What a refusal leads to: a whole batch that was refused never ran, and a part may be refused while its job runs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """Why rows have no good answer.
+
+    Attributes:
+        meaning: In one phrase.
+        advice: What to do, in a sentence or two; `...` stands for what only the user knows.
+        outcomes: That it can have; empty: any.
+        codes, statuses, words: Of the provider: one that fits is enough. With none of them the outcome tells it.
+        are_alike: Whether all rows with it are one group, whatever the words are.
+    """
+
+    name: str
+    meaning: str
+    helps: Helps
+    advice: str
+    outcomes: frozenset[Outcome] = FAILED
+    codes: frozenset[str] = frozenset()
+    statuses: frozenset[int] = frozenset()
+    words: re.Pattern[str] | None = None
+    change: Change = ""
+    speaker: Speaker = "provider"
+    are_alike: bool = True
+
+    def fits(self, outcome: Outcome, found: Signs) -> bool:
+        """Whether a problem with these signs has this cause."""
+        if self.outcomes and outcome not in self.outcomes:
+            return False
+        if not (self.codes or self.statuses or self.words):
+            return True
+        is_named = found.code in self.codes or found.status in self.statuses
+        return is_named or (self.words is not None and self.words.search(found.text) is not None)
+
+    @property
+    def call(self) -> str | None:
+        """The call of its remedy, for a table; None: there is none that can be made as it stands."""
+        if self.helps in {"seldom helps", "does not help"} or (self.helps == "helps with a change" and not self.change):
+            return None
+        names = [name for name in OUTCOMES if name in self.outcomes - {"running"}]
+        named = f'"{names[0]}"' if len(names) == 1 else "OUTCOME"
+        return f"retry_job(outcomes=[{named}]{CHANGED[self.change]})"
+
+
+def words(*patterns: str) -> re.Pattern[str]:
+    """Give the pattern that finds one of *patterns*, in small letters or large."""
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+def names(text: str) -> frozenset[str]:
+    """Give the names in a text."""
+    return frozenset(text.split())

@@ -1,0 +1,129 @@
+"""Causes that this program finds itself, as data: by the outcome, and by the words that `answers` and others write."""
+
+from batchwright.causes.cause import Cause, words
+from batchwright.model import Outcome
+
+AGAIN = "Retry these rows as they are."
+_CUT: frozenset[Outcome] = frozenset({"cut_short"})
+_UNFIT: frozenset[Outcome] = frozenset({"not_fitting"})
+_REFUSED: frozenset[Outcome] = frozenset({"refused"})
+_FAILED: frozenset[Outcome] = frozenset({"failed"})
+
+OURS = (
+    Cause(
+        name="no_room_for_text",
+        meaning="all tokens were used before the first word, as by a model that reasons",
+        helps="helps with a change",
+        advice="Give many more tokens, or ask for less reasoning effort.",
+        outcomes=_CUT,
+        words=words(r"before any text"),
+        change="many more tokens",
+        speaker="",
+    ),
+    Cause(
+        name="cut_short",
+        meaning="the answer reached the token limit",
+        helps="helps with a change",
+        advice="Give more tokens, or ask for shorter answers.",
+        outcomes=_CUT,
+        change="more tokens",
+        speaker="",
+    ),
+    Cause(
+        name="expired",
+        meaning="the batch's time was over before the row's turn",
+        helps="helps",
+        advice=AGAIN,
+        outcomes=frozenset({"expired"}),
+        speaker="",
+    ),
+    Cause(
+        name="filtered",
+        meaning="the provider's content filter stopped the answer",
+        helps="seldom helps",
+        advice="Ask in other words with retry_job(prompt=...), or leave these rows out.",
+        outcomes=_REFUSED,
+        words=words(r"^stopped by the provider's content filter$"),
+        speaker="",
+    ),
+    Cause(
+        name="refused",
+        meaning="the model declined to answer",
+        helps="seldom helps",
+        advice="Ask in other words with retry_job(prompt=...), or another model with retry_job(model=...).",
+        outcomes=_REFUSED,
+        speaker="model",
+    ),
+    Cause(
+        name="not_json",
+        meaning="the answer is not JSON, though a schema was given",
+        helps="helps",
+        advice="Retry once; if it stays, use a model that follows schemas.",
+        outcomes=_UNFIT,
+        words=words(r"^the answer is not JSON$", r"^the answer is nested too deep$"),
+        speaker="",
+    ),
+    Cause(
+        name="not_fitting",
+        meaning="the answer does not fit the output schema",
+        helps="helps",
+        advice="Retry once; if it stays, make a new job with a simpler schema.",
+        outcomes=_UNFIT,
+        speaker="check",
+        are_alike=False,
+    ),
+    Cause(
+        name="cancelled",
+        meaning="it was cancelled before the row's turn",
+        helps="helps",
+        advice=AGAIN,
+        outcomes=frozenset({"never_ran"}),
+        words=words(r"^the (?:batch|job) was cancelled before"),
+        speaker="",
+    ),
+    Cause(
+        name="changed_here",
+        meaning="the batch file was changed on this disk, so it was not sent",
+        helps="helps",
+        advice="Retry: the file is written anew.",
+        words=words(r"it was changed on disk"),
+        speaker="",
+    ),
+    Cause(
+        name="lost",
+        meaning="the provider does not have the result",
+        helps="helps",
+        advice="Retry, which is paid again.",
+        words=words(r"results are lost", r"^the provider has no result for this row$", r"so they are left out$"),
+        speaker="check",
+    ),
+    Cause(
+        name="gone",
+        meaning="the provider does not have the batch",
+        helps="helps",
+        advice="Retry, which is paid again if the batch ran.",
+        words=words(r"^it is gone at the provider", r"no batch of it was found"),
+        speaker="check",
+    ),
+    Cause(
+        name="empty",
+        meaning="the answer is empty",
+        helps="helps",
+        advice="Retry once; if it stays, give more tokens, or ask in other words.",
+        outcomes=_FAILED,
+        words=words(r"^the answer is empty$"),
+        speaker="",
+    ),
+    Cause(
+        name="odd_answer",
+        meaning="what came back is no answer of this endpoint",
+        helps="helps once mended",
+        advice="See that the address is that of an OpenAI-compatible server that has this endpoint, then retry.",
+        outcomes=_FAILED,
+        words=words(
+            r"^the answer (?:is not one of|has (?:no|more than one) vector)", r"^neither an answer nor an error$"
+        ),
+        speaker="check",
+    ),
+)
+"""In the order in which they are looked for."""

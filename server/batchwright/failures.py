@@ -1,0 +1,94 @@
+"""Why rows of a job have no good answer, with a remedy for each cause: read from its results, or from refused parts."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import anyio.to_thread
+
+from batchwright import files
+from batchwright.causes.known import cause_of
+from batchwright.causes.problems import Problem
+from batchwright.causes.remedies import Explained, Mended, Retried, explained, various
+from batchwright.collection import ending
+from batchwright.jsonl import decode_request
+from batchwright.model import OUTCOMES, Job, Json, Outcome
+from batchwright.parameters import PARAMETERS, TOKEN_LIMITS
+from batchwright.rounds import Mending
+from batchwright.runs import Runs
+
+MAX_PROBLEMS = 500
+"""Different problems that are looked at, the most frequent first; rows with others are counted together."""
+
+
+class Failures:
+    """Explains what went wrong."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    async def of(self, job: Job) -> list[Explained]:
+        """Group the rows of *job* without a good answer by cause, the most rows first; while it runs, what is known."""
+        if job.submitted_at is None or job.counts["answered"] == job.source.rows:
+            return []
+        if job.ended_at is None:
+            return explained(_of_parts(job), job, job.recipe.parameters)
+        return await anyio.to_thread.run_sync(self._of_results, job)
+
+    async def retried(self, job: Job, outcomes: Mapping[Outcome, int], mending: Mending) -> Retried:
+        """Explain what a retry of the rows with *outcomes* takes up, and whether it is mended for their causes."""
+        found = [each for each in await self.of(job) if each.outcome in outcomes]
+        mended = Mended(bool(mending.prompt or mending.system), mending.model, mending.parameters)
+        unmet = [each for each in found if not mended.helps(each)]
+        return Retried(outcomes, mending.changes(job.recipe), found, unmet)
+
+    def _of_results(self, job: Job) -> list[Explained]:
+        problems = self._runs.table(job).problems(MAX_PROBLEMS)
+        is_batch = job.source.kind == "batch"
+        parameters = self._sent_parameters(job) if is_batch else job.recipe.parameters
+        found = explained(problems, job, parameters)
+        seen: Counter[Outcome] = Counter()
+        for problem in problems:
+            seen[problem.outcome] += problem.rows
+        rest: dict[Outcome, int] = {name: job.counts[name] - seen[name] for name in OUTCOMES if name != "answered"}
+        found += [various(name, rows, job) for name, rows in rest.items() if rows > 0]
+        return sorted(found, key=lambda each: -each.rows)
+
+    def _sent_parameters(self, job: Job) -> dict[str, Json]:
+        """Give the parameters that the lines of a ready-made file have: of token limits the highest, of others one."""
+        given: dict[str, Json] = {}
+        limits: dict[str, int] = {}
+        for part in job.parts:
+            path = self._runs.folder(job.id) / part.file_name
+            for body in _bodies(path) if part.round <= job.round else ():
+                given |= {name: value for name, value in body.items() if name in PARAMETERS[job.recipe.endpoint]}
+                for name in TOKEN_LIMITS:
+                    value = body.get(name)
+                    if isinstance(value, int):
+                        limits[name] = max(value, limits.get(name, 0))
+        return given | limits
+
+
+def _bodies(path: Path) -> Iterator[Mapping[str, Json]]:
+    """Give the bodies of a part's requests; a line that was damaged on disk has none."""
+    for line in files.lines(path) if path.exists() else ():
+        with suppress(ValueError):
+            yield decode_request(line).body
+
+
+def _of_parts(job: Job) -> list[Problem]:
+    """Give what a running job's parts show: those that were refused whole, and what the others wait for.
+
+    Where rows share requests, a part does not say how many rows it has.
+    """
+    if job.source.requests is not None:
+        return []
+    problems: list[Problem] = []
+    for part in job.running_parts:
+        if part.state == "failed":
+            outcome, words = ending(part)
+            problems.append(Problem(outcome, words, part.requests - part.completed))
+        elif part.note and cause_of("running", part.note).name != "unknown":
+            problems.append(Problem("running", part.note, max(0, part.requests - part.completed - part.failed)))
+    return problems

@@ -1,0 +1,122 @@
+"""How causes of failures are shown, and the calls that help: as facts to be passed on, and in words."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import Field
+
+from batchwright.answer import View
+from batchwright.model import Job, Json, Outcome
+from batchwright.untrusted import MARK, cleaned
+
+if TYPE_CHECKING:
+    from batchwright.causes.remedies import Explained, Retried
+
+MAX_SHOWN = 5
+MAX_WORDS_CHARACTERS = 300
+
+Problems = Annotated[
+    list[dict[str, Any]] | None,
+    Field(description="by cause; the call of a remedy can be made as it stands"),
+]
+
+
+class RemedyView(View):
+    """A call that helps."""
+
+    call: str = "retry_job"
+    arguments: dict[str, Any]
+    takes_up: int | None = None
+    """Rows, where they are more than those with this cause."""
+
+
+class ProblemView(View):
+    """Rows that have no good answer for one and the same cause."""
+
+    cause: str
+    outcome: Outcome
+    rows: int
+    problem: str
+    provider_says: str | None = None
+    model_says: str | None = None
+    details: str | None = None
+    ids: list[str] | None = None
+    retry: str
+    advice: str | None = None
+    remedy: RemedyView | None = None
+
+    @classmethod
+    def of(cls, found: "Explained", job: Job, *, is_met: bool = False) -> Self:
+        """Show a cause; what others wrote stands apart from what is known here.
+
+        What helps is left out where that is met already.
+        """
+        said = cleaned(found.words, MAX_WORDS_CHARACTERS) if found.words else None
+        speaker = found.speaker
+        remedy = None
+        if found.arguments and not is_met:
+            rows = sum(job.counts[name] for name in found.arguments["outcomes"])
+            remedy = RemedyView(arguments=dict(found.arguments), takes_up=rows if rows > found.rows else None)
+        return cls(
+            cause=found.cause.name,
+            outcome=found.outcome,
+            rows=found.rows,
+            problem=cleaned(found.meaning),
+            provider_says=said if speaker == "provider" else None,
+            model_says=said if speaker == "model" else None,
+            details=said if speaker == "check" else None,
+            ids=[cleaned(custom_id, 64) for custom_id in found.ids] or None,
+            retry=found.helps,
+            advice=None if is_met else cleaned(found.advice, 400),
+            remedy=remedy,
+        )
+
+
+def shown(found: "Sequence[Explained]", job: Job) -> list[dict[str, Json]] | None:
+    """Show the most frequent causes."""
+    return [ProblemView.of(each, job).facts() for each in found[:MAX_SHOWN]] or None
+
+
+def shown_of_retry(retried: "Retried", job: Job) -> list[dict[str, Json]] | None:
+    """Show why the rows of a retry have no good answer, and what helps those that it does not."""
+    views = [ProblemView.of(each, job, is_met=each not in retried.unmet) for each in retried.problems[:MAX_SHOWN]]
+    return [view.facts() for view in views] or None
+
+
+def notes(found: "Sequence[Explained]") -> list[str]:
+    """Say what is left out, and whose words some are."""
+    others = found[MAX_SHOWN:]
+    rows = sum(each.rows for each in others)
+    said = [f"Rows with other causes, not shown: {rows:,}. get_results shows them by outcome."] if others else []
+    is_quoted = any(each.cause.speaker == "model" and each.words for each in found[:MAX_SHOWN])
+    return [*said, *([MARK] if is_quoted else [])]
+
+
+def call(arguments: Mapping[str, Json]) -> str:
+    """Write a retry as it is called."""
+    import msgspec
+
+    told = ", ".join(f"{name}={msgspec.json.encode(value).decode()}" for name, value in arguments.items())
+    return f"retry_job({told})"
+
+
+def remedy_call(found: "Sequence[Explained]", job: Job) -> str | None:
+    """Give the one call that helps most, and what has to be done before it; None: no call is known to help."""
+    from batchwright.causes.remedies import best
+
+    arguments = best(found)
+    if arguments is None:
+        return None
+    rows = sum(job.counts[name] for name in arguments["outcomes"])
+    first = next(each for each in found if each.arguments)
+    before = "once the cause is mended, as problems says: " if first.helps == "helps once mended" else ""
+    return f"{before}{call(arguments)} drafts a retry of {rows:,} rows"
+
+
+def instead(found: "Sequence[Explained]") -> str | None:
+    """Say what to do instead of a retry as it is; None: nothing is known to be better."""
+    from batchwright.causes.remedies import best
+
+    if arguments := best(found):
+        return f"{call(arguments)} mends it."
+    return found[0].advice if found else None
