@@ -218,7 +218,7 @@ async def test_several_causes_are_told_apart_in_the_facts_and_in_the_text(
     assert ". Or as it is: try_requests(" in draft["next"]
     assert better["retries"] == "2 failed of 4 rows, mended: another prompt"
     assert "warnings" not in better
-    assert better["next"].startswith("tell the user the cost")
+    assert better["next"].startswith("try_requests(")
 
 
 async def test_what_a_retry_changes_is_said(tmp_path: Path, server: OpenAIServer) -> None:
