@@ -18,7 +18,8 @@ from batchwright.model import Json, Limits, ProviderInfo, Recipe, Request, Resul
 from batchwright.packing import MAX_INPUT_TOKENS, MAX_REQUEST_TOKENS, lines_again, members_of, packed
 from batchwright.part_files import Line, Measure, PartPlan, write_parts
 from batchwright.points import pass_by
-from batchwright.tables.results import ResultTable, write_results
+from batchwright.tables.joining import write_results
+from batchwright.tables.results import ResultTable
 from batchwright.tables.sources import write_rows
 from endpoint import running_endpoint
 from openai_server import Object, OpenAIServer, running_openai
@@ -346,8 +347,8 @@ def joined(folder: Path, texts: Sequence[str], limits: Limits, most: int = 1, *,
         for request in map(decode_request, whole_lines([path.read_bytes()])):
             answer = ResultLine(request.custom_id, 200, embedded(request.body["input"]))
             results += unpacked(answer, members.get(request.custom_id, [request.custom_id]))
-    write_results(reversed(results), folder / "results.jsonl", recipe)
-    table = ResultTable(folder / FROZEN, folder / "results.jsonl", found.job.source.columns, recipe, ended=True)
+    write_results(reversed(results), folder / "results.parquet", recipe, folder / FROZEN)
+    table = ResultTable(folder / FROZEN, folder / "results.parquet", found.job.source.columns, recipe, ended=True)
     return table.rows(outcome=None, offset=0, limit=100).rows
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from batchwright.drafts import FROZEN, Draft, draft
 from batchwright.jsonl import decode_request, whole_lines
 from batchwright.model import Recipe, Result
-from batchwright.tables.results import ResultTable, write_results
+from batchwright.tables.joining import write_results
+from batchwright.tables.results import ResultTable
 from batchwright.tables.sources import write_rows
 from openai_server import Object, OpenAIServer, running_openai
 from session import Mode, Session, in_memory, openai_environment
@@ -291,8 +292,8 @@ def joined(folder: Path, found: Draft) -> Sequence[Any]:
     ]
     results = [Result(each.custom_id, "answered", text=each.body["messages"][-1]["content"]) for each in requests]
     recipe = Recipe("/v1/chat/completions", "m", "p")
-    write_results(reversed(results), folder / "results.jsonl", recipe)
-    table = ResultTable(folder / FROZEN, folder / "results.jsonl", found.job.source.columns, recipe, ended=True)
+    write_results(reversed(results), folder / "results.parquet", recipe, folder / FROZEN)
+    table = ResultTable(folder / FROZEN, folder / "results.parquet", found.job.source.columns, recipe, ended=True)
     return table.rows(outcome=None, offset=0, limit=100).rows
 
 

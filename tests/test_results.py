@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from batchwright.causes.problems import Problem, alike
 from batchwright.errors import InvalidInput
 from batchwright.model import OUTCOMES, Json, Outcome, Recipe, Result
+from batchwright.tables import connection
+from batchwright.tables.joining import write_results
 from batchwright.tables.origin import one_file
-from batchwright.tables.results import ResultTable, SaveKind, save_kind, write_results
-from batchwright.tables.sources import freeze, frozen_rows, write_rows
+from batchwright.tables.results import ResultTable
+from batchwright.tables.saving import SaveKind
+from batchwright.tables.sources import CUSTOM_ID, ROW, freeze, frozen_rows, write_rows
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 Rows = Sequence[Mapping[str, Json]]
@@ -28,24 +31,30 @@ def table(
     results: Iterable[Result],
     *,
     properties: Mapping[str, Json] | None = None,
+    recipe: Recipe | None = None,
     ended: bool = True,
 ) -> ResultTable:
     """Freeze *rows*, whose ids are in `id`, write *results*, and join them."""
     source = folder / "rows.jsonl"
     write_rows(rows, source)
-    return joined(source, results, properties=properties, ended=ended)
+    return joined(source, results, properties=properties, recipe=recipe, ended=ended)
 
 
 def joined(
-    path: Path, results: Iterable[Result], *, properties: Mapping[str, Json] | None = None, ended: bool = True
+    path: Path,
+    results: Iterable[Result],
+    *,
+    properties: Mapping[str, Json] | None = None,
+    recipe: Recipe | None = None,
+    ended: bool = True,
 ) -> ResultTable:
     """Freeze the table in *path*, whose ids are in `id`, write *results*, and join them."""
     schema = {"type": "object", "properties": properties} if properties else None
-    recipe = Recipe("/v1/chat/completions", "m", "p", output_schema=schema)
+    recipe = recipe or Recipe("/v1/chat/completions", "m", "p", output_schema=schema)
     frozen = path.parent / "source.parquet"
     source = freeze(one_file(path, path.name), frozen, id_column="id").source
-    write_results(results, path.parent / "results.jsonl", recipe)
-    return ResultTable(frozen, path.parent / "results.jsonl", source.columns, recipe, ended)
+    write_results(results, path.parent / "results.parquet", recipe, frozen)
+    return ResultTable(frozen, path.parent / "results.parquet", source.columns, recipe, ended)
 
 
 def answer(custom_id: str, text: str = "ok") -> Result:
@@ -77,6 +86,16 @@ def saved(result_table: ResultTable, kind: SaveKind) -> list[dict[str, Any]]:
             back = target.parent / "back.parquet"
             source = freeze(one_file(target, "saved"), back, id_column=None).source
             return [dict(row) for _, row in frozen_rows(back, source.columns)]
+        case "xlsx":
+            return sheet(target)
+
+
+def sheet(path: Path) -> list[dict[str, Any]]:
+    """Read the rows of an Excel file."""
+    import python_calamine
+
+    header, *rows = python_calamine.load_workbook(str(path)).get_sheet_by_index(0).to_python(skip_empty_area=False)  # pyright: ignore[reportUnknownMemberType]  # not generic there
+    return [dict(zip(map(str, header), row, strict=True)) for row in rows]
 
 
 def refused(constant: str) -> None:
@@ -293,6 +312,154 @@ def test_one_answer_with_an_enormous_number_does_not_hide_the_others(tmp_path: P
     assert [row["n"] for row in shown(found)][::2] == [1, 3]
     assert found.counts()["answered"] == 3
     assert len(saved(found, "csv")) == 3
+
+
+@pytest.mark.parametrize("endpoint_text", ["[0.1,-0.25,1e-07]", "[[0.1,-0.25],[1.5,2.0]]"])
+def test_an_embedding_is_a_list_of_floats_in_parquet_and_json_elsewhere(tmp_path: Path, endpoint_text: str) -> None:
+    """Programs compute with it as it is; and each number is written as the provider wrote it."""
+    recipe = Recipe("/v1/embeddings", "m", "p")
+    found = table(tmp_path, ids(2), [answer("r1", endpoint_text)], recipe=recipe)
+    vector = json.loads(endpoint_text)
+
+    assert found.answer_columns == ["embedding", "outcome", "problem"]
+    assert shown(found)[0]["embedding"] == vector
+    assert json.loads(saved(found, "csv")[0]["embedding"]) == vector
+    assert saved(found, "jsonl")[0]["embedding"] == vector
+    assert saved(found, "jsonl")[1]["embedding"] is None
+    found.save(tmp_path / "v.parquet", "parquet")
+    import duckdb
+
+    with duckdb.connect() as con:
+        types = con.execute(f"SELECT typeof(embedding), embedding FROM '{tmp_path}/v.parquet'").fetchall()
+    assert types[0][0] == ("FLOAT[][]" if isinstance(vector[0], list) else "FLOAT[]")
+    assert types[1][1] is None
+
+
+@pytest.mark.parametrize("odd", ["[1e300,1]", '["x"]', "[[1],2]"])
+def test_a_vector_that_is_no_list_of_floats_is_kept_as_it_came(tmp_path: Path, odd: str) -> None:
+    """A provider's odd answer must not keep the user from the others, and is not made another."""
+    found = table(tmp_path, ids(2), [answer("r1", "[0.5]"), answer("r2", odd)], recipe=Recipe("/v1/embeddings", "m"))
+
+    assert [row["embedding"] for row in shown(found)] == [[0.5], json.loads(odd)]
+    assert [row["embedding"] for row in saved(found, "jsonl")] == [[0.5], json.loads(odd)]
+
+
+def test_chosen_columns_are_shown_and_saved_in_the_order_asked_for(tmp_path: Path) -> None:
+    """Of 40 columns the user wants three in the file."""
+    rows = [{"id": f"r{n}", "a\u202eb": n, "t": "x"} for n in (1, 2)]
+    found = table(tmp_path, rows, [answer("r2")])
+    columns = ["answer", "ab", "row", "custom_id"]
+
+    page = found.rows(outcome=None, offset=0, limit=9, columns=columns)
+    found.save(tmp_path / "t.jsonl", "jsonl", columns)
+
+    expected = [
+        {"answer": None, "a\u202eb": 1, "row": 1, "custom_id": "r1"},
+        {"answer": "ok", "a\u202eb": 2, "row": 2, "custom_id": "r2"},
+    ]
+    assert [row for _, row in page.rows] == expected
+    lines = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    assert lines == expected
+    assert list(page.rows[0][1]) == list(lines[0]) == list(expected[0])
+
+
+def test_a_column_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
+    """The assistant mends the name at the next call."""
+    found = table(tmp_path, ids(1), [])
+
+    with pytest.raises(InvalidInput, match=r"There is no column 'labl'. Columns: id, answer, outcome, problem, row,"):
+        found.rows(outcome=None, offset=0, limit=1, columns=["labl"])
+
+
+def test_a_source_s_own_row_and_custom_id_are_kept(tmp_path: Path) -> None:
+    """The names of what is added give way, as those of answers do."""
+    found = table(tmp_path, [{"id": "r1", "row": "mine", "Custom_ID": "too"}], [answer("r1")])
+
+    page = found.rows(outcome=None, offset=0, limit=1, columns=["row", "answer_row", "answer_custom_id", "Custom_ID"])
+
+    assert list(page.rows[0][1].values()) == ["mine", 1, "r1", "too"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(data=st.data(), count=st.integers(1, 40))
+def test_rows_that_share_an_id_each_appear_once_in_order_however_the_source_lies(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, count: int
+) -> None:
+    """Identical rows are asked once, and a file of rows may have been written in another order."""
+    folder = tmp_path_factory.mktemp("shared")
+    of_row = data.draw(st.lists(st.integers(1, count), min_size=count, max_size=count))
+    order = data.draw(st.permutations(range(count)))
+    answered = data.draw(st.sets(st.integers(1, count)))
+    frozen, results = folder / "source.parquet", folder / "results.parquet"
+    import duckdb
+
+    lines = ", ".join(f"({place + 1}, 'id{of_row[place]}', 't{place + 1}')" for place in order)
+    with duckdb.connect() as con:
+        con.execute(f'COPY (FROM (VALUES {lines}) AS t("{ROW}", "{CUSTOM_ID}", t)) TO \'{frozen}\' (FORMAT parquet)')
+    recipe = Recipe("/v1/chat/completions", "m", "p")
+    write_results((answer(f"id{number}", f"a{number}") for number in sorted(answered)), results, recipe, frozen)
+
+    found = ResultTable(frozen, results, ("t",), recipe, ended=True)
+    page = found.rows(outcome=None, offset=0, limit=100)
+
+    expected = [f"a{number}" if number in answered else None for number in of_row]
+    assert [number for number, _ in page.rows] == list(range(1, count + 1))
+    assert [row["t"] for _, row in page.rows] == [f"t{number}" for number in range(1, count + 1)]
+    assert [row["answer"] for _, row in page.rows] == expected
+    assert [row["answer"] for row in saved(found, "jsonl")] == expected
+
+
+def test_results_of_another_source_are_never_shown_beside_its_rows(tmp_path: Path) -> None:
+    """They are read side by side: were a file put in another's place, every answer would stand at a wrong row."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    one, other = table(tmp_path / "a", ids(3), [answer("r1")]), table(tmp_path / "b", ids(2), [answer("r1")])
+    mixed = ResultTable(one.frozen, other.results, one.columns, one.recipe, ended=True)
+
+    for asked in (mixed.counts, lambda: shown(mixed), lambda: mixed.save(tmp_path / "t.csv", "csv")):
+        with pytest.raises(InvalidInput, match="do not belong to the rows any more"):
+            asked()
+
+
+def big_table(folder: Path, count: int, text: str) -> ResultTable:
+    """Make a table of *count* rows with a *text* each, whose results came in another order."""
+    import duckdb
+
+    with duckdb.connect() as con:
+        con.execute(
+            f"COPY (SELECT i AS {ROW}, 'row-' || i AS {CUSTOM_ID}, i AS n, {text} AS t "
+            f"FROM range(1, {count + 1}) t(i)) "
+            f"TO '{folder}/source.parquet' (FORMAT parquet, ROW_GROUP_SIZE 2048)"
+        )
+    recipe = Recipe("/v1/chat/completions", "m", "p")
+    # 700,001 is prime to the count, so that each number comes once.
+    results = (answer(f"row-{number}", f"a{number}") for number in (1 + i * 700_001 % count for i in range(count)))
+    write_results(results, folder / "results.parquet", recipe, folder / "source.parquet")
+    return ResultTable(folder / "source.parquet", folder / "results.parquet", ("n", "t"), recipe, ended=True)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        pytest.param(50_000, "repeat(md5(i::VARCHAR), 70)", id="long rows"),
+        pytest.param(1_000_000, "'x'", id="many rows"),
+    ],
+)
+def test_a_large_table_is_saved_in_order_with_little_memory(
+    tmp_path: Path, count: int, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing large is hashed or sorted: 110 MB of rows go through a DuckDB that may use half of that, and no disk."""
+    monkeypatch.setattr(connection, "MEMORY_LIMIT", "64MB")
+    found = big_table(tmp_path, count, text)
+
+    found.save(tmp_path / "t.csv", "csv")
+
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        assert next(rows) == ["n", "t", "answer", "outcome", "problem"]
+        numbers = [(row[0], row[2]) for row in rows]
+    assert numbers == [(str(number), f"a{number}") for number in range(1, count + 1)]
+    assert not list(tmp_path.glob("spill/*"))
 
 
 def test_a_result_of_many_megabytes_can_be_joined(tmp_path: Path) -> None:
@@ -537,22 +704,6 @@ def test_rows_that_are_still_running_are_no_problem(tmp_path: Path) -> None:
     found = table(tmp_path, ids(2), [answer("r1")], ended=False)
 
     assert found.problems(9) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [("t.csv", "csv"), ("T.CSV", "csv"), ("t.jsonl", "jsonl"), ("t.ndjson", "jsonl"), ("t.parquet", "parquet")],
-)
-def test_the_ending_says_what_kind_of_file_is_saved(name: str, kind: SaveKind) -> None:
-    """The user asks for a file by its name only."""
-    assert save_kind(Path(name)) == kind
-
-
-@pytest.mark.parametrize("name", ["t.xlsx", "t", "t.csv.gz", "csv"])
-def test_an_ending_that_cannot_be_written_is_refused(name: str) -> None:
-    """Better than a CSV that is called a spreadsheet."""
-    with pytest.raises(InvalidInput, match=r"\.csv, \.jsonl or \.parquet"):
-        save_kind(Path(name))
 
 
 def test_saving_to_a_name_with_quotes_and_stars_writes_that_file(tmp_path: Path) -> None:

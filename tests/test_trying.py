@@ -242,7 +242,8 @@ async def test_what_the_model_refuses_is_said_at_once_with_the_remedy(tmp_path: 
     assert trial["variants"][0]["counts"] == {"failed": 3}
     assert trial["variants"][0]["problems"] == [
         {
-            "problem": "failed: HTTP 400: Unsupported parameter: 'max_tokens' is not supported with this model. "
+            "problem": "failed: HTTP 400 (code unsupported_parameter, param max_tokens): Unsupported parameter: 'max_tokens' is "
+            "not supported with this model. "
             "Use 'max_completion_tokens' instead.",
             "rows": [row["row"] for row in trial["rows"]],
         }
@@ -276,7 +277,7 @@ async def test_a_key_that_is_refused_shows_in_no_answer(tmp_path: Path, server: 
         text, trial = await session.answer("try_requests", job_id=job_id)
 
     assert trial is not None
-    assert "HTTP 401: Incorrect API key provided: [key]" in text
+    assert "HTTP 401 (code invalid_api_key): Incorrect API key provided: [key]" in text
     assert "canary" not in text + json.dumps(trial)
     assert "5432" not in text + json.dumps(trial)
 
@@ -486,8 +487,8 @@ async def test_rows_without_an_answer_in_time_are_told_and_count_as_spent(
 @pytest.mark.parametrize(
     ("fault", "problem", "told"),
     [
-        ("429", "HTTP 429: Rate limit reached for requests.", "$0.0"),
-        ("429_retry_after", "HTTP 429: Rate limit reached for requests.", "$0.0"),
+        ("429", "HTTP 429 (code rate_limit_exceeded): Rate limit reached for requests.", "$0.0"),
+        ("429_retry_after", "HTTP 429 (code rate_limit_exceeded): Rate limit reached for requests.", "$0.0"),
         ("500", "HTTP 500: The server had an error", "at most $0.0"),
         ("lost_after_creation", "The connection to the provider was lost before its answer came.", "at most $0.0"),
         ("html_502", "The provider answered HTTP 502, which does not say what it did.", "at most $0.0"),

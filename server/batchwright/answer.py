@@ -33,7 +33,10 @@ def _text_line(name: str, value: "Json") -> str:
     import msgspec
 
     if isinstance(value, dict):
-        return f"{name}: {', '.join(f'{key} {item}' for key, item in cast('dict[str, Json]', value).items())}"
+        fields = cast("dict[str, Json]", value)
+        if any(isinstance(item, dict | list) for item in fields.values()):
+            return f"{name}: {msgspec.json.encode(fields).decode()}"
+        return f"{name}: {', '.join(f'{key} {item}' for key, item in fields.items())}"
     if not isinstance(value, list):
         return f"{name}: {value}"
     items = cast("list[Json]", value)

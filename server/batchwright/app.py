@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 INSTRUCTIONS = """\
 Batchwright answers one prompt for every row of a table, in bulk: thousands of rows, results joined back to them.
 Usual order: inspect_data, create_batch_file (a free draft), try_requests on a few rows, submit_job, check_job with \
-wait_seconds until it ends, get_results with save_as. retry_job takes up rows without a good answer. compare_costs \
-says what other models cost; try_requests also compares how they answer.
+wait_seconds until it ends, get_results with save_as, query_results for questions. \
+retry_job takes up rows without a good answer. compare_costs says what other models cost; try_requests also compares \
+how they answer.
 Where something is charged, tell the user the cost of the draft, and pass what they agree to as max_cost_usd. \
 user_says is only for the user's own words.
 Prompts are templates: {{column}} is the row's cell. Give output_schema when answers should become columns.

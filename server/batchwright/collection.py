@@ -22,7 +22,8 @@ from batchwright.part_files import members_path
 from batchwright.points import OnPoint
 from batchwright.pricing import Totals, cost, cost_of_totals, price
 from batchwright.recovery import is_final, is_over_enqueued_limit
-from batchwright.tables.results import ResultTable, write_results
+from batchwright.tables.joining import write_results
+from batchwright.tables.results import ResultTable
 
 if TYPE_CHECKING:
     from openai.types import Batch
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from batchwright.journal import Journal
     from batchwright.submission import Submission
 
-RESULTS = "results.jsonl"
+RESULTS = "results.parquet"
+RESTING = frozenset({"verified", "failed", "split"})
+"""States of a part that has come to its end."""
 MAX_FETCHES = 3
 """A file that lacks results, and is the same so many times, is what the provider has."""
 _EARLY_ENDS: dict[str | None, tuple[Outcome, str]] = {
@@ -118,10 +121,7 @@ class Collection:
         reading = _Reading(folder, job)
 
         def write() -> None:
-            temporary = folder / f"{RESULTS}.part"
-            write_results(reading.results(), temporary, job.recipe)
-            files.sync(temporary)
-            temporary.replace(folder / RESULTS)
+            write_results(reading.results(), folder / RESULTS, job.recipe, folder / FROZEN)
 
         await anyio.to_thread.run_sync(write)
         outcomes = await anyio.to_thread.run_sync(table(job, folder).counts)
@@ -162,6 +162,13 @@ def result_file(folder: Path, part: Part, kind: str) -> Path:
 def table(job: Job, folder: Path) -> ResultTable:
     """Give the joined results of a job that has ended."""
     return ResultTable(folder / FROZEN, folder / RESULTS, job.source.columns, job.recipe, ended=True)
+
+
+def table_so_far(job: Job, folder: Path, place: Path) -> ResultTable:
+    """Give the joined results of a job that runs, of the parts that have ended; *place* is for what is written."""
+    ended = replace(job, parts=tuple(part for part in job.parts if part.state in RESTING))
+    write_results(_Reading(folder, ended).results(), place / RESULTS, job.recipe, folder / FROZEN)
+    return ResultTable(folder / FROZEN, place / RESULTS, job.source.columns, job.recipe, ended=False)
 
 
 @dataclass(slots=True)

@@ -124,7 +124,7 @@ class JobView(View):
             rows=job.source.rows,
             counts=counts,
             answered_by=job.provider.sentence,
-            cost=_job_cost(job),
+            cost=job_cost(job),
             rows_per_minute=round(rate, 1) if rate else None,
             seconds_left=round(counts.get("running", 0) / rate * 60) if rate and job.status == "running" else None,
             input_tokens=job.input_tokens or None,
@@ -271,7 +271,7 @@ def _range(known: "CostRange | None", ceiling: Decimal | None = None) -> str:
     return f"{low} and more" if high is None else f"{low} to {shown_most(high)}"
 
 
-def _job_cost(job: Job) -> str | None:
+def job_cost(job: Job) -> str | None:
     """Say what a submitted job has cost, and what was agreed; None where nothing is charged."""
     if job.submitted_at is None or (job.provider.charges == "nothing" and not job.spent_usd):
         return None
@@ -296,7 +296,7 @@ def _job_cost(job: Job) -> str | None:
 def _line_cost(job: Job) -> str | None:
     """Say in a word what a job has cost, or what a draft may cost; None where nothing is charged."""
     if job.submitted_at is not None or job.provider.charges == "nothing":
-        return (_job_cost(job) or "").partition(";")[0] or None
+        return (job_cost(job) or "").partition(";")[0] or None
     ceiling = ceiling_usd(job.parts)
     return "not bounded" if ceiling is None else f"up to {shown_most(ceiling)}"
 

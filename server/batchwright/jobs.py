@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from batchwright import files
 from batchwright.adoption import JOB_FILE, Adoption, ForeignBatch
 from batchwright.agreement import agreement, question, shown_most, shown_usd
+from batchwright.asking import Asking
 from batchwright.changes import Changes
 from batchwright.comparing import Comparing
 from batchwright.contents import Contents
@@ -26,7 +27,7 @@ from batchwright.drafts import Draft
 from batchwright.errors import InvalidInput, NotReady, OverLimit, ProviderError
 from batchwright.failures import Failures
 from batchwright.model import Job, Json, Outcome, Profile, UserSays
-from batchwright.pages import JobPage, ResultPage
+from batchwright.pages import JobPage
 from batchwright.part_files import OnRows, PartPlan
 from batchwright.points import OnPoint, pass_by
 from batchwright.remote_files import RemoteFiles
@@ -34,10 +35,8 @@ from batchwright.rounds import Mending, draft_round, retried_outcomes
 from batchwright.runs import LOCK, Runs
 from batchwright.submission import Rules
 from batchwright.tables.origin import find
-from batchwright.tables.results import save_kind
 from batchwright.tables.sources import profile
 from batchwright.trying import Trying
-from batchwright.workspace import whole_file
 
 if TYPE_CHECKING:
     from batchwright.batch_api import BatchAPI
@@ -51,8 +50,6 @@ LONGEST_POLL_SECONDS = 10.0
 """How often a job is looked at while somebody waits: at first often, then as a provider on the network may be asked."""
 EARLY_LOOK_SECONDS = 5.0
 """How often while a batch is validated, which is when most faults show."""
-WAIT_SECONDS = 45
-"""What an assistant is told to wait at a time: many clients give a call up after 60 seconds."""
 
 _ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
@@ -85,6 +82,8 @@ class Jobs:
         self._adoption = Adoption(journal, api, self._runs.folder, now)
         self.trying = Trying(journal, api, self._runs, self._rules.spending)
         self.failures = Failures(self._runs)
+        self.asking = Asking(self._runs, workspace)
+        self.results = self.asking.page
         self.costs = Comparing(journal, self._runs.folder, workspace)
         self.contents = Contents(journal, self._runs, workspace)
         self.changes = Changes(journal.catalog)
@@ -310,45 +309,6 @@ class Jobs:
         """Say how long nothing needs to be looked at: soon again while a batch is validated."""
         statuses = {part.batch_status for job in self.unfinished() for part in job.running_parts}
         return min(poll_seconds, EARLY_LOOK_SECONDS) if "validating" in statuses else poll_seconds
-
-    async def results(
-        self,
-        job_id: str,
-        *,
-        save_as: str | None,
-        overwrite: bool,
-        outcome: Outcome | None,
-        offset: int,
-        limit: int,
-    ) -> ResultPage:
-        """Join the results of a job to its rows: shows some, saves all. While a retry runs, those of before.
-
-        Raises:
-            NotReady: The job has not ended before.
-            InvalidInput: The target cannot be written.
-        """
-        target = self._workspace.file_to_write(save_as, overwrite=overwrite) if save_as else None
-        kind = save_kind(target) if target else None
-        job = await self._runs.advance(job_id)
-        if target is not None and str(target) in {job.source.path, *job.source.more_paths}:
-            raise InvalidInput(f"{save_as!r} is the source of {job_id}, and is never replaced. Choose another name.")
-        if job.submitted_at is None:
-            raise NotReady(f"{job_id} is a draft and was never run. Submit it with `submit_job` first.")
-        table = self._runs.table(job)
-        if job.ended_at is None and not self._runs.has_results(job):
-            done = job.source.rows - job.counts["running"]
-            raise NotReady(
-                f"{job_id} is still {job.status}: {done:,} of {job.source.rows:,} rows are done. "
-                f"Wait with `check_job`, wait_seconds={WAIT_SECONDS}, then ask again."
-            )
-        if job.ended_at is None:  # what earlier rounds gave is there meanwhile
-            job = replace(job, outcomes=await anyio.to_thread.run_sync(table.counts))
-        if target is not None and kind is not None:
-            with whole_file(target, overwrite=overwrite) as temporary:
-                await anyio.to_thread.run_sync(table.save, temporary, kind)
-        joined = await anyio.to_thread.run_sync(lambda: table.rows(outcome=outcome, offset=offset, limit=limit))
-        saved_as = str(target) if target else None
-        return ResultPage(job, joined, [*job.source.columns, *table.answer_columns], saved_as)
 
     async def discard(self, job_id: str) -> Job | None:
         """Remove what is only drafted, and give what it was, or the job that stays; None: nothing is only drafted."""

@@ -5,7 +5,7 @@ from mcp.types import ResourceLink
 from batchwright.addresses import of_job
 from batchwright.answer import View
 from batchwright.job_views import DraftView, JobView
-from batchwright.views import ResultsView
+from batchwright.result_views import ResultsView
 
 _ENDED = frozenset({"completed", "cancelled", "expired", "failed"})
 

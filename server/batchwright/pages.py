@@ -1,21 +1,10 @@
-"""Jobs and results, a page at a time: what the use cases give to whoever shows them."""
+"""Jobs, a page at a time: what the use cases give to whoever shows them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchwright.adoption import ForeignBatch
 from batchwright.model import Job
-from batchwright.tables.results import JoinedRows
-
-
-@dataclass(frozen=True, slots=True)
-class ResultPage:
-    """Joined results: some rows to look at, and where all of them were saved."""
-
-    job: Job
-    joined: JoinedRows
-    columns: Sequence[str]
-    saved_as: str | None
 
 
 @dataclass(frozen=True, slots=True)

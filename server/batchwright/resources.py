@@ -19,8 +19,8 @@ from batchwright.errors import InvalidInput, NotFound
 from batchwright.job_views import JobsView, JobView, running_seconds
 from batchwright.model import Outcome
 from batchwright.pages import JobPage
+from batchwright.result_views import ResultsView
 from batchwright.untrusted import MARK, cleaned, cleaned_value, visible
-from batchwright.views import ResultsView
 
 if TYPE_CHECKING:
     from datetime import datetime

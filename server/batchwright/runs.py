@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from batchwright import files
 from batchwright.adoption import JOB_FILE
-from batchwright.collection import RESULTS, Collection, table
+from batchwright.collection import RESTING, RESULTS, Collection, table, table_so_far
 from batchwright.errors import BatchwrightError, NotReady, ProviderError, ProviderGone
 from batchwright.model import LIVE_STATES, Job, Part
 from batchwright.part_files import members_path
@@ -32,7 +32,6 @@ log = logging.getLogger(__name__)
 
 LOCK = "lock"
 """In a job's folder: held by the process that works on the job."""
-_RESTING = frozenset({"verified", "failed", "split"})
 
 
 class Runs:
@@ -58,6 +57,10 @@ class Runs:
     def table(self, job: Job) -> ResultTable:
         """Give the joined results of a job that has ended."""
         return table(job, self.folder(job.id))
+
+    def table_so_far(self, job: Job, place: Path) -> ResultTable:
+        """Give the joined results of a job that runs, as far as its parts have ended, writing them to *place*."""
+        return table_so_far(job, self.folder(job.id), place)
 
     def has_results(self, job: Job) -> bool:
         """Whether the job has ended before, so that there are joined results."""
@@ -159,7 +162,7 @@ class Runs:
             after = self._journal.job(job_id)
             if self._journal.is_cancelled(job_id) == was_cancelled and len(after.parts) == len(job.parts):
                 break
-        if all(part.state in _RESTING for part in after.running_parts):
+        if all(part.state in RESTING for part in after.running_parts):
             # Once begun it is brought to its end: on a large job it may take longer than the call that began it.
             with anyio.CancelScope(shield=True):
                 await self._collection.finish(after, self.folder(job_id))

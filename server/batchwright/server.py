@@ -135,7 +135,7 @@ def slim_tool(
     )
     tool.parameters = {**_slim(tool.parameters), "additionalProperties": False}
     if tool.fn_metadata.output_schema is not None:
-        tool.fn_metadata.output_schema = _slim(tool.fn_metadata.output_schema)
+        tool.fn_metadata.output_schema = _without_docstrings(_slim(tool.fn_metadata.output_schema))
     return tool
 
 
@@ -171,6 +171,14 @@ def _understood(
     return result
 
 
+def _without_docstrings(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what the views say of themselves: the tool's description says it."""
+    kept = {key: value for key, value in schema.items() if key != "description"}
+    if "$defs" in kept:
+        kept["$defs"] = {name: _without_docstrings(part) for name, part in kept["$defs"].items()}
+    return kept
+
+
 def _disk_sentence(error: BaseException | None) -> str | None:
     """Say what the system said of a file or the journal; None for another fault."""
     if isinstance(error, sqlite3.DatabaseError):
@@ -201,7 +209,20 @@ def _slim(schema: "Json") -> "Json":
         case {"anyOf": [only, {"type": "null"}], "default": None, **rest}:
             return _slim({**only, **rest})
         case _:
-            return {key: _slim_part(key, value) for key, value in fields.items() if key != "title"}
+            return {key: _slim_part(key, value) for key, value in fields.items() if not _says_nothing(key, value)}
+
+
+def _says_nothing(key: str, value: "Json") -> bool:
+    """Whether a keyword repeats what is known without it: a name, an object of anything, an empty default."""
+    match key:
+        case "title":
+            return True
+        case "additionalProperties":
+            return value is True
+        case "default":
+            return value is False or value in ("", [], {})
+        case _:
+            return False
 
 
 def _slim_part(key: str, value: "Json") -> "Json":

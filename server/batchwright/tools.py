@@ -13,13 +13,14 @@ from batchwright.errors import NotAgreed
 from batchwright.job_views import DraftView, JobsView, JobView, running_seconds
 from batchwright.lifespan import App
 from batchwright.model import Endpoint, Job, UserSays
+from batchwright.result_tools import get_results, query_results
 from batchwright.server import slim_tool
 from batchwright.tooling import Approval, JobId, Question
 from batchwright.tooling import answer as _answer
 from batchwright.tooling import can_ask as _can_ask
 from batchwright.tooling import usd as _usd
 from batchwright.trying_tools import TRY, try_requests
-from batchwright.views import CostsView, DeletedView, FilesView, InspectView, ResultsView
+from batchwright.views import CostsView, DeletedView, FilesView, InspectView
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 ASK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
@@ -32,9 +33,6 @@ END = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hi
 CORE = {"anthropic/alwaysLoad": True}
 """Keeps a tool's description loaded in clients that otherwise show names only."""
 
-
-ShownOutcome = Literal["all", "answered", "refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
-"""Results are shown when a job has ended: then no row is running."""
 
 RetriedOutcome = Literal["refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
 
@@ -263,31 +261,6 @@ async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are fl
     return _answer(DraftView.of(await jobs.retry(job_id, mending, on_rows)))
 
 
-async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
-    ctx: Context["App"],
-    job_id: JobId,
-    save_as: Annotated[
-        FileName,
-        Field(description="write all rows to this .csv, .jsonl or .parquet in the workspace; empty: only show"),
-    ] = "",
-    overwrite: Annotated[bool, Field(description="replace an existing file")] = False,  # noqa: FBT002  # a tool's argument
-    outcome: Annotated[ShownOutcome, Field(description="which rows to show")] = "all",
-    limit: Annotated[int, Field(ge=0, le=100, description="rows to show, 0 to 100")] = 5,
-    offset: Offset = 0,
-) -> Annotated[CallToolResult, ResultsView]:
-    """Join a finished job's answers to its rows, in their order, with every source column; save all, show a few."""
-    jobs = await ctx.request_context.lifespan_context.jobs()
-    page = await jobs.results(
-        job_id,
-        save_as=save_as or None,
-        overwrite=overwrite,
-        outcome=None if outcome == "all" else outcome,
-        offset=offset,
-        limit=limit,
-    )
-    return _answer(ResultsView.of(page, offset=offset))
-
-
 async def cancel_job(ctx: Context["App"], job_id: JobId) -> Annotated[CallToolResult, JobView]:
     """End a running job early: what was answered is kept. A draft, or a drafted retry, is discarded with its files."""
     app = ctx.request_context.lifespan_context
@@ -325,6 +298,7 @@ TOOLS: tuple[tuple[Callable[..., Awaitable[CallToolResult]], str, ToolAnnotation
     (list_jobs, "List jobs", ASK, None),
     (adopt_batch, "Adopt batch", SUBMIT, None),
     (get_results, "Get results", SAVE, None),
+    (query_results, "Query results", SAVE, None),
     (compare_costs, "Compare costs", DRAW, None),
     (retry_job, "Retry job", DRAFT, None),
     (cancel_job, "Cancel job", END, None),

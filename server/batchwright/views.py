@@ -1,26 +1,20 @@
 """What the tools answer, each with the next useful call."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Self
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any, Self
 
 from batchwright.agreement import shown_usd
-from batchwright.answer import Next, View, present
-from batchwright.model import JobStatus, Json, Outcome, Profile
-from batchwright.untrusted import MARK, MAX_CELL_CHARACTERS, cleaned, cleaned_value
+from batchwright.answer import Next, View
+from batchwright.model import Json, Profile
+from batchwright.untrusted import MARK, cleaned, cleaned_value
 
 if TYPE_CHECKING:
     from batchwright.comparing import Compared
     from batchwright.comparison import Comparison, ModelCost
-    from batchwright.pages import ResultPage
     from batchwright.remote_files import RemoteFile
 
 MAX_SHOWN_COLUMNS = 40
 MAX_WARNINGS = 5
-MAX_SHOWN_CHARACTERS = 8_000
-"""Of all cells of an answer together, roughly: a few rows are shown whole, many are cut."""
-MAX_LONE_CELL_CHARACTERS = 4_000
 
 
 class ColumnView(View):
@@ -76,62 +70,6 @@ class InspectView(View):
             sample=[_shown_row(row) for row in profile.sample],
             warnings=[cleaned(warning, 400) for warning in profile.warnings[:MAX_WARNINGS]] or None,
             next=f'create_batch_file(batch_file="{profile.name}")' if is_batch else data_call,
-        )
-
-
-class ResultsView(View):
-    """Joined results."""
-
-    job_id: str
-    status: JobStatus
-    rows: int
-    counts: Annotated[dict[Outcome, int], Field(description="rows by outcome; the sum is rows")]
-    answered_by: str
-    columns: list[str]
-    shown: Annotated[list[dict[str, Any]], Field(description="some joined rows; row is the number in the source")]
-    matching: Annotated[int | None, Field(description="rows of the outcome asked for")] = None
-    left_out: int | None = None
-    saved_as: str | None = None
-    notes: list[str] | None = None
-    about: str = MARK
-    next: Next
-
-    @classmethod
-    def of(cls, page: "ResultPage", *, offset: int) -> Self:
-        """Show a page of results."""
-        job, matching = page.job, page.joined.matching
-        room = MAX_SHOWN_CHARACTERS // max(1, len(page.joined.rows) * len(page.columns))
-        most = min(max(room, MAX_CELL_CHARACTERS), MAX_LONE_CELL_CHARACTERS)
-        shown = [{"row": number, **_shown_row(row, most)} for number, row in page.joined.rows]
-        left_out = max(0, matching - offset - len(shown))
-        notes: list[str] = []
-        if job.ended_at is None:
-            notes.append(f"Not final: the job is {job.status} again. These are the results of before.")
-        if not job.counts["answered"]:
-            notes.append("No row has a good answer: outcome and problem say why.")
-        if offset and offset >= matching:
-            notes.append(f"The offset is past the end: {matching:,} rows match.")
-        if not job.counts["answered"] and job.ended_at is not None:
-            following = f'retry_job(job_id="{job.id}") once the cause is mended; outcomes names the rows to take up'
-        elif page.saved_as:
-            following = f'tell the user where the results are; delete_files(job_id="{job.id}") cleans up'
-        elif left_out and shown:
-            following = f'get_results(job_id="{job.id}", offset={offset + len(shown)}), or with save_as="results.csv"'
-        else:
-            following = f'get_results(job_id="{job.id}", save_as="results.csv") writes all rows to a file'
-        return cls(
-            job_id=job.id,
-            status=job.status,
-            rows=job.source.rows,
-            counts=present(job.counts),
-            answered_by=job.provider.sentence,
-            columns=[cleaned(column, 64) for column in page.columns[:MAX_SHOWN_COLUMNS]],
-            shown=shown,
-            matching=matching if matching != job.source.rows else None,
-            left_out=left_out or None,
-            saved_as=page.saved_as,
-            notes=notes or None,
-            next=following,
         )
 
 
@@ -239,7 +177,7 @@ def _cost_line(line: "ModelCost", comparison: "Comparison") -> dict[str, str]:
     return shown
 
 
-def _shown_row(row: Mapping[str, Json], most: int = MAX_CELL_CHARACTERS) -> dict[str, Json]:
+def _shown_row(row: Mapping[str, Json]) -> dict[str, Json]:
     """Give a row fit for the conversation: cleaned, cut, and without its empty cells."""
     cells = list(row.items())[:MAX_SHOWN_COLUMNS]
-    return {cleaned(name, 64): cleaned_value(value, most) for name, value in cells if value is not None}
+    return {cleaned(name, 64): cleaned_value(value) for name, value in cells if value is not None}

@@ -157,19 +157,20 @@ def _join(data: Path, out: Path) -> Work:
     from batchwright.answers import reader
     from batchwright.jsonl import decode_result
     from batchwright.model import Recipe
+    from batchwright.tables.joining import write_results
     from batchwright.tables.origin import one_file
-    from batchwright.tables.results import ResultTable, write_results
+    from batchwright.tables.results import ResultTable
     from batchwright.tables.sources import freeze
 
     recipe = Recipe(endpoint=CHAT, model=MODEL, prompt=PROMPT + "{{text}}")
-    freeze(one_file(data / "rows.csv", "rows.csv"), out / "source.parquet", id_column=None)
+    frozen = out / "source.parquet"
+    freeze(one_file(data / "rows.csv", "rows.csv"), frozen, id_column=None)
 
     def work() -> None:
         read = reader(recipe)
-        write_results(
-            (read(decode_result(line)) for line in files.lines(data / "results.jsonl")), out / "joined.jsonl", recipe
-        )
-        table = ResultTable(out / "source.parquet", out / "joined.jsonl", ("id", "text"), recipe, ended=True)
+        results = (read(decode_result(line)) for line in files.lines(data / "results.jsonl"))
+        write_results(results, out / "results.parquet", recipe, frozen)
+        table = ResultTable(frozen, out / "results.parquet", ("id", "text"), recipe, ended=True)
         table.save(out / "out.csv", "csv")
 
     return work

@@ -55,7 +55,8 @@ class BatchRun:
         if self._batch.status == "validating" and not await self._validate():
             return
         await anyio.to_thread.run_sync(self._make_sure_of_room)
-        recorder = await anyio.to_thread.run_sync(Recorder, self._folder)
+        with anyio.CancelScope(shield=True):  # cancelled in between, its files would stay open
+            recorder = await anyio.to_thread.run_sync(Recorder, self._folder)
         try:
             if self._batch.status != "finalizing":
                 await self._send_all(recorder)

@@ -19,6 +19,8 @@ _PLAIN = frozenset(
     }
 )
 
+_FLOATS = frozenset({"FLOAT[]", "FLOAT[][]"})
+
 
 def types_of(con: "duckdb.DuckDBPyConnection", relation: str) -> dict[str, str]:
     """Give the type of each column of a table, a view or a query."""
@@ -30,14 +32,26 @@ def cell_sql(column: str, sql_type: str) -> str:
     name = identifier(column)
     if sql_type in _PLAIN:
         return name
-    return f"to_json({name})" if _is_nested(sql_type) else f"CAST({name} AS VARCHAR)"
+    return json_sql(name, sql_type) if is_nested(sql_type) else f"CAST({name} AS VARCHAR)"
+
+
+def json_sql(column: str, sql_type: str) -> str:
+    """Give the SQL of a column, itself as SQL, as JSON text; what JSON has no word for may stand in it all the same."""
+    if sql_type == "JSON":
+        return f"CAST({column} AS VARCHAR)"
+    if sql_type not in _FLOATS:
+        return f"CAST(to_json({column}) AS VARCHAR)"
+    # Written as floats, not as the doubles next to them.
+    flat = f"flatten({column})" if sql_type == "FLOAT[][]" else column
+    is_plain = f"isfinite(list_sum({flat})) AND list_count({flat}) = len({flat})"
+    return f"CASE WHEN {is_plain} THEN CAST({column} AS VARCHAR) ELSE CAST(to_json({column}) AS VARCHAR) END"
 
 
 def reader(sql_types: Sequence[str]) -> Callable[[Sequence[Json]], list[Json]]:
     """Give the function from a fetched row to JSON values."""
     if all(sql_type == "VARCHAR" for sql_type in sql_types):
         return list  # as nearly all data is, and there is much of it
-    is_json = [sql_type == "JSON" or _is_nested(sql_type) for sql_type in sql_types]
+    is_json = [sql_type == "JSON" or is_nested(sql_type) for sql_type in sql_types]
 
     def read(row: Sequence[Json]) -> list[Json]:
         return [_decoded(cell) if json else _finite(cell) for json, cell in zip(is_json, row, strict=True)]
@@ -50,7 +64,8 @@ def as_row(columns: Sequence[str], cells: Sequence[Json]) -> Mapping[str, Json]:
     return dict(zip(columns, cells, strict=True))
 
 
-def _is_nested(sql_type: str) -> bool:
+def is_nested(sql_type: str) -> bool:
+    """Whether a type is of lists or objects; JSON may be anything."""
     return sql_type.endswith("]") or sql_type.startswith(("STRUCT", "MAP", "UNION"))
 
 

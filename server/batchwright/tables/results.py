@@ -1,32 +1,30 @@
 """Results joined to the rows of a frozen source, in the source's order: counted, shown and saved."""
 
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from batchwright import files
 from batchwright.causes.problems import MASKS, MAX_IDS, STATUS, Problem
 from batchwright.errors import InvalidInput
-from batchwright.model import OUTCOMES, Json, Outcome, Recipe, Result
+from batchwright.model import OUTCOMES, Json, Outcome, Recipe
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
-from batchwright.tables.connection import PARQUET, connection, identifier, pattern, quoted
-from batchwright.tables.sources import CUSTOM_ID, ROW, frozen_sql
+from batchwright.tables.connection import connection, identifier, pattern, quoted
+from batchwright.tables.joining import is_embedding, properties
+from batchwright.tables.reading import Table
+from batchwright.tables.saving import SaveKind, save
+from batchwright.tables.sources import CUSTOM_ID, ROW
+from batchwright.untrusted import cleaned
 
 if TYPE_CHECKING:
     import duckdb
 
-SaveKind = Literal["csv", "jsonl", "parquet"]
-
-_KINDS: Mapping[str, SaveKind] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
-_OPTIONS: Mapping[SaveKind, str] = {"csv": "FORMAT csv, HEADER", "jsonl": "FORMAT json", "parquet": PARQUET}
-_TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN"}
-_FORMULA_START = "=+@\t\r＝＋－＠-"
-_MIN_OBJECT_BYTES = 1 << 24
+SHOWN_NAME_CHARACTERS = 64
+_SHOWN_COLUMNS = 30
+_ANOTHER_ROW = "one row beside another"
+_CHANGED = "The results do not belong to the rows any more: a file of the job was changed. Restore its folder."
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +38,14 @@ class JoinedRows:
 
 @dataclass(frozen=True)
 class ResultTable:
-    """A job's frozen source and its results, both on disk, and how they join.
+    """A job's frozen source and its results, both on disk and read side by side: nothing large is joined or sorted.
 
     In the view that joins them, columns have names of their own (`c0`, `v0`, `outcome` ...), so that no name of the
     user's can meet one of ours.
 
     Attributes:
         frozen: The Parquet file of the source.
-        results: A JSONL file, as `write_results` writes it.
+        results: A Parquet file, as `write_results` writes it.
         columns: Of the source.
         ended: While false, a row without a result is running; afterwards it never ran.
     """
@@ -60,7 +58,7 @@ class ResultTable:
 
     def counts(self) -> dict[Outcome, int]:
         """Count the rows by outcome; the sum is the number of rows."""
-        with self._joined() as con:
+        with self.joined() as con:
             found = dict(con.execute("SELECT outcome, count(*) FROM joined GROUP BY 1").fetchall())
         return {name: int(found.get(name, 0)) for name in OUTCOMES}
 
@@ -69,7 +67,7 @@ class ResultTable:
         alike = "problem"
         for differing, instead in MASKS:
             alike = f"regexp_replace({alike}, {quoted(differing)}, {quoted(instead)}, 'g')"
-        with self._joined() as con:
+        with self.joined() as con:
             found = con.execute(
                 f"SELECT outcome, arg_min(problem, first), sum(n), flatten(arg_min(ids, first, {MAX_IDS:d})) FROM "
                 f"(SELECT outcome, problem, count(*) AS n, min(row) AS first, arg_min(id, row, {MAX_IDS:d}) AS ids "
@@ -82,186 +80,148 @@ class ResultTable:
     def ids(self, outcomes: Collection[Outcome]) -> dict[str, Outcome]:
         """Give the custom_ids of the rows with one of *outcomes*, each with its own."""
         wanted = ", ".join(quoted(outcome) for outcome in outcomes) or "NULL"
-        with self._joined() as con:
+        with self.joined() as con:
             found = con.execute(f"SELECT id, outcome FROM joined WHERE outcome IN ({wanted})").fetchall()
         return dict(found)
 
-    def rows(self, *, outcome: Outcome | None, offset: int, limit: int) -> JoinedRows:
+    def rows(
+        self, *, outcome: Outcome | None, offset: int, limit: int, columns: Sequence[str] | None = None
+    ) -> JoinedRows:
         """Give some joined rows, in the source's order; only those of *outcome*, unless that is None."""
         where = f"WHERE outcome = {quoted(outcome)}" if outcome else ""
-        with self._joined() as con:
+        chosen = self.chosen(columns)
+        with self.joined() as con:
             types = types_of(con, "joined")
             count = con.execute(f"SELECT count(*) FROM joined {where}").fetchone()
-            cells = ", ".join(["row", *(cell_sql(alias, types[alias]) for alias in self._output.values())])
-            read = reader([types[alias] for alias in self._output.values()])
-            fetched = con.execute(
-                f"SELECT {cells} FROM joined {where} ORDER BY row LIMIT {limit:d} OFFSET {offset:d}"
-            ).fetchall()
-            rows = [(int(number), as_row(list(self._output), read(row))) for number, *row in fetched]
+            cells = ", ".join(["row", *(cell_sql(alias, types[alias]) for alias in chosen.values())])
+            read = reader([types[alias] for alias in chosen.values()])
+            fetched = con.execute(f"SELECT {cells} FROM joined {where} LIMIT {limit:d} OFFSET {offset:d}").fetchall()
+            rows = [(int(number), as_row(list(chosen), read(row))) for number, *row in fetched]
         return JoinedRows(rows, int(count[0]) if count else 0)
 
-    def save(self, target: Path, kind: SaveKind) -> None:
+    def save(self, target: Path, kind: SaveKind, columns: Sequence[str] | None = None) -> None:
         """Write the joined table to *target*, in the source's order.
 
-        In CSV, a text that a spreadsheet would take for a formula gets an apostrophe before it; numbers stay.
+        Raises:
+            InvalidInput: There is no such column, or more than the kind of file takes.
         """
-        names = {name: _without_formula(name) if kind == "csv" else name for name in self._output}
-        with self._joined(target) as con:
-            types = types_of(con, "joined")
-            cells = [
-                f"{_saved(alias, types[alias], kind)} AS {identifier(names[name])}"
-                for name, alias in self._output.items()
-            ]
-            con.execute(
-                f"COPY (SELECT {', '.join(cells)} FROM joined ORDER BY row) TO {quoted(str(target))} ({_OPTIONS[kind]})"
+        named = ", ".join(f"{alias} AS {identifier(name)}" for name, alias in self.chosen(columns).items())
+        with self.joined(target) as con:
+            save(con, f"SELECT {named} FROM joined", target, kind)
+
+    def chosen(self, columns: Sequence[str] | None) -> Mapping[str, str]:
+        """Give *columns* as their names in the view that joins; those of the joined table unless some are named.
+
+        A column may be named as it is, or as it is shown.
+
+        Raises:
+            InvalidInput: There is none of that name, or none is named.
+        """
+        if not columns:
+            return self._output
+        known = {**self._output, **self._numbering}
+        shown = {cleaned(name, SHOWN_NAME_CHARACTERS): name for name in reversed(known)}
+        named = [name if name in known else shown.get(name, name) for name in columns]
+        if unknown := [name for name in named if name not in known]:
+            more = f" and {len(known) - _SHOWN_COLUMNS} more" if len(known) > _SHOWN_COLUMNS else ""
+            raise InvalidInput(
+                f"There is no column {cleaned(unknown[0], SHOWN_NAME_CHARACTERS)!r}. "
+                f"Columns: {', '.join(list(shown)[::-1][:_SHOWN_COLUMNS])}{more}."
             )
+        return {name: known[name] for name in named}
+
+    def tables(self) -> dict[str, Table]:
+        """Give what SQL may ask: `results`, with each row's number and custom_id, and `source`."""
+        with self.joined() as con:
+            counted = con.execute("SELECT count(*) FROM joined").fetchone()
+            source, joined = self._source_sql(con), self._sql(con)
+        rows = int(counted[0]) if counted else 0
+        known = {**self._numbering, **self._output}
+        named = ", ".join(f"{alias} AS {identifier(name)}" for name, alias in known.items())
+        own = {name: name for name in self.columns}
+        numbered = {_free("row", own): ROW, _free("custom_id", own): CUSTOM_ID}
+        columns = ", ".join(
+            f"{identifier(column)} AS {identifier(name)}" for name, column in {**numbered, **own}.items()
+        )
+        return {
+            "results": Table(f"SELECT {named} FROM ({joined})", (self.frozen, self.results), tuple(known), rows),
+            "source": Table(f"SELECT {columns} FROM {source}", (self.frozen,), (*numbered, *own), rows),
+        }
 
     @property
     def answer_columns(self) -> list[str]:
         """Names of the columns that the results add to the source's."""
         return list(self._output)[len(self.columns) :]
 
+    @property
+    def is_embedding(self) -> bool:
+        """Whether the answers are vectors."""
+        return is_embedding(self.recipe)
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        """Names of the columns that hold what the model answered well, and their names in the view that joins."""
+        aliases = {f"v{place}" for place in range(len(properties(self.recipe)))} or {"answer"}
+        return {name: alias for name, alias in self._output.items() if alias in aliases}
+
     @cached_property
     def _output(self) -> Mapping[str, str]:
         """Columns of the joined table to those of the view; where the source has a name, the result's gives way."""
-        added = [(name, f"v{place}") for place, name in enumerate(self._properties)]
-        text = "embedding" if self._is_embedding else "raw_answer" if added else "answer"
+        added = [(name, f"v{place}") for place, name in enumerate(properties(self.recipe))]
+        text = "embedding" if self.is_embedding else "raw_answer" if added else "answer"
         added += [(text, "answer"), ("outcome", "outcome"), ("problem", "problem")]
         output = {column: f"c{place}" for place, column in enumerate(self.columns)}
-        taken = {column.lower() for column in self.columns}
         for wanted, alias in added:
-            name = wanted
-            while name.lower() in taken:
-                name = f"answer_{name}"
-            taken.add(name.lower())
-            output[name] = alias
+            output[_free(wanted, output)] = alias
         return output
 
-    @property
-    def _is_embedding(self) -> bool:
-        return self.recipe.endpoint == "/v1/embeddings"
-
-    @property
-    def _properties(self) -> Mapping[str, Mapping[str, Json]]:
-        return (self.recipe.output_schema or {}).get("properties", {})
+    @cached_property
+    def _numbering(self) -> Mapping[str, str]:
+        """Columns that are given only where they are asked for."""
+        return {_free("row", self._output): "row", _free("custom_id", self._output): "id"}
 
     @contextmanager
-    def _joined(self, target: Path | None = None) -> "Generator[duckdb.DuckDBPyConnection]":
-        reached = [self.frozen, self.results, *([target] if target else [])]
-        with connection(files=reached, folder=self.frozen.parent, name="the results") as con:
-            con.execute(f"CREATE VIEW results AS {self._results_sql()}")
-            source = ", ".join(f"s.{identifier(column)} AS c{place}" for place, column in enumerate(self.columns))
-            # With a schema, the properties say it all: the text itself is kept only where it did not fit.
-            text = "CASE WHEN r.outcome <> 'answered' THEN r.text END" if self._properties else "r.text"
-            if self._is_embedding:
-                text = _vector(con)
-            values = "".join(
-                f"{_value(con, f'v{place}', schema)} AS v{place}, "
-                for place, schema in enumerate(self._properties.values())
-            )
-            con.execute(
-                f"CREATE VIEW joined AS SELECT s.{identifier(ROW)} AS row, s.{identifier(CUSTOM_ID)} AS id, "
-                f"{source}, {values} {text} AS answer, "
-                f"coalesce(r.outcome, '{'never_ran' if self.ended else 'running'}') AS outcome, r.problem AS problem "
-                f"FROM ({frozen_sql(self.frozen)}) s LEFT JOIN results r ON s.{identifier(CUSTOM_ID)} = r.custom_id"
-            )
-            yield con
+    def joined(self, *targets: Path) -> "Generator[duckdb.DuckDBPyConnection]":
+        """Open a DuckDB with the view `joined`, which may write *targets*."""
+        import duckdb
 
-    def _results_sql(self) -> str:
-        columns = dict.fromkeys(["custom_id", "outcome", "text", "problem"], "VARCHAR")
-        columns |= {f"v{place}": "JSON" for place in range(len(self._properties))}
-        shape = ", ".join(f"{name}: '{kind}'" for name, kind in columns.items())
+        files = [self.frozen, self.results, *targets]
+        with connection(files=files, folder=self.frozen.parent, name="The results") as con:
+            con.execute(f"CREATE VIEW joined AS {self._sql(con)}")
+            try:
+                yield con
+            except duckdb.InvalidInputException as error:
+                raise InvalidInput(_CHANGED) if _ANOTHER_ROW in str(error) else error from error
+
+    def _sql(self, con: "duckdb.DuckDBPyConnection") -> str:
+        source = "".join(f"s.{identifier(column)} AS c{place}, " for place, column in enumerate(self.columns))
+        values = "".join(f"r.v{place} AS v{place}, " for place in range(len(properties(self.recipe))))
+        row = identifier(ROW)
         return (
-            f"SELECT * FROM read_ndjson({pattern(self.results)}, maximum_object_size = {self._longest_line}, "
-            f"hive_partitioning = false, columns = {{{shape}}})"
+            f"SELECT s.{row} AS row, s.{identifier(CUSTOM_ID)} AS id, {source}{values}r.answer AS answer, "
+            f"coalesce(r.outcome, '{'never_ran' if self.ended else 'running'}') AS outcome, r.problem AS problem "
+            f"FROM {self._source_sql(con)} s POSITIONAL JOIN {_parquet(self.results)} r "
+            # Should the files not belong together, nobody is to see one row's answer beside another.
+            f"WHERE CASE WHEN s.{row} IS NOT DISTINCT FROM r.row THEN true ELSE error('{_ANOTHER_ROW}') END"
         )
 
-    @cached_property
-    def _longest_line(self) -> int:
-        """How much room DuckDB has to make for a line: it takes it whether it is needed or not."""
-        if self.results.stat().st_size <= _MIN_OBJECT_BYTES:
-            return _MIN_OBJECT_BYTES
-        return max(_MIN_OBJECT_BYTES, *(len(line) + 1_000 for line in files.lines(self.results)))
+    def _source_sql(self, con: "duckdb.DuckDBPyConnection") -> str:
+        """Give the SQL of the source's rows in their order: read as they lie, unless they lie in another."""
+        numbered = f"read_parquet({pattern(self.frozen)}, hive_partitioning = false, file_row_number = true)"
+        row = identifier(ROW)
+        found = con.execute(f"SELECT count(*) FROM {numbered} WHERE {row} <> file_row_number + 1").fetchone()
+        frozen = _parquet(self.frozen)
+        return f"(SELECT * FROM {frozen} ORDER BY {row})" if found and found[0] else frozen
 
 
-def save_kind(path: Path) -> SaveKind:
-    """Tell by its ending what a result file is to be.
-
-    Raises:
-        InvalidInput: It is none that can be written.
-    """
-    kind = _KINDS.get(path.suffix.lower())
-    if kind is None:
-        raise InvalidInput(f"{path.name!r} does not end in .csv, .jsonl or .parquet. Choose one of these.")
-    return kind
+def _parquet(path: Path) -> str:
+    return f"read_parquet({pattern(path)}, hive_partitioning = false)"
 
 
-def write_results(results: Iterable[Result], path: Path, recipe: Recipe) -> None:
-    """Write *results* as the JSONL file that `ResultTable` joins, streaming."""
-    names: list[str] = list((recipe.output_schema or {}).get("properties", {}))
-    encode = msgspec.json.Encoder().encode
-    with path.open("wb") as file:
-        for result in results:
-            line: dict[str, Json] = {
-                "custom_id": result.custom_id,
-                "outcome": result.outcome,
-                "text": result.text,
-                "problem": result.problem,
-            }
-            if result.values is not None:
-                line |= {f"v{place}": result.values.get(name) for place, name in enumerate(names)}
-            file.write(encode(line) + b"\n")
-
-
-def _value(con: "duckdb.DuckDBPyConnection", column: str, schema: Mapping[str, Json]) -> str:
-    """Give the SQL of a property in the type that its schema gives it; what has no plain type stays JSON.
-
-    One value that the type cannot hold, such as a whole number of 23 digits, leaves the whole column as JSON.
-    """
-    sql_type = _plain_type(schema)
-    if sql_type is None:
-        return f"r.{column}"
-    text = f"{column} ->> '$'"
-    fits = con.execute(f"SELECT bool_and(TRY_CAST({text} AS {sql_type}) IS NOT NULL OR {text} IS NULL) FROM results")
-    is_lossless = (fits.fetchone() or (True,))[0] is not False
-    return f"CAST(r.{text} AS {sql_type})" if is_lossless else f"r.{column}"
-
-
-def _vector(con: "duckdb.DuckDBPyConnection") -> str:
-    """Give the SQL of the embedding: a list of numbers, or of such lists where a request had several inputs."""
-    several = con.execute("SELECT bool_or(starts_with(text, '[[')) FROM results").fetchone()
-    return f"CAST(CAST(r.text AS JSON) AS DOUBLE[]{'[]' if several and several[0] else ''})"
-
-
-def _plain_type(schema: Mapping[str, Json]) -> str | None:
-    """Give the SQL type of the values that *schema* allows, beside null."""
-    if "anyOf" in schema:
-        kinds = {_plain_type(part) for part in schema["anyOf"] if part != {"type": "null"}}
-        return kinds.pop() if len(kinds) == 1 else None
-    kind = schema.get("type")
-    names = cast("list[str]", kind) if isinstance(kind, list) else [str(kind)]
-    plain = [name for name in names if name != "null"]
-    if kind is not None:
-        return _TYPES.get(plain[0]) if len(plain) == 1 else None
-    values = schema.get("enum", [schema["const"]] if "const" in schema else [0])
-    return "VARCHAR" if all(isinstance(value, str) for value in values if value is not None) else None
-
-
-def _saved(column: str, sql_type: str, kind: SaveKind) -> str:
-    """Give the SQL of a column as it is written to a file of *kind*."""
-    if kind == "jsonl" and sql_type in {"DOUBLE", "FLOAT"}:
-        return f"CASE WHEN isfinite({column}) THEN {column} END"  # JSON has no word for the others.
-    if kind != "csv":
-        return column
-    text = column
-    if sql_type == "JSON":
-        is_nested = f"json_type({column}) IN ('OBJECT', 'ARRAY')"
-        text = f"CASE WHEN {is_nested} THEN CAST({column} AS VARCHAR) ELSE {column} ->> '$' END"
-    elif sql_type != "VARCHAR":
-        return column
-    is_formula = f"regexp_matches({text}, {quoted(f'^[{_FORMULA_START}]')}) AND TRY_CAST({text} AS DOUBLE) IS NULL"
-    return f"CASE WHEN {is_formula} THEN '''' || ({text}) ELSE {text} END"
-
-
-def _without_formula(name: str) -> str:
-    return f"'{name}" if name[:1] in _FORMULA_START else name
+def _free(wanted: str, taken: Collection[str]) -> str:
+    """Give a name that no column has, also but for case."""
+    lowered = {name.lower() for name in taken}
+    name = wanted
+    while name.lower() in lowered:
+        name = f"answer_{name}"
+    return name

@@ -1,0 +1,240 @@
+"""What a user asks of a job's results: rows to look at, a file with all of them, SQL, and a plain profile."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from batchwright.errors import InvalidInput, NotReady
+from batchwright.model import Job, Outcome
+from batchwright.tables.result_profile import Agreement, AnswerColumn, agreement, answer_columns
+from batchwright.tables.result_query import QueryRows, query
+from batchwright.tables.results import SHOWN_NAME_CHARACTERS, JoinedRows, ResultTable
+from batchwright.tables.saving import SaveKind, save_kind
+from batchwright.untrusted import cleaned
+from batchwright.workspace import whole_file
+
+if TYPE_CHECKING:
+    from batchwright.runs import Runs
+    from batchwright.workspace import Workspace
+
+WAIT_SECONDS = 45
+"""What an assistant is told to wait at a time: many clients give a call up after 60 seconds."""
+_SHOWN_COLUMNS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ResultPage:
+    """Joined results: some rows to look at, and where all of them were saved.
+
+    Attributes:
+        columns: Those chosen.
+        answer_columns: Those of them that the results add to the source's.
+    """
+
+    job: Job
+    joined: JoinedRows
+    columns: Sequence[str]
+    answer_columns: Sequence[str]
+    saved_as: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of a job's results: SQL, or else a profile.
+
+    Attributes:
+        truth: A column of the source, that the profile compares the answers with.
+        answer: The column that is compared, where there are several.
+    """
+
+    sql: str | None = None
+    truth: str | None = None
+    answer: str | None = None
+    save_as: str | None = None
+    overwrite: bool = False
+    limit: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ResultProfile:
+    """What is in the answers; no agreement where no truth is named."""
+
+    columns: Sequence[AnswerColumn]
+    agreement: Agreement | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a question gives: rows of SQL, or a profile."""
+
+    job: Job
+    rows: QueryRows | None = None
+    profile: ResultProfile | None = None
+    saved_as: str | None = None
+
+
+class Asking:
+    """Answers questions about results."""
+
+    def __init__(self, runs: "Runs", workspace: "Workspace") -> None:
+        self._runs = runs
+        self._workspace = workspace
+
+    async def page(  # noqa: PLR0913  # what is shown and what is saved are both chosen
+        self,
+        job_id: str,
+        *,
+        save_as: str | None,
+        overwrite: bool,
+        outcome: Outcome | None,
+        offset: int,
+        limit: int,
+        columns: Sequence[str] = (),
+    ) -> ResultPage:
+        """Join the results of a job to its rows: shows some, saves all. While a retry runs, those of before.
+
+        Raises:
+            NotReady: The job has not ended before.
+            InvalidInput: The target cannot be written, or there is no such column.
+        """
+        saving = self._saving(save_as, overwrite=overwrite)
+        job = await self._asked(job_id, saving)
+        table = self._runs.table(job)
+        if job.ended_at is None and not self._runs.has_results(job):
+            done = job.source.rows - job.counts["running"]
+            raise NotReady(
+                f"{job_id} is still {job.status}: {done:,} of {job.source.rows:,} rows are done. "
+                f"Wait with `check_job`, wait_seconds={WAIT_SECONDS}, then ask again."
+            )
+        chosen = list(table.chosen(columns))
+
+        def save(path: Path, kind: SaveKind) -> None:
+            table.save(path, kind, columns)
+
+        if job.ended_at is None:  # what earlier rounds gave is there meanwhile
+            job = replace(job, outcomes=await anyio.to_thread.run_sync(table.counts))
+        if saving is not None:
+            await anyio.to_thread.run_sync(saving.write, save)
+        joined = await anyio.to_thread.run_sync(
+            lambda: table.rows(outcome=outcome, offset=offset, limit=limit, columns=columns)
+        )
+        added = [name for name in table.answer_columns if name in chosen]
+        return ResultPage(job, joined, chosen, added, str(saving.target) if saving else None)
+
+    async def ask(self, job_id: str, question: Question) -> Reply:
+        """Run SQL over the results of a job, or describe them. While it runs, the rows that are not done are running.
+
+        Raises:
+            NotReady: The job was never submitted.
+            InvalidInput: The question cannot be answered, or the target cannot be written.
+        """
+        _check(question)
+        saving = self._saving(question.save_as, overwrite=question.overwrite)
+        job = await self._asked(job_id, saving)
+        return await anyio.to_thread.run_sync(self._replied, job, question, saving)
+
+    def _replied(self, job: Job, question: Question, saving: "_Saving | None") -> Reply:
+        with TemporaryDirectory(prefix="asking-", dir=self._runs.folder(job.id)) as temporary:
+            folder = Path(temporary)
+            table = self._runs.table(job) if job.ended_at else self._runs.table_so_far(job, folder)
+            if not job.ended_at:
+                job = replace(job, outcomes=table.counts())
+            sql = question.sql
+            if sql is None:
+                return Reply(job, profile=_profile(table, job, question))
+            if saving is None:
+                return Reply(job, query(table, sql, folder, limit=question.limit))
+            rows: list[QueryRows] = []
+
+            def write(path: Path, kind: SaveKind) -> None:
+                rows.append(query(table, sql, folder, limit=question.limit, target=path, kind=kind))
+
+            saving.write(write)
+            return Reply(job, rows[0], saved_as=str(saving.target))
+
+    async def _asked(self, job_id: str, saving: "_Saving | None") -> Job:
+        """Move the job on, and give it if there may be results."""
+        job = await self._runs.advance(job_id)
+        if saving is not None and str(saving.target) in {job.source.path, *job.source.more_paths}:
+            raise InvalidInput(
+                f"{saving.name!r} is the source of {job_id}, and is never replaced. Choose another name."
+            )
+        if job.submitted_at is None:
+            raise NotReady(f"{job_id} is a draft and was never run. Submit it with `submit_job` first.")
+        return job
+
+    def _saving(self, name: str | None, *, overwrite: bool) -> "_Saving | None":
+        if not name:
+            return None
+        target = self._workspace.file_to_write(name, overwrite=overwrite)
+        return _Saving(name, target, save_kind(target), overwrite)
+
+
+@dataclass(frozen=True, slots=True)
+class _Saving:
+    """A file for the user, which is written whole or not at all."""
+
+    name: str
+    target: Path
+    kind: SaveKind
+    overwrite: bool
+
+    def write(self, write: Callable[[Path, SaveKind], None]) -> None:
+        with whole_file(self.target, overwrite=self.overwrite) as temporary:
+            write(temporary, self.kind)
+
+
+def _check(question: Question) -> None:
+    """Refuse what does not belong together.
+
+    Raises:
+        InvalidInput: It does not.
+    """
+    if question.sql is not None and (question.truth or question.answer):
+        raise InvalidInput(
+            "truth and answer belong to the profile, which is given without sql. Leave sql out, or them."
+        )
+    if question.sql is None and question.save_as:
+        raise InvalidInput(
+            "save_as saves what sql gives, and there is none. Give sql, or use get_results with save_as."
+        )
+    if question.answer and not question.truth:
+        raise InvalidInput("answer says which column is compared with truth, and truth is empty. Name that column too.")
+
+
+def _profile(table: ResultTable, job: Job, question: Question) -> ResultProfile:
+    compared = None
+    if question.truth:
+        truth = _named("truth", question.truth, {name: name for name in job.source.columns})
+        answer = _answer(table, question.answer)
+        compared = agreement(table, truth, answer)
+    return ResultProfile(answer_columns(table), compared)
+
+
+def _answer(table: ResultTable, answer: str | None) -> str:
+    """Give the column that is compared."""
+    if table.is_embedding:
+        raise InvalidInput("The answers are vectors, which agree with no column. Compare them in sql.")
+    if answer:
+        return _named("answer", answer, table.values)
+    if len(table.values) > 1:
+        raise InvalidInput(f"There are several answers. Name one as answer: {_listed(table.values)}.")
+    return next(iter(table.values))
+
+
+def _named(what: str, given: str, known: Mapping[str, str]) -> str:
+    shown = {cleaned(name, SHOWN_NAME_CHARACTERS): name for name in known}
+    name = given if given in known else shown.get(given)
+    if name is None:
+        named = cleaned(given, SHOWN_NAME_CHARACTERS)
+        raise InvalidInput(f"There is no column {named!r} to be {what}. Columns: {_listed(known)}.")
+    return name
+
+
+def _listed(names: Mapping[str, str]) -> str:
+    shown = ", ".join(cleaned(name, SHOWN_NAME_CHARACTERS) for name in list(names)[:_SHOWN_COLUMNS])
+    return shown + (f" and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else "")

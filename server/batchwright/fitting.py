@@ -1,0 +1,110 @@
+"""Rows and names made to fit a conversation: cleaned, and cut so that together they take only so many bytes. Pure.
+
+Bytes of UTF-8 follow a model's tokens more evenly than characters do: about four of them to a token, in most languages.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from batchwright.model import Json
+from batchwright.untrusted import cleaned, cleaned_value
+
+MAX_NAME_CHARACTERS = 64
+_LEAST_CELL_BYTES = 24
+_MARKS = 6
+"""Quotes, colon and comma of a cell."""
+_MOST_CELL_CHARACTERS = 8_000
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class FittedRows:
+    """Rows that fit, without their empty cells, and how many columns had no room at all."""
+
+    rows: Sequence[Mapping[str, Json]]
+    columns_left_out: int
+
+
+def fitted_rows(
+    rows: Sequence[Mapping[str, Json]], columns: Sequence[str], *, room: int, first: Collection[str] = ()
+) -> FittedRows:
+    """Cut *rows* to about *room* bytes: the longest cells first, and columns only where even short cells do not fit.
+
+    Args:
+        rows: Cells by column.
+        columns: Of the rows, in their order.
+        room: Bytes of all rows together.
+        first: Columns that are shown before others.
+    """
+    sizes: dict[str, list[int]] = {}
+    for column in sorted(columns, key=lambda column: column not in first):
+        cells = [_size(row[column]) for row in rows if row.get(column) is not None]
+        names = len(cells) * (len(cleaned(column, MAX_NAME_CHARACTERS).encode()) + _MARKS)
+        if sizes and names + sum(min(size, _LEAST_CELL_BYTES) for size in cells) > room:
+            break
+        room -= names + sum(min(size, _LEAST_CELL_BYTES) for size in cells)
+        sizes[column] = cells
+    kept = _named([column for column in columns if column in sizes])
+    each = [size for cells in sizes.values() for size in cells]
+    most = _most(each, room + sum(min(size, _LEAST_CELL_BYTES) for size in each))
+    fitted = [
+        {name: fitted_value(row[column], most) for column, name in kept.items() if row.get(column) is not None}
+        for row in rows
+    ]
+    return FittedRows(fitted, len(columns) - len(kept))
+
+
+def fitted_value(value: Json, most: int) -> Json:
+    """Clean a value, and cut it to about *most* bytes; what is nested and too long becomes a text."""
+    if not isinstance(value, str):
+        plain = cleaned_value(value, max(most, _LEAST_CELL_BYTES))
+        text = _encode(plain).decode()
+        if len(text) <= max(most, _LEAST_CELL_BYTES):
+            return plain
+        value = text
+    text = cleaned(value, _MOST_CELL_CHARACTERS)
+    size = len(text.encode())
+    return text if size <= most else cleaned(value, max(4, most * len(text) // size))
+
+
+def fitted_names(names: Sequence[str], room: int) -> list[str]:
+    """Give as many cleaned names as fit *room* bytes, and say how many more there are."""
+    shown: list[str] = []
+    for name in names:
+        text = cleaned(name, MAX_NAME_CHARACTERS)
+        room -= len(text.encode()) + 3
+        if shown and room < 0:
+            return [*shown, f"… ({len(names) - len(shown):,} more)"]
+        shown.append(text)
+    return shown
+
+
+def _named(columns: Sequence[str]) -> dict[str, str]:
+    """Give each column the name that is shown, also where two differ only in what is not."""
+    names: dict[str, str] = {}
+    for column in columns:
+        name, number = cleaned(column, MAX_NAME_CHARACTERS), 1
+        while (shown := name if number == 1 else f"{name} ({number})") in names.values():
+            number += 1
+        names[column] = shown
+    return names
+
+
+def _size(value: Json) -> int:
+    """Give the bytes of a value as it would be shown whole."""
+    if isinstance(value, str):
+        return len(value[:_MOST_CELL_CHARACTERS].encode(errors="replace"))
+    return len(_encode(cleaned_value(value))) if isinstance(value, list | dict) else len(str(value))
+
+
+def _most(sizes: Sequence[int], room: int) -> int:
+    """Give the size to cut to, so that all together fit *room*: what the short ones leave is for the long ones."""
+    ordered = sorted(sizes)
+    for place, size in enumerate(ordered):
+        share = room // (len(ordered) - place)
+        if size > share:
+            return max(share, _LEAST_CELL_BYTES)
+        room -= size
+    return max(ordered, default=_LEAST_CELL_BYTES)

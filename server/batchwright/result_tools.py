@@ -1,0 +1,82 @@
+"""The MCP tools that give results: joined to their rows, and asked about."""
+
+from typing import Annotated, Literal
+
+from mcp.server.mcpserver import Context
+from mcp.types import CallToolResult
+from pydantic import Field
+
+from batchwright.lifespan import App
+from batchwright.result_views import SHOWN_ANSWERS, SHOWN_ROWS, QueryView, ResultsView
+from batchwright.tooling import JobId
+from batchwright.tooling import answer as _answer
+
+ShownOutcome = Literal["all", "answered", "refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
+"""Results are shown when a job has ended: then no row is running."""
+
+FileName = Annotated[str, Field(max_length=1000)]
+Overwrite = Annotated[bool, Field(description="replace an existing file")]
+Limit = Annotated[int, Field(ge=1, le=100)]
+Offset = Annotated[int, Field(ge=0, le=1_000_000_000)]
+
+
+async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
+    ctx: Context[App],
+    job_id: JobId,
+    save_as: Annotated[
+        FileName,
+        Field(description="write all rows to this .csv, .jsonl, .parquet or .xlsx in the workspace; empty: only show"),
+    ] = "",
+    overwrite: Overwrite = False,  # noqa: FBT002  # a tool's argument
+    columns: Annotated[list[str], Field(description="to show and save; empty: all")] = [],  # noqa: B006  # never changed
+    outcome: Annotated[ShownOutcome, Field(description="which rows to show")] = "all",
+    limit: Annotated[int, Field(ge=0, le=100, description="rows to show, 0 to 100")] = SHOWN_ROWS,
+    offset: Offset = 0,
+) -> Annotated[CallToolResult, ResultsView]:
+    """Join a finished job's answers to its rows, in their order, with every source column; save all, show a few."""
+    jobs = await ctx.request_context.lifespan_context.jobs()
+    page = await jobs.results(
+        job_id,
+        save_as=save_as or None,
+        overwrite=overwrite,
+        outcome=None if outcome == "all" else outcome,
+        offset=offset,
+        limit=limit,
+        columns=columns,
+    )
+    return _answer(ResultsView.of(page, offset=offset))
+
+
+async def query_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
+    ctx: Context[App],
+    job_id: JobId,
+    sql: Annotated[
+        str,
+        Field(
+            description="one DuckDB SELECT over results (source columns, answer columns, outcome, problem, row, "
+            "custom_id) and source; empty: profile",
+            max_length=10_000,
+        ),
+    ] = "",
+    truth: Annotated[str, Field(description="for the profile: source column with the right answers")] = "",
+    answer: Annotated[str, Field(description="the answer column compared with it, if several")] = "",
+    save_as: Annotated[FileName, Field(description="file for all rows of sql, as in get_results")] = "",
+    overwrite: Overwrite = False,  # noqa: FBT002  # a tool's argument
+    limit: Limit = SHOWN_ANSWERS,
+) -> Annotated[CallToolResult, QueryView]:
+    """Ask a job's results in SQL, or profile them: labels, lengths, odd values, agreement with a truth.
+
+    Questions about 50,000 rows without reading them. Embeddings: list_cosine_similarity(embedding, ...).
+    """
+    from batchwright.asking import Question
+
+    jobs = await ctx.request_context.lifespan_context.jobs()
+    question = Question(
+        sql=sql.strip() or None,
+        truth=truth or None,
+        answer=answer or None,
+        save_as=save_as or None,
+        overwrite=overwrite,
+        limit=limit,
+    )
+    return _answer(QueryView.of(await jobs.asking.ask(job_id, question)))

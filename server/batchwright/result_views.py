@@ -1,0 +1,316 @@
+"""What the tools answer about results, each with the next useful call, and short whatever the results hold."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import Field
+
+from batchwright.answer import Next, View, present
+from batchwright.job_views import job_cost
+from batchwright.model import Json
+from batchwright.untrusted import MARK, cleaned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from batchwright.asking import Reply, ResultPage, ResultProfile
+    from batchwright.tables.result_profile import Agreement, AnswerColumn, Spread, Value
+
+SHOWN_ROWS = 5
+SHOWN_ANSWERS = 20
+"""Rows that `get_results` and `query_results` show, unless told otherwise."""
+NAMES_BYTES = 400
+LONE_CELL_BYTES = 8_000
+LONE_ROW_BYTES = 3_000
+FEW_ROWS_BYTES = 1_800
+ROW_BYTES = 300
+PROFILE_BYTES = 2_000
+"""Of what is shown, in bytes of UTF-8: a lone cell nearly whole, a few rows cut, and more rows cut to so much each."""
+LABEL_CHARACTERS = 48
+
+
+class ResultsView(View):
+    """Joined results."""
+
+    job_id: str
+    status: str
+    rows: int
+    counts: Annotated[dict[str, int], Field(description="rows by outcome; the sum is rows")]
+    answered_by: str
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost: str | None = None
+    columns: list[str]
+    shown: Annotated[list[dict[str, Any]], Field(description="some joined rows; row is the number in the source")]
+    matching: Annotated[int | None, Field(description="rows of the outcome asked for")] = None
+    left_out: int | None = None
+    saved_as: str | None = None
+    notes: list[str] | None = None
+    about: str
+    next: Next
+
+    @classmethod
+    def of(cls, page: "ResultPage", *, offset: int) -> Self:
+        """Show a page of results."""
+        from batchwright.fitting import fitted_names, fitted_rows
+
+        job, matching = page.job, page.joined.matching
+        rows = [cells for _, cells in page.joined.rows]
+        fitted = fitted_rows(
+            rows, page.columns, room=_room(len(rows), len(page.columns), few=SHOWN_ROWS), first=page.answer_columns
+        )
+        shown = [{"row": number, **row} for (number, _), row in zip(page.joined.rows, fitted.rows, strict=True)]
+        left_out = max(0, matching - offset - len(shown))
+        return cls(
+            job_id=job.id,
+            status=job.status,
+            rows=job.source.rows,
+            counts={**present(job.counts)},
+            answered_by=job.provider.sentence,
+            input_tokens=job.input_tokens or None,
+            output_tokens=job.output_tokens or None,
+            cost=job_cost(job),
+            columns=fitted_names(page.columns, NAMES_BYTES),
+            shown=shown,
+            matching=matching if matching != job.source.rows else None,
+            left_out=left_out or None,
+            saved_as=page.saved_as,
+            notes=[*_page_notes(page, offset), *_room_notes(fitted.columns_left_out)] or None,
+            about=MARK,
+            next=_after_page(page, offset + len(shown) if left_out and shown else None),
+        )
+
+
+class QueryView(View):
+    """Rows of SQL over results, or a profile of the answers."""
+
+    job_id: str
+    status: str
+    rows: Annotated[int, Field(description="that sql gives; for a profile, of the source")]
+    counts: dict[str, int] | None = None
+    answered_by: str
+    columns: list[str] | None = None
+    shown: list[dict[str, Any]] | None = None
+    left_out: int | None = None
+    answers: list[dict[str, Any]] | None = None
+    agreement: dict[str, Any] | None = None
+    saved_as: str | None = None
+    notes: list[str] | None = None
+    about: str
+    next: Next
+
+    @classmethod
+    def of(cls, reply: "Reply") -> Self:
+        """Show what was asked."""
+        return cls._of_profile(reply, reply.profile) if reply.profile else cls._of_rows(reply)
+
+    @classmethod
+    def _of_rows(cls, reply: "Reply") -> Self:
+        from batchwright.fitting import fitted_names, fitted_rows
+
+        job, rows = reply.job, reply.rows
+        if rows is None:
+            raise ValueError("A reply has rows or a profile.")
+        fitted = fitted_rows(rows.rows, rows.columns, room=_room(len(rows.rows), len(rows.columns), few=SHOWN_ANSWERS))
+        left_out = rows.total - len(rows.rows)
+        if reply.saved_as:
+            following = "tell the user where the answer is"
+        elif left_out:
+            following = f'query_results(job_id="{job.id}", sql=as here, save_as="answer.csv") writes all rows to a file'
+        else:
+            following = f'query_results(job_id="{job.id}", sql="...") for the next question'
+        return cls(
+            job_id=job.id,
+            status=job.status,
+            rows=rows.total,
+            answered_by=job.provider.sentence,
+            columns=fitted_names(rows.columns, NAMES_BYTES),
+            shown=[dict(row) for row in fitted.rows],
+            left_out=left_out or None,
+            saved_as=reply.saved_as,
+            notes=[*_running_notes(reply), *_room_notes(fitted.columns_left_out)] or None,
+            about=MARK,
+            next=following,
+        )
+
+    @classmethod
+    def _of_profile(cls, reply: "Reply", profile: "ResultProfile") -> Self:
+        import msgspec
+
+        job = reply.job
+        answers: list[dict[str, Json]] = []
+        room = PROFILE_BYTES
+        for column in profile.columns:
+            facts = _column_facts(column)
+            room -= len(msgspec.json.encode(facts))
+            if answers and room < 0:
+                break
+            answers.append(facts)
+        left_out = len(profile.columns) - len(answers)
+        notes = _running_notes(reply)
+        if left_out:
+            notes.append(f"{left_out:,} more answer columns had no room: ask for them in sql.")
+        return cls(
+            job_id=job.id,
+            status=job.status,
+            rows=job.source.rows,
+            counts={**present(job.counts)},
+            answered_by=job.provider.sentence,
+            answers=answers,
+            agreement=_agreement_facts(profile.agreement) if profile.agreement else None,
+            notes=notes or None,
+            about=MARK,
+            next=_after_profile(reply, profile),
+        )
+
+
+def _room(rows: int, columns: int, *, few: int) -> int:
+    """Give the bytes for rows; up to *few* are shown unless somebody asks for more, who then gets more."""
+    if rows == 1:
+        return LONE_CELL_BYTES if columns == 1 else LONE_ROW_BYTES
+    return FEW_ROWS_BYTES if rows <= few else ROW_BYTES * rows
+
+
+def _page_notes(page: "ResultPage", offset: int) -> list[str]:
+    job, matching = page.job, page.joined.matching
+    notes: list[str] = []
+    if job.ended_at is None:
+        notes.append(f"Not final: the job is {job.status} again. These are the results of before.")
+    if not job.counts["answered"]:
+        notes.append("No row has a good answer: outcome and problem say why.")
+    if offset and offset >= matching:
+        notes.append(f"The offset is past the end: {matching:,} rows match.")
+    return notes
+
+
+def _room_notes(columns_left_out: int) -> list[str]:
+    if not columns_left_out:
+        return []
+    return [
+        f"{columns_left_out:,} columns had no room in the rows shown. Name those that you need, or show fewer rows."
+    ]
+
+
+def _after_page(page: "ResultPage", next_offset: int | None) -> str:
+    job = page.job
+    if not job.counts["answered"] and job.ended_at is not None:
+        return f'retry_job(job_id="{job.id}") once the cause is mended; outcomes names the rows to take up'
+    if page.saved_as:
+        return f'tell the user where the results are; delete_files(job_id="{job.id}") cleans up'
+    if next_offset is not None:
+        return (
+            f'get_results(job_id="{job.id}", save_as="results.csv") writes all rows to a file; query_results answers '
+            f"questions about them; offset={next_offset} shows more"
+        )
+    return f'get_results(job_id="{job.id}", save_as="results.csv") writes all rows to a file'
+
+
+def _running_notes(reply: "Reply") -> list[str]:
+    job = reply.job
+    if job.ended_at is not None:
+        return []
+    running = job.counts["running"]
+    said = f"Not final: the job is {job.status}"
+    return [f"{said}, and {running:,} rows are running." if running else f"{said} again, with results of before."]
+
+
+def _after_profile(reply: "Reply", profile: "ResultProfile") -> str:
+    job = reply.job
+    call = f'query_results(job_id="{job.id}"'
+    if job.ended_at is None:
+        return f'check_job(job_id="{job.id}", wait_seconds=45)'
+    if not job.counts["answered"]:
+        return f'get_results(job_id="{job.id}") to see why no row has a good answer'
+    if (found := profile.agreement) and found.pairs:
+        truth, answer = _in_sql(found.truth), _in_sql(found.answer)
+        return (
+            f'{call}, sql="SELECT row, {truth}, {answer} FROM results WHERE {truth} <> {answer}") to read what differs'
+        )
+    column = _in_sql(profile.columns[0].name) if profile.columns else "..."
+    counted = f"SELECT {column}, count(*) FROM results WHERE outcome = 'answered' GROUP BY 1"
+    return f'{call}, sql="{counted}") and the like, to ask further'
+
+
+def _in_sql(name: str) -> str:
+    """Write a column's name as SQL takes it without quotes, which would need care inside those of a call."""
+    return name if name.isidentifier() and name.isascii() else "..."
+
+
+def _column_facts(column: "AnswerColumn") -> dict[str, Json]:
+    facts: dict[str, Json] = {"column": cleaned(column.name, 64), "filled": column.filled}
+    if column.empty:
+        facts["empty"] = column.empty
+    if column.distinct is not None:
+        facts["distinct"] = column.distinct
+    if column.once and column.once < column.filled:
+        facts["only_once"] = column.once
+    if column.top:
+        facts["top"] = _values(column.top)
+    if column.left_out:
+        facts["top_left_out"] = column.left_out
+    if column.alike:
+        facts["alike_but_for_case_or_spaces"] = [_values(values) for values in column.alike]
+    if column.numbers:
+        facts |= _spread_facts(column.numbers, "mean")
+    if column.lengths:
+        facts["numbers_each" if column.is_vector else "characters"] = _spread_facts(column.lengths, "median")
+    return facts
+
+
+def _spread_facts(spread: "Spread", middle: str) -> dict[str, float]:
+    values = {"least": spread.least, middle: float(f"{spread.middle:.6g}"), "most": spread.most}
+    return {name: int(value) if float(value).is_integer() else value for name, value in values.items()}
+
+
+def _values(values: "Sequence[Value]") -> list[list[Json]]:
+    return [[cleaned(value.text, LABEL_CHARACTERS), value.rows] for value in values]
+
+
+def _agreement_facts(found: "Agreement") -> dict[str, Json]:
+    return dict(_agreement_items(found))
+
+
+def _agreement_items(found: "Agreement") -> "Iterator[tuple[str, Json]]":
+    yield "truth", cleaned(found.truth, 64)
+    yield "answer", cleaned(found.answer, 64)
+    yield "compared", found.compared
+    yield "agree", found.agree
+    if found.compared:
+        yield "accuracy", round(found.agree / found.compared, 4)
+    if found.not_answered:
+        yield "no_good_answer", found.not_answered
+    if found.without_truth:
+        yield "no_truth", found.without_truth
+    if found.pairs:
+        yield (
+            "disagree",
+            [
+                {"truth": _label(pair.truth), "answered": _label(pair.answered), "rows": pair.rows}
+                for pair in found.pairs
+            ],
+        )
+    if found.pairs_left_out:
+        yield "other_pairs", found.pairs_left_out
+    if found.labels:
+        yield (
+            "labels",
+            [
+                _present(
+                    label=_label(score.label),
+                    rows=score.rows,
+                    precision=round(score.right / score.answered, 4) if score.answered else None,
+                    recall=round(score.right / score.rows, 4) if score.rows else None,
+                )
+                for score in found.labels
+            ],
+        )
+    if found.labels_left_out:
+        yield "other_labels", found.labels_left_out
+    yield "how", "equal but for case and spaces, numbers by value; rows without a good answer or a truth are apart"
+
+
+def _label(text: str) -> str:
+    return cleaned(text, LABEL_CHARACTERS).strip() or "(empty)"
+
+
+def _present(**facts: Json) -> "Mapping[str, Json]":
+    return {name: value for name, value in facts.items() if value is not None}

@@ -1,0 +1,153 @@
+"""A process that runs one query, so that what takes too long or too much memory can be ended whatever it is doing.
+
+It is told what to do in one line on standard input, says in one on standard output what came of it, and ends when its
+input is closed: `python -m batchwright.tables.query_process`.
+"""
+
+import os
+import re
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from batchwright.errors import BatchwrightError, InvalidInput
+from batchwright.tables.cells import types_of
+from batchwright.tables.connection import MEMORY_LIMIT, WORKING, connection, identifier, pattern, quoted
+from batchwright.tables.saving import SaveKind, cut_cell, save
+from batchwright.untrusted import cleaned
+
+if TYPE_CHECKING:
+    import duckdb
+
+MAX_CELL_CHARACTERS = 10_000
+"""Of a cell that is shown; what an assistant is shown of it is less."""
+MAX_SPILL = "20GB"
+_SHOWN_CHARACTERS = 400
+_QUOTED = re.compile(r"""['"].*['"]""", re.DOTALL)
+_IN_BRACKETS = re.compile(r"\(.*\)", re.DOTALL)
+_PLACE = re.compile(r"\n+LINE \d+:.*", re.DOTALL)
+
+
+class Order(msgspec.Struct, frozen=True):
+    """What is to be run.
+
+    Attributes:
+        tables: The SQL of each table that the query may read, by name.
+        files: What these lie in.
+        target: The Parquet file to write, in a folder that may be used as one likes.
+        advice: Ends the sentence about SQL that cannot be run.
+        preview: A JSONL file with the first *preview_rows* rows, their texts cut; None: not wanted.
+        save_as, save_kind: A file for the user, with all rows; None: not wanted.
+    """
+
+    sql: str
+    tables: Mapping[str, str]
+    files: Sequence[str]
+    target: str
+    advice: str
+    preview: str | None = None
+    preview_rows: int = 0
+    save_as: str | None = None
+    save_kind: SaveKind = "parquet"
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What came of it: how many rows, or the kind of error and its sentence."""
+
+    rows: int = 0
+    error: str | None = None
+    sentence: str = ""
+
+
+def too_much_memory() -> InvalidInput:
+    """Give the error of a query that needs too much memory."""
+    return InvalidInput(
+        f"The query needs more than {MEMORY_LIMIT} of memory. Take fewer rows or columns, or sort less."
+    )
+
+
+def refusal(message: str, advice: str) -> InvalidInput:
+    """Give the error of SQL that cannot be run, in DuckDB's words."""
+    words = cleaned(" ".join(message.split()), _SHOWN_CHARACTERS)
+    return InvalidInput(f"The query cannot be run: {words.rstrip('.!?')}. {advice}")
+
+
+def execute(order: Order) -> int:
+    """Write what a query gives to a Parquet file, in its order, and say how many rows these are.
+
+    Raises:
+        InvalidInput: It fails, in DuckDB's words without the data, or needs too much memory.
+        DiskFault: It cannot be written.
+    """
+    import duckdb
+
+    target = Path(order.target)
+    files = [Path(file) for file in (*order.files, *([order.save_as] if order.save_as else []))]
+    with connection(files=files, folder=target.parent, name="The query", spill=MAX_SPILL) as con:
+        for name, sql in order.tables.items():
+            con.execute(f"CREATE VIEW {identifier(name)} AS {sql}")
+        try:
+            # A view of its own: nothing of the query's text can end what stands around it.
+            con.execute(f"CREATE TEMP VIEW __batchwright_query AS {order.sql}")
+            types = types_of(con, "__batchwright_query")
+        except duckdb.Error as error:
+            raise refusal(_PLACE.sub("", str(error)), order.advice) from error
+        try:
+            cells = ", ".join(_kept(column, sql_type) for column, sql_type in types.items())
+            query = f"SELECT {cells} FROM __batchwright_query"
+            copied = con.execute(f"COPY ({query}) TO {quoted(order.target)} ({WORKING})").fetchall()
+            _show(con, order)
+        except duckdb.OutOfMemoryException as error:
+            raise too_much_memory() from error
+        except duckdb.IOException:
+            raise
+        except duckdb.Error as error:
+            raise refusal(_without_data(str(error)), order.advice) from error
+    return int(copied[0][0])
+
+
+def _show(con: "duckdb.DuckDBPyConnection", order: Order) -> None:
+    """Write what is shown, and what is saved. Whoever asked need not read a value of any size."""
+    made = f"SELECT * FROM read_parquet({pattern(Path(order.target))}, hive_partitioning = false)"
+    if order.preview is not None:
+        cells = [f"{cut_cell(name, sql_type, MAX_CELL_CHARACTERS)}" for name, sql_type in types_of(con, made).items()]
+        save(con, f"SELECT {', '.join(cells)} FROM ({made}) LIMIT {order.preview_rows:d}", Path(order.preview), "jsonl")
+    if order.save_as is not None:
+        save(con, made, Path(order.save_as), order.save_kind)
+
+
+def _kept(column: str, sql_type: str) -> str:
+    """Give the SQL of a column that Parquet keeps as it is: it has no integers of 128 bits, such as `sum` gives."""
+    name = identifier(column)
+    return f"to_json({name}) AS {name}" if "HUGEINT" in sql_type or "UNION(" in sql_type else name
+
+
+def _without_data(message: str) -> str:
+    """Leave out what an error quotes of the rows."""
+    return _IN_BRACKETS.sub("", _QUOTED.sub("…", _PLACE.sub("", message)))
+
+
+def _end_with_input() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def main() -> None:
+    """Run the query that is asked for."""
+    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    try:
+        report = Report(rows=execute(order))
+    except BatchwrightError as error:
+        report = Report(error=type(error).__name__, sentence=str(error))
+    sys.stdout.buffer.write(msgspec.json.encode(report))
+    sys.stdout.buffer.flush()
+    os._exit(0)  # the thread may hold the input
+
+
+if __name__ == "__main__":
+    main()

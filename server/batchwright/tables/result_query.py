@@ -1,0 +1,87 @@
+"""SQL over a job's results: the same guards as over files, over the tables `results` and `source` alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from batchwright import files
+from batchwright.errors import InvalidInput
+from batchwright.tables.cells import types_of
+from batchwright.tables.connection import connection, pattern
+from batchwright.tables.query import MEND, carry_out, table_names
+from batchwright.tables.query_process import Order
+from batchwright.tables.results import SHOWN_NAME_CHARACTERS
+from batchwright.untrusted import cleaned
+
+if TYPE_CHECKING:
+    from batchwright.model import Json
+    from batchwright.tables.results import ResultTable
+    from batchwright.tables.saving import SaveKind
+
+MAX_SECONDS = 40.0
+"""Many clients give a call up after 60 seconds."""
+_NAMED_COLUMNS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class QueryRows:
+    """What SQL gives: its columns, the first of its rows with long cells cut, and how many rows there are."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[Mapping[str, "Json"]]
+    total: int
+
+
+def query(
+    table: "ResultTable",
+    sql: str,
+    folder: Path,
+    *,
+    limit: int,
+    target: Path | None = None,
+    kind: "SaveKind" = "parquet",
+) -> QueryRows:
+    """Run one SELECT over `results` and `source`: give its first rows, and save all, if that is wanted.
+
+    Args:
+        table: The job's results.
+        sql: In DuckDB's dialect.
+        folder: May be used as one likes.
+        limit: How many rows are given.
+        target: Where all are written.
+        kind: Of that file.
+
+    Raises:
+        InvalidInput: It is not one SELECT over these tables, fails, or takes too long or too much memory.
+    """
+    tables = table.tables()
+    columns = _columns(tables["results"].columns)
+    advice = f"Tables: results ({columns}), and source."
+    for name in table_names(sql, advice=advice):
+        if name.lower() not in tables:
+            raise InvalidInput(f"There is no table {cleaned(name, 80)!r}. {advice}")
+    made, preview = folder / "query.parquet", folder / "query.jsonl"
+    paths = {str(path): None for each in tables.values() for path in each.paths}
+    order = Order(
+        sql,
+        {name: each.sql for name, each in tables.items()},
+        list(paths),
+        str(made),
+        f"{MEND} Columns of results: {columns}.",
+        preview=str(preview),
+        preview_rows=limit,
+        save_as=str(target) if target else None,
+        save_kind=kind,
+    )
+    total = carry_out(order, MAX_SECONDS)
+    with connection(files=[made], folder=folder, name="The answer") as con:
+        names = tuple(types_of(con, f"SELECT * FROM read_parquet({pattern(made)}, hive_partitioning = false)"))
+    return QueryRows(names, [msgspec.json.decode(line) for line in files.lines(preview)], total)
+
+
+def _columns(names: Sequence[str]) -> str:
+    shown = ", ".join(cleaned(name, SHOWN_NAME_CHARACTERS) for name in names[:_NAMED_COLUMNS])
+    return shown + (f" and {len(names) - _NAMED_COLUMNS} more" if len(names) > _NAMED_COLUMNS else "")

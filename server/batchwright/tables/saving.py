@@ -1,0 +1,169 @@
+"""Tables as files for the user: CSV, JSONL, Parquet or Excel, by the ending of their name."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from batchwright.errors import InvalidInput
+from batchwright.tables import excel_target
+from batchwright.tables.cells import is_nested, json_sql, types_of
+from batchwright.tables.connection import PARQUET, identifier, quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from batchwright.model import Json
+
+SaveKind = Literal["csv", "jsonl", "parquet", "xlsx"]
+
+_KINDS: Mapping[str, SaveKind] = {
+    ".csv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+    ".xlsx": "xlsx",
+}
+_FORMULA_START = "=+@\t\r＝＋－＠-"
+_NUMBERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"})
+_FRACTIONS = frozenset({"DOUBLE", "FLOAT"})
+_PLAIN = _NUMBERS | _FRACTIONS | {"VARCHAR", "BOOLEAN"}
+_EXACT_DECIMAL = re.compile(r"DECIMAL\((\d|1[0-5]),")
+"""Excel keeps 15 digits."""
+_ROWS_AT_ONCE = 1_000
+_encode = msgspec.json.Encoder().encode
+_decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def save_kind(path: Path) -> SaveKind:
+    """Tell by its ending what a file is to be.
+
+    Raises:
+        InvalidInput: It is none that can be written.
+        MissingExtra: What writes it is not installed.
+    """
+    kind = _KINDS.get(path.suffix.lower())
+    if kind is None:
+        raise InvalidInput(f"{path.name!r} does not end in .csv, .jsonl, .parquet or .xlsx. Choose one of these.")
+    if kind == "xlsx":
+        excel_target.check_installed()
+    return kind
+
+
+def save(con: "duckdb.DuckDBPyConnection", sql: str, target: Path, kind: SaveKind) -> None:
+    """Write the rows of *sql* to *target*, in their order; what is nested is JSON, but in Parquet.
+
+    CSV has no mark of UTF-8 at its start: many programs would take it for a part of the first column's name, and Excel,
+    which alone wants it, has a kind of its own. A text that a spreadsheet would take for a formula gets an apostrophe
+    before it in CSV, and is marked as a text in Excel; numbers stay.
+
+    Raises:
+        InvalidInput: It has more rows, columns or characters in a cell than Excel takes.
+    """
+    con.execute(f"CREATE OR REPLACE TEMP VIEW saved AS {sql}")
+    types = types_of(con, "saved")
+    match kind:
+        case "xlsx":
+            cells = [_in_sheet(identifier(name), sql_type) for name, sql_type in types.items()]
+            excel_target.write(con, _select(cells), list(types), target, is_formula=is_formula)
+        case "jsonl":
+            cells = [_json_cell(identifier(name), sql_type) for name, sql_type in types.items()]
+            _write_lines(con.execute(_select(cells)), types, target)
+        case "csv":
+            cells = [_csv_cell(identifier(name), sql_type) for name, sql_type in types.items()]
+            named = zip(cells, map(_harmless, types), strict=True)
+            _copy(con, _select(f"{cell} AS {identifier(name)}" for cell, name in named), target, "FORMAT csv, HEADER")
+        case "parquet":
+            _copy(con, "SELECT * FROM saved", target, PARQUET)
+
+
+def cut_cell(name: str, sql_type: str, most: int) -> str:
+    """Give the SQL of a column whose texts, and whose JSON, have at most *most* characters; what is cut is a text."""
+    column = identifier(name)
+    if _is_number(sql_type):
+        return column
+    if sql_type != "JSON" and not is_nested(sql_type):
+        return f"left({text_of(column, sql_type)}, {most:d}) AS {column}"
+    text = json_sql(column, sql_type)
+    cut = f"CASE WHEN length({text}) <= {most:d} THEN {text} ELSE to_json(left({text}, {most:d})) END"
+    return f"CAST({cut} AS JSON) AS {column}"
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet might take *text* for a formula, or for a number."""
+    return bool(text) and text[0] in _FORMULA_START
+
+
+def _harmless(name: str) -> str:
+    return f"'{name}" if is_formula(name) else name
+
+
+def _select(cells: Iterable[str]) -> str:
+    return f"SELECT {', '.join(cells)} FROM saved"
+
+
+def _copy(con: "duckdb.DuckDBPyConnection", sql: str, target: Path, options: str) -> None:
+    con.execute(f"COPY ({sql}) TO {quoted(str(target))} ({options})")
+
+
+def _write_lines(rows: "duckdb.DuckDBPyConnection", types: Mapping[str, str], target: Path) -> None:
+    """Write rows as JSON objects. DuckDB's own writer holds a vector's text several times, 2,048 rows at once."""
+    is_json = [sql_type not in _PLAIN for sql_type in types.values()]
+    with target.open("wb") as file:
+        while batch := rows.fetchmany(_ROWS_AT_ONCE):
+            for row in batch:
+                cells = (_raw(cell) if json else cell for cell, json in zip(row, is_json, strict=True))
+                file.write(_encode(dict(zip(types, cells, strict=True))) + b"\n")
+
+
+def _raw(cell: str | None) -> "Json":
+    """Give JSON text as it is, in one line; what JSON has no word for, such as NaN, stays a text."""
+    if cell is None:
+        return None
+    try:
+        raw = _decode_raw(cell)
+    except msgspec.DecodeError:
+        return cell
+    return msgspec.Raw(msgspec.json.format(bytes(raw), indent=-1)) if "\n" in cell else raw
+
+
+def _csv_cell(column: str, sql_type: str) -> str:
+    """Give the SQL of a column as it is written to CSV."""
+    if _is_number(sql_type):
+        return column
+    text = text_of(column, sql_type)
+    if is_nested(sql_type):
+        return text
+    is_formula = f"regexp_matches({text}, {quoted(f'^[{_FORMULA_START}]')}) AND TRY_CAST({text} AS DOUBLE) IS NULL"
+    return f"CASE WHEN {is_formula} THEN '''' || ({text}) ELSE {text} END"
+
+
+def _json_cell(column: str, sql_type: str) -> str:
+    """Give the SQL of a column as it is fetched for JSONL: plain values as they are, all others as JSON text."""
+    if sql_type in _FRACTIONS:
+        # A float has its own shortest writing, not that of the double next to it; and JSON has no word for some.
+        return f"CASE WHEN isfinite({column}) THEN CAST(CAST({column} AS VARCHAR) AS DOUBLE) END"
+    return column if sql_type in _PLAIN else json_sql(column, sql_type)
+
+
+def _in_sheet(column: str, sql_type: str) -> str:
+    """Give the SQL of a column as it is written to a sheet: numbers as far as Excel keeps them, else texts."""
+    if sql_type.startswith("DECIMAL"):
+        return f"CAST({column} AS {'DOUBLE' if _EXACT_DECIMAL.match(sql_type) else 'VARCHAR'})"
+    return column if _is_number(sql_type) else text_of(column, sql_type)
+
+
+def _is_number(sql_type: str) -> bool:
+    return sql_type in _NUMBERS or sql_type in _FRACTIONS or sql_type == "BOOLEAN" or sql_type.startswith("DECIMAL")
+
+
+def text_of(column: str, sql_type: str) -> str:
+    """Give the SQL of a column as text, without the quotes of JSON."""
+    if sql_type == "JSON":
+        has_parts = f"json_type({column}) IN ('OBJECT', 'ARRAY')"
+        return f"CASE WHEN {has_parts} THEN CAST({column} AS VARCHAR) ELSE {column} ->> '$' END"
+    if is_nested(sql_type):
+        return json_sql(column, sql_type)
+    return column if sql_type == "VARCHAR" else f"CAST({column} AS VARCHAR)"
