@@ -25,6 +25,7 @@ class Endpoint:
         seconds: How long each request takes.
         statuses: HTTP statuses to answer next, before any good answer; per text of the user.
         headers: Sent with those.
+        trouble: What they say.
         raw: Sent as the body of every good answer, if it is not None.
         gate: While cleared, requests wait.
         seen: How often each user text came.
@@ -37,6 +38,7 @@ class Endpoint:
     seconds: float = 0.0
     statuses: dict[str, list[int]] = field(default_factory=dict[str, list[int]])
     headers: dict[str, str] = field(default_factory=dict[str, str])
+    trouble: str = "told to fail"
     finish_reason: str = "stop"
     key: str | None = None
     raw: bytes | None = None
@@ -64,7 +66,7 @@ class Endpoint:
             self.in_flight -= 1
         waiting = self.statuses.get(text) or self.statuses.get("*") or []
         if waiting:
-            return _error(waiting.pop(0), "told to fail", headers=self.headers)
+            return _error(waiting.pop(0), self.trouble, headers=self.headers)
         if self.raw is not None:
             return web.Response(body=self.raw, content_type="application/json")
         return web.json_response(_SHAPES[request.path](body, self.answer(text), self.finish_reason))

@@ -242,9 +242,8 @@ async def test_what_the_model_refuses_is_said_at_once_with_the_remedy(tmp_path: 
     assert trial["variants"][0]["counts"] == {"failed": 3}
     assert trial["variants"][0]["problems"] == [
         {
-            "problem": "failed: HTTP 400 (code unsupported_parameter, param max_tokens): Unsupported parameter: 'max_tokens' is "
-            "not supported with this model. "
-            "Use 'max_completion_tokens' instead.",
+            "problem": "failed: HTTP 400 (code unsupported_parameter, param max_tokens): Unsupported parameter: "
+            "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.",
             "rows": [row["row"] for row in trial["rows"]],
         }
     ]

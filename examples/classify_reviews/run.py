@@ -1,7 +1,6 @@
 """Classify the reviews beside this file, as an assistant would: `python run.py [RESULTS.csv]`."""
 
 import csv
-import os
 import shutil
 import sys
 import tempfile
@@ -9,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from mcp import Client, StdioServerParameters
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))
+
+from conversation import conversation, finished  # noqa: E402  # beside the examples, wherever they are run from
+
 SCHEMA = {
     "type": "object",
     "properties": {"sentiment": {"type": "string", "enum": ["positive", "negative"]}},
@@ -21,17 +23,9 @@ SCHEMA = {
 
 async def classify(workspace: Path) -> dict[str, Any]:
     """Run the job on `reviews.csv` in *workspace*; the joined rows are in `results.csv` there."""
-    env = {**os.environ, "BATCHWRIGHT_WORKSPACE": str(workspace)}
-    server = StdioServerParameters(command=sys.executable, args=["-m", "batchwright"], env=env)
-    async with Client(server) as client:
-
-        async def call(tool: str, **arguments: Any) -> dict[str, Any]:
-            result = await client.call_tool(tool, arguments)
-            assert result.structured_content is not None and not result.is_error, result.content
-            return result.structured_content
-
-        draft = await call(
-            "create_batch_file",
+    async with conversation(workspace) as call:
+        job = await finished(
+            call,
             source="reviews.csv",
             system="Classify the sentiment of the review as positive or negative.",
             prompt="Review: {{text}}",
@@ -39,9 +33,7 @@ async def classify(workspace: Path) -> dict[str, Any]:
             parameters={"temperature": 0, "max_completion_tokens": 32},
             id_column="review_id",
         )
-        await call("submit_job", job_id=draft["job_id"])
-        job = await call("check_job", job_id=draft["job_id"], wait_seconds=600)
-        await call("get_results", job_id=draft["job_id"], save_as="results.csv")
+        await call("get_results", job_id=job["job_id"], save_as="results.csv")
         return job
 
 
@@ -51,7 +43,7 @@ def main() -> None:
         workspace = Path(folder)
         shutil.copyfile(HERE / "reviews.csv", workspace / "reviews.csv")
         job = anyio.run(classify, workspace)
-        with (workspace / "results.csv").open(newline="", encoding="utf-8") as file:
+        with (workspace / "results.csv").open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
         if len(sys.argv) > 1:
             shutil.copyfile(workspace / "results.csv", sys.argv[1])

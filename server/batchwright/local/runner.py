@@ -55,8 +55,7 @@ class BatchRun:
         if self._batch.status == "validating" and not await self._validate():
             return
         await anyio.to_thread.run_sync(self._make_sure_of_room)
-        with anyio.CancelScope(shield=True):  # cancelled in between, its files would stay open
-            recorder = await anyio.to_thread.run_sync(Recorder, self._folder)
+        recorder = await self._recorder()
         try:
             if self._batch.status != "finalizing":
                 await self._send_all(recorder)
@@ -67,6 +66,12 @@ class BatchRun:
         finally:
             recorder.close()
         self._publish(recorder)
+
+    async def _recorder(self) -> "Recorder":
+        # Cancelled in between, its files would stay open.
+        with anyio.CancelScope(shield=True):
+            return await anyio.to_thread.run_sync(Recorder, self._folder)
+        raise AssertionError("a scope that is not cancelled swallows nothing")
 
     def _make_sure_of_room(self) -> None:
         """Fail on a full disk before anything is sent whose answer could not be kept."""
