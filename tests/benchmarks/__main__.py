@@ -22,9 +22,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data import made
-from workloads import IN_FLIGHT, INSTANT_URL, WORKLOADS, answer_at_once
+from workloads import IN_FLIGHT, INSTANT_URL, WORKLOADS, Workload, answer_at_once
 
 WAIT_SECONDS = 1_800
+_HEAD: tuple[str, ...] = (
+    "| what | against | CPU, times the reference's | wanted | CPU seconds | peak MB |",
+    "|---|---|---|---|---|---|",
+)
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -46,10 +50,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         made(folder)
         with _serving(folder):
-            lines = [
-                "| what | against | CPU, times the reference's | wanted | CPU seconds | peak MB |",
-                "|---|---|---|---|---|---|",
-            ]
+            lines = [*_HEAD]
             print(*lines, sep="\n")
             for name in options.names or WORKLOADS:
                 lines.append(_row(name, folder, options.runs))
@@ -59,12 +60,25 @@ def main() -> None:
 
 
 def _write(lines: list[str]) -> None:
-    """Put the table into the README, in the place of the last one."""
+    """Put the table into the README; lines of what was not measured now stay as they are."""
     text = README.read_text(encoding="utf-8")
     begin, end = "<!-- benchmarks: measured -->\n", "<!-- measured -->"
     before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
+    old, _, after = rest.partition(end)
+    measured = {_subject(line): line for line in (*old.splitlines(), *lines)}
+    order = [_subject(line) for line in (*_HEAD, *map(_first_cells, WORKLOADS.values()))]
+    lines = [measured[subject] for subject in order if subject in measured]
     README.write_text(before + begin + "".join(f"{line}\n" for line in lines) + end + after, encoding="utf-8")
+
+
+def _subject(line: str) -> tuple[str, ...]:
+    """Give what a line of the table is about: its first two cells."""
+    return tuple(line.split("|")[1:3])
+
+
+def _first_cells(load: Workload) -> str:
+    note = f". {load.note.rstrip('.')}" if load.note else ""
+    return f"| {load.what}{note} | {load.reference} |"
 
 
 def _row(name: str, folder: Path, runs: int) -> str:
@@ -76,9 +90,8 @@ def _row(name: str, folder: Path, runs: int) -> str:
         for side in ("ours", "plain")
     )
     wanted = f"at most {load.at_most}" if load.at_most else ""
-    note = f". {load.note.rstrip('.')}" if load.note else ""
     return (
-        f"| {load.what}{note} | {load.reference} | {ratio:.2f} | {wanted} | {ours['cpu']:.2f} ({plain['cpu']:.2f}) "
+        f"{_first_cells(load)} {ratio:.2f} | {wanted} | {ours['cpu']:.2f} ({plain['cpu']:.2f}) "
         f"| {ours['peak']:.0f} ({plain['peak']:.0f}) |"
     )
 
