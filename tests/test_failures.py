@@ -198,10 +198,17 @@ async def test_several_causes_are_told_apart_in_the_facts_and_in_the_text(
         server.finish(newest(server))
         text, job = await session.answer("check_job", job_id=job_id)
         assert job is not None
+        results = await session.call("get_results", job_id=job_id)
         draft = await session.call("retry_job", job_id=job_id, outcomes=["failed"])
         better = await session.call("retry_job", job_id=job_id, outcomes=["failed"], prompt="Short: {{n}}")
 
     problems = {problem["cause"]: problem for problem in job["problems"]}
+    assert results["causes"][0] == "1 cut_short: the answer reached the token limit; a retry helps with a change"
+    assert [cause.split()[:2] for cause in results["causes"][1:]] == [
+        ["1", "failed:"],
+        ["1", "refused:"],
+        ["1", "with"],
+    ]
     assert problems["rate_limit"]["provider_says"] == f"HTTP 429 (code rate_limit_exceeded): {RATE}"
     assert problems["rate_limit"]["remedy"]["takes_up"] == 2
     assert problems["refused"]["model_says"] == "I will not."

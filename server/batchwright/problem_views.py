@@ -83,6 +83,16 @@ def shown_of_retry(retried: "Retried", job: Job) -> list[dict[str, Json]] | None
     return [view.facts() for view in views] or None
 
 
+def in_phrases(found: "Sequence[Explained]", most: int) -> list[str] | None:
+    """Say in a phrase each why rows have no good answer, and whether a retry helps."""
+    phrases = [
+        f"{each.rows:,} {each.outcome}: {cleaned(each.meaning, 120)}; a retry {each.helps}" for each in found[:most]
+    ]
+    if others := sum(each.rows for each in found[most:]):
+        phrases.append(f"{others:,} with other causes, in check_job")
+    return phrases or None
+
+
 def notes(found: "Sequence[Explained]") -> list[str]:
     """Say what is left out, and whose words some are."""
     others = found[MAX_SHOWN:]

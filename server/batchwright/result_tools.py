@@ -44,7 +44,8 @@ async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are 
         limit=limit,
         columns=columns,
     )
-    return _answer(ResultsView.of(page, offset=offset))
+    problems = await jobs.failures.of(page.job) if page.job.ended_at else ()
+    return _answer(ResultsView.of(page, offset=offset, problems=problems))
 
 
 async def query_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat

@@ -7,17 +7,20 @@ from pydantic import Field
 from batchwright.answer import Next, View, present
 from batchwright.job_views import job_cost
 from batchwright.model import Json
+from batchwright.problem_views import in_phrases
 from batchwright.untrusted import MARK, cleaned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from batchwright.asking import Reply, ResultPage, ResultProfile
+    from batchwright.causes.remedies import Explained
     from batchwright.tables.result_profile import Agreement, AnswerColumn, Spread, Value
 
 SHOWN_ROWS = 5
 SHOWN_ANSWERS = 20
 """Rows that `get_results` and `query_results` show, unless told otherwise."""
+SHOWN_CAUSES = 3
 NAMES_BYTES = 400
 LONE_CELL_BYTES = 8_000
 LONE_ROW_BYTES = 3_000
@@ -39,6 +42,7 @@ class ResultsView(View):
     input_tokens: int | None = None
     output_tokens: int | None = None
     cost: str | None = None
+    causes: list[str] | None = None
     columns: list[str]
     shown: Annotated[list[dict[str, Any]], Field(description="some joined rows; row is the number in the source")]
     matching: Annotated[int | None, Field(description="rows of the outcome asked for")] = None
@@ -49,8 +53,8 @@ class ResultsView(View):
     next: Next
 
     @classmethod
-    def of(cls, page: "ResultPage", *, offset: int) -> Self:
-        """Show a page of results."""
+    def of(cls, page: "ResultPage", *, offset: int, problems: "Sequence[Explained]" = ()) -> Self:
+        """Show a page of results, and why rows have no good answer."""
         from batchwright.fitting import fitted_names, fitted_rows
 
         job, matching = page.job, page.joined.matching
@@ -69,6 +73,7 @@ class ResultsView(View):
             input_tokens=job.input_tokens or None,
             output_tokens=job.output_tokens or None,
             cost=job_cost(job),
+            causes=in_phrases(problems, SHOWN_CAUSES),
             columns=fitted_names(page.columns, NAMES_BYTES),
             shown=shown,
             matching=matching if matching != job.source.rows else None,
