@@ -113,7 +113,7 @@ def job(job_id: str) -> Job:
     return Job(
         id=job_id,
         created_at=START,
-        source=Source("t.csv", "csv", ("id", "text"), 4, "id", "/work/t.csv"),
+        source=Source("t.csv", "csv", ("id", "text"), 4, "id", "/home/ann/t.csv"),
         recipe=Recipe("/v1/chat/completions", "m", "Label {{text}}", parameters={"temperature": 0}),
         provider=ProviderInfo("endpoint", "localhost", "m"),
         parts=(
