@@ -1,6 +1,7 @@
 """A conversation with Batchwright through the SDK's own client: in memory, or with a real server process."""
 
 import os
+import subprocess
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -8,10 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import anyio
+import anyio.to_thread
 from mcp import Client, StdioServerParameters
 from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
+from batchwright import web
 from batchwright.app import build_server
+from batchwright.server import Server
 from batchwright.settings import Settings
 
 if TYPE_CHECKING:
@@ -106,6 +111,46 @@ async def in_memory(
     """Talk to a server in this process; without a *user*, the client can ask nobody."""
     server = build_server(Settings.from_env(env))
     async with Client(server, mode=mode, elicitation_callback=user) as client:
+        yield Session(client)
+
+
+@asynccontextmanager
+async def serving(env: Mapping[str, str]) -> AsyncGenerator[tuple[str, Server[Any]]]:
+    """Serve over HTTP on a free port, in this process; give the address and the server."""
+    settings = Settings.from_env(env)
+    server, token = build_server(settings), settings.http_token
+    taken = web.listening("127.0.0.1", 0, token=token)
+    url = f"http://127.0.0.1:{taken.getsockname()[1]}{web.PATH}"
+    running = web.Web(
+        server, web.access(taken, "127.0.0.1", names=settings.http_hosts, token=token), log_level="CRITICAL"
+    )
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(running.serve, [taken])
+        try:
+            yield url, server
+        finally:
+            running.should_exit = True
+
+
+@asynccontextmanager
+async def http_process(env: dict[str, str], *arguments: str) -> AsyncGenerator[tuple[str, subprocess.Popen[str]]]:
+    """Run `batchwright serve --http` as a process of its own; give its address."""
+    command = [sys.executable, "-m", "batchwright", "serve", "--http", "--port", "0", *arguments]
+    # asyncio's own processes are bound to one event loop; this one is waited for in a thread.
+    with subprocess.Popen(command, env={**os.environ, **env}, stderr=subprocess.PIPE, text=True) as served:  # noqa: ASYNC220
+        assert served.stderr is not None
+        try:
+            said = await anyio.to_thread.run_sync(served.stderr.readline)
+            assert said.startswith("Batchwright serves MCP at http://"), said
+            yield said.split()[-1], served
+        finally:
+            served.kill()
+
+
+@asynccontextmanager
+async def over_http(url: str, mode: Mode = "auto", *, user: User | None = None) -> AsyncGenerator[Session]:
+    """Talk to a server at an address; without a *user*, the client can ask nobody."""
+    async with Client(url, mode=mode, elicitation_callback=user) as client:
         yield Session(client)
 
 

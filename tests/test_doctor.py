@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -126,3 +127,17 @@ async def test_a_key_that_is_not_used_is_noted(tmp_path: Path, capsys: pytest.Ca
     assert code == 0
     assert ". OPENAI_API_KEY is set and not used: jobs run with the endpoint provider." in text
     assert KEY not in text
+
+
+async def test_who_would_come_in_over_http_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A server that others reach is opened on purpose, or not at all."""
+    async with serving_models("m") as url:
+        plain = Settings(workspace=(tmp_path,), provider="endpoint", endpoint=url, data_dir=tmp_path / "data")
+        _, closed = await said(plain, capsys)
+        _, half = await said(replace(plain, http_hosts=("a.example",)), capsys)
+        _, opened = await said(replace(plain, http_hosts=("a.example",), http_token=KEY), capsys)
+
+    assert "HTTP" not in closed
+    assert ". BATCHWRIGHT_HTTP_HOSTS is set without BATCHWRIGHT_HTTP_TOKEN: only this machine is let in." in half
+    assert "+ Over HTTP the server lets in who has the token, on this machine and called a.example." in opened
+    assert KEY not in opened

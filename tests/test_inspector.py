@@ -14,7 +14,7 @@ from batchwright.addresses import JOBS, TEMPLATES
 from batchwright.common_jobs import GUIDES
 from endpoint import running_endpoint
 from generate import SNAPSHOT
-from session import environment
+from session import environment, http_process
 
 INSPECTOR = shutil.which("mcp-inspector")
 SCRIPT = str(Path(sys.executable).with_name("batchwright"))
@@ -99,3 +99,47 @@ async def test_resources_and_prompts_are_listed_and_read(tmp_path: Path, sample:
     assert json.loads(seen["read"][0]["text"])["shown"][0]["body"]["messages"][0]["content"] == "row 1"
     assert [prompt["name"] for prompt in seen["prompts"]] == list(GUIDES)
     assert '"enum": ["a", "b"]' in seen["prompt"][0]["content"]["text"]
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+async def test_a_job_runs_over_http_with_a_token(tmp_path: Path, sample: Path, era: str) -> None:
+    """The Inspector takes a task for an answer where it gets one: its call then goes on asking by itself."""
+    import anyio.to_thread
+
+    assert sample.exists()
+    token = "a-secret-of-enough-characters"
+    async with running_endpoint(seconds=0.4) as endpoint:
+        env = environment(tmp_path, endpoint=endpoint.url, concurrency="1", http_token=token)
+        async with http_process(env) as (url, _):
+            common = [
+                url,
+                "--transport",
+                "http",
+                "--header",
+                f"Authorization: Bearer {token}",
+                "-q",
+                "--format",
+                "json",
+            ]
+
+            def asked(*arguments: str) -> Any:
+                command = [INSPECTOR or "", "--cli", *common, "--protocol-era", era, *arguments]
+                done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+                assert done.returncode == 0, done.stdout + done.stderr
+                return json.loads(done.stdout)["result"]
+
+            def called(name: str, *pairs: str) -> dict[str, Any]:
+                given = [part for pair in pairs for part in ("--tool-arg", pair)]
+                return asked("--method", "tools/call", "--tool-name", name, *given)["structuredContent"]
+
+            def converse() -> dict[str, Any]:
+                assert asked("--method", "tools/list", "--strict")["tools"]
+                draft = called("create_batch_file", "source=sample.csv", "prompt=say {{text}}", "model=m")
+                job = f"job_id={draft['job_id']}"
+                called("submit_job", job)
+                assert asked("--method", "resources/list")["resources"]
+                return called("check_job", job, "wait_seconds=60")
+
+            job = await anyio.to_thread.run_sync(converse)
+
+    assert (job["status"], job["counts"]) == ("completed", {"answered": 5})

@@ -7,11 +7,13 @@ from typing import Any, get_args
 
 import msgspec
 import pytest
+from mcp.client import ClientRequestContext
+from mcp.types import ElicitRequestParams, ElicitResult
 
 from batchwright.jsonl import whole_lines
 from openai_faults import DAMAGES
 from openai_server import Difference, Object, OpenAIServer, StoredFile, running_openai
-from session import Mode, Session, in_memory, openai_environment
+from session import Mode, Session, User, in_memory, openai_environment
 from waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -411,6 +413,74 @@ async def test_files_are_deleted_only_after_the_end(tmp_path: Path, server: Open
     assert len(deleted["deleted"]) == server.deletes == 2
     assert "has no files at the provider, so nothing was deleted" in again
     assert results["counts"] == {"answered": 5}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    ("user", "deletes"),
+    [(User(), 2), (User("decline"), 0), (User("cancel"), 0), (User(agreed=False), 0)],
+    ids=["agreed", "decline", "cancel", "not agreed"],
+)
+async def test_the_user_is_asked_before_files_are_deleted(
+    tmp_path: Path, server: OpenAIServer, mode: Mode, user: User, deletes: int
+) -> None:
+    """They are the user's, and no retry brings them back; which they are is said."""
+    user = User(user.action, user.agreed)
+    async with in_memory(openai_environment(tmp_path, server), mode, user=user) as session:
+        job_id = await submitted(session)
+        early = await session.error("delete_files", job_id=job_id)
+        server.finish(only_batch(server))
+        text, content = await session.answer("delete_files", job_id=job_id)
+
+    host = server.url.removeprefix("http://").removesuffix("/v1")
+    (asked,) = user.questions
+    assert "still needed" in early
+    assert asked.startswith(f"Delete 2 files at {host} for good, 0.0")
+    assert f" MB, of {job_id}? The results stay here. The files: batch_" in asked
+    assert server.deletes == deletes
+    assert (content is None) == (deletes == 0)
+    if not deletes:
+        assert text == "The user did not agree, so no file was deleted. Leave the files, or name others."
+
+
+async def test_a_user_who_cannot_be_asked_is_told_what_was_deleted(tmp_path: Path, server: OpenAIServer) -> None:
+    """The results are safe here, so a client without a form does not end the matter."""
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        job_id = await submitted(session)
+        server.finish(only_batch(server))
+        ids = set(server.files)
+        deleted = await session.call("delete_files", job_id=job_id)
+
+    assert set(deleted["deleted"]) == ids
+    assert deleted["kept"] == "the results stay here: get_results works as before"
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_only_files_that_the_user_was_shown_are_deleted(tmp_path: Path, server: OpenAIServer, mode: Mode) -> None:
+    """Another file may come while the user thinks."""
+
+    class Slow(User):
+        """A user who takes so long to answer the first time that another file comes."""
+
+        async def __call__(self, context: ClientRequestContext, params: ElicitRequestParams) -> ElicitResult:
+            if not self.questions:
+                path = server.new_path()
+                path.write_text("{}", encoding="utf-8")
+                server.add_file(path, next(iter(server.files.values())).filename, purpose="batch")
+            return await super().__call__(context, params)
+
+    user = Slow()
+    async with in_memory(openai_environment(tmp_path, server), mode, user=user) as session:
+        job_id = await submitted(session)
+        server.finish(only_batch(server))
+        text, _ = await session.answer("delete_files", job_id=job_id)
+
+    if mode == "legacy":
+        assert text == "The files changed while the user was asked, so nothing was deleted. Call it once more."
+        assert server.deletes == 0
+    else:
+        assert [question.split(" at ")[0] for question in user.questions] == ["Delete 2 files", "Delete 3 files"]
+        assert server.deletes == 3
 
 
 async def test_files_of_others_are_left_alone(tmp_path: Path, server: OpenAIServer) -> None:

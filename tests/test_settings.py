@@ -35,6 +35,8 @@ EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "BATCHWRIGHT_LOCAL_MODEL": ("/models/m.gguf", {"local_model": Path("/models/m.gguf")}),
     "BATCHWRIGHT_DATA_DIR": ("/var/batchwright", {"data_dir": Path("/var/batchwright")}),
     "BATCHWRIGHT_CACHE_DIR": ("/cache", {"cache_dir": Path("/cache")}),
+    "BATCHWRIGHT_HTTP_TOKEN": ("sixteen-letters-", {"http_token": "sixteen-letters-"}),
+    "BATCHWRIGHT_HTTP_HOSTS": ("A.example, [::1]:80,b:8443", {"http_hosts": ("a.example", "[::1]:80", "b:8443")}),
     "BATCHWRIGHT_LOG_LEVEL": ("debug", {"log_level": "DEBUG"}),
 }
 """For each variable: a value, and the fields that are not at their default then."""
@@ -111,6 +113,27 @@ def test_a_key_with_a_character_that_no_key_has_is_refused_without_showing_it(na
     assert "hidden" not in str(caught.value)
     assert "part" not in str(caught.value)
     assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("token", ["fifteen-letters", "hidden secret of more", "hidden-secret-of-moré"])
+def test_a_token_that_is_short_or_cannot_be_sent_is_refused_without_showing_it(token: str) -> None:
+    """It is all that keeps others out."""
+    with pytest.raises(InvalidInput, match="BATCHWRIGHT_HTTP_TOKEN") as caught:
+        Settings.from_env({"BATCHWRIGHT_HTTP_TOKEN": token})
+
+    assert token[:6] not in str(caught.value)
+
+
+def test_the_token_is_in_no_settings_that_are_shown() -> None:
+    """Settings end up in tracebacks."""
+    assert "sixteen" not in repr(Settings.from_env({"BATCHWRIGHT_HTTP_TOKEN": "sixteen-letters-"}))
+
+
+@pytest.mark.parametrize("host", ["https://a.example", "a.example/mcp", "*.example", "a b", "a:*", ".a", "user@a"])
+def test_what_is_no_host_name_is_refused(host: str) -> None:
+    """It would never be equal to what a client sends, and nobody would know why."""
+    with pytest.raises(InvalidInput, match="which is no host name"):
+        Settings.from_env({"BATCHWRIGHT_HTTP_HOSTS": f"b.example,{host}"})
 
 
 @pytest.mark.parametrize("name", ["OPENAI_API_KEY", "BATCHWRIGHT_ENDPOINT_KEY"])

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -51,6 +52,23 @@ async def test_every_tool_says_what_it_may_do() -> None:
         assert tool["inputSchema"]["additionalProperties"] is False
         assert tool["outputSchema"]["type"] == "object"
         assert tool["description"]
+
+
+async def test_what_a_client_strips_from_the_schemas_stands_in_the_descriptions() -> None:
+    """Some clients take ranges and defaults out before the model sees them."""
+    bounded: list[str] = []
+    for tool in await listed("auto"):
+        for name, argument in tool["inputSchema"]["properties"].items():
+            told = [argument[key] for key in ("minimum", "maximum", "maxItems", "default") if key in argument]
+            bounded += [name] * bool(told)
+            said = re.split(r"[ ,;]+", argument.get("description", ""))
+            assert [value for value in told if str(value) not in said] == [], f"{tool['name']}: {name}"
+            assert "exclusiveMinimum" not in argument
+            assert "exclusiveMaximum" not in argument
+            assert "multipleOf" not in argument
+            assert "minItems" not in argument
+
+    assert {"limit", "offset", "wait_seconds", "sample_rows", "endpoint", "file_ids"} <= set(bounded)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -1,7 +1,6 @@
 """Updates, through real clients of both eras, in memory and over HTTP."""
 
 import json
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any, get_args
 
 import anyio
 import pytest
-import uvicorn
 from mcp import Client, MCPError
 from mcp.client.subscriptions import ResourcesListChanged, ResourceUpdated, Subscription
 from mcp.types import (
@@ -29,7 +27,7 @@ from batchwright.server import Server
 from batchwright.settings import Settings
 from batchwright.updates import MAX_SUBSCRIPTIONS, Updates
 from endpoint import running_endpoint
-from session import Mode, Session, environment, in_memory, over_stdio
+from session import Mode, Session, environment, in_memory, over_stdio, serving
 from waiting import WAIT_SECONDS, until
 
 pytestmark = pytest.mark.anyio
@@ -80,21 +78,6 @@ async def heard(subscription: Subscription, event: object) -> None:
         async for each in subscription:
             if each == event:
                 return
-
-
-@asynccontextmanager
-async def over_http(env: dict[str, str]) -> AsyncGenerator[tuple[str, Server[Any]]]:
-    """Serve over streamable HTTP on a free port, and give the address and the server."""
-    server = build_server(Settings.from_env(env))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(server.streamable_http_app(), log_level="critical", timeout_graceful_shutdown=1)
-        web = uvicorn.Server(config)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(web.serve, [listening])
-            try:
-                yield f"http://127.0.0.1:{listening.getsockname()[1]}/mcp", server
-            finally:
-                web.should_exit = True
 
 
 def updates_of(server: Server[Any]) -> Updates:
@@ -225,18 +208,23 @@ async def test_a_session_over_http_is_told_and_its_subscriptions_end_with_it(
     """A server runs for months: what a client wanted must not be kept when it is gone."""
     assert sample.exists()
     told = Told()
-    async with running_endpoint() as endpoint, over_http(environment(tmp_path, endpoint=endpoint.url)) as (url, server):
+    async with running_endpoint() as endpoint, serving(environment(tmp_path, endpoint=endpoint.url)) as (url, server):
         async with Client(url, mode=mode, message_handler=told) as client:
             session = Session(client)
+            job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
+            wanted = [JOBS, of_job(job_id)]
             if mode == "legacy":
-                await subscribe(client, JOBS)
-                await submitted(session)
-                await told.of(JOBS)
+                for uri in wanted:
+                    await subscribe(client, uri)
+                await session.call("submit_job", job_id=job_id)
+                for uri in wanted:
+                    await told.of(uri)
                 during = updates_of(server).sessions
             else:
-                async with client.listen(resource_subscriptions=[JOBS]) as listening:
-                    await submitted(session)
-                    await heard(listening, ResourceUpdated(JOBS))
+                async with client.listen(resource_subscriptions=wanted) as listening:
+                    await session.call("submit_job", job_id=job_id)
+                    for uri in wanted:
+                        await heard(listening, ResourceUpdated(uri))
                 during = updates_of(server).sessions
 
         async def all_gone() -> bool:
@@ -255,7 +243,7 @@ async def test_one_client_that_leaves_takes_nothing_from_another(tmp_path: Path,
     told, others = Told(), Told()
     async with (
         running_endpoint() as endpoint,
-        over_http(environment(tmp_path, endpoint=endpoint.url)) as (url, _),
+        serving(environment(tmp_path, endpoint=endpoint.url)) as (url, _),
         Client(url, mode="legacy", message_handler=told) as client,
     ):
         await subscribe(client, JOBS)

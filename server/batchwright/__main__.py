@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batchwright import __version__
-from batchwright.errors import BatchwrightError
+from batchwright.errors import BatchwrightError, InvalidInput
 from batchwright.settings import Settings
+
+HOST = "127.0.0.1"
+PORT = 8000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,9 +44,16 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
             from batchwright.work import run_work
 
             return run_work(settings, stay=options.stay)
+        case "serve" if options.http:
+            from batchwright.app import serve_http
+
+            serve_http(settings, host=options.host or HOST, port=PORT if options.port is None else options.port)
+            return 0
         case _:
             from batchwright.app import serve
 
+            if options.command and (options.host or options.port is not None):
+                raise InvalidInput("--host and --port belong to --http. Add it, or leave them out.")
             serve(settings)
             return 0
 
@@ -52,7 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="batchwright", description="Bulk GPT jobs in conversation, as an MCP server.")
     parser.add_argument("--version", action="version", version=f"batchwright {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    commands.add_parser("serve", help="serve MCP over standard input and output (the default)")
+    served = commands.add_parser("serve", help="serve MCP over standard input and output (the default), or over HTTP")
+    served.add_argument("--http", action="store_true", help="over streamable HTTP, at /mcp")
+    served.add_argument("--host", metavar="HOST", help=f"with --http: where to listen, {HOST} by default")
+    served.add_argument("--port", type=int, metavar="PORT", help=f"with --http: {PORT} by default, 0 for a free one")
     demo = commands.add_parser("demo", help="run a real job through a real MCP client, and show what an assistant sees")
     demo.add_argument("--plain", action="store_true", help="no progress bar that moves")
     work = commands.add_parser("work", help="move submitted jobs on without an assistant, until all have ended")

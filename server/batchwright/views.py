@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from batchwright.remote_files import RemoteFile
 
 MAX_SHOWN_COLUMNS = 40
+MAX_SHOWN_DELETED = 50
 MAX_WARNINGS = 5
 
 
@@ -125,6 +126,7 @@ class DeletedView(View):
     """Files that were deleted at the provider."""
 
     deleted: list[str]
+    left_out: int | None = None
     freed_bytes: int | None = None
     kept: str = "the results stay here: get_results works as before"
     next: Next
@@ -133,7 +135,8 @@ class DeletedView(View):
     def of(cls, files: "Sequence[RemoteFile]") -> Self:
         """Show what was deleted."""
         return cls(
-            deleted=[file.file_id for file in files],
+            deleted=[cleaned(file.file_id, 80) for file in files[:MAX_SHOWN_DELETED]],
+            left_out=max(0, len(files) - MAX_SHOWN_DELETED) or None,
             freed_bytes=sum(file.size_bytes or 0 for file in files) or None,
             next="list_files() shows what is left",
         )

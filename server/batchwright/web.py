@@ -1,0 +1,218 @@
+"""MCP over streamable HTTP: the server that also speaks over standard input and output, behind a gate.
+
+Knows who may come in, and how to stop in good order. Knows nothing of jobs.
+"""
+
+import hmac
+import os
+import socket
+import sys
+import threading
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Any, Literal
+
+import anyio
+import uvicorn
+from mcp.server import MCPServer
+from mcp.server.transport_security import TransportSecuritySettings
+
+from batchwright.errors import InvalidInput
+from batchwright.settings import MIN_SECRET_CHARACTERS
+
+PATH = "/mcp"
+HEALTH = "/health"
+MAX_REQUEST_BYTES = 16_000_000
+MAX_SESSIONS = 1_000
+GOODBYE_SECONDS = 10
+"""How long what must not be cut off may take to end, when the server is told to."""
+_LAST_SECONDS = 5
+"""After which the process ends whatever still runs: the journal knows how to go on."""
+_USUAL_PORTS = {80: "http", 443: "https"}
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may come in.
+
+    Attributes:
+        hosts: The names by which clients call the server, with the port where `Host` has it.
+        token: What they have to show; None: nothing.
+    """
+
+    hosts: tuple[str, ...]
+    token: str | None = field(default=None, repr=False)
+
+
+class Gate:
+    """Lets requests in, to the MCP server; and ends them when the server is to stop."""
+
+    def __init__(self, inside: Application, token: str | None) -> None:
+        self._inside = inside
+        self._token = token
+        self._running: set[anyio.CancelScope] = set()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as an ASGI application does."""
+        if scope["type"] != "http":
+            await self._inside(scope, receive, send)
+        elif scope["path"] == HEALTH:
+            await _respond(send, 200, b'{"status": "ok"}')
+        elif fault := self._token_fault(scope):
+            challenge = b'Bearer realm="batchwright"' + (b', error="invalid_token"' if fault == "wrong" else b"")
+            told = f'{{"error": "The bearer token is {fault}. It is what BATCHWRIGHT_HTTP_TOKEN of the server holds."}}'
+            await _respond(send, 401, told.encode(), (b"www-authenticate", challenge))
+        else:
+            await self._let_in(scope, receive, send)
+
+    def close(self) -> None:
+        """End all requests, but for what is shielded in them."""
+        for running in list(self._running):
+            running.cancel()
+
+    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sent: list[Literal["a part", "all"]] = []
+
+        async def sending(message: Message) -> None:
+            is_part = message["type"] == "http.response.start" or message.get("more_body")
+            sent.append("a part" if is_part else "all")
+            await send(message)
+
+        # Whitespace around a value is no part of it, and not every parser takes it off.
+        headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+        with anyio.CancelScope() as running:
+            self._running.add(running)
+            try:
+                await self._inside({**scope, "headers": headers}, receive, sending)
+            finally:
+                self._running.discard(running)
+        if running.cancelled_caught and not sent:
+            await _respond(send, 503, b'{"error": "The server stops. Ask again when it runs."}')
+        elif running.cancelled_caught and sent[-1] != "all":
+            await send({"type": "http.response.body", "body": b""})
+
+    def _token_fault(self, scope: Scope) -> Literal["missing", "wrong"] | None:
+        if self._token is None:
+            return None
+        given = [value for name, value in scope["headers"] if name == b"authorization"]
+        if not given:
+            return "missing"
+        kind, _, token = given[0].partition(b" ")
+        is_right = hmac.compare_digest(token.strip(), self._token.encode())
+        return None if len(given) == 1 and kind.lower() == b"bearer" and is_right else "wrong"
+
+
+def access(taken: socket.socket, host: str, *, names: tuple[str, ...] = (), token: str | None = None) -> Access:
+    """Say who may come in to a server that listens at *taken*, is called *host* there, and has further *names*."""
+    address, port = taken.getsockname()[:2]
+    own = () if ip_address(address).is_unspecified else (address, host.lower())
+    shown = (f"[{name}]" if ":" in name else name for name in ("localhost", "127.0.0.1", "::1", *own))
+    # Behind a proxy the server is called by the proxy's port.
+    further = [host for name in names for host in (name, _with_port(name, port))]
+    return Access(tuple(dict.fromkeys([*(_with_port(name, port) for name in shown), *further])), token)
+
+
+def application(server: MCPServer[Any], allowed: Access) -> Gate:
+    """Give the ASGI application that serves MCP at `/mcp`."""
+    # The SDK's own default checks nothing at 0.0.0.0, and takes localhost:8000.evil.example for localhost.
+    security = TransportSecuritySettings(
+        allowed_hosts=list(allowed.hosts),
+        allowed_origins=[f"{scheme}://{host}" for scheme in ("http", "https") for host in allowed.hosts],
+    )
+    inside = server.streamable_http_app(
+        streamable_http_path=PATH,
+        max_request_body_size=MAX_REQUEST_BYTES,
+        max_sessions=MAX_SESSIONS,
+        transport_security=security,
+    )
+    return Gate(inside, allowed.token)
+
+
+def listening(host: str, port: int, *, token: str | None) -> socket.socket:
+    """Take an address; port 0 takes a free one.
+
+    Raises:
+        InvalidInput: It cannot be had, or anybody could come in.
+    """
+    if not 0 <= port < 65_536:
+        raise InvalidInput(f"There is no port {port}. Name one from 1 to 65535 with --port, or 0 for a free one.")
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, address = found[0][0], str(found[0][4][0])
+        if token is None and not is_loopback(address):
+            raise InvalidInput(
+                f"{host} can be reached from other machines, so a server there needs BATCHWRIGHT_HTTP_TOKEN, a secret "
+                f"of at least {MIN_SECRET_CHARACTERS} characters that clients send. Set it, or leave --host out."
+            )
+        return socket.create_server((address, port), family=family)
+    except (OSError, UnicodeError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
+        raise InvalidInput(
+            f"Nothing can listen at {host[:80]}, port {port}: {reason}. Name others with --host and --port."
+        ) from error
+
+
+def run(server: MCPServer[Any], taken: socket.socket, allowed: Access, *, log_level: str) -> None:
+    """Serve MCP at an address until the process is told to end."""
+    address, port = taken.getsockname()[:2]
+    shown = f"[{address}]" if ":" in address else address
+    print(f"Batchwright serves MCP at http://{shown}:{port}{PATH}", file=sys.stderr, flush=True)
+    anyio.run(Web(server, allowed, log_level=log_level).serve, [taken])
+
+
+class Web(uvicorn.Server):
+    """An HTTP server for an MCP server, which ends well when it is told to, and within a bounded time."""
+
+    def __init__(self, server: MCPServer[Any], allowed: Access, *, log_level: str) -> None:
+        self._gate = application(server, allowed)
+        super().__init__(
+            uvicorn.Config(
+                self._gate,
+                log_config=None,
+                log_level=log_level.lower(),
+                access_log=False,
+                lifespan="on",
+                ws="none",
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=GOODBYE_SECONDS,
+            )
+        )
+
+    def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ANN401  # uvicorn's
+        """Stop; at the second time at once."""
+        if self.should_exit:
+            os._exit(1)
+        self.should_exit = True
+        last = threading.Timer(GOODBYE_SECONDS + _LAST_SECONDS, os._exit, [1])
+        last.daemon = True
+        last.start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop: streams and waiting calls end at once, and what must not be cut off in its time."""
+        # uvicorn itself would wait for every open stream, and then cut off what is shielded.
+        self._gate.close()
+        await super().shutdown(sockets)
+
+
+def is_loopback(address: str) -> bool:
+    """Whether only this machine reaches an address."""
+    return ip_address(address.partition("%")[0]).is_loopback
+
+
+def _with_port(name: str, port: int) -> str:
+    has_port = name.rpartition("]")[2].count(":") == 1
+    return name if has_port or port in _USUAL_PORTS else f"{name}:{port}"
+
+
+async def _respond(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+    head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": head})
+    await send({"type": "http.response.body", "body": body})
