@@ -1,7 +1,12 @@
-"""What is generated and compared: the README's tables, and the snapshot of the tools. `python tests/generate.py`."""
+"""What is generated and compared: the README's tables, the snapshot of the tools, and what is published beside them.
+
+`python tests/generate.py` writes it.
+"""
 
 import json
 import re
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,13 +17,16 @@ from batchwright.agreement import shown_usd
 from batchwright.app import build_server
 from batchwright.causes.known import CAUSES, VARIOUS
 from batchwright.comparison import compare_tokens
+from batchwright.connecting import PUBLISHED, Launch, ways
 from batchwright.prompts import prompts
 from batchwright.resources import templates
 from batchwright.settings import SETTINGS, Settings
 from batchwright.tools import all_tools
+from distribution import written
 
 README = Path(__file__).parent.parent / "README.md"
 SNAPSHOT = Path(__file__).parent / "tools.json"
+INSTALLED = Launch("batchwright")
 
 
 def tool_table() -> str:
@@ -76,7 +84,22 @@ def cause_table() -> str:
     return "\n".join(rows)
 
 
+def connect_table(launch: Launch = INSTALLED) -> str:
+    """Give the table of the assistants, and how each is told of the server."""
+    rows = ["| assistant | how |", "|---|---|"]
+    # A desktop program starts it anywhere, and what is written into its file is the user's own.
+    blocks = ways(replace(launch, workspace="/path/to/your/data"))
+    for plain, filled in zip(ways(launch), blocks, strict=True):
+        way = filled if plain.where.startswith("claude") else plain
+        shown = f"[add it]({way.text})" if way.text.startswith("https:") else f"`{way.text}`"
+        where = f" in {' or '.join(f'`{file}`' for file in way.where.split(', '))}" if way.where else ""
+        rows.append(f"| {way.assistant} | {shown}{where} |")
+    return "\n".join(rows)
+
+
 TABLES = {
+    "connect": connect_table,
+    "published": partial(connect_table, PUBLISHED),
     "tools": tool_table,
     "resources": resource_table,
     "prompts": prompt_table,
@@ -106,3 +129,5 @@ async def listed(mode: Literal["auto", "legacy"]) -> list[dict[str, Any]]:
 if __name__ == "__main__":
     README.write_text(generated(README.read_text(encoding="utf-8")), encoding="utf-8")
     SNAPSHOT.write_text(json.dumps(anyio.run(listed, "auto"), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    for path, text in written().items():
+        path.write_text(text, encoding="utf-8")

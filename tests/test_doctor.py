@@ -65,6 +65,7 @@ async def test_a_service_that_answers_can_run_jobs(tmp_path: Path, capsys: pytes
     assert code == 0
     assert f"+ Jobs run at {url}, which answers and has the models gpt-5-mini, gpt-5." in text
     assert "A job may cost up to $2.50, all jobs up to $100 within 24 hours" in text
+    assert "`batchwright connect` says how each is told." in text
     assert text.endswith("A job can run.\n")
     assert KEY not in text
 

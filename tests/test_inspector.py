@@ -63,12 +63,34 @@ async def test_the_main_job_runs_call_by_call_in_processes_of_their_own(tmp_path
             call(era, env, "submit_job", job_id=draft["job_id"])
             job = call(era, env, "check_job", job_id=draft["job_id"], wait_seconds=60)
             assert job["status"] == "completed"
-            return call(era, env, "get_results", job_id=draft["job_id"], save_as="out.csv")
+            given = {"job_id": draft["job_id"]}
+            return {
+                "results": call(era, env, "get_results", **given, save_as="out.csv"),
+                "asked": call(era, env, "query_results", **given, sql="SELECT count(*) AS n FROM results"),
+                "compared": call(era, env, "compare_costs", **given, models=["gpt-5", "gpt-5-mini"]),
+            }
 
-        results = await anyio.to_thread.run_sync(converse)
+        seen = await anyio.to_thread.run_sync(converse)
 
-    assert results["counts"] == {"answered": 5}
+    assert seen["results"]["counts"] == {"answered": 5}
+    assert seen["asked"]["shown"] == [{"n": 5}]
+    assert [line["model"] for line in seen["compared"]["costs"]][-2:] == ["gpt-5-mini", "gpt-5"]
     assert len((sample / "out.csv").read_text(encoding="utf-8").splitlines()) == 6
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_a_refusal_is_an_error_of_the_tool_with_its_sentence(tmp_path: Path, sample: Path, era: str) -> None:
+    """An error of the protocol would not reach the model; a plain answer would look like a success."""
+    settings = [part for name, value in environment(tmp_path).items() for part in ("-e", f"{name}={value}")]
+    command = [INSPECTOR or "", "--cli", SCRIPT, *settings, "-q", "--format", "json", "--protocol-era", era]
+    asked = ["--method", "tools/call", "--tool-name", "inspect_data", "--tool-arg", "source=missing.csv"]
+    done = subprocess.run([*command, *asked], capture_output=True, text=True, timeout=120, check=False)
+    answered = next(json.loads(line) for line in done.stdout.splitlines() if "result" in json.loads(line))
+
+    assert sample.exists()
+    assert "tool_is_error" in done.stdout + done.stderr
+    assert answered["result"]["isError"] is True
+    assert "There are: sample.csv." in answered["result"]["content"][0]["text"]
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])

@@ -27,6 +27,7 @@ LAYERS: tuple[set[str], ...] = (
         "shapes",
         "token_sampling",
         "addresses",
+        "connecting",
     },
     {"families", "tokens"},
     {"faults", "spelling", "guides"},
@@ -56,7 +57,8 @@ LAYERS: tuple[set[str], ...] = (
     {"tools", "resources", "prompts", "completions"},
     {"surface"},
     {"app"},
-    {"costs", "demo", "doctor", "work"},
+    {"connect", "costs", "demo", "work"},
+    {"doctor"},
     {"__main__"},
 )
 PURE = (LAYERS[0] | LAYERS[1] | LAYERS[2] | LAYERS[3] | LAYERS[4] | LAYERS[5]) - {"settings"}

@@ -78,6 +78,20 @@ def test_a_variable_that_is_empty_or_blank_counts_as_absent() -> None:
     assert Settings.from_env(blank) == Settings()
 
 
+@pytest.mark.parametrize("left_out", ["${user_config.max_job_usd}", " ${user_config.endpoint} ", "undefined", "null"])
+def test_what_a_host_writes_for_an_empty_field_counts_as_absent(left_out: str) -> None:
+    """Hosts of bundles leave the placeholder as it is, or write their language's word for nothing."""
+    assert Settings.from_env({setting.name: left_out for setting in SETTINGS}) == Settings()
+
+
+@pytest.mark.parametrize("text", ["${workspaceFolder}", "${HOME}/data", "${input:key}", "${env:KEY}"])
+@pytest.mark.parametrize("name", ["BATCHWRIGHT_WORKSPACE", "OPENAI_API_KEY"])
+def test_a_placeholder_that_was_not_filled_in_is_refused(name: str, text: str) -> None:
+    """Taken as it is, it would be a folder of that name, or a key that nobody gave."""
+    with pytest.raises(InvalidInput, match=f"{name} holds a placeholder"):
+        Settings.from_env({name: text})
+
+
 def test_variables_of_other_programs_are_left_alone() -> None:
     """The environment is shared: of the SDK's variables, two are the program's business too."""
     environ = {"PATH": "/bin", "OPENAI_ORG_ID": "org-1", "batchwright_model": "m", "MY_BATCHWRIGHT_X": "1"}

@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from batchwright import __version__
@@ -27,35 +27,61 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:
-    match options.command:
-        case "demo":
-            from batchwright.demo import run_demo
+    return COMMANDS[options.command or "serve"](settings, options)
 
-            return run_demo(plain=options.plain)
-        case "doctor":
-            from batchwright.doctor import run_doctor
 
-            return run_doctor(settings)
-        case "costs":
-            from batchwright.costs import run_costs
+def _serve(settings: Settings, options: argparse.Namespace) -> int:
+    from batchwright.app import serve, serve_http
 
-            return run_costs(settings, options)
-        case "work":
-            from batchwright.work import run_work
+    # Without a command there are no options of one.
+    host, port = getattr(options, "host", None), getattr(options, "port", None)
+    if getattr(options, "http", False):
+        serve_http(settings, host=host or HOST, port=PORT if port is None else port)
+    elif host or port is not None:
+        raise InvalidInput("--host and --port belong to --http. Add it, or leave them out.")
+    else:
+        serve(settings)
+    return 0
 
-            return run_work(settings, stay=options.stay)
-        case "serve" if options.http:
-            from batchwright.app import serve_http
 
-            serve_http(settings, host=options.host or HOST, port=PORT if options.port is None else options.port)
-            return 0
-        case _:
-            from batchwright.app import serve
+def _demo(_settings: Settings, options: argparse.Namespace) -> int:
+    from batchwright.demo import run_demo
 
-            if options.command and (options.host or options.port is not None):
-                raise InvalidInput("--host and --port belong to --http. Add it, or leave them out.")
-            serve(settings)
-            return 0
+    return run_demo(plain=options.plain)
+
+
+def _doctor(settings: Settings, _options: argparse.Namespace) -> int:
+    from batchwright.doctor import run_doctor
+
+    return run_doctor(settings)
+
+
+def _connect(settings: Settings, options: argparse.Namespace) -> int:
+    from batchwright.connect import run_connect
+
+    return run_connect(settings, options.assistant)
+
+
+def _costs(settings: Settings, options: argparse.Namespace) -> int:
+    from batchwright.costs import run_costs
+
+    return run_costs(settings, options)
+
+
+def _work(settings: Settings, options: argparse.Namespace) -> int:
+    from batchwright.work import run_work
+
+    return run_work(settings, stay=options.stay)
+
+
+COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {
+    "serve": _serve,
+    "demo": _demo,
+    "doctor": _doctor,
+    "connect": _connect,
+    "costs": _costs,
+    "work": _work,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,6 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     work = commands.add_parser("work", help="move submitted jobs on without an assistant, until all have ended")
     work.add_argument("--stay", action="store_true", help="go on until it is stopped")
     _add_costs(commands.add_parser("costs", help="compare what models cost, as a table and a chart"))
+    connect = commands.add_parser("connect", help="say how assistants are told of this installation")
+    connect.add_argument("assistant", nargs="?", default="", help="a part of its name; without it, all")
     commands.add_parser("doctor", help="say what is configured, what works and what is missing")
     return parser
 

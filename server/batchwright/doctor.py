@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 from batchwright import __version__
 from batchwright.app import JOURNAL, workspace
+from batchwright.connect import installed
 from batchwright.errors import BatchwrightError
 from batchwright.local.target import is_in_own_network
 from batchwright.settings import Settings
@@ -33,6 +35,7 @@ def run_doctor(settings: Settings) -> int:
     for kind, sentence in findings:
         print(f"{ {'ok': '+', 'note': '.', 'fault': '!'}[kind] } {sentence}")
     faults = sum(kind == "fault" for kind, _ in findings)
+    print(f". Assistants start it as {shlex.join(installed().words)}: `batchwright connect` says how each is told.")
     print("A job can run." if not faults else "No job can run until what is marked with ! is mended.")
     return 1 if faults else 0
 

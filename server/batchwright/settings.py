@@ -13,6 +13,7 @@ from batchwright.model import SpendingLimits
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 ProviderKind = Literal["openai", "endpoint", "embedded"]
+SettingKind = Literal["text", "secret", "folder", "file", "number"]
 
 OPENAI_URL = "https://api.openai.com/v1"
 MIN_SECRET_CHARACTERS = 16
@@ -23,11 +24,18 @@ _KEY_NAMES = {"OPENAI_BASE_URL": "OPENAI_API_KEY", "BATCHWRIGHT_ENDPOINT": "BATC
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One environment variable, as the documentation shows it."""
+    """One environment variable, as the documentation shows it.
+
+    Attributes:
+        kind: How a program that asks for it shows it; a secret is hidden there.
+        choices: The values that it may have; empty: any.
+    """
 
     name: str
     default: str
     meaning: str
+    kind: SettingKind = "text"
+    choices: tuple[str, ...] = ()
 
 
 SETTINGS = (
@@ -36,8 +44,9 @@ SETTINGS = (
         "the folder it is started in",
         "Folders whose files may be read and written, separated like PATH. "
         "Started in the root, the home folder or a system folder, it uses `~/Batchwright`.",
+        kind="folder",
     ),
-    Setting("OPENAI_API_KEY", "", "API key of OpenAI, or of the service at `OPENAI_BASE_URL` (secret)."),
+    Setting("OPENAI_API_KEY", "", "API key of OpenAI, or of the service at `OPENAI_BASE_URL` (secret).", kind="secret"),
     Setting(
         "OPENAI_BASE_URL",
         OPENAI_URL,
@@ -50,37 +59,63 @@ SETTINGS = (
         "Base URL of an OpenAI-compatible server that answers single requests, for example "
         "`http://localhost:11434/v1`.",
     ),
-    Setting("BATCHWRIGHT_ENDPOINT_KEY", "", "API key for that server (secret)."),
+    Setting("BATCHWRIGHT_ENDPOINT_KEY", "", "API key for that server (secret).", kind="secret"),
     Setting(
         "BATCHWRIGHT_PROVIDER",
         "what is set",
         "openai, endpoint or embedded: who runs jobs. By default the endpoint if it is set, else OpenAI if its key is, "
         "else the embedded model.",
+        choices=get_args(ProviderKind),
     ),
     Setting("BATCHWRIGHT_MODEL", "", "Model used when a job names none; at OpenAI or an endpoint, jobs name it else."),
-    Setting("BATCHWRIGHT_MAX_JOB_USD", "25", "The most that one job may cost, whatever the assistant asks for."),
-    Setting("BATCHWRIGHT_MAX_DAY_USD", "100", "The most that all jobs may cost within 24 hours."),
-    Setting("BATCHWRIGHT_ASK_ABOVE_USD", "1", "Above this cost the user is asked, where the assistant's program can."),
+    Setting(
+        "BATCHWRIGHT_MAX_JOB_USD",
+        "25",
+        "The most that one job may cost, whatever the assistant asks for.",
+        kind="number",
+    ),
+    Setting("BATCHWRIGHT_MAX_DAY_USD", "100", "The most that all jobs may cost within 24 hours.", kind="number"),
+    Setting(
+        "BATCHWRIGHT_ASK_ABOVE_USD",
+        "1",
+        "Above this cost the user is asked, where the assistant's program can.",
+        kind="number",
+    ),
     Setting(
         "BATCHWRIGHT_PRICES",
         "",
         "openai: the service at `OPENAI_BASE_URL` takes OpenAI's prices, as a gateway does; else they are unknown.",
+        choices=("openai",),
     ),
     Setting(
         "BATCHWRIGHT_ENQUEUED_TOKENS",
         "learned",
         "Input tokens of one model that may be enqueued at OpenAI at a time, if you know your limit.",
+        kind="number",
     ),
-    Setting("BATCHWRIGHT_POLL_SECONDS", "30", "How often running jobs are moved on while nobody asks."),
-    Setting("BATCHWRIGHT_CONCURRENCY", "16; 4 embedded", "Requests in flight at once."),
-    Setting("BATCHWRIGHT_LOCAL_MODEL", "", "Path of a GGUF file to use as the embedded model instead of SmolLM2-135M."),
-    Setting("BATCHWRIGHT_DATA_DIR", "the system's data folder", "Where the journal and the jobs' files are kept."),
-    Setting("BATCHWRIGHT_CACHE_DIR", "the system's cache folder", "Where downloaded model weights are kept."),
+    Setting("BATCHWRIGHT_POLL_SECONDS", "30", "How often running jobs are moved on while nobody asks.", kind="number"),
+    Setting("BATCHWRIGHT_CONCURRENCY", "16; 4 embedded", "Requests in flight at once.", kind="number"),
+    Setting(
+        "BATCHWRIGHT_LOCAL_MODEL",
+        "",
+        "Path of a GGUF file to use as the embedded model instead of SmolLM2-135M.",
+        kind="file",
+    ),
+    Setting(
+        "BATCHWRIGHT_DATA_DIR",
+        "the system's data folder",
+        "Where the journal and the jobs' files are kept.",
+        kind="folder",
+    ),
+    Setting(
+        "BATCHWRIGHT_CACHE_DIR", "the system's cache folder", "Where downloaded model weights are kept.", kind="folder"
+    ),
     Setting(
         "BATCHWRIGHT_HTTP_TOKEN",
         "",
         "What clients of `batchwright serve --http` send as bearer token: at least 16 characters (secret). "
         "Needed where other machines reach the server.",
+        kind="secret",
     ),
     Setting(
         "BATCHWRIGHT_HTTP_HOSTS",
@@ -88,8 +123,15 @@ SETTINGS = (
         "Host names by which clients call that server, separated by commas, for example `batches.example.com`; "
         "it always answers to `localhost` and to its own address.",
     ),
-    Setting("BATCHWRIGHT_LOG_LEVEL", "WARNING", "DEBUG, INFO, WARNING or ERROR; the log goes to standard error."),
+    Setting(
+        "BATCHWRIGHT_LOG_LEVEL",
+        "WARNING",
+        "DEBUG, INFO, WARNING or ERROR; the log goes to standard error.",
+        choices=get_args(LogLevel),
+    ),
 )
+
+_KNOWN = frozenset(setting.name for setting in SETTINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +170,20 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str], *, path_separator: str = ":") -> "Settings":
-        """Read the settings from *environ*; an empty variable counts as absent.
+        """Read the settings from *environ*; a variable that is empty, or that a host had nothing for, counts as absent.
 
         Raises:
             InvalidInput: A variable has an impossible value, or its name is unknown.
         """
-        known = {setting.name for setting in SETTINGS}
-        given = {name: value.strip() for name, value in environ.items() if name.startswith(("BATCHWRIGHT_", "OPENAI_"))}
+        given = {
+            name: _filled(name, value)
+            for name, value in environ.items()
+            if name.startswith(("BATCHWRIGHT_", "OPENAI_"))
+        }
         ours = {name for name in given if name.startswith("BATCHWRIGHT_") and not name.startswith("BATCHWRIGHT_TEST_")}
-        if unknown := sorted(ours - known):
-            raise InvalidInput(f"There is no setting {unknown[0]}. The settings are: {', '.join(sorted(known))}.")
-        get = {name: given.get(name) or None for name in known}
+        if unknown := sorted(ours - _KNOWN):
+            raise InvalidInput(f"There is no setting {unknown[0]}. The settings are: {', '.join(sorted(_KNOWN))}.")
+        get = {name: given.get(name) or None for name in _KNOWN}
         openai_url = _url("OPENAI_BASE_URL", get) or OPENAI_URL
         workspace = get["BATCHWRIGHT_WORKSPACE"] or ""
         prices = _one_of("BATCHWRIGHT_PRICES", get["BATCHWRIGHT_PRICES"], ("openai",))
@@ -186,6 +231,19 @@ class Settings:
         import platformdirs
 
         return platformdirs.user_cache_path("batchwright", appauthor=False)
+
+
+def _filled(name: str, value: str) -> str:
+    """Give a value without what a host writes for a field that its user left empty."""
+    text = value.strip()
+    if re.fullmatch(r"\$\{user_config\.[^{}]*\}|undefined|null", text):
+        return ""
+    if name in _KNOWN and re.search(r"\$\{\w[\w.:/-]*\}", text):
+        raise InvalidInput(
+            f"{name} holds a placeholder, which the program that started this one did not fill in. "
+            "Write the value in its place."
+        )
+    return text
 
 
 def _path(name: str, text: str | None) -> Path | None:

@@ -1,0 +1,115 @@
+"""Links and blocks are what each assistant's maker publishes. The commands are run in `test_assistants.py`."""
+
+import base64
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from batchwright.connecting import PUBLISHED, Launch, Way, ways
+
+HERE = Launch("/my tools/batchwright", workspace="/my data")
+LAUNCHES = [pytest.param(HERE, id="here"), pytest.param(PUBLISHED, id="published")]
+
+
+def only(launch: Launch, assistant: str, kind: str) -> Way:
+    """Give the one way of a kind for an assistant."""
+    (found,) = [way for way in ways(launch) if way.assistant.startswith(assistant) and way.kind == kind]
+    return found
+
+
+def server(launch: Launch, **more: str) -> dict[str, Any]:
+    """Give the server as the files of all assistants have it."""
+    arguments = {"args": list(launch.arguments)} if launch.arguments else {}
+    env = {"env": {"BATCHWRIGHT_WORKSPACE": launch.workspace}} if launch.workspace else {}
+    return {"command": launch.command, **arguments, **env, **more}
+
+
+@pytest.mark.parametrize("launch", LAUNCHES)
+@pytest.mark.parametrize(
+    ("assistant", "address"),
+    [("Cursor", "https://cursor.com/en/install-mcp"), ("LM Studio", "https://lmstudio.ai/install-mcp")],
+)
+def test_a_link_with_base64_holds_the_server_without_its_name(launch: Launch, assistant: str, address: str) -> None:
+    """Cursor and LM Studio both publish it so: `name`, and `config`, the value of `mcpServers` in Base64."""
+    link = urlsplit(only(launch, assistant, "link").text)
+    query = parse_qs(link.query, strict_parsing=True)
+
+    assert f"{link.scheme}://{link.netloc}{link.path}" == address
+    assert query["name"] == ["batchwright"]
+    assert json.loads(base64.b64decode(query["config"][0], validate=True)) == server(launch)
+
+
+@pytest.mark.parametrize("launch", LAUNCHES)
+def test_the_forms_for_vs_code_hold_the_same_server(launch: Launch) -> None:
+    """Its link has `name` and `config`, JSON in percent form; `--add-mcp` the same object with the name in it."""
+    folder = {"BATCHWRIGHT_WORKSPACE": launch.workspace or "${workspaceFolder}"}
+    expected = server(launch, type="stdio") | {"env": folder}
+    link = urlsplit(only(launch, "VS Code", "link").text)
+    query = parse_qs(link.query, strict_parsing=True)
+    command = shlex.split(only(launch, "VS Code", "command").text)
+
+    assert (link.netloc, link.path) == ("insiders.vscode.dev", "/redirect/mcp/install")
+    assert (query["name"], json.loads(query["config"][0])) == (["batchwright"], expected)
+    assert (command[:2], json.loads(command[2])) == (["code", "--add-mcp"], {"name": "batchwright", **expected})
+    assert json.loads(only(launch, "VS Code", "block").text) == {"servers": {"batchwright": expected}}
+
+
+@pytest.mark.parametrize("launch", LAUNCHES)
+def test_the_block_of_desktop_programs_holds_the_server_by_name(launch: Launch) -> None:
+    """Claude Desktop began it, and most others read the same."""
+    block = only(launch, "Claude Desktop", "block")
+
+    assert json.loads(block.text) == {"mcpServers": {"batchwright": server(launch)}}
+
+
+def test_goose_gets_a_link_only_for_what_it_lets_a_link_start() -> None:
+    """It refuses every program but a few runners of packages."""
+    link = urlsplit(only(PUBLISHED, "Goose", "link").text)
+    query = parse_qs(link.query, strict_parsing=True)
+
+    assert (link.scheme, link.netloc) == ("goose", "extension")
+    assert [*query["cmd"], *query["arg"]] == PUBLISHED.words
+    assert not [way for way in ways(HERE) if way.assistant == "Goose"]
+
+
+def connect(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the command in a folder."""
+    env = {**os.environ, "HOME": str(folder / "home"), **settings}
+    command = [sys.executable, "-m", "batchwright", "connect", *arguments]
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_connect_prints_the_way_of_one_assistant_and_no_key(tmp_path: Path) -> None:
+    """What it prints is pasted into files and chats."""
+    done = connect(tmp_path, "claude", OPENAI_API_KEY="sk-canary-0123456789", BATCHWRIGHT_WORKSPACE=str(tmp_path))
+
+    assert done.returncode == 0
+    assert f"claude mcp add batchwright --env BATCHWRIGHT_WORKSPACE={tmp_path} -- /" in done.stdout
+    assert "claude_desktop_config.json" in done.stdout
+    assert "codex" not in done.stdout
+    assert "canary" not in done.stdout + done.stderr
+
+
+def test_connect_names_the_folder_only_to_programs_that_start_elsewhere(tmp_path: Path) -> None:
+    """A command-line assistant is started where the data is; a fixed folder would be the wrong one next time."""
+    done = connect(tmp_path)
+    folder = tmp_path / "home" / "Batchwright"
+
+    assert "claude mcp add batchwright -- /" in done.stdout
+    assert f'"env": {{"BATCHWRIGHT_WORKSPACE": "{folder}"}}' in done.stdout
+
+
+def test_connect_lists_the_assistants_for_a_name_that_it_does_not_know(tmp_path: Path) -> None:
+    """Whoever mistyped it learns the right one."""
+    done = connect(tmp_path, "clippy")
+
+    assert done.returncode == 1
+    assert "No assistant is called 'clippy'" in done.stdout
+    assert "Claude Code, Codex, Gemini CLI, VS Code" in done.stdout
