@@ -22,6 +22,7 @@ ANY_GET = "GET"
 _SERVER_ERROR = "The server had an error while processing your request. Sorry about that!"
 _QUOTA = "You exceeded your current quota, please check your plan and billing details."
 _STATUSES: dict[str, tuple[str, str, str | None]] = {
+    "404": ("Not Found", "invalid_request_error", None),
     "408": ("Request timed out.", "invalid_request_error", None),
     "409": ("The resource is locked by another request.", "invalid_request_error", None),
     "425": ("Too early.", "invalid_request_error", None),

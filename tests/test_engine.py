@@ -1,11 +1,12 @@
 """The local engine as a provider of batches: `BatchAPI`, on real files, over a real endpoint on loopback."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import pytest
@@ -331,6 +332,40 @@ async def test_one_refusal_does_not_stop_the_others(tmp_path: Path) -> None:
         batch = await ended(engine, await submitted(engine, path))
 
     assert (batch.request_counts.completed, batch.request_counts.failed) == (9, 1)
+
+
+async def test_what_was_sent_before_some_rows_were_refused_is_waited_for(tmp_path: Path) -> None:
+    """A filter may refuse the first rows at once; the answers on their way are paid, and show that the key is right."""
+
+    class Slow(asyncio.Event):
+        """Opens for row 3 only when three others were refused."""
+
+        async def wait(self) -> Literal[True]:
+            if list(endpoint.seen)[-1] == "text 3":
+                await super().wait()
+            return True
+
+    path = batch_file(tmp_path, *(request_line(f"r{number}", f"text {number}") for number in range(20)))
+    statuses = {f"text {number}": [403] for number in range(3)}
+    async with (
+        running_endpoint(statuses=statuses) as endpoint,
+        running_engine(tmp_path, endpoint, concurrency=4) as engine,
+    ):
+        endpoint.gate = gate = Slow()
+        batch_id = await submitted(engine, path)
+
+        async def only_one_waits() -> bool:
+            return len(endpoint.seen) >= 4 and endpoint.in_flight == 1
+
+        await until(only_one_waits)
+        refused = (await engine.batch(batch_id)).status
+        gate.set()
+        batch = await ended(engine, batch_id)
+
+    assert (refused, batch.status) == ("in_progress", "completed")
+    assert (batch.request_counts.completed, batch.request_counts.failed) == (17, 3)
+    assert set(endpoint.seen.values()) == {1}
+    assert endpoint.most_in_flight > 1
 
 
 async def test_a_line_that_was_damaged_on_disk_is_sent_again(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from batchwright.jsonl import (
     encode_result,
     error_text,
     inputs_of,
+    mended_result,
     whole_lines,
 )
 from batchwright.model import Json, LineError, Request, ResultLine
@@ -471,3 +472,30 @@ def test_any_error_body_has_a_text(error_body: Json) -> None:
     """It is read when something has gone wrong already."""
     assert error_text(error_body) != ""
     assert error_text({"error": error_body}) != ""
+
+
+def test_a_result_that_is_not_quite_json_is_read_as_well_as_it_can_be() -> None:
+    """NaN beside an answer, or half an emoji in it, is no reason to lose what is paid for."""
+    body = rb'{"x":NaN,"y":1e999,"z":[-Infinity,2.5],"t":"\ud83d!"}'
+    line = b'{"custom_id":"a","response":{"status_code":200,"body":' + body + b"}}"
+    cut = line.replace(rb"\ud83d", b"\xf0\x9f\x98")
+
+    assert mended_result(line) == mended_result(cut)
+    assert mended_result(line) == ResultLine("a", 200, {"x": None, "y": None, "z": [None, 2.5], "t": "\ufffd!"})
+    with pytest.raises(ValueError, match="JSON"):
+        decode_result(line)
+
+
+def test_a_body_in_a_string_is_mended_too() -> None:
+    """Some servers give it so."""
+    body = '{"x":NaN,"t":"yes"}'
+    line = json.dumps({"custom_id": "a", "response": {"status_code": 200, "body": body}}).encode()
+
+    assert decode_result(line).body == {"x": None, "t": "yes"}
+
+
+@pytest.mark.parametrize("line", [b"", b"garbage", b'{"custom_id":', b"[]", b"[" * 100_000, b'{"n":' + b"9" * 9_000])
+def test_a_line_that_nobody_can_read_is_none(line: bytes) -> None:
+    """It is named, and the other lines are read."""
+    with pytest.raises(ValueError):  # noqa: PT011  # whatever it says, it is caught and counted
+        mended_result(line)

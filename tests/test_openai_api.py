@@ -704,3 +704,26 @@ async def test_a_single_answer_that_is_no_object_is_none(answer: object) -> None
     ):
         with pytest.raises(ProviderUnclear):
             await ask(ASKED)
+
+
+@pytest.mark.parametrize("answer", [{}, {"error": {"message": "busy"}}, {"object": "list", "data": "none"}])
+async def test_an_error_with_a_good_status_is_neither_a_batch_nor_a_list(answer: dict[str, Any]) -> None:
+    """A batch that says nothing would seem to be cancelled, and a list without items that nothing runs."""
+    routes = [
+        web.get("/batches", always(answer)),
+        web.get("/batches/b", always(answer)),
+        web.post("/batches/b/cancel", always(answer)),
+    ]
+    async with serving(*routes) as api:
+        with pytest.raises(ProviderUnclear):
+            await anext(aiter(api.batches()))
+        with pytest.raises(ProviderUnclear):
+            await api.batch("b")
+        with pytest.raises(ProviderUnclear):
+            await api.cancel_batch("b")
+
+
+async def test_null_is_a_list_without_items() -> None:
+    """So some servers write an empty one."""
+    async with serving(web.get("/batches", always({"object": "list", "data": None}))) as api:
+        assert [batch.id async for batch in api.batches()] == []

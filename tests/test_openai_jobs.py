@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import Any, get_args
 
+import anyio
 import msgspec
 import pytest
 from mcp.client import ClientRequestContext
@@ -481,6 +482,30 @@ async def test_only_files_that_the_user_was_shown_are_deleted(tmp_path: Path, se
     else:
         assert [question.split(" at ")[0] for question in user.questions] == ["Delete 2 files", "Delete 3 files"]
         assert server.deletes == 3
+
+
+async def test_a_retry_that_begins_while_files_are_listed_keeps_its_own(tmp_path: Path, server: OpenAIServer) -> None:
+    """Its input file is listed with all others of the job; without it the batch that was just made would fail."""
+    server.answer = lambda custom_id, _body: (400, {"error": {"message": "no"}}) if custom_id == "row-1" else "yes"
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        job_id = await submitted(session)
+        server.finish(only_batch(server))
+        await session.finished(job_id)
+        await session.call("retry_job", job_id=job_id)
+        server.faults.add("files.list", "held")
+        refused: list[str] = []
+
+        async def delete() -> None:
+            refused.append(await session.error("delete_files", job_id=job_id))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(delete)
+            await server.holding.wait()
+            await session.call("submit_job", job_id=job_id)
+            server.release()
+
+    assert refused[0].startswith(f"{job_id} is running, so its files are still needed. Nothing was deleted.")
+    assert server.deletes == 0
 
 
 async def test_files_of_others_are_left_alone(tmp_path: Path, server: OpenAIServer) -> None:

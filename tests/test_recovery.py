@@ -8,11 +8,13 @@ from hypothesis import strategies as st
 
 from batchwright.model import LineError, Part, PartState
 from batchwright.recovery import (
+    JOB_KEY,
     NONCE_KEY,
     Step,
     enqueued_limit,
     is_final,
     is_over_enqueued_limit,
+    job_of_batch,
     job_of_upload,
     made_by,
     next_step,
@@ -234,3 +236,17 @@ def test_each_attempt_that_needs_a_new_file_has_a_name_of_its_own() -> None:
 def test_a_file_of_someone_else_belongs_to_no_job(name: str) -> None:
     """What belongs to a job may be deleted with it."""
     assert job_of_upload(name) is None
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        *("", "..", "/home/ann/thesis", "../../thesis", "job_k3x9ab2z/..", "job_k3x9ab2z\n", "JOB_K3X9AB2Z"),
+        *("job_", "job_k3x9ab2zz", "C:\\\\Users", "job_k3x9ab2\u00e9"),
+    ],
+)
+def test_what_a_stranger_wrote_into_a_batch_names_no_job(named: str) -> None:
+    """A job's id is the name of a folder, which is written to, and removed with all that is in it."""
+    assert job_of_batch({JOB_KEY: named}) is None
+    assert job_of_batch({JOB_KEY: "job_k3x9ab2z"}) == "job_k3x9ab2z"
+    assert job_of_batch(None) is None

@@ -165,3 +165,18 @@ async def test_whether_a_tried_request_was_sent_is_told_apart() -> None:
             await sender.answer_once(REQUEST)
 
     assert len(seen) == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("text", [rb"half \ud83d", b"half \xf0\x9f\x98"])
+async def test_an_answer_that_is_not_quite_json_is_an_answer(text: bytes) -> None:
+    """It is paid for; not every server writes JSON that others can read."""
+    raw = b'{"choices":[{"message":{"content":"' + text + b'"},"logprob":-Infinity}]}'
+    async with (
+        running_endpoint(raw=raw) as endpoint,
+        Sender(RemoteEndpoint(Connection(endpoint.url), "m"), "/v1/chat/completions") as sender,
+    ):
+        line = await sender.answer(REQUEST)
+
+    assert line.status_code == 200
+    assert line.body == {"choices": [{"message": {"content": "half \ufffd"}, "logprob": None}]}

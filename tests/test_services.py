@@ -87,7 +87,7 @@ def test_a_time_is_read_as_seconds(given: Any, seconds: int) -> None:
     assert batch(created_at=given).created_at == seconds
 
 
-@pytest.mark.parametrize("given", [None, "yesterday", {}, "9" * 5000])
+@pytest.mark.parametrize("given", [None, "yesterday", {}, "9" * 5000, 10**15, -5])
 def test_a_time_that_cannot_be_read_is_not_known(given: Any) -> None:
     """A search that goes back in time must not end at a batch whose age nobody knows, nor begin at such a file."""
     assert batch(created_at=given).created_at == UNKNOWN_TIME
@@ -105,3 +105,51 @@ def test_a_file_that_lacks_fields_can_be_shown() -> None:
     shown = normal_file(FileObject.construct(id="f", bytes=None, filename=None, created_at="2024-07-19T17:13:57Z"))
 
     assert (shown.bytes, shown.filename, shown.created_at) == (0, "", 1721409237)
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"total": 5, "completed": 3, "failed": 2}, {"total": 5, "completed": 3, "failed": 2}),
+        ({"total": "5", "completed": 3.0, "failed": None}, {"total": 5, "completed": 3}),
+        ({"total": -1, "completed": [1], "failed": 2**70}, {}),
+        ("5/5", {}),
+        ([5], {}),
+        (None, {}),
+    ],
+)
+def test_counts_of_another_shape_are_not_told(given: Any, read: dict[str, int]) -> None:
+    """They are added up and kept in the journal, which takes only whole numbers."""
+    counts = batch(request_counts=given).request_counts
+
+    told = {name: getattr(counts, name) for name in counts.model_fields_set} if counts else {}
+    assert told == read
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ({"input_tokens": 7, "output_tokens": "8", "total_tokens": 15}, (7, 8)),
+        ({"input_tokens": 7}, (7, None)),
+        ([{"input_tokens": 7}], None),
+        ("none", None),
+        ({"input_tokens": float("nan"), "output_tokens": -3}, None),
+    ],
+)
+def test_tokens_of_another_shape_are_not_told(given: Any, read: tuple[int, int | None] | None) -> None:
+    """What is not known counts with all that was agreed; what cannot be read must not stand for something else."""
+    usage = batch(usage=given).usage
+
+    assert (usage and (usage.input_tokens, usage.output_tokens)) == read
+
+
+def test_texts_of_a_service_are_masked_and_whole() -> None:
+    """A note of its own stands in the answer to the assistant; half a character fits into no file."""
+    shown = batch(note="Paid with sk-1", errors=[{"code": "c\ud83d", "message": "m", "param": "p\ud83d"}])
+    other = batch(note={"text": "sk-1"}, metadata={"a": 1, "b": None}, output_file_id=7, error_file_id=["f"])
+    errors = (shown.errors and shown.errors.data) or []
+
+    assert (shown.model_extra or {})["note"] == "Paid with [key]"
+    assert [(error.code, error.param) for error in errors] == [("c?", "p?")]
+    assert ((other.model_extra or {})["note"], other.metadata) == (None, {"a": "1"})
+    assert (other.output_file_id, other.error_file_id) == ("7", None)

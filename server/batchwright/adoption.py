@@ -5,6 +5,7 @@ import secrets
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,9 +26,9 @@ from batchwright.errors import (
     ProviderUnclear,
     ProviderUnreachable,
 )
-from batchwright.jsonl import decode_request, decode_result, encode_request
+from batchwright.jsonl import decode_request, encode_request, mended_result
 from batchwright.model import Job, Part, Request
-from batchwright.recovery import HASH_KEY, JOB_KEY, NONCE_KEY, PART_KEY, is_final
+from batchwright.recovery import HASH_KEY, NONCE_KEY, PART_KEY, is_final, job_of_batch
 from batchwright.tables.origin import one_file
 from batchwright.tables.sources import freeze
 
@@ -65,11 +66,18 @@ class Adoption:
     """Makes jobs of batches."""
 
     def __init__(
-        self, journal: "Journal", api: "BatchAPI", folder_of: Callable[[str], Path], now: Callable[[], datetime]
+        self,
+        journal: "Journal",
+        api: "BatchAPI",
+        *,
+        folder_of: Callable[[str], Path],
+        held: Callable[[str], AbstractContextManager[bool]],
+        now: Callable[[], datetime],
     ) -> None:
         self._journal = journal
         self._api = api
         self._folder_of = folder_of
+        self._held = held
         self._now = now
 
     async def foreign(self) -> Sequence[ForeignBatch]:
@@ -87,8 +95,7 @@ class Adoption:
     async def adopt(self, batch_id: str, new_id: Callable[[], str]) -> Job:
         """Make a job of a batch; if another Batchwright made it, of all batches of its job.
 
-        A batch that showed up only after its job was taken up from a lost journal is given to that job, if the job has
-        none in its place.
+        A batch that shows up after its job was taken up from a lost journal is given to that job, if it lacks one.
 
         Raises:
             NotReady: The journal knows the batch.
@@ -99,12 +106,12 @@ class Adoption:
         batch = await self._api.batch(batch_id)
         if job_id := self._job_of(batch):
             raise NotReady(f"{batch_id} belongs to {job_id} already. See `check_job`.")
-        made_for = (batch.metadata or {}).get(JOB_KEY)
+        made_for = job_of_batch(batch.metadata)
         if made_for is None:
             return await self._made(new_id(), [batch])
         if self._journal.has_job(made_for):
             return await self._given_back(self._journal.job(made_for), batch) or await self._made(new_id(), [batch])
-        siblings = [each async for each in self._api.batches() if (each.metadata or {}).get(JOB_KEY) == made_for]
+        siblings = [each async for each in self._api.batches() if job_of_batch(each.metadata) == made_for]
         return await self._restored(made_for, siblings or [batch])
 
     async def restore(self, folders: Sequence[Path]) -> None:
@@ -114,32 +121,37 @@ class Adoption:
             return
         was_empty = self._journal.job_count() == 0
         batches = await self._by_job()
-        restored = 0
+        found: list[Job | None] = []
         for folder in lost:
-            try:
-                await self._restored(folder.name, batches.get(folder.name, ()))
-                restored += 1
-            except (BatchwrightError, OSError, ValueError) as error:  # a damaged folder must not keep the others away
-                log.error("%s: its folder cannot be read: %s", folder.name, type(error).__name__)
-        if was_empty or any(folder.name in batches for folder in lost):
+            with self._held(folder.name) as is_held:
+                # Whoever else holds it is drafting it, or takes it up, just now.
+                if is_held and not self._journal.has_job(folder.name):
+                    found.append(await self._of_folder(folder.name, (batches or {}).get(folder.name, ())))
+        taken = [job for job in found if job is not None]
+        if found and (was_empty or batches is None or any(job.submitted_at for job in taken)):
             self._journal.standing.freeze(
-                f"The journal was lost; {restored} of {len(lost)} jobs were made anew from their folders and the "
+                f"The journal was lost; {len(taken)} of {len(found)} jobs were made anew from their folders and the "
                 "provider's list. Check with `list_jobs` that none is missing that may be running."
             )
+
+    async def _of_folder(self, job_id: str, batches: "Sequence[Batch]") -> Job | None:
+        try:
+            return await self._restored(job_id, batches)
+        except (BatchwrightError, OSError, ValueError) as error:  # a damaged folder must not keep the others away
+            log.error("%s: its folder cannot be read: %s", job_id, type(error).__name__)
+            return None
 
     async def meet(self, host: str) -> None:
         """At a new journal's first submission to a provider: take up the jobs that an earlier journal left there."""
         if self._journal.standing.is_host_known(host):
             return
         try:
-            found: Mapping[str, Sequence[Batch]] = await self._by_job()
+            found = await self._by_job() or {}
         except (ProviderNotNow, ProviderUnreachable, ProviderUnclear) as error:
             raise ProviderUnreachable(
                 f"{host} could not be asked what an earlier journal left there: {error} Nothing was submitted: "
                 "try again."
             ) from error
-        except ProviderRefused:
-            found = {}  # a service that lists no batches shows none of an earlier journal
         unknown = {job_id: made for job_id, made in found.items() if not self._journal.has_job(job_id)}
         taken: list[str] = []
         for job_id, batches in list(unknown.items())[:MAX_REBUILT]:
@@ -160,12 +172,7 @@ class Adoption:
         is_draft = job.submitted_at is None
         if not self._journal.was_restored(job.id) or not (is_draft or job.ended_at is not None):
             return
-        try:
-            batches = (await self._by_job()).get(job.id)
-        except ProviderNotNow:
-            raise
-        except ProviderRefused:
-            return  # a service that lists no batches
+        batches = (await self._by_job() or {}).get(job.id)
         if batches and is_draft:
             self._journal.forget_draft(job)
             await self._restored(job.id, batches)
@@ -196,17 +203,22 @@ class Adoption:
                 return self._journal.job(job.id)
         return None
 
-    async def _by_job(self) -> "Mapping[str, Sequence[Batch]]":
+    async def _by_job(self) -> "Mapping[str, Sequence[Batch]] | None":
+        """Give the batches that this journal does not know, by the job that they name; None: the service lists none."""
         found: defaultdict[str, list[Batch]] = defaultdict(list)
         newest = 0
-        async for batch in self._api.batches():
-            newest = max(newest, batch.created_at or 0)
-            # Files are kept for 30 days, so older batches have nothing left; times are the provider's own.
-            if batch.created_at and batch.created_at < newest - _KEPT_SECONDS:
-                break
-            job_id = (batch.metadata or {}).get(JOB_KEY)
-            if job_id and self._job_of(batch) is None:
-                found[job_id].append(batch)
+        try:
+            async for batch in self._api.batches():
+                newest = max(newest, batch.created_at or 0)
+                # Files are kept for 30 days, so older batches have nothing left; times are the provider's own.
+                if batch.created_at and batch.created_at < newest - _KEPT_SECONDS:
+                    break
+                if (job_id := job_of_batch(batch.metadata)) and self._job_of(batch) is None:
+                    found[job_id].append(batch)
+        except ProviderNotNow:
+            raise
+        except ProviderRefused:
+            return None
         return found
 
     async def _restored(self, job_id: str, batches: "Sequence[Batch]") -> Job:
@@ -216,7 +228,9 @@ class Adoption:
             return await self._made(job_id, list(_one_for_each_part(batches).values()))
         job = msgspec.json.decode(path.read_bytes(), type=Job)
         by_part = _one_for_each_part(batches)
-        if not by_part:
+        # Of a job that ran, or was adopted, the folder itself names batches: these are not made a second time.
+        known = {part.number for part in job.parts if part.batch_id}
+        if not by_part and not known:
             first = tuple(
                 replace(part, state="built") for part in job.parts if part.round == 1 and part.state != "split"
             )
@@ -231,23 +245,26 @@ class Adoption:
         parts = [
             _adopted(replace(part, round=1), by_part[part.number])
             if part.number in by_part and part.number not in split
-            else _without_batch(part, is_split=bool(pieces))
+            else replace(part, round=1, state="submitted")
+            if part.number in known - split
+            else _without_batch(part, is_split=bool(pieces) or part.state == "split")
             for part in (*job.parts, *others)
-            if part.number in by_part or part.round == 1
+            if part.number in by_part or part.number in known or part.round == 1
         ]
         counted = [await anyio.to_thread.run_sync(_counted, part, path.parent) for part in parts]
-        nonces = {number: _nonce(batch) for number, batch in by_part.items()}
+        nonces = {number: _nonce(by_part.get(number)) for number in known | by_part.keys()}
         self._journal.add_job(replace(job, parts=tuple(counted)), nonces=nonces)
         return self._journal.job(job_id)
 
     async def _made(self, job_id: str, batches: "Sequence[Batch]") -> Job:
         """Make a job of batches whose files the provider keeps."""
         folder = self._folder_of(job_id)
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             return await self._taken_up(job_id, batches, folder)
         except BaseException:
-            if not self._journal.has_job(job_id):
+            if is_new and not self._journal.has_job(job_id):
                 shutil.rmtree(folder, ignore_errors=True)
             raise
 
@@ -288,7 +305,7 @@ class Adoption:
             for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
                 await self._api.download(file_id, results)
                 for line in files.lines(results):
-                    request = Request(decode_result(line).custom_id, {"model": batch.model or "unknown"})
+                    request = Request(mended_result(line).custom_id, {"model": batch.model or "unknown"})
                     file.write(encode_request(request, batch.endpoint))
                 results.unlink()
 
@@ -329,8 +346,8 @@ def _without_batch(part: Part, *, is_split: bool) -> Part:
     return replace(part, state="verified", batch_status="cancelled", note=note)
 
 
-def _nonce(batch: "Batch") -> str:
-    return (batch.metadata or {}).get(NONCE_KEY) or f"adopted-{secrets.token_hex(8)}"
+def _nonce(batch: "Batch | None") -> str:
+    return ((batch and batch.metadata) or {}).get(NONCE_KEY) or f"adopted-{secrets.token_hex(8)}"
 
 
 def _foreign(batch: "Batch") -> ForeignBatch:
@@ -340,7 +357,7 @@ def _foreign(batch: "Batch") -> ForeignBatch:
         created_at=datetime.fromtimestamp(batch.created_at or 0, UTC),
         requests=batch.request_counts.total if batch.request_counts else None,
         endpoint=batch.endpoint,
-        job_id=(batch.metadata or {}).get(JOB_KEY),
+        job_id=job_of_batch(batch.metadata),
     )
 
 

@@ -1,9 +1,8 @@
 """A part's batch from its first look to its results: watched, fetched, verified, kept and joined with all others."""
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +11,14 @@ import anyio
 import anyio.to_thread
 
 from batchwright import files
-from batchwright.answers import BATCH_CANCELLED, BATCH_EXPIRED, reader, tokens_used, unpacked
+from batchwright.answers import BATCH_CANCELLED, BATCH_EXPIRED, reader, unpacked
 from batchwright.drafts import FROZEN
 from batchwright.errors import ProviderGone, ProviderNotNow, ProviderRefused, ProviderUnreachable
-from batchwright.jsonl import decode_request, decode_result
+from batchwright.jsonl import decode_result
 from batchwright.model import Job, LineError, Outcome, Part, Result
 from batchwright.packing import members_of
 from batchwright.part_files import members_path
+from batchwright.part_results import Found, ids_of, look_through, mismatch, named, result_file, results_of
 from batchwright.points import OnPoint
 from batchwright.pricing import Totals, cost, cost_of_totals, price
 from batchwright.recovery import is_final, is_over_enqueued_limit
@@ -37,6 +37,8 @@ RESTING = frozenset({"verified", "failed", "split"})
 """States of a part that has come to its end."""
 MAX_FETCHES = 3
 """A file that lacks results, and is the same so many times, is what the provider has."""
+LATE_SECONDS = 120.0
+"""How long an ended batch that has answers is given to name the file that they are in."""
 _EARLY_ENDS: dict[str | None, tuple[Outcome, str]] = {
     "expired": BATCH_EXPIRED,
     "cancelled": BATCH_CANCELLED,
@@ -53,6 +55,7 @@ class Collection:
         self._submission = submission
         self._on_point = on_point
         self._fetched: Counter[tuple[str, int, str]] = Counter()
+        self._missed: dict[tuple[str, int], float] = {}
 
     async def polled(self, job: Job, part: Part, folder: Path) -> Part:
         """Look at the part's batch, and cancel it if that is wished."""
@@ -76,8 +79,7 @@ class Collection:
         if is_ours and is_over_enqueued_limit(batch.status, shown.errors, has_results=has_results):
             return await self._submission.refused_for_limit(job, part, shown.errors)
         if shown.errors:
-            named = await anyio.to_thread.run_sync(_named, folder / part.file_name, shown.errors)
-            shown = replace(shown, errors=named)
+            shown = replace(shown, errors=await anyio.to_thread.run_sync(named, folder / part.file_name, shown.errors))
         ended = self._saved(replace(shown, state="ended"), f"ended {shown.batch_status}")
         self._on_point("end_seen")
         return ended
@@ -97,11 +99,11 @@ class Collection:
                 lost.append(f"its {kind} file {file_id} is gone at the provider: these results are lost")
                 continue
             self._on_point("downloaded")
-            await anyio.to_thread.run_sync(_verify, temporary, part.file_name)
+            await anyio.to_thread.run_sync(self._verify, part, temporary)
             temporary.replace(target)
             self._on_point("renamed")
-        found = await anyio.to_thread.run_sync(_look_through, folder, part)
-        if not lost and (fault := _mismatch(part, found)):
+        found = await anyio.to_thread.run_sync(look_through, folder, part)
+        if not lost and (fault := mismatch(part, found)):
             self._fetch_again(folder, part, fault)
         notes = [*lost, *([found.note] if found.note else [])]
         rows_file = members_path(folder / part.file_name)
@@ -128,20 +130,50 @@ class Collection:
         self._journal.mark_ended(job.id, outcomes, tokens=(reading.input_tokens, reading.output_tokens))
         self._on_point("finished")
 
+    def _verify(self, part: Part, path: Path) -> None:
+        """Have a file that holds a line nobody can read fetched once more, unless the provider has no other.
+
+        Raises:
+            ProviderUnreachable: It is to be fetched again.
+        """
+        try:
+            for line in files.lines(path):
+                decode_result(line)
+        except ValueError as error:
+            if not self._is_all_there_is(part, [path]):
+                raise ProviderUnreachable(
+                    f"The results of {part.file_name} did not arrive whole. They are fetched again."
+                ) from error
+        files.sync(path)
+
     def _fetch_again(self, folder: Path, part: Part, fault: str) -> None:
         """Have results that do not add up fetched once more, unless the provider always gives the same ones.
+
+        Its batch is looked at again too: it may have ended before its files were named.
 
         Raises:
             ProviderUnreachable: They are to be fetched again.
         """
         targets = [path for kind in ("output", "errors") if (path := result_file(folder, part, kind)).exists()]
-        digest = " ".join(files.sha256(path) for path in targets)
-        key = (part.job_id, part.number, digest)
+        if self._is_all_there_is(part, targets) and not self._is_late(part):
+            return
+        for path in targets:
+            path.unlink()
+        self._journal.save_part(replace(part, state="submitted"))
+        raise ProviderUnreachable(f"The results of {part.file_name} did not arrive whole: {fault}. Fetched again.")
+
+    def _is_all_there_is(self, part: Part, paths: Sequence[Path]) -> bool:
+        """Whether a part's files came so often in just this form that the provider has no other."""
+        key = (part.job_id, part.number, " ".join(files.sha256(path) for path in paths))
         self._fetched[key] += 1
-        if self._fetched[key] < MAX_FETCHES:
-            for path in targets:
-                path.unlink()
-            raise ProviderUnreachable(f"The results of {part.file_name} did not arrive whole: {fault}. Fetched again.")
+        return self._fetched[key] >= MAX_FETCHES
+
+    def _is_late(self, part: Part) -> bool:
+        """Whether answers were counted, and the file that holds them may still be named."""
+        if not part.completed or part.output_file_id:
+            return False
+        since = self._missed.setdefault((part.job_id, part.number), anyio.current_time())
+        return anyio.current_time() - since < LATE_SECONDS
 
     def _noted(self, part: Part, before: Part) -> Part:
         """Record what a look showed; the same part as before says that there is nothing more to do now."""
@@ -154,11 +186,6 @@ class Collection:
         return part
 
 
-def result_file(folder: Path, part: Part, kind: str) -> Path:
-    """Give the path of a part's downloaded output or error file."""
-    return folder / f"{Path(part.file_name).stem}.{kind}.jsonl"
-
-
 def table(job: Job, folder: Path) -> ResultTable:
     """Give the joined results of a job that has ended."""
     return ResultTable(folder / FROZEN, folder / RESULTS, job.source.columns, job.recipe, ended=True)
@@ -169,33 +196,6 @@ def table_so_far(job: Job, folder: Path, place: Path) -> ResultTable:
     ended = replace(job, parts=tuple(part for part in job.parts if part.state in RESTING))
     write_results(_Reading(folder, ended).results(), place / RESULTS, job.recipe, folder / FROZEN)
     return ResultTable(folder / FROZEN, place / RESULTS, job.source.columns, job.recipe, ended=False)
-
-
-@dataclass(slots=True)
-class _Found:
-    """What is in a part's result files."""
-
-    output: int = 0
-    errors: int = 0
-    good: int = 0
-    missing: int = 0
-    unknown: int = 0
-    twice: int = 0
-    counts: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
-
-    @property
-    def note(self) -> str | None:
-        """What is odd about them, in words."""
-        said = [
-            f"{count:,} {what}"
-            for count, what in (
-                (self.missing, "requests have no result"),
-                (self.unknown, "results are for ids that this part does not have, and are left out"),
-                (self.twice, "results come a second time, and are left out"),
-            )
-            if count
-        ]
-        return "; ".join(said) or None
 
 
 class _Reading:
@@ -230,19 +230,23 @@ class _Reading:
 
     def _of_part(self, part: Part) -> Iterator[Result]:
         read = reader(self._job.recipe)
-        ids, members = _ids(self._folder / part.file_name), members_of(self._folder / part.file_name)
+        ids, members = ids_of(self._folder / part.file_name), members_of(self._folder / part.file_name)
         are_packed = self._job.recipe.inputs_per_request > 1
-        for kind in ("output", "errors"):
-            path = result_file(self._folder, part, kind)
-            for line in files.lines(path) if path.exists() else ():
-                given = decode_result(line)
-                rows = members.get(given.custom_id, ())
-                for result in unpacked(given, rows) if are_packed else (read(given),):
-                    self.input_tokens += result.input_tokens
-                    self.output_tokens += result.output_tokens
-                    if given.custom_id in ids:
-                        yield result
+        # Of two results for one request the one with an answer counts, wherever it stands.
+        without: dict[str, Sequence[Result]] = {}
+        for given in filter(None, results_of(self._folder, part)):
+            rows = members.get(given.custom_id, ())
+            found = list(unpacked(given, rows)) if are_packed else [read(given)]
+            self.input_tokens += sum(result.input_tokens for result in found)
+            self.output_tokens += sum(result.output_tokens for result in found)
+            if given.custom_id in ids and all(result.text is None for result in found):
+                without.setdefault(given.custom_id, found)
+            elif given.custom_id in ids:
                 ids.discard(given.custom_id)
+                yield from found
+        for custom_id in ids & without.keys():
+            yield from without[custom_id]
+        ids -= without.keys()
         # Rows without a result get their reason: the fault of their own line, or that of the whole batch.
         faults = {error.custom_id: f"{error.code}: {error.message}" for error in part.errors if error.custom_id}
         outcome, reason = ending(part)
@@ -283,58 +287,7 @@ def _shown(part: Part, batch: "Batch") -> Part:
     )
 
 
-def _named(path: Path, errors: tuple[LineError, ...]) -> tuple[LineError, ...]:
-    """Give the faults with the ids of the requests in their lines."""
-    wanted = {error.line for error in errors if error.line}
-    if not wanted or not path.exists():
-        return errors
-    ids = {
-        number: decode_request(line).custom_id for number, line in enumerate(files.lines(path), 1) if number in wanted
-    }
-    return tuple(replace(error, custom_id=ids.get(error.line or 0)) for error in errors)
-
-
-def _ids(path: Path) -> set[str]:
-    """Give the ids of a part's requests; a line that was damaged on disk has none."""
-    ids: set[str] = set()
-    for line in files.lines(path) if path.exists() else ():
-        with suppress(ValueError):
-            ids.add(decode_request(line).custom_id)
-    return ids
-
-
-def _look_through(folder: Path, part: Part) -> _Found:
-    """Count what a part's result files hold."""
-    found = _Found()
-    ids = _ids(folder / part.file_name)
-    open_ids = set(ids)
-    for kind in ("output", "errors"):
-        path = result_file(folder, part, kind)
-        for line in files.lines(path) if path.exists() else ():
-            result = decode_result(line)
-            tokens = tokens_used(result.body)
-            found.output += kind == "output"
-            found.good += result.status_code is not None and 200 <= result.status_code < 300
-            found.errors += kind == "errors"
-            found.unknown += result.custom_id not in ids
-            found.twice += result.custom_id in ids and result.custom_id not in open_ids
-            open_ids.discard(result.custom_id)
-            if any(tokens):
-                found.counts.append(tokens)
-    found.missing = len(open_ids) if part.batch_status == "completed" or part.output_file_id else 0
-    return found
-
-
-def _mismatch(part: Part, found: _Found) -> str | None:
-    """Say what does not add up; None: all that was paid for is here."""
-    if found.output + found.errors < part.completed + part.failed:
-        return f"{part.completed + part.failed:,} requests were answered, {found.output + found.errors:,} results came"
-    if part.batch_status == "completed" and found.missing:
-        return f"{found.missing:,} of {part.requests:,} requests have no result"
-    return None
-
-
-def _cost(job: Job, part: Part, found: _Found, *, is_lost: bool) -> Decimal | None:
+def _cost(job: Job, part: Part, found: Found, *, is_lost: bool) -> Decimal | None:
     """Give what a part has cost, at list prices and without any discount of the prompt cache; None: not known."""
     charges = job.provider.charges
     if charges == "nothing" or (part.batch_status == "failed" and not found.counts and not part.output_file_id):
@@ -354,12 +307,3 @@ def _cost(job: Job, part: Part, found: _Found, *, is_lost: bool) -> Decimal | No
     longest = max((into for into, _ in found.counts), default=0)
     totals = Totals(max(used[0], summed[0]), largest_input_tokens=longest)
     return cost_of_totals(known, totals, max(used[1], summed[1]), processing=processing)
-
-
-def _verify(path: Path, name: str) -> None:
-    try:
-        for line in files.lines(path):
-            decode_result(line)
-    except ValueError as error:
-        raise ProviderUnreachable(f"The results of {name} did not arrive whole. They are fetched again.") from error
-    files.sync(path)

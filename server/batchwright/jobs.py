@@ -79,7 +79,7 @@ class Jobs:
         self._runs = Runs(journal, api, data_folder / "jobs", rules=self._rules, on_point=on_point)
         limits_of = self._runs.submission.limits_of
         self._drafting = Drafting(api, workspace, limits_of=limits_of, now=now, on_point=on_point)
-        self._adoption = Adoption(journal, api, self._runs.folder, now)
+        self._adoption = Adoption(journal, api, folder_of=self._runs.folder, held=self._runs.held, now=now)
         self.trying = Trying(journal, api, self._runs, self._rules.spending)
         self.failures = Failures(self._runs)
         self.asking = Asking(self._runs, workspace)

@@ -5,7 +5,9 @@ Pure: takes and gives bytes; knows neither files nor the network. Codes and text
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -93,9 +95,55 @@ def decode_result(line: bytes) -> ResultLine:
         ValueError: The line is not the result of a request.
     """
     try:
-        fields = _object(_values.decode(line))
+        return _result(_values.decode(line))
     except RecursionError as error:
         raise ValueError("a result line is nested too deep") from error
+
+
+def mended_result(line: bytes) -> ResultLine:
+    """Read one line of a result file as well as it can be: the answer in it is paid for.
+
+    NaN and numbers without end are read as null; half a character, or bytes that are none, as U+FFFD.
+
+    Raises:
+        ValueError: Nobody can read it, or it is not the result of a request.
+    """
+    with suppress(ValueError):
+        return decode_result(line)
+    try:
+        return _result(mended_value(line))
+    except RecursionError as error:
+        raise ValueError("a result line is nested too deep") from error
+
+
+def mended_value(text: bytes | str) -> Json:
+    """Decode JSON that is not quite JSON, as `mended_result` does.
+
+    Raises:
+        ValueError: Nobody can read it.
+        RecursionError: It is nested too deep.
+    """
+    decoded = text if isinstance(text, str) else text.decode(errors="replace")
+    return mended(json.loads(decoded, strict=False, parse_constant=lambda _: None))
+
+
+def mended(value: Json) -> Json:
+    """Give a decoded value as JSON can hold it: without half characters, NaN and numbers without end."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case float():
+            return value if math.isfinite(value) else None
+        case list():
+            return [mended(item) for item in cast("list[Json]", value)]
+        case dict():
+            return {mended(name): mended(item) for name, item in cast("dict[str, Json]", value).items()}
+        case _:
+            return value
+
+
+def _result(value: Json) -> ResultLine:
+    fields = _object(value)
     custom_id = fields.get("custom_id")
     if not isinstance(custom_id, str):
         raise ValueError("a result line needs a custom_id")
@@ -118,6 +166,10 @@ def _decoded_body(body: Json) -> Json:
     try:
         return _values.decode(body)
     except (msgspec.DecodeError, RecursionError):
+        pass
+    try:
+        return mended_value(body)
+    except (ValueError, RecursionError):
         return {"error": {"message": body}}
 
 

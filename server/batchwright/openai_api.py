@@ -23,8 +23,9 @@ from batchwright.errors import (
     ProviderUnclear,
     ProviderUnreachable,
 )
+from batchwright.jsonl import mended
 from batchwright.model import Charges, Endpoint, Json, Limits, ProviderInfo, Request, ResultLine
-from batchwright.services import Service, next_cursor, normal_batch, normal_file, service_of
+from batchwright.services import Service, next_cursor, normal_batch, normal_file, page_items, service_of
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
@@ -48,6 +49,10 @@ _REFUSALS = frozenset({400, 401, 403, 404, 413, 422, 429})
 """Statuses with which a provider says no for certain, if the answer is its own JSON."""
 _NO_SUCH_CALL = frozenset({404, 405, 501})
 _WRONG_ADDRESS = re.compile(r"invalid url|no route|not found\.?$", re.IGNORECASE)
+_UNREACHED = (
+    "The provider cannot be reached; nothing was sent. Try again later; if it stays so, look at the network and, where "
+    "it is set, OPENAI_BASE_URL."
+)
 _LOGGERS = ("openai", "httpx2", "httpcore2")
 _LIKE_A_KEY = re.compile(
     r"(?<![A-Za-z0-9])sk-(?:[A-Za-z0-9_*-]{8,}|[A-Za-z0-9_*-]*(?:\.{3}|…)[A-Za-z0-9]*)|[\w-]*\*{3,}[\w-]*"
@@ -128,7 +133,7 @@ class OpenAIAPI:
                         raise
                     told = {"message": self._masked(message), "code": error.code, "param": error.param}
                     return ResultLine(request.custom_id, error.status_code, {"error": told})
-            return ResultLine(request.custom_id, 200, _is_a(dict, answer))
+            return ResultLine(request.custom_id, 200, mended(_is_a(dict, answer)))
 
         yield ask
 
@@ -157,10 +162,7 @@ class OpenAIAPI:
                 completion_window=cast("Any", self._service.completion_window),
                 metadata=dict(metadata),
             )
-        batch = _is_a(Batch, answer)
-        if not batch.id:
-            raise ProviderUnclear("The provider's answer to the new batch names no id. It is looked for in the list.")
-        return self._batch(batch)
+        return self._batch(_is_a(Batch, answer))
 
     async def batch(self, batch_id: str) -> "Batch":
         """Give a batch as it stands."""
@@ -239,7 +241,8 @@ class OpenAIAPI:
 
         while True:
             found = cast("AsyncCursorPage[Item]", await self._read(page, AsyncCursorPage))
-            given = cast("list[object]", found.data or [])
+            if (given := page_items(found)) is None:  # what it does not show may exist
+                raise ProviderUnclear("The provider's list could not be read.")
             items = [item for item in given if isinstance(item, kind) and item.id and item.id not in seen]
             for item in items:
                 seen.add(item.id)
@@ -300,16 +303,20 @@ class OpenAIAPI:
             raise _refusal(error, self._masked(message)) from error
         except APIConnectionError as error:
             if isinstance(error.__cause__, not_sent):
-                raise ProviderUnreachable("The provider cannot be reached; nothing was sent.") from error
+                raise ProviderUnreachable(_UNREACHED) from error
             raise ProviderUnclear("The connection to the provider was lost before its answer came.") from error
         except (APIError, httpx2.HTTPError, ValueError) as error:  # a ValueError is a body that is no JSON
             raise ProviderUnclear("The provider's answer could not be read.") from error
 
     def _batch(self, batch: "Batch") -> "Batch":
+        """Give a batch as OpenAI would show it; an error with a good status looks like one that says nothing."""
+        if not isinstance(cast("Json", batch.id), str) or not batch.id:
+            raise ProviderUnclear("The provider's answer names no batch. It is looked for again.")
         return normal_batch(batch, self._masked)
 
     def _masked(self, text: str) -> str:
         """Take out the key, what begins like it, and what looks like any key: a 401 echoes a part of it."""
+        text = text.encode(errors="replace").decode()  # half a character may be cut off, which no journal takes
         key = self._client.api_key
         if len(key) >= 4:  # a shorter one is no secret, but stands in many words
             text = text.replace(key, "[key]")

@@ -1,7 +1,7 @@
 """What to do next for a part, from what the journal says and what the provider shows. Pure: decides, does nothing."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, Protocol, assert_never
 
 from batchwright.model import TERMINAL_BATCH_STATUSES, LineError, Part
@@ -16,7 +16,8 @@ HASH_KEY = "batchwright_sha256"
 """Of the part's file, so that a journal that was lost can be made anew."""
 
 _LIMIT = re.compile(r"Limit:\s*([\d,._ ]*\d)")
-_UPLOAD = re.compile(r"(job_[a-z0-9]{8})-part-(\d{4,})-(\d+)\.jsonl")
+_JOB = re.compile(r"job_[a-z0-9]{8}")
+_UPLOAD = re.compile(rf"({_JOB.pattern})-part-(\d{{4,}})-(\d+)\.jsonl")
 
 
 class ListedBatch(Protocol):
@@ -96,6 +97,15 @@ def piece_load(limit: int) -> int:
 def upload_name(part: Part, attempts: int) -> str:
     """Give the name of a part's file at the provider: another one for each attempt that needs a new file."""
     return f"{part.job_id}-part-{part.number:04d}-{attempts}.jsonl"
+
+
+def job_of_batch(metadata: Mapping[str, str] | None) -> str | None:
+    """Give the job that a batch says it was made for; None: none of ours.
+
+    Whoever shares the account may write what they like there, and a job's id is the name of a folder here.
+    """
+    named = (metadata or {}).get(JOB_KEY, "")
+    return named if _JOB.fullmatch(named) else None
 
 
 def job_of_upload(name: str) -> str | None:

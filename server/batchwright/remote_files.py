@@ -102,8 +102,12 @@ class RemoteFiles:
                 raise InvalidInput(
                     f"{file.file_id} belongs to no job of this server, so it is left alone. Name others."
                 )
-        for owner in dict.fromkeys(file.job_id for file in files if file.job_id and file.job_id != job_id):
+        owners = dict.fromkeys(file.job_id for file in files if file.job_id)
+        for owner in owners.keys() - {job_id}:
             await self._refuse_unsafe_deletion(owner)
+        # Once more, when nothing is waited for any more: a retry that was begun meanwhile needs what was listed last.
+        for owner in owners:
+            self._refuse_needed(self._journal.job(owner))
         return files
 
     def _question(self, files: Sequence[RemoteFile]) -> str:
@@ -133,6 +137,9 @@ class RemoteFiles:
                 f"{job_id} is a draft of a journal that was lost: a batch of it may run that the provider does not "
                 "show yet. Nothing was deleted. Look with `list_jobs` for `others`, or submit it."
             )
+        self._refuse_needed(job)
+
+    def _refuse_needed(self, job: Job) -> None:
         if job.ended_at is None and job.submitted_at is not None:
             raise NotReady(
                 f"{job.id} is {job.status}, so its files are still needed. Nothing was deleted. "

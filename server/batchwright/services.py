@@ -3,20 +3,27 @@
 Sources are the services' own documentation. Knows the SDK's types, but neither the network nor errors.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from batchwright.model import Json, Limits
 
 if TYPE_CHECKING:
+    from openai.pagination import AsyncCursorPage
     from openai.types import Batch, BatchError, FileObject
     from openai.types.batch import Errors
+    from openai.types.batch_request_counts import BatchRequestCounts
+    from openai.types.batch_usage import BatchUsage
 
 _STATUSES = {"progress": "in_progress", "canceled": "cancelled"}
 """Other words for OpenAI's statuses: Novita's, and the one that Azure's guide waits for."""
+MOST = 10**15
+"""No batch has so many requests or tokens: a larger number is none, and fits no journal."""
+_END_OF_TIME = 253_402_300_800
+"""The year 10000, which no date reaches."""
 UNKNOWN_TIME = 0
 """In the place of a time that is not given, or cannot be read: it must not end a search that goes back in time."""
 
@@ -77,16 +84,23 @@ def _is_host(host: str, name: str) -> bool:
 
 
 def normal_batch(batch: "Batch", masked: Callable[[str], str]) -> "Batch":
-    """Give a batch as OpenAI would show it, its errors' texts *masked*: a text is the service's own."""
-    status = str(batch.status or "").lower()
-    metadata: Json = batch.metadata
+    """Give a batch as OpenAI would show it, its texts *masked*: they are the service's own.
+
+    The SDK reads anything as a batch. What is of another shape than it should be is taken to be absent: what is said
+    besides, above all where the results are, counts all the same.
+    """
+    status = _plain(batch.status or "").lower()
+    note: Json = (batch.model_extra or {}).get("note")
     changes: dict[str, Json] = {
         "status": _STATUSES.get(status, status),
         "errors": _errors(batch.errors, masked),
         "created_at": _unix_seconds(batch.created_at),
-        "output_file_id": batch.output_file_id or None,
-        "error_file_id": batch.error_file_id or None,
-        "metadata": metadata if isinstance(metadata, dict) else None,
+        "output_file_id": _id(batch.output_file_id),
+        "error_file_id": _id(batch.error_file_id),
+        "metadata": _metadata(batch.metadata),
+        "request_counts": _counts(batch.request_counts),
+        "usage": _usage(batch.usage),
+        "note": masked(note) if isinstance(note, str) and note else None,
     }
     return batch.model_copy(update=changes)
 
@@ -100,10 +114,18 @@ def normal_file(file: "FileObject") -> "FileObject":
     size = cast("Json", file.bytes)
     changes = {
         "bytes": size if isinstance(size, int) else 0,
-        "filename": file.filename or "",
+        "filename": str(file.filename or ""),
         "created_at": _unix_seconds(file.created_at or extra.get("createdAt")),
     }
     return file.model_copy(update=changes)
+
+
+def page_items(page: "AsyncCursorPage[Any]") -> list[object] | None:
+    """Give the items of a page of a list, null being how some write none; None: it is no page."""
+    given = cast("Json", page.data)
+    if "data" not in page.model_fields_set or not isinstance(given, list | None):
+        return None
+    return cast("list[object]", given or [])
 
 
 def next_cursor(extra: Mapping[str, Json] | None) -> str | None:
@@ -132,10 +154,10 @@ def _error(item: Json, masked: Callable[[str], str]) -> "BatchError":
     fields = {"message": item} if isinstance(item, str) else _fields(item)
     message, line, param = fields.get("message"), fields.get("line"), fields.get("param")
     return BatchError(
-        code=str(fields.get("code") or "unknown"),
+        code=_plain(fields.get("code") or "unknown"),
         message=masked(str(message)) if message else None,
         line=line if isinstance(line, int) else None,
-        param=str(param) if param else None,
+        param=_plain(param) if param else None,
     )
 
 
@@ -144,14 +166,62 @@ def _fields(value: Json) -> dict[str, Json]:
     from openai import BaseModel
 
     if isinstance(value, BaseModel):
-        return value.model_dump()
+        return value.model_dump(warnings=False)  # which would show the values on standard error
     return cast("dict[str, Json]", value) if isinstance(value, dict) else {}
+
+
+def _id(value: Json) -> str | None:
+    return _plain(value) if isinstance(value, str | int) and value else None
+
+
+def _plain(value: Json) -> str:
+    """Write a value as a text without half characters, which no file takes."""
+    return str(value).encode(errors="replace").decode()
+
+
+def _metadata(value: Json) -> dict[str, str] | None:
+    if not isinstance(value, dict):
+        return None
+    return {name: str(text) for name, text in cast("dict[str, Json]", value).items() if text is not None}
+
+
+def _counts(value: Json) -> "BatchRequestCounts | None":
+    """Give the requests of a batch by what became of them, as far as that is told."""
+    from openai.types.batch_request_counts import BatchRequestCounts
+
+    told = _numbers(value, ("total", "completed", "failed"))
+    return BatchRequestCounts.construct(None, **told) if told else None
+
+
+def _usage(value: Json) -> "BatchUsage | None":
+    """Give the tokens of a batch, as far as they are told."""
+    from openai.types.batch_usage import BatchUsage
+
+    told = _numbers(value, ("input_tokens", "output_tokens"))
+    return BatchUsage.construct(None, **told) if told else None
+
+
+def _numbers(value: Json, names: Sequence[str]) -> dict[str, int]:
+    fields = _fields(value)
+    read = {name: _whole(fields.get(name)) for name in names}
+    return {name: number for name, number in read.items() if number is not None}
+
+
+def _whole(value: Json) -> int | None:
+    """Read a whole number that counts something, also one that is written as a text or as 2.0."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = int(value)
+    except (ValueError, OverflowError):  # a text, or a number without end
+        return None
+    return number if 0 <= number <= MOST else None
 
 
 def _unix_seconds(time: Json) -> int:
     """Read a time: Unix seconds, also as a text, or ISO 8601."""
     try:
-        return int(time)
+        return seconds if 0 <= (seconds := int(time)) < _END_OF_TIME else UNKNOWN_TIME
     except (TypeError, ValueError, OverflowError):
         pass
     try:

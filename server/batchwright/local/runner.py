@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
+import anyio.abc
 import anyio.to_thread
 
 from batchwright import files
@@ -49,6 +50,8 @@ class BatchRun:
         self._now = now
         self._slots = slots
         self._folder = store.batch_folder(batch.id)
+        self._refusal: ResultLine | None = None
+        self._resting = 0
 
     async def run(self) -> None:
         """Bring the batch to its end, from wherever it stands."""
@@ -111,22 +114,29 @@ class BatchRun:
             tasks.start_soon(self._watch, tasks.cancel_scope, sender, recorder)
             async with self._target.open(self._batch.endpoint), anyio.create_task_group() as workers:
                 for _ in range(min(self._target.concurrency, self._batch.total)):
-                    workers.start_soon(self._work, requests, sender, recorder, workers.cancel_scope)
+                    workers.start_soon(self._work, requests, sender, recorder, workers)
             tasks.cancel_scope.cancel()
+            if self._refusal is not None and recorder.completed == 0:
+                self._fail(self._refusal)
 
     async def _work(
-        self, requests: Iterator[Request], sender: Sender, recorder: "Recorder", scope: anyio.CancelScope
+        self, requests: Iterator[Request], sender: Sender, recorder: "Recorder", workers: anyio.abc.TaskGroup
     ) -> None:
         for request in requests:
             async with self._slots:
                 line = await self._answer(request, sender)
             line_id = self._store.new_id("batch_req_")
             recorder.add(line, line_id, line_id.removeprefix("batch_"))
-            if line.status_code in _REFUSALS and recorder.completed == 0 and recorder.failed >= _REFUSALS_TO_STOP:
-                # It refuses the key or the model, not these rows: every other row would fail in the same way.
-                self._fail(line)
-                scope.cancel()
+            if line.status_code in _REFUSALS and recorder.failed >= _REFUSALS_TO_STOP:
+                self._refusal = line
+            if self._refusal is not None and recorder.completed == 0:
+                # It seems to refuse the key or the model, and then every other row would fail in the same way. What was
+                # sent before may yet be answered, and is paid then: it is waited for.
+                self._resting += 1
                 return
+            while self._resting:
+                self._resting -= 1
+                workers.start_soon(self._work, requests, sender, recorder, workers)
 
     async def _answer(self, request: Request, sender: Sender) -> ResultLine:
         try:

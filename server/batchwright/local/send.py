@@ -3,6 +3,7 @@
 import logging
 import random
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
@@ -12,6 +13,7 @@ import anyio
 import msgspec
 
 from batchwright.errors import BatchwrightError, ProviderUnclear, ProviderUnreachable
+from batchwright.jsonl import mended_value
 from batchwright.model import Json, Request, ResultLine
 
 if TYPE_CHECKING:
@@ -156,6 +158,10 @@ def _decoded(data: bytes, status: int) -> Json:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # NaN, or half a character: the answer beside it is paid for.
+        with suppress(ValueError, RecursionError):
+            if isinstance(answer := mended_value(data), dict):
+                return cast("Json", answer)
         text = data[:500].decode("utf-8", errors="replace")
         return {"error": {"message": f"The endpoint's answer (HTTP {status}) is not JSON: {text}", "code": None}}
 

@@ -1,0 +1,110 @@
+"""What came back for a part, as it lies in the job's folder: read, counted, and held against what was asked.
+
+A file is read as far as it can be: what stands in it is paid for.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from batchwright import files
+from batchwright.answers import tokens_used
+from batchwright.jsonl import decode_request, mended_result
+from batchwright.model import LineError, Part, ResultLine
+
+
+@dataclass(slots=True)
+class Found:
+    """What is in a part's result files."""
+
+    results: int = 0
+    good: int = 0
+    unreadable: int = 0
+    missing: int = 0
+    unknown: int = 0
+    twice: int = 0
+    counts: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+    @property
+    def note(self) -> str | None:
+        """What is odd about them, in words."""
+        said = [
+            f"{count:,} {what}"
+            for count, what in (
+                (self.missing, "requests have no result"),
+                (self.unknown, "results are for ids that this part does not have, and are left out"),
+                (self.twice, "results come a second time, and are left out"),
+                (self.unreadable, "lines of the results cannot be read, and are left out"),
+            )
+            if count
+        ]
+        return "; ".join(said) or None
+
+
+def result_file(folder: Path, part: Part, kind: str) -> Path:
+    """Give the path of a part's downloaded output or error file."""
+    return folder / f"{Path(part.file_name).stem}.{kind}.jsonl"
+
+
+def named(path: Path, errors: tuple[LineError, ...]) -> tuple[LineError, ...]:
+    """Give the faults with the ids of the requests in their lines; a line that was damaged on disk has none."""
+    wanted = {error.line for error in errors if error.line}
+    if not wanted or not path.exists():
+        return errors
+    ids: dict[int, str] = {}
+    for number, line in enumerate(files.lines(path), 1):
+        if number in wanted:
+            with suppress(ValueError):
+                ids[number] = decode_request(line).custom_id
+    return tuple(replace(error, custom_id=ids.get(error.line or 0)) for error in errors)
+
+
+def ids_of(path: Path) -> set[str]:
+    """Give the ids of a part's requests; a line that was damaged on disk has none."""
+    ids: set[str] = set()
+    for line in files.lines(path) if path.exists() else ():
+        with suppress(ValueError):
+            ids.add(decode_request(line).custom_id)
+    return ids
+
+
+def results_of(folder: Path, part: Part) -> Iterator[ResultLine | None]:
+    """Give the results of a part as the provider wrote them, first the answers; None for what nobody can read."""
+    for kind in ("output", "errors"):
+        path = result_file(folder, part, kind)
+        for line in files.lines(path) if path.exists() else ():
+            try:
+                yield mended_result(line)
+            except ValueError:
+                yield None
+
+
+def look_through(folder: Path, part: Part) -> Found:
+    """Count what a part's result files hold."""
+    found = Found()
+    ids = ids_of(folder / part.file_name)
+    open_ids = set(ids)
+    for result in results_of(folder, part):
+        found.results += 1
+        if result is None:
+            found.unreadable += 1
+            continue
+        tokens = tokens_used(result.body)
+        found.good += result.status_code is not None and 200 <= result.status_code < 300
+        found.unknown += result.custom_id not in ids
+        found.twice += result.custom_id in ids and result.custom_id not in open_ids
+        open_ids.discard(result.custom_id)
+        if any(tokens):
+            found.counts.append(tokens)
+    found.missing = len(open_ids) if part.batch_status == "completed" or part.output_file_id else 0
+    return found
+
+
+def mismatch(part: Part, found: Found) -> str | None:
+    """Say what does not add up; None: all that was paid for is here."""
+    if found.results < part.completed + part.failed:
+        return f"{part.completed + part.failed:,} requests were answered, {found.results:,} results came"
+    if part.batch_status == "completed" and found.missing:
+        return f"{found.missing:,} of {part.requests:,} requests have no result"
+    return None
