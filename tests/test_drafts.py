@@ -217,7 +217,7 @@ def test_rows_that_leave_the_prompt_empty_are_counted_in_a_warning(tmp_path: Pat
 
     found = made(planned)
 
-    assert found.warnings == ["2 rows have nothing in text: their prompt is empty but for its own text."]
+    assert found.warnings == ["2 rows have nothing in text: they ask only what the prompt says by itself."]
     assert found.job.source.rows == 3
 
 
@@ -232,7 +232,7 @@ def test_a_prompt_that_names_no_column_is_warned_of(tmp_path: Path) -> None:
     """The same question, asked 40,000 times, is nearly always a mistake."""
     planned = plan(written(tmp_path / "t.csv", "text\nx\n"), prompt="Label it")
 
-    assert made(planned).warnings == ["The prompt names no column, so every row gets the same request."]
+    assert made(planned).warnings == ["Every row gets the same request: the prompt names no column."]
 
 
 def test_progress_is_told_up_to_all_rows(tmp_path: Path) -> None:
@@ -357,7 +357,7 @@ def test_only_the_first_faults_of_a_batch_file_are_listed_and_the_sentence_says_
         adopted(planned)
 
     assert str(caught.value).count("duplicate_custom_id") == 5
-    assert str(caught.value).endswith(" and more. Mend these lines.")
+    assert str(caught.value).endswith(" and 44 more. Mend these lines.")
 
 
 @pytest.mark.parametrize(

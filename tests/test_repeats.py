@@ -28,7 +28,7 @@ MODES = get_args(Mode)
 DRAFT: dict[str, Any] = {
     "prompt": "Say {{word|lower}}",
     "model": "gpt-5-mini",
-    "parameters": {"max_completion_tokens": 100},
+    "parameters": {"max_completion_tokens": 400},
     "deduplicate": True,
 }
 WORDS = ["One", "ONE", "two", "one", "three", "Two"]
@@ -103,7 +103,7 @@ async def test_what_is_counted_and_agreed_to_is_only_what_is_sent(tmp_path: Path
 
     assert (once["requests"], each["requests"]) == (3, 6)
     assert once["input_tokens"] < each["input_tokens"]
-    assert once["output_tokens_at_most"] == 300
+    assert once["output_tokens_at_most"] == 1200
     assert "\n".join(once["warnings"]) == (
         "3 of 6 rows repeat another row's request: they are sent once, and each row gets its answer. "
         "Saves about 50% of the input tokens."

@@ -17,6 +17,7 @@ from batchwright.schema import (
     MAX_NAME_CHARACTERS,
     MAX_PROPERTIES,
     optional_properties,
+    plain,
     strict,
 )
 
@@ -321,10 +322,20 @@ def test_a_type_that_does_not_exist_is_answered_with_those_that_do() -> None:
 
 
 @pytest.mark.parametrize("key", ["json_schema", "schema"])
-def test_a_schema_in_the_wrapper_of_the_api_is_refused_with_advice(key: str) -> None:
-    """Assistants know the wrapper from the API's documentation."""
-    with pytest.raises(InvalidInput, match=r"is wrapped, .* Give the inner schema only"):
-        strict({"type": "json_schema", "name": "x", key: an_object({"a": TEXT})})
+def test_a_schema_in_the_wrapper_of_the_api_is_taken_out_of_it(key: str) -> None:
+    """Assistants know the wrapper from the API's documentation, and there is one way to read it."""
+    wrapped: dict[str, Json] = {"type": "json_schema", "name": "x", key: an_object({"a": TEXT})}
+
+    assert plain(wrapped) == an_object({"a": TEXT})
+    assert plain({"format": wrapped}) == an_object({"a": TEXT})
+    assert plain({"json_schema": {"name": "x", "schema": an_object({"a": TEXT})}}) == an_object({"a": TEXT})
+
+
+def test_a_plain_schema_whose_property_is_called_like_the_wrapper_stays_whole() -> None:
+    """A property may have any name."""
+    own = an_object({"schema": an_object({"a": TEXT}), "json_schema": TEXT})
+
+    assert plain(own) == own
 
 
 def test_properties_alone_make_an_object() -> None:

@@ -54,7 +54,8 @@ async def test_a_maximum_below_the_ceiling_is_refused(tmp_path: Path, server: Op
 
     assert text == (
         f"{job_id} may cost up to $5.00, above max_cost_usd $1.00. Nothing was sent. Ask the user for more, or draft "
-        "it with fewer rows, shorter answers or a cheaper model."
+        "it with fewer rows, shorter answers (max_completion_tokens 199998) or a cheaper model, which compare_costs "
+        "finds."
     )
     assert jobs["jobs"][0]["status"] == "draft"
     assert nothing_was_sent(server)
@@ -194,7 +195,7 @@ async def test_a_refused_creation_gives_back_what_was_reserved(tmp_path: Path, s
 
     assert (job["status"], job["counts"]) == ("failed", {"never_ran": 5})
     assert job["cost"] == "$0.00; at most $5.00 agreed"
-    assert "The account has used up its quota; nothing was sent again." in job["notes"][0]
+    assert "The account has used up its quota; nothing was sent again." in job["notes"][1]
     assert (server.posts, server.batches_created) == (2, 1)
 
 
@@ -238,7 +239,7 @@ async def test_an_unpriced_job_needs_a_maximum_and_is_never_called_free(
     assert draft["cost"].startswith("not known")
     assert draft["next"] == (
         f'try_requests(job_id="{job_id}", max_cost_usd=...) shows some answers; then ask the user how much it may '
-        f'cost, then submit_job(job_id="{job_id}", max_cost_usd=...)'
+        f'cost, which is then agreed but not enforced, then submit_job(job_id="{job_id}", max_cost_usd=...)'
     )
     assert refused.endswith("Ask the user how much it may cost, and pass that as max_cost_usd.")
     assert "no known price" in refused if prices else "is unpriced, not free" in refused

@@ -376,11 +376,16 @@ async def test_a_column_in_single_braces_is_told_how_to_be_written(tmp_path: Pat
         neither = await session.call("create_batch_file", **DRAFT | {"prompt": "say {word}"})
 
     assert single["warnings"] == [
-        "The prompt has {text} in single braces, which is sent as it stands: write {{text}}.",
+        (
+            "Every row gets the same request: the prompt has {text} in single braces, which is sent as it stands: "
+            "write {{text}}."
+        ),
         "Counted only approximately: the text, with another model's tokenizer.",
     ]
     assert not any("braces" in warning for draft in (double, neither) for warning in draft["warnings"])
-    assert "The prompt names no column, so every row gets the same request." in neither["warnings"]
+    assert "Every row gets the same request: the prompt names no column." in neither["warnings"]
+    assert single["next"].startswith("mend what the warnings say with another draft; only if the user wants it")
+    assert double["next"].startswith("try_requests(")
 
 
 async def test_the_next_session_finds_the_jobs_again(tmp_path: Path, sample: Path) -> None:
@@ -399,7 +404,11 @@ async def test_the_next_session_finds_the_jobs_again(tmp_path: Path, sample: Pat
             results = await session.call("get_results", job_id=first["job_id"])
 
     assert [job["job_id"] for job in jobs["jobs"]] == [second["job_id"]]
-    assert (jobs["total"], jobs["left_out"], jobs["next"]) == (2, 1, "list_jobs(offset=1)")
+    assert (jobs["total"], jobs["left_out"], jobs["next"]) == (
+        2,
+        1,
+        f'check_job(job_id="{second["job_id"]}") says how one stands; list_jobs(offset=1) shows older ones',
+    )
     assert [(job["job_id"], job["status"]) for job in more["jobs"]] == [(first["job_id"], "completed")]
     assert results["counts"] == {"answered": 5}
 

@@ -517,7 +517,7 @@ async def test_a_provider_that_is_not_there_was_sent_nothing(tmp_path: Path) -> 
     async with in_memory(env) as session:
         refused = await session.error("try_requests", job_id=job_id)
 
-    assert refused == "The provider cannot be reached; nothing was sent."
+    assert refused.startswith("The provider cannot be reached; nothing was sent. Try again later;")
     assert trials(tmp_path) == [0]
 
 
@@ -673,7 +673,7 @@ async def test_variants_that_cannot_be_are_refused_before_anything_is_sent(
         "With the draft itself these are more than 4 variants. Name fewer models or prompts: each model is tried with "
         "each prompt."
     )
-    assert no_column.startswith("truth names no column of the rows. Columns: n, text, gold.")
+    assert no_column.startswith("truth names no column of the rows: 'golden'. Columns: n, text, gold.")
     assert no_column.endswith("the properties are topic, stars.")
     assert 'Give truth as "topic=gold".' in no_property
     assert "pass that as max_cost_usd" in unpriced

@@ -97,7 +97,7 @@ async def test_a_limit_that_was_told_once_is_used_by_the_next_draft(
     server.enqueued_limit = limit
     async with in_memory(openai_environment(tmp_path, server)) as session:
         first = await session.call("create_batch_file", **DRAFT | changes)
-        job = await session.call("submit_job", job_id=first["job_id"])
+        job = await session.call("submit_job", job_id=first["job_id"], max_cost_usd=5)
         second = await session.call("create_batch_file", **DRAFT | changes)
 
     assert (first["parts"], second["parts"]) == (1, parts)
@@ -111,7 +111,7 @@ async def test_the_limit_that_the_operator_named_is_never_run_into(tmp_path: Pat
     env = openai_environment(tmp_path, server, poll_seconds="0.2", enqueued_tokens="3_000")
     async with in_memory(env) as session:
         draft = await session.call("create_batch_file", **DRAFT, rows=rows(8))
-        submitted = await session.call("submit_job", job_id=draft["job_id"])
+        submitted = await session.call("submit_job", job_id=draft["job_id"], max_cost_usd=5)
         await completed(server, 8)
         job = await session.finished(draft["job_id"])
 

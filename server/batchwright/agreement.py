@@ -8,7 +8,14 @@ from batchwright.errors import InvalidInput, OverLimit
 from batchwright.model import Job, Part, SpendingLimits
 
 SUSPECTED = "Requests may fail"
-"""How a warning begins that had better be heeded before anything is agreed."""
+SAME_FOR_ALL = "Every row gets the same request"
+"""How warnings begin that had better be heeded before anything is agreed."""
+
+OUTPUT_BOUNDS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+LEAST_TOKENS = 16
+"""Of an answer: the API takes no lower bound everywhere, and few answers are shorter."""
+DEAREST_INPUT = Decimal("1.3")
+"""What the input may cost, as a multiple of its least: prompts may be written to the cache at a quarter more."""
 
 TRIAL_USD = Decimal("0.10")
 """What trying some requests may cost where nobody says how much."""
@@ -48,9 +55,11 @@ def agreement(job: Job, parts: Sequence[Part], max_cost_usd: Decimal | None, lim
     if wanted is None:
         raise InvalidInput(f"{_unbounded(job)} Ask the user how much it may cost, and pass that as max_cost_usd.")
     if ceiling is not None and max_cost_usd is not None and ceiling > max_cost_usd:
+        shorter = _bound_within(job, parts, max_cost_usd)
         raise OverLimit(
             f"{job.id} may cost up to {shown_most(ceiling)}, above max_cost_usd {shown_usd(max_cost_usd)}. Nothing was "
-            "sent. Ask the user for more, or draft it with fewer rows, shorter answers or a cheaper model."
+            f"sent. Ask the user for more, or draft it with fewer rows, shorter answers{shorter} or a cheaper model, "
+            "which compare_costs finds."
         )
     least = sum((part.least_usd for part in parts if part.least_usd is not None), Decimal(0))
     if least > wanted:
@@ -147,6 +156,19 @@ def _written(amount: Decimal, rounding: str) -> str:
     if amount and not small:
         return "less than $0.000001"
     return f"${cents:,}" if amount >= 1 or amount == cents else f"${small:,}".rstrip("0")
+
+
+def _bound_within(job: Job, parts: Sequence[Part], max_cost_usd: Decimal) -> str:
+    """Name a longest length of answers that keeps a job within *max_cost_usd*, if one is known to."""
+    named = ((name, job.recipe.parameters.get(name)) for name in OUTPUT_BOUNDS)
+    name, bound = next(((name, bound) for name, bound in named if type(bound) is int), ("", 0))
+    ceiling, least = ceiling_usd(parts), [part.least_usd for part in parts]
+    known = [amount for amount in least if amount is not None]
+    if not bound or ceiling is None or len(known) < len(least):
+        return ""
+    inputs = sum(known, Decimal(0))
+    fitting = int(bound * (max_cost_usd - inputs * DEAREST_INPUT) / (ceiling - inputs))
+    return f" ({name} {fitting})" if fitting >= LEAST_TOKENS else ""
 
 
 def _unbounded(job: Job) -> str:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from batchwright.model import Json, Outcome
 
+WORDS_OF_A_PHRASE = 4
+"""From so many on, an item of a list has commas of its own, and a line of its own."""
+
 Next = Annotated[str, Field(description="the next useful call")]
 
 
@@ -42,7 +45,10 @@ def _text_line(name: str, value: "Json") -> str:
     items = cast("list[Json]", value)
     if any(isinstance(item, dict) for item in items):
         return "\n".join([f"{name}:", *(f"  {msgspec.json.encode(item).decode()}" for item in items)])
-    return f"{name}: {', '.join(map(str, items))}"
+    said = [str(item) for item in items]
+    if len(said) > 1 and any(item.count(" ") >= WORDS_OF_A_PHRASE for item in said):
+        return "\n".join([f"{name}:", *(f"  {item}" for item in said)])
+    return f"{name}: {', '.join(said)}"
 
 
 def present(counts: "Mapping[Outcome, int]") -> "dict[Outcome, int]":

@@ -69,12 +69,17 @@ class ResultProfile:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a question gives: rows of SQL, or a profile."""
+    """What a question gives: rows of SQL, or a profile.
+
+    Attributes:
+        unread: Rows that are done, and whose answers are read only when their batch has ended.
+    """
 
     job: Job
     rows: QueryRows | None = None
     profile: ResultProfile | None = None
     saved_as: str | None = None
+    unread: int = 0
 
 
 class Asking:
@@ -141,20 +146,22 @@ class Asking:
         with TemporaryDirectory(prefix="asking-", dir=self._runs.folder(job.id)) as temporary:
             folder = Path(temporary)
             table = self._runs.table(job) if job.ended_at else self._runs.table_so_far(job, folder)
+            unread = 0
             if not job.ended_at:
-                job = replace(job, outcomes=table.counts())
+                told, job = job.counts["running"], replace(job, outcomes=table.counts())
+                unread = max(0, job.counts["running"] - told)
             sql = question.sql
             if sql is None:
-                return Reply(job, profile=_profile(table, job, question))
+                return Reply(job, profile=_profile(table, job, question), unread=unread)
             if saving is None:
-                return Reply(job, query(table, sql, folder, limit=question.limit))
+                return Reply(job, query(table, sql, folder, limit=question.limit), unread=unread)
             rows: list[QueryRows] = []
 
             def write(path: Path, kind: SaveKind) -> None:
                 rows.append(query(table, sql, folder, limit=question.limit, target=path, kind=kind))
 
             saving.write(write)
-            return Reply(job, rows[0], saved_as=str(saving.target))
+            return Reply(job, rows[0], saved_as=str(saving.target), unread=unread)
 
     async def _asked(self, job_id: str, saving: "_Saving | None") -> Job:
         """Move the job on, and give it if there may be results."""

@@ -87,7 +87,7 @@ class Drafting:
                 await anyio.to_thread.run_sync(_tell_faults, path, request, recipe, known, error)
                 raise
             return await anyio.to_thread.run_sync(lambda: adopt_batch_file(plan, on_rows, is_model_known=known))
-        wanted = request.output_schema
+        wanted = schema.plain(request.output_schema) if request.output_schema else None
         recipe = Recipe(
             endpoint=request.endpoint,
             model=request.model or "",

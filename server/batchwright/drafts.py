@@ -10,10 +10,11 @@ from typing import cast, get_args
 import msgspec
 
 from batchwright import files
-from batchwright.agreement import SUSPECTED
+from batchwright.agreement import SAME_FOR_ALL, SUSPECTED
 from batchwright.causes.remedies import Retried
 from batchwright.checking import Finding, Report, check_file
 from batchwright.errors import InvalidInput
+from batchwright.families import tight_bound
 from batchwright.faults import faults, lacks_json_word
 from batchwright.filling import filling
 from batchwright.model import Endpoint, Fault, Job, Json, Limits, ProviderInfo, Recipe, Request, Source
@@ -136,12 +137,14 @@ def draft(plan: Plan, on_rows: OnRows) -> Draft:
 
 
 def check_recipe(recipe: Recipe, provider: ProviderInfo) -> list[str]:
-    """Check once what all requests of a recipe share, and give what may make them fail.
+    """Check once what all requests of a recipe share, and give what may make them fail, or fall short.
 
     Raises:
         InvalidInput: Every request would fail at *provider*.
     """
-    return check_body(recipe.endpoint, shared_body(recipe), provider)
+    body = shared_body(recipe)
+    tight = tight_bound(recipe.endpoint, body) if provider.kind == "service" else None
+    return [*check_body(recipe.endpoint, body, provider), *([tight] if tight else [])]
 
 
 def check_body(endpoint: Endpoint, body: Mapping[str, Json], provider: ProviderInfo) -> list[str]:
@@ -284,11 +287,13 @@ def _refusal(name: str, report: Report) -> str:
         shown = "; ".join(
             f"line {error.line}: {error.code}: {error.message.rstrip('.')}" for error in report.errors[:_SHOWN_ERRORS]
         )
-        more = "; and more" if report.more_errors else ""
+        more = f"; and {report.more_errors:,} more" if report.more_errors else ""
         sentences.append(f"The Batch API would refuse {name}: {shown}{more}. Mend these lines.")
     if report.certain:
         sentences.append(f"These requests of {name} would fail once they are sent:")
         sentences += [_told_with_lines(finding) for finding in report.certain[:_SHOWN_ERRORS]]
+        left_out = len(report.certain) - _SHOWN_ERRORS
+        sentences += [f"And {left_out:,} more."] if left_out > 0 else []
     return " ".join(sentences)
 
 
@@ -306,12 +311,13 @@ def _warnings(recipe: Recipe, columns: Sequence[str], used: Sequence[str], empty
     if single := single_braces(recipe.prompt or "", columns):
         name = single[0]
         warnings.append(
-            f"The prompt has {{{name}}} in single braces, which is sent as it stands: write {{{{{name}}}}}."
+            f"{'The prompt has' if used else f'{SAME_FOR_ALL}: the prompt has'} {{{name}}} in single braces, which is "
+            f"sent as it stands: write {{{{{name}}}}}."
         )
     elif not used:
-        warnings.append("The prompt names no column, so every row gets the same request.")
+        warnings.append(f"{SAME_FOR_ALL}: the prompt names no column.")
     if empty:
         warnings.append(
-            f"{empty:,} rows have nothing in {', '.join(used)}: their prompt is empty but for its own text."
+            f"{empty:,} rows have nothing in {', '.join(used)}: they ask only what the prompt says by itself."
         )
     return warnings

@@ -45,6 +45,9 @@ class Family:
     max_dimensions: int | None = None
 
 
+ROOM_TO_REASON = 256
+"""Tokens that even a little reasoning may take."""
+
 _DATE = r"(-\d{4}-\d\d-\d\d)?"
 _FINE_TUNED = re.compile(r"ft:([^:]+):.*")
 _CHAT_ENDPOINT: tuple[Endpoint, ...] = ("/v1/chat/completions",)
@@ -140,6 +143,29 @@ def family_faults(endpoint: Endpoint, body: Mapping[str, Json]) -> Iterator[Faul
         yield Fault("unsupported_parameter", message, "max_tokens", is_certain, "its family")
     yield from _effort(endpoint, model, family, body)
     yield from _sampling(endpoint, model, family, body)
+
+
+def tight_bound(endpoint: Endpoint, body: Mapping[str, Json]) -> str | None:
+    """Say that a bound of the output is one that reasoning, which counts as output, may use up before an answer.
+
+    It is no fault: an answer may come all the same.
+    """
+    model = body.get("model")
+    family = family_of(model) if isinstance(model, str) else None
+    effort, effort_param = _effort_of(endpoint, body)
+    param = "max_output_tokens" if endpoint == "/v1/responses" else "max_completion_tokens"
+    bound = body.get(param)
+    is_reasoning = effort not in {"none", "minimal"} and (
+        effort is not None or (family and family.sampling == "refused")
+    )
+    if not family or family.reasons is not True or not is_reasoning:
+        return None
+    if type(bound) is not int or bound >= ROOM_TO_REASON:
+        return None
+    return (
+        f"{model} reasons before it answers, and that counts as output: a {param} so low may be used up before any "
+        f"text. Try some rows; {ROOM_TO_REASON:,} or more, or {effort_param} minimal, is safer."
+    )
 
 
 def _dimensions(model: str, family: Family, body: Mapping[str, Json]) -> Iterator[Fault]:

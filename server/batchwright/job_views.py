@@ -1,15 +1,16 @@
 """What the tools answer about drafts and jobs, each with the next useful call."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_UP, Decimal
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
 from batchwright import problem_views
-from batchwright.agreement import SUSPECTED, ceiling_usd, shown_most, shown_usd
+from batchwright.agreement import SAME_FOR_ALL, SUSPECTED, ceiling_usd
 from batchwright.answer import Next, View, present
-from batchwright.model import Job, JobStatus, Outcome
+from batchwright.cost_views import draft_cost, job_cost, line_cost
+from batchwright.model import Job, JobStatus, Json, Outcome
 from batchwright.pricing import price
 from batchwright.problem_views import Problems
 from batchwright.untrusted import cleaned
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
     from batchwright.causes.remedies import Explained, Retried
     from batchwright.drafts import Draft
     from batchwright.pages import JobPage
-    from batchwright.pricing import CostRange
 
 MAX_REQUEST_CHARACTERS = 1_500
+SHOWN_INPUTS = 3
 MAX_SHOWN_BATCHES = 10
 MAX_PROMPT_CHARACTERS = 60
 """Of a job's prompt in a list: enough to know it again."""
-_FREE = "0: it runs on this machine"
 
 
 class DraftView(View):
@@ -53,8 +53,6 @@ class DraftView(View):
     @classmethod
     def of(cls, draft: "Draft") -> Self:
         """Show a draft."""
-        import msgspec
-
         job, retried = draft.job, draft.retried
         unmet = retried.unmet if retried else ()
         warnings = [*draft.warnings, *draft.estimate.count_notes, *([_unmet(unmet)] if unmet else [])]
@@ -71,8 +69,8 @@ class DraftView(View):
             input_tokens=draft.estimate.input_tokens,
             output_tokens_at_most=draft.estimate.output_tokens_bound or None,
             answered_by=job.provider.sentence,
-            cost=_draft_cost(draft),
-            first_request=cleaned(msgspec.json.encode(draft.first_request.body).decode(), MAX_REQUEST_CHARACTERS),
+            cost=draft_cost(draft),
+            first_request=_shown_request(draft.first_request.body),
             retries=cleaned(_retried(retried, job), 500) if retried else None,
             problems=problem_views.shown_of_retry(retried, job) if retried else None,
             warnings=[cleaned(warning, 500) for warning in warnings] or None,
@@ -124,7 +122,7 @@ class JobView(View):
             rows=job.source.rows,
             counts=counts,
             answered_by=job.provider.sentence,
-            cost=job_cost(job),
+            cost=line_cost(job) if job.submitted_at is None else job_cost(job),
             rows_per_minute=round(rate, 1) if rate else None,
             seconds_left=round(counts.get("running", 0) / rate * 60) if rate and job.status == "running" else None,
             input_tokens=job.input_tokens or None,
@@ -167,7 +165,7 @@ class JobLine(View):
             answered=job.counts["answered"],
             model=job.recipe.model,
             prompt=_start(job.recipe.prompt or "") or None,
-            cost=_line_cost(job),
+            cost=line_cost(job),
             created_at=job.created_at.isoformat(timespec="seconds"),
         )
 
@@ -222,10 +220,9 @@ class JobsView(View):
             following = 'inspect_data(source="FILE"), then create_batch_file'
         elif not jobs and offset:
             following = "list_jobs(): the offset is past the end"
-        elif left_out > 0:
-            following = f"list_jobs(offset={offset + len(jobs)})"
         else:
-            following = f'check_job(job_id="{jobs[0].id}")'
+            older = f"; list_jobs(offset={offset + len(jobs)}) shows older ones" if left_out > 0 else ""
+            following = f'check_job(job_id="{jobs[0].id}") says how one stands{older}'
         return cls(
             jobs=[JobLine.of(job) for job in jobs],
             total=total,
@@ -242,63 +239,16 @@ def running_seconds(job: Job, now: "datetime") -> float | None:
     return (now - job.submitted_at).total_seconds() if job.submitted_at and not job.ended_at else None
 
 
-def _draft_cost(draft: "Draft") -> str:
-    """Say what the job will cost, where that is known: never 0 for want of a price."""
-    provider, expected = draft.job.provider, draft.estimate
-    notes = expected.price_notes
-    match provider.charges:
-        case "nothing" if provider.kind == "embedded":
-            return _FREE
-        case "nothing":
-            return f"not counted: {provider.host} has its own prices"
-        case "unknown":
-            return f"not known: the prices of {provider.host} are not known here, so it is unpriced, not free"
-        case "standard":
-            amount = _range(expected.cost_standard_usd, ceiling_usd(draft.job.parts))
-            return " ".join([f"{amount}, at OpenAI's standard prices: requests go one at a time.", *notes])
-        case "batch":
-            batch = _range(expected.cost_batch_usd, ceiling_usd(draft.job.parts))
-            standard = _range(expected.cost_standard_usd)
-            return " ".join([f"{batch} as a batch; {standard} one at a time.", *notes])
+def _shown_request(body: Mapping[str, Json]) -> str:
+    """Write a request as it will be sent, of many packed texts some."""
+    import msgspec
 
-
-def _range(known: "CostRange | None", ceiling: Decimal | None = None) -> str:
-    """Write a range; its upper end is the *ceiling* of the parts, each rounded up, where that is given."""
-    high = ceiling or (known.high_usd if known else None)
-    if known is None or known.low_usd is None:
-        return "not known" if high is None else f"up to {shown_most(high)}"
-    low = shown_usd(known.low_usd)
-    return f"{low} and more" if high is None else f"{low} to {shown_most(high)}"
-
-
-def job_cost(job: Job) -> str | None:
-    """Say what a submitted job has cost, and what was agreed; None where nothing is charged."""
-    if job.submitted_at is None or (job.provider.charges == "nothing" and not job.spent_usd):
-        return None
-    ended = [part for part in job.parts if part.state in {"verified", "failed"} and part.batch_id is not None]
-    said: list[str] = []
-    if job.provider.charges == "unknown":
-        said.append(f"not known: {job.provider.host} has its own prices")
-    elif any(part.cost_usd is None for part in ended):
-        is_priced = price(job.recipe.model, endpoint=job.recipe.endpoint) is not None
-        why = "the provider does not tell all tokens" if is_priced else f"{job.provider.model} has no known price"
-        known = f"; {shown_usd(job.spent_usd)} of it is known" if job.spent_usd else ""
-        said.append(f"not known: {why}{known}")
-    elif job.ended_at is not None:
-        said.append(shown_usd(job.spent_usd))
-    elif job.spent_usd or price(job.recipe.model, endpoint=job.recipe.endpoint):
-        said.append(f"{shown_usd(job.spent_usd)} so far")
-    if job.agreed_usd is not None:
-        said.append(_agreed(job, job.agreed_usd))
-    return "; ".join(said) or None
-
-
-def _line_cost(job: Job) -> str | None:
-    """Say in a word what a job has cost, or what a draft may cost; None where nothing is charged."""
-    if job.submitted_at is not None or job.provider.charges == "nothing":
-        return (job_cost(job) or "").partition(";")[0] or None
-    ceiling = ceiling_usd(job.parts)
-    return "not bounded" if ceiling is None else f"up to {shown_most(ceiling)}"
+    match body.get("input"):
+        case [*texts] if len(texts) > SHOWN_INPUTS and all(isinstance(text, str) for text in texts):
+            body = {**body, "input": [*texts[:SHOWN_INPUTS], f"… ({len(texts) - SHOWN_INPUTS:,} more)"]}
+        case _:
+            pass
+    return cleaned(msgspec.json.encode(body).decode(), MAX_REQUEST_CHARACTERS)
 
 
 def _start(text: str) -> str:
@@ -307,28 +257,25 @@ def _start(text: str) -> str:
     return line if len(line) <= MAX_PROMPT_CHARACTERS else f"{line[: MAX_PROMPT_CHARACTERS - 1]}…"
 
 
-def _agreed(job: Job, agreed: Decimal) -> str:
-    """Say what was agreed for the current round: it is the most only where prices and lengths bound it."""
-    is_bounded = job.provider.charges != "unknown" and all(part.ceiling_usd is not None for part in job.running_parts)
-    said = f"at most {shown_most(agreed)} agreed" if is_bounded else f"{shown_most(agreed)} agreed, not enforced"
-    costs = [part.cost_usd for part in job.parts if part.round == job.round and part.cost_usd is not None]
-    spent = sum(costs, Decimal(0))
-    if job.round > 1:
-        said += f" for this retry, which cost {shown_usd(spent)}" if job.ended_at else " for this retry"
-    if spent > agreed:
-        said += f": {shown_most(spent - agreed)} over it, since nothing bounds the answers' length"
-    return said
-
-
 def _mend_first(warnings: Sequence[str]) -> str:
-    is_suspect = any(warning.startswith(SUSPECTED) for warning in warnings)
+    is_suspect = any(warning.startswith((SUSPECTED, SAME_FOR_ALL)) for warning in warnings)
     return "mend what the warnings say with another draft; only if the user wants it as it is: " if is_suspect else ""
 
 
 def _try_and_submit(job: Job) -> str:
     is_open = job.provider.charges != "nothing" and ceiling_usd(job.parts) is None
     most = ", max_cost_usd=..." if is_open else ""
-    return f'try_requests(job_id="{job.id}"{most}) shows some answers; then {submit_call(job)}'
+    return f'{_bound_first(job)}try_requests(job_id="{job.id}"{most}) shows some answers; then {submit_call(job)}'
+
+
+def _bound_first(job: Job) -> str:
+    """Advise to bound the answers, where only that is missing for the most that a job may cost."""
+    recipe = job.recipe
+    is_open = job.provider.charges in {"batch", "standard"} and ceiling_usd(job.drafted_parts) is None
+    if not is_open or recipe.prompt is None or price(recipe.model, endpoint=recipe.endpoint) is None:
+        return ""
+    name = "max_output_tokens" if recipe.endpoint == "/v1/responses" else "max_completion_tokens"
+    return f'bound the cost with another draft, parameters={{"{name}": ...}}; or, as it is: '
 
 
 def submit_call(job: Job) -> str:
@@ -337,7 +284,8 @@ def submit_call(job: Job) -> str:
         return f'submit_job(job_id="{job.id}")'
     ceiling = ceiling_usd(job.drafted_parts)
     if ceiling is None:
-        return f'ask the user how much it may cost, then submit_job(job_id="{job.id}", max_cost_usd=...)'
+        told = "ask the user how much it may cost, which is then agreed but not enforced"
+        return f'{told}, then submit_job(job_id="{job.id}", max_cost_usd=...)'
     most = ceiling.quantize(Decimal("0.01"), ROUND_UP) if ceiling else ceiling
     return f'tell the user the cost, then submit_job(job_id="{job.id}", max_cost_usd={most})'
 

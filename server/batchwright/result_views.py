@@ -7,7 +7,7 @@ from pydantic import Field
 from batchwright.answer import Next, View, present
 from batchwright.job_views import job_cost
 from batchwright.model import Json
-from batchwright.problem_views import in_phrases
+from batchwright.problem_views import in_phrases, remedy_call
 from batchwright.untrusted import MARK, cleaned
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class ResultsView(View):
             saved_as=page.saved_as,
             notes=[*_page_notes(page, offset), *_room_notes(fitted.columns_left_out)] or None,
             about=MARK,
-            next=_after_page(page, offset + len(shown) if left_out and shown else None),
+            next=_after_page(page, offset + len(shown) if left_out and shown else None, problems),
         )
 
 
@@ -117,7 +117,9 @@ class QueryView(View):
             raise ValueError("A reply has rows or a profile.")
         fitted = fitted_rows(rows.rows, rows.columns, room=_room(len(rows.rows), len(rows.columns), few=SHOWN_ANSWERS))
         left_out = rows.total - len(rows.rows)
-        if reply.saved_as:
+        if job.ended_at is None:
+            following = f'check_job(job_id="{job.id}", wait_seconds=45), then ask again'
+        elif reply.saved_as:
             following = "tell the user where the answer is"
         elif left_out:
             following = f'query_results(job_id="{job.id}", sql=as here, save_as="answer.csv") writes all rows to a file'
@@ -195,18 +197,21 @@ def _room_notes(columns_left_out: int) -> list[str]:
     ]
 
 
-def _after_page(page: "ResultPage", next_offset: int | None) -> str:
+def _after_page(page: "ResultPage", next_offset: int | None, problems: "Sequence[Explained]") -> str:
     job = page.job
     if not job.counts["answered"] and job.ended_at is not None:
         return f'retry_job(job_id="{job.id}") once the cause is mended; outcomes names the rows to take up'
+    remedy = remedy_call(problems, job)
+    questions = "query_results answers questions"
     if page.saved_as:
-        return f'tell the user where the results are; delete_files(job_id="{job.id}") cleans up'
-    if next_offset is not None:
-        return (
-            f'get_results(job_id="{job.id}", save_as="results.csv") writes all rows to a file; query_results answers '
-            f"questions about them; offset={next_offset} shows more"
-        )
-    return f'get_results(job_id="{job.id}", save_as="results.csv") writes all rows to a file'
+        is_elsewhere = job.provider.kind == "service"
+        cleans = f'delete_files(job_id="{job.id}") cleans up' if is_elsewhere else ""
+        calls = ["tell the user where the results are", questions, remedy, cleans]
+    else:
+        more = f"offset={next_offset} shows more" if next_offset is not None else ""
+        saves = f'get_results(job_id="{job.id}", save_as="results.csv") writes all rows to a file'
+        calls = [saves, remedy, questions if more else "", more]
+    return "; ".join(call for call in calls if call)
 
 
 def _running_notes(reply: "Reply") -> list[str]:
@@ -215,7 +220,10 @@ def _running_notes(reply: "Reply") -> list[str]:
         return []
     running = job.counts["running"]
     said = f"Not final: the job is {job.status}"
-    return [f"{said}, and {running:,} rows are running." if running else f"{said} again, with results of before."]
+    if not running:
+        return [f"{said} again, with results of before."]
+    unread = f" {reply.unread:,} of them are done, but are read when their batch has ended." if reply.unread else ""
+    return [f"{said}, and {running:,} rows are running.{unread}"]
 
 
 def _after_profile(reply: "Reply", profile: "ResultProfile") -> str:
@@ -229,6 +237,11 @@ def _after_profile(reply: "Reply", profile: "ResultProfile") -> str:
         truth, answer = _in_sql(found.truth), _in_sql(found.answer)
         return (
             f'{call}, sql="SELECT row, {truth}, {answer} FROM results WHERE {truth} <> {answer}") to read what differs'
+        )
+    if profile.columns and profile.columns[0].is_vector:
+        alike = "SELECT b.row, list_cosine_similarity(a.embedding, b.embedding) AS likeness FROM results a, results b"
+        return (
+            f'{call}, sql="{alike} WHERE a.row = 1 AND b.row <> 1 ORDER BY 2 DESC LIMIT 10") finds what is most alike'
         )
     column = _in_sql(profile.columns[0].name) if profile.columns else "..."
     counted = f"SELECT {column}, count(*) FROM results WHERE outcome = 'answered' GROUP BY 1"

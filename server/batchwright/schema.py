@@ -51,15 +51,11 @@ _SAYS_WHAT = frozenset({"type", "anyOf", "enum", "const", "$ref", "properties"})
 
 
 def strict(schema: Mapping[str, Json]) -> dict[str, Json]:
-    """Give the strict form of *schema*: closed objects, and optional properties required but nullable.
+    """Give the strict form of a plain *schema*: closed objects, and optional properties required but nullable.
 
     Raises:
         InvalidInput: It is not a JSON Schema, or strict mode cannot express it.
     """
-    if "json_schema" in schema or ("schema" in schema and "properties" not in schema):
-        raise InvalidInput(
-            "The output schema is wrapped, as the API wants it. Give the inner schema only, the object with properties."
-        )
     _refuse_invalid(schema)
     if "anyOf" in schema or "$ref" in schema or schema.get("type", "object") != "object":
         raise InvalidInput(
@@ -75,6 +71,15 @@ def strict(schema: Mapping[str, Json]) -> dict[str, Json]:
     _refuse_oversized(result)
     _refuse_foreign_references(result)
     return result
+
+
+def plain(schema: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Give the schema that *schema* is, or that it wraps as the API wants it: by `json_schema`, `schema` or both."""
+    for key in ("format", "json_schema", "schema"):
+        inner = schema.get(key)
+        if "properties" not in schema and isinstance(inner, dict):
+            schema = cast("Mapping[str, Json]", inner)
+    return schema
 
 
 def strict_fault(schema: Mapping[str, Json]) -> str | None:

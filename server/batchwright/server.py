@@ -21,6 +21,7 @@ from mcp.types import (
 )
 from pydantic import BaseModel, ValidationError
 
+from batchwright.arguments import understood
 from batchwright.errors import BatchwrightError, InvalidInput, NotFound
 from batchwright.untrusted import cleaned
 
@@ -34,6 +35,13 @@ MAX_TOLD = 1_000_000
 """Numbers from here on are bounds that nobody comes near."""
 FIRST_WITH_LINKS = "2025-06-18"
 """The first version of the protocol whose results may hold links to resources."""
+
+_IN_JSON = {
+    "dict_type": "Input should be an object",
+    "list_type": "Input should be a list",
+    "missing": "It has to be given",
+}
+"""What pydantic says in Python's words, in those of JSON."""
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +72,7 @@ class ToolsOnDemand(ToolManager):
 
 
 class Server(MCPServer[T], Generic[T]):
-    """The SDK's server, with three things made strict.
+    """The SDK's server, with three things made strict, and what models write of arguments read kindly.
 
     Unknown arguments are refused, where the SDK drops them; wrong arguments are named without their values; and our
     own errors reach the assistant as they are, while everything else stays masked.
@@ -98,9 +106,10 @@ class Server(MCPServer[T], Generic[T]):
         Raises:
             ToolError: With a text for the assistant.
         """
-        self._refuse_unknown(name, arguments)
+        tool = self._known(name, arguments)
         try:
-            return _understood(await super().call_tool(name, arguments, context), context)
+            called = await super().call_tool(name, understood(tool.parameters, arguments), context)
+            return _without_links(called, context)
         except UnexpectedToolError as error:
             if isinstance(error.__cause__, BatchwrightError):
                 raise ToolError(cleaned(str(error.__cause__), MAX_ERROR_CHARACTERS)) from error
@@ -114,7 +123,8 @@ class Server(MCPServer[T], Generic[T]):
                 raise ToolError(_sentence(name, error.__cause__)) from None
             raise
 
-    def _refuse_unknown(self, name: str, arguments: dict[str, Any]) -> None:
+    def _known(self, name: str, arguments: dict[str, Any]) -> Tool:
+        """Give a tool; refuse one that there is not, and arguments that it does not have."""
         tool = self._tool_manager.get_tool(name)
         if tool is None:
             names = ", ".join(tool.name for tool in self._tool_manager.list_tools())
@@ -123,6 +133,7 @@ class Server(MCPServer[T], Generic[T]):
         if unknown := sorted(arguments.keys() - known.keys()):
             wrong = cleaned(unknown[0], 64)
             raise ToolError(f"{name} has no argument {wrong!r}; nothing was done. Its arguments: {', '.join(known)}.")
+        return tool
 
 
 def slim_tool(
@@ -188,7 +199,7 @@ def _guarded(answer: Answer) -> Answer:
     return guarded
 
 
-def _understood(
+def _without_links(
     result: CallToolResult | InputRequiredResult, context: Context[T, Any] | None
 ) -> CallToolResult | InputRequiredResult:
     """Leave links out for a client that speaks a version which has none: it might refuse the whole."""
@@ -219,7 +230,7 @@ def _disk_sentence(error: BaseException | None) -> str | None:
 def _sentence(name: str, error: ValidationError) -> str:
     """Say which arguments are wrong and why, without their values: these may be the user's data."""
     faults = [
-        f"{'.'.join(str(step) for step in fault['loc'])}: {fault['msg']}"
+        f"{'.'.join(str(step) for step in fault['loc'])}: {_IN_JSON.get(fault['type'], fault['msg'])}"
         for fault in error.errors(include_input=False, include_url=False, include_context=False)
     ]
     more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""

@@ -9,6 +9,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
+from batchwright.cost_views import submit_notes
 from batchwright.errors import NotAgreed
 from batchwright.job_views import DraftView, JobsView, JobView, running_seconds
 from batchwright.lifespan import App
@@ -166,7 +167,8 @@ async def submit_job(
     if question.text and _can_ask(ctx) and now_asked not in {question.text, None}:
         raise NotAgreed(f"{job_id} was changed while the user was asked, so nothing was submitted. Submit it again.")
     job, was_submitted = await jobs.submit(job_id, max_cost_usd=most, user_says=said)
-    notes = ["It was submitted before: nothing was sent again."] if was_submitted else []
+    was_asked = question.text is not None and _can_ask(ctx)
+    notes = submit_notes(job, job.agreed_usd if was_asked else most, was_submitted=was_submitted)
     return _answer(JobView.of(job, seconds=_running_seconds(app, job), notes=notes))
 
 

@@ -14,6 +14,7 @@ from batchwright.part_files import Measure
 from batchwright.pricing import Price, RequestTokens, add_up, estimate, price
 from batchwright.recipe import body_builder, template_columns
 from batchwright.trial_rows import Choice, TriedRow, tried_rows
+from batchwright.untrusted import cleaned
 
 MAX_VARIANTS = 4
 MAX_LISTED_COLUMNS = 40
@@ -170,7 +171,8 @@ def _truth(job: Job, given: str) -> Truth:
     name, _, column = given.partition("=")
     if name not in names or column not in columns:
         raise InvalidInput(
-            f"truth names no column of {job.source.name}. Columns: {', '.join(columns[:MAX_LISTED_COLUMNS])}. With "
+            f"truth names no column of {job.source.name}: {cleaned(given, 64)!r}. "
+            f"Columns: {', '.join(columns[:MAX_LISTED_COLUMNS])}. With "
             f'several properties give it as "PROPERTY=COLUMN"; the properties are {", ".join(names)}.'
         )
     return Truth(column, name)

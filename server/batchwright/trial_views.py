@@ -167,9 +167,14 @@ def _vector(text: str) -> dict[str, Json]:
     numbers = _numbers(values[0] if are_several else decoded)
     shown: dict[str, Json] = {
         "dimensions": len(numbers),
-        "first_numbers": cleaned_value(numbers[:SHOWN_NUMBERS], MIN_CELL_BYTES),
+        "first_numbers": cleaned_value([_short(number) for number in numbers[:SHOWN_NUMBERS]], MIN_CELL_BYTES),
     }
     return shown | ({"vectors": len(values)} if are_several else {})
+
+
+def _short(number: Json) -> Json:
+    """Write a number of a vector with as many digits as a look needs."""
+    return float(f"{number:.4g}") if isinstance(number, float) else number
 
 
 def _numbers(vector: Json) -> list[Json]:
@@ -242,7 +247,8 @@ def _whole(plan: "TrialPlan", tried: "Tried", number: int) -> str | None:
     if tried.whole is not None:
         low, mean, high = tried.whole.low_usd, tried.whole.mean_usd, tried.whole.high_usd
         how = "one at a time" if plan.job.provider.charges == "standard" else "as a batch"
-        between = f" ({shown_usd(low)} to {shown_most(high)})" if output.has_range and not is_embedding else ""
+        is_range = output.has_range and not is_embedding and shown_usd(low) != shown_usd(high)
+        between = f" ({shown_usd(low)} to {shown_most(high)})" if is_range else ""
         said += f", about {shown_usd(mean)} {how}{between}"
         most = ceiling_usd(plan.job.parts) if number == 0 else None
         said += f"; at most {shown_most(most)}" if most is not None else ""

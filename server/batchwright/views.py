@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from batchwright.agreement import shown_usd
 from batchwright.answer import Next, View
-from batchwright.model import Json, Profile
+from batchwright.model import Job, Json, Profile
 from batchwright.untrusted import MARK, cleaned, cleaned_value
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class CostsView(View):
         job, comparison = compared.job, compared.comparison
         cheapest = f', model="{comparison.costs[0].model}"' if comparison.costs else ""
         draft = f'create_batch_file(source="FILE", prompt="..."{cheapest}), or with the model that the user chooses'
-        submit = f'check_job(job_id="{job.id}"), or another draft: ' if job else ""
+        submit = f"{_go_on(job)}, or another draft: " if job else ""
         return cls(
             compared=comparison.subject,
             costs=[_cost_line(line, comparison) for line in comparison.costs],
@@ -167,6 +167,12 @@ class CostsView(View):
             notes=[cleaned(note, 500) for note in (*comparison.notes, *compared.notes)] or None,
             next=submit + draft,
         )
+
+
+def _go_on(job: Job) -> str:
+    """Give the call that goes on with a compared job: of a draft, its answers are compared next."""
+    tried = f'try_requests(job_id="{job.id}", models=[...]) compares how they answer'
+    return tried if job.submitted_at is None else f'check_job(job_id="{job.id}")'
 
 
 def _cost_line(line: "ModelCost", comparison: "Comparison") -> dict[str, str]:

@@ -10,7 +10,7 @@ import msgspec
 from batchwright import files
 from batchwright.errors import InvalidInput
 from batchwright.tables.cells import types_of
-from batchwright.tables.connection import connection, pattern
+from batchwright.tables.connection import connection, identifier, pattern
 from batchwright.tables.query import MEND, carry_out, table_names
 from batchwright.tables.query_process import Order
 from batchwright.tables.results import SHOWN_NAME_CHARACTERS
@@ -83,5 +83,7 @@ def query(
 
 
 def _columns(names: Sequence[str]) -> str:
-    shown = ", ".join(cleaned(name, SHOWN_NAME_CHARACTERS) for name in names[:_NAMED_COLUMNS])
+    """Name columns as SQL takes them."""
+    named = (cleaned(name, SHOWN_NAME_CHARACTERS) for name in names[:_NAMED_COLUMNS])
+    shown = ", ".join(name if name.isidentifier() else identifier(name) for name in named)
     return shown + (f" and {len(names) - _NAMED_COLUMNS} more" if len(names) > _NAMED_COLUMNS else "")

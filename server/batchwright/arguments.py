@@ -1,0 +1,63 @@
+"""Arguments of a tool as models write them, to what its schema wants, where there is one way to read them. Pure.
+
+Some clients fill in every argument: what is null or empty there is left out. What could be read in two ways stays as
+it is, and is refused by whoever checks it.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from batchwright.model import Json
+
+_LEFT_OUT = object()
+_DOLLARS = re.compile(r"\$\s*([\d.]+)|([\d.]+)\s*(?:\$|USD|dollars?)", re.IGNORECASE)
+
+
+def understood(schema: Mapping[str, Json], arguments: Mapping[str, Json]) -> dict[str, Json]:
+    """Give *arguments* of the properties of *schema*; unknown ones stay as they are."""
+    properties = cast("Mapping[str, Mapping[str, Json]]", schema.get("properties", {}))
+    required = cast("list[str]", schema.get("required", []))
+    read = {
+        name: _read(name, properties.get(name, {}), value, is_required=name in required)
+        for name, value in arguments.items()
+    }
+    return {name: value for name, value in read.items() if value is not _LEFT_OUT}
+
+
+def _read(name: str, wanted: Mapping[str, Json], value: Json, *, is_required: bool) -> Json:
+    if wanted and not is_required and _is_nothing(wanted, value):
+        return _LEFT_OUT
+    match wanted.get("type"):
+        case "array" if _item_type(wanted) == "string":
+            return _texts(value)
+        case "number" if isinstance(value, str) and (amount := _DOLLARS.fullmatch(value.strip())):
+            return amount[1] or amount[2]
+        case "string" if isinstance(value, str) and name.endswith("_id"):
+            return value.strip()
+        case _:
+            return value
+
+
+def _is_nothing(wanted: Mapping[str, Json], value: Json) -> bool:
+    """Whether a value says that there is none: no text at all is one only where texts are taken."""
+    takes_text = wanted.get("type") == "string" and "" in wanted.get("enum", [""])
+    return value is None or (value == "" and not takes_text)
+
+
+def _item_type(wanted: Mapping[str, Json]) -> Json:
+    items = wanted.get("items")
+    return cast("Mapping[str, Json]", items).get("type") if isinstance(items, Mapping) else None
+
+
+def _texts(value: Json) -> Json:
+    """Give a list of texts: of a lone one, and of whole numbers, such as those of rows."""
+    if isinstance(value, str):
+        try:
+            decoded: Json = json.loads(value)
+        except ValueError:
+            return [value]
+        value = cast("list[Json]", decoded) if isinstance(decoded, list) else value
+    items = cast("list[Json]", value) if isinstance(value, list) else [value]
+    return [str(item) if type(item) is int else item for item in items]

@@ -1,0 +1,98 @@
+"""What a draft may cost, and what a job has cost and was agreed to, in words: never 0 for want of a price."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from batchwright.agreement import ceiling_usd, shown_most, shown_usd
+from batchwright.model import Job
+from batchwright.pricing import price
+
+if TYPE_CHECKING:
+    from batchwright.drafts import Draft
+    from batchwright.pricing import CostRange
+
+_FREE = "0: it runs on this machine"
+
+
+def draft_cost(draft: "Draft") -> str:
+    """Say what the job will cost, where that is known: never 0 for want of a price."""
+    provider, expected = draft.job.provider, draft.estimate
+    notes = expected.price_notes
+    match provider.charges:
+        case "nothing" if provider.kind == "embedded":
+            return _FREE
+        case "nothing":
+            return f"not counted: {provider.host} has its own prices"
+        case "unknown":
+            return f"not known: the prices of {provider.host} are not known here, so it is unpriced, not free"
+        case "standard":
+            amount = _range(expected.cost_standard_usd, ceiling_usd(draft.job.parts))
+            return " ".join([f"{amount}, at OpenAI's standard prices: requests go one at a time.", *notes])
+        case "batch":
+            batch = _range(expected.cost_batch_usd, ceiling_usd(draft.job.parts))
+            standard = _range(expected.cost_standard_usd)
+            return " ".join([f"{batch} as a batch; {standard} one at a time.", *notes])
+
+
+def _range(known: "CostRange | None", ceiling: Decimal | None = None) -> str:
+    """Write a range; its upper end is the *ceiling* of the parts, each rounded up, where that is given."""
+    high = ceiling or (known.high_usd if known else None)
+    if known is None or known.low_usd is None:
+        return "not known" if high is None else f"up to {shown_most(high)}"
+    low = shown_usd(known.low_usd)
+    return f"{low} and more" if high is None else f"{low} to {shown_most(high)}"
+
+
+def job_cost(job: Job) -> str | None:
+    """Say what a submitted job has cost, and what was agreed; None where nothing is charged."""
+    if job.submitted_at is None or (job.provider.charges == "nothing" and not job.spent_usd):
+        return None
+    ended = [part for part in job.parts if part.state in {"verified", "failed"} and part.batch_id is not None]
+    said: list[str] = []
+    if job.provider.charges == "unknown":
+        said.append(f"not known: {job.provider.host} has its own prices")
+    elif any(part.cost_usd is None for part in ended):
+        is_priced = price(job.recipe.model, endpoint=job.recipe.endpoint) is not None
+        why = "the provider does not tell all tokens" if is_priced else f"{job.provider.model} has no known price"
+        known = f"; {shown_usd(job.spent_usd)} of it is known" if job.spent_usd else ""
+        said.append(f"not known: {why}{known}")
+    elif job.ended_at is not None:
+        said.append(shown_usd(job.spent_usd))
+    elif job.spent_usd or price(job.recipe.model, endpoint=job.recipe.endpoint):
+        said.append(f"{shown_usd(job.spent_usd)} so far")
+    if job.agreed_usd is not None:
+        said.append(_agreed(job, job.agreed_usd))
+    return "; ".join(said) or None
+
+
+def submit_notes(job: Job, agreed_now: Decimal | None, *, was_submitted: bool) -> list[str]:
+    """Say what a submission did not do, and what was taken for agreed where nobody said how much."""
+    agreed = job.agreed_usd
+    if was_submitted:
+        is_other = agreed is not None and agreed_now not in {None, agreed}
+        kept = [f"What was agreed then stays: {shown_most(agreed)}."] if agreed is not None and is_other else []
+        return ["It was submitted before: nothing was sent again.", *kept]
+    if agreed is None or agreed_now is not None:
+        return []
+    return ["No max_cost_usd was given: the most that the draft may cost was taken for agreed. Tell the user."]
+
+
+def line_cost(job: Job) -> str | None:
+    """Say in a word what a job has cost, or what a draft may cost; None where nothing is charged."""
+    if job.submitted_at is not None or job.provider.charges == "nothing":
+        return (job_cost(job) or "").partition(";")[0] or None
+    ceiling = ceiling_usd(job.parts)
+    return "not bounded" if ceiling is None else f"up to {shown_most(ceiling)}"
+
+
+def _agreed(job: Job, agreed: Decimal) -> str:
+    """Say what was agreed for the current round: it is the most only where prices and lengths bound it."""
+    is_bounded = job.provider.charges != "unknown" and all(part.ceiling_usd is not None for part in job.running_parts)
+    said = f"at most {shown_most(agreed)} agreed" if is_bounded else f"{shown_most(agreed)} agreed, not enforced"
+    costs = [part.cost_usd for part in job.parts if part.round == job.round and part.cost_usd is not None]
+    spent = sum(costs, Decimal(0))
+    if job.round > 1:
+        said += f" for this retry, which cost {shown_usd(spent)}" if job.ended_at else " for this retry"
+    if spent > agreed:
+        said += f": {shown_most(spent - agreed)} over it, since nothing bounds the answers' length"
+    return said
