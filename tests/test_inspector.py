@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from batchwright.addresses import JOBS, TEMPLATES
+from batchwright.addresses import DASHBOARD, JOBS, TEMPLATES
 from batchwright.common_jobs import GUIDES
 from endpoint import running_endpoint
 from generate import SNAPSHOT
@@ -28,11 +28,16 @@ pytestmark = [
 
 def inspect(era: str, env: dict[str, str], *arguments: str) -> Any:
     """Run the Inspector once, and give the result of the method."""
+    return json.loads(inspected(era, env, *arguments))["result"]
+
+
+def inspected(era: str, env: dict[str, str], *arguments: str) -> str:
+    """Run the Inspector once, and give what it says."""
     settings = [part for name, value in env.items() for part in ("-e", f"{name}={value}")]
     command = [INSPECTOR or "", "--cli", SCRIPT, *settings, "-q", "--format", "json", "--protocol-era", era, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=dict(os.environ))
     assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)["result"]
+    return done.stdout
 
 
 def call(era: str, env: dict[str, str], name: str, **arguments: object) -> dict[str, Any]:
@@ -48,6 +53,20 @@ def test_the_schemas_are_portable(tmp_path: Path, era: str) -> None:
     tools = inspect(era, environment(tmp_path), "--method", "tools/list", "--strict")["tools"]
 
     assert {tool["name"] for tool in tools} == {tool["name"] for tool in json.loads(SNAPSHOT.read_text("utf-8"))}
+
+
+@pytest.mark.parametrize("era", ["legacy", "modern"])
+def test_the_dashboard_is_found_beside_its_tools(tmp_path: Path, era: str) -> None:
+    """A host that shows apps looks for the page, its type and its policy as the Inspector does."""
+    lines = inspected(era, environment(tmp_path), "--method", "tools/list", "--app-info", "--advertise-apps")
+    told = {line["toolName"]: line for line in map(json.loads, lines.splitlines())}
+
+    shown = {name for name, line in told.items() if line["hasApp"]}
+    assert shown == {"check_job", "list_jobs", "get_results", "compare_costs"}
+    for name in shown:
+        assert told[name]["resourceUri"] == DASHBOARD
+        assert told[name]["resourceMimeType"] == "text/html;profile=mcp-app"
+        assert not any(told[name]["csp"].values())
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])

@@ -618,9 +618,9 @@ def test_the_job_of_a_file_is_found_by_its_input_output_or_error_file(tmp_path: 
         journal.add_job(job("job_b"))
         journal.save_part(replace(part, file_id="in", output_file_id="out", error_file_id="err"))
 
-        assert [journal.job_of_file(name) for name in ("in", "out", "err")] == ["job_a"] * 3
-        assert journal.job_of_file("file-job_b-1") == "job_b"
-        assert journal.job_of_file("stranger") is None
+        assert [journal.catalog.job_of_file(name) for name in ("in", "out", "err")] == ["job_a"] * 3
+        assert journal.catalog.job_of_file("file-job_b-1") == "job_b"
+        assert journal.catalog.job_of_file("stranger") is None
 
 
 def test_two_open_journals_see_what_the_other_wrote(tmp_path: Path) -> None:

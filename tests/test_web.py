@@ -266,7 +266,7 @@ def test_an_address_that_cannot_be_had_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for host, number in (("127.0.0.1", port), ("no.such.host.invalid", 0), ("x" * 300, 0)):
-            with pytest.raises(InvalidInput, match="Name others with --host and --port"):
+            with pytest.raises(InvalidInput, match="Name another address, or port 0"):
                 web.listening(host, number, token=None)
     with pytest.raises(InvalidInput, match="There is no port 99999"):
         web.listening("127.0.0.1", 99_999, token=None)

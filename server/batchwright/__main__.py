@@ -68,6 +68,12 @@ def _costs(settings: Settings, options: argparse.Namespace) -> int:
     return run_costs(settings, options)
 
 
+def _dashboard(settings: Settings, options: argparse.Namespace) -> int:
+    from batchwright.loopback import run_dashboard
+
+    return run_dashboard(settings, port=options.port, opens=options.open)
+
+
 def _work(settings: Settings, options: argparse.Namespace) -> int:
     from batchwright.work import run_work
 
@@ -80,6 +86,7 @@ COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {
     "doctor": _doctor,
     "connect": _connect,
     "costs": _costs,
+    "dashboard": _dashboard,
     "work": _work,
 }
 
@@ -96,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--plain", action="store_true", help="no progress bar that moves")
     work = commands.add_parser("work", help="move submitted jobs on without an assistant, until all have ended")
     work.add_argument("--stay", action="store_true", help="go on until it is stopped")
+    dashboard = commands.add_parser("dashboard", help="show jobs in a browser, on this machine alone")
+    dashboard.add_argument("--open", action="store_true", help="open the browser too")
+    dashboard.add_argument("--port", type=int, default=0, metavar="N", help="0, the default: a free one")
     _add_costs(commands.add_parser("costs", help="compare what models cost, as a table and a chart"))
     connect = commands.add_parser("connect", help="say how assistants are told of this installation")
     connect.add_argument("assistant", nargs="?", default="", help="a part of its name; without it, all")

@@ -12,6 +12,8 @@ Kind = Literal["jobs", "job", "requests", "results", "table"]
 """`table`: all results as CSV."""
 
 JOBS = "batchwright://jobs"
+DASHBOARD = "ui://batchwright/dashboard"
+"""A page, for hosts that show one beside a tool's answer."""
 TEMPLATES: Mapping[Kind, str] = {
     "jobs": "batchwright://jobs{?limit,offset}",
     "job": "batchwright://jobs/{job_id}",

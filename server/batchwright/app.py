@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
+from mcp.server.apps import Apps
 
 from batchwright import __version__
 from batchwright.points import OnPoint, pass_by
@@ -194,7 +195,7 @@ def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> Server[A
         instructions=INSTRUCTIONS,
         version=__version__,
         tools=_tools,
-        extensions=[tasks],
+        extensions=[Apps(), tasks],
         answers=answers(updates),
         subscriptions=updates.bus,
         request_state_security=security(settings.data_folder()),

@@ -31,6 +31,13 @@ class Catalog:
         )
         return [row[0] for row in rows.fetchall()]
 
+    def job_of_file(self, file_id: str) -> str | None:
+        """Give the id of the job that a provider's file belongs to."""
+        row = self._db.execute(
+            "SELECT job_id FROM part WHERE ? IN (file_id, output_file_id, error_file_id)", (file_id,)
+        ).fetchone()
+        return row[0] if row else None
+
     def changed_at(self, job_ids: Sequence[str]) -> dict[str, datetime]:
         """Give the time of the last event of each of some jobs."""
         marks = ", ".join("?" * len(job_ids))

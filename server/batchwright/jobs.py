@@ -27,6 +27,7 @@ from batchwright.drafts import Draft
 from batchwright.errors import InvalidInput, NotReady, OverLimit, ProviderError
 from batchwright.failures import Failures
 from batchwright.model import Job, Json, Outcome, Profile, UserSays
+from batchwright.overviews import Overviews
 from batchwright.pages import JobPage
 from batchwright.part_files import OnRows, PartPlan
 from batchwright.points import OnPoint, pass_by
@@ -87,6 +88,7 @@ class Jobs:
         self.costs = Comparing(journal, self._runs.folder, workspace)
         self.contents = Contents(journal, self._runs, workspace)
         self.changes = Changes(journal.catalog)
+        self.overviews = Overviews(journal, self._rules.spending)
         self.files = RemoteFiles(journal, api, self._runs.advance, on_point=on_point)
 
     async def inspect(self, source: str, reading: Mapping[str, Json], *, sample_rows: int) -> Profile:
@@ -202,7 +204,7 @@ class Jobs:
             return f"It is not known whether {job_id} was sent. Send it again? It may then be paid twice{cost}."
         reason = self._journal.standing.frozen() if user_says == "go_on" else None
         asked = [f"{reason} Go on with submitting?"] if reason else []
-        if (drafted := self._drafted(job)).parts:
+        if (drafted := self.overviews.drafted(job)).parts:
             agreed = agreement(drafted, drafted.parts, max_cost_usd, self._rules.spending)
             duplicate = self._journal.same_job(job) if job.submitted_at is None else None
             if not agreed.is_bounded or agreed.total_usd > self._rules.spending.ask_above_usd:
@@ -224,7 +226,7 @@ class Jobs:
             return await self._resent(job, max_cost_usd), False
         if user_says == "go_on":
             self._journal.standing.thaw()
-        drafted = self._drafted(job)
+        drafted = self.overviews.drafted(job)
         if drafted.parts:
             if not self._runs.is_answered_here(drafted):
                 raise NotReady(
@@ -337,11 +339,6 @@ class Jobs:
                 f"max_cost_usd {shown_usd(max_cost_usd)}. Ask the user for so much, or leave max_cost_usd out."
             )
         return await self._runs.resend(job.id)
-
-    def _drafted(self, job: Job) -> Job:
-        """Give a job with the parts, recipe and provider of the round that a submission would run."""
-        recipe, provider = self._journal.drafted_round(job)
-        return replace(job, recipe=recipe, provider=provider, parts=job.drafted_parts)
 
 
 def _new_id() -> str:

@@ -15,6 +15,7 @@ from batchwright.catalog import Catalog
 from batchwright.clock import Moment, Uptime, uptime
 from batchwright.database import opened, writing
 from batchwright.errors import NotFound, NotReady
+from batchwright.history import History
 from batchwright.ledger import Ledger, microusd, usd
 from batchwright.model import Job, Outcome, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.records import PART_COLUMNS, encoded, money, part_of, part_values, time_of
@@ -38,6 +39,7 @@ class Journal:
         self.attempts = Attempts(self._db, self._moment)
         self.standing = Standing(self._db, now)
         self.catalog = Catalog(self._db)
+        self.history = History(self._db, now)
         self.trials = Trials(self._db, self._ledger, self.standing)
 
     def close(self) -> None:
@@ -156,13 +158,6 @@ class Journal:
             "SELECT id FROM job WHERE submitted_at IS NOT NULL AND ended_at IS NULL ORDER BY submitted_at, id"
         )
         return [row[0] for row in rows.fetchall()]
-
-    def job_of_file(self, file_id: str) -> str | None:
-        """Give the id of the job that a provider's file belongs to."""
-        row = self._db.execute(
-            "SELECT job_id FROM part WHERE ? IN (file_id, output_file_id, error_file_id)", (file_id,)
-        ).fetchone()
-        return row[0] if row else None
 
     def same_job(self, job: Job) -> str | None:
         """Give the newest other submitted job that asked exactly the same."""
@@ -299,6 +294,10 @@ class Journal:
             self._save_part(submitting)
             self._add_event(part.job_id, "submitting", part.number)
         return submitting
+
+    def taken_of_day(self) -> Decimal:
+        """Give what all jobs have reserved now, or spent within 24 hours."""
+        return usd(self._ledger.taken_of_day())
 
     def share_of(self, part: Part) -> Decimal:
         """Give what is reserved for a part now."""

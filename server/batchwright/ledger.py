@@ -119,6 +119,10 @@ class Ledger:
         ).fetchone()
         return row[0] or 1, row[1] or 0
 
+    def taken_of_day(self) -> int:
+        """Give what counts for the limit of a day: reserved now, or spent within the last 24 hours."""
+        return self._sum("kind <> 'settle'") + sum(amount for _, amount in self._settled(self._moment()))
+
     def _taken(self, job_id: str, round_number: int | None = None) -> int:
         where = "job_id = ?" if round_number is None else f"job_id = ? AND round = {round_number:d}"
         return self._sum(where, job_id)
@@ -139,16 +143,10 @@ class Ledger:
 
     def _refuse_full_day(self, wanted: int, limit: int) -> None:
         now = self._moment()
-        open_now = self._sum("kind <> 'settle'")
-        rows = self._db.execute(
-            "SELECT at, boot, uptime, microusd FROM ledger WHERE kind = 'settle' AND microusd > 0 "
-            "UNION ALL SELECT at, boot, uptime, microusd FROM trial WHERE microusd > 0"
-        ).fetchall()
-        settled = [(age, row["microusd"]) for row in rows if (age := seconds_between(_moment(row), now)) < DAY_SECONDS]
-        too_much = open_now + sum(amount for _, amount in settled) + wanted - limit
+        settled, taken = self._settled(now), self.taken_of_day()
+        too_much = taken + wanted - limit
         if too_much <= 0:
             return
-        taken = open_now + sum(amount for _, amount in settled)
         if wanted > limit:
             raise OverLimit(
                 f"All jobs together may cost {_shown(limit)} within 24 hours, and this alone may take up to "
@@ -159,6 +157,14 @@ class Ledger:
             f"this would take up to {_most(wanted)}. {_reset(now.at, settled, too_much)}, or have "
             "BATCHWRIGHT_MAX_DAY_USD raised."
         )
+
+    def _settled(self, now: Moment) -> list[tuple[float, int]]:
+        """Give what was spent within the last day, each with its age in seconds."""
+        rows = self._db.execute(
+            "SELECT at, boot, uptime, microusd FROM ledger WHERE kind = 'settle' AND microusd > 0 "
+            "UNION ALL SELECT at, boot, uptime, microusd FROM trial WHERE microusd > 0"
+        ).fetchall()
+        return [(age, row["microusd"]) for row in rows if (age := seconds_between(_moment(row), now)) < DAY_SECONDS]
 
     def _write(self, kind: str, job_id: str, part: int, round_number: int, amount: int) -> None:
         now = self._moment()

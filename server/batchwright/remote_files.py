@@ -152,7 +152,7 @@ class RemoteFiles:
 
     def _job_of(self, file: "FileObject") -> str | None:
         """Give the job of a file: as the journal has it, or by the name that this program gave it."""
-        if job_id := self._journal.job_of_file(file.id):
+        if job_id := self._journal.catalog.job_of_file(file.id):
             return job_id
         named = job_of_upload(file.filename or "")
         return named if named and self._journal.has_job(named) else None

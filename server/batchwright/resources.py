@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, get_args
 
 import anyio.to_thread
 import msgspec
+from mcp.server.apps import APP_MIME_TYPE, ResourceCsp
 from mcp.types import (
     Annotations,
     ListResourcesResult,
@@ -14,7 +15,7 @@ from mcp.types import (
     TextResourceContents,
 )
 
-from batchwright.addresses import JOBS, TEMPLATES, Address, Kind, of_job, parsed
+from batchwright.addresses import DASHBOARD, JOBS, TEMPLATES, Address, Kind, of_job, parsed
 from batchwright.errors import InvalidInput, NotFound
 from batchwright.job_views import JobsView, JobView, running_seconds
 from batchwright.model import Outcome
@@ -39,6 +40,15 @@ _REQUESTS = 3
 _MAX_TEXT_CHARACTERS = 2_000
 _MAX_LINE_CHARACTERS = 8_000
 _JSON = "application/json"
+_PAGE_META: "dict[str, Json]" = {
+    "ui": {
+        "csp": ResourceCsp(connect_domains=[], resource_domains=[], frame_domains=[]).model_dump(
+            by_alias=True, exclude_none=True
+        ),
+        "prefersBorder": True,
+    }
+}
+"""The dashboard asks nothing of any server but this one, through its host."""
 
 
 async def _jobs(app: "App", address: Address) -> str:
@@ -175,6 +185,8 @@ async def read(app: "App", uri: str) -> list[TextResourceContents]:
         NotReady: There is nothing to read yet.
         InvalidInput: The address has an option that cannot be, or what it names is too large.
     """
+    if uri == DASHBOARD:
+        return [_page()]
     address = parsed(uri)
     told = _KINDS[address.kind]
     text = await told.read(app, address)
@@ -182,6 +194,25 @@ async def read(app: "App", uri: str) -> list[TextResourceContents]:
     if told.mime_type != _JSON:  # which holds it itself
         contents.append(TextResourceContents(uri=f"{uri}#about", text=MARK, mime_type="text/plain"))
     return contents
+
+
+def _page() -> TextResourceContents:
+    from batchwright.dashboard import page
+
+    return TextResourceContents(uri=DASHBOARD, text=page(), mime_type=APP_MIME_TYPE, _meta=_PAGE_META)
+
+
+def listed_page() -> Resource:
+    """Give the dashboard as a resource, for clients that show it."""
+    return Resource(
+        uri=DASHBOARD,
+        name="dashboard",
+        title="Dashboard",
+        description="A page for people: jobs, progress, cost, failures and results.",
+        mime_type=APP_MIME_TYPE,
+        annotations=Annotations(audience=["user"], priority=0.1),
+        _meta=_PAGE_META,
+    )
 
 
 def _resource(kind: Kind, uri: str, at: "datetime | None", job: "Job | None" = None) -> Resource:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from batchwright.lifespan import App
 from batchwright.result_views import SHOWN_ANSWERS, SHOWN_ROWS, QueryView, ResultsView
-from batchwright.tooling import JobId
+from batchwright.tooling import JobId, for_page
 from batchwright.tooling import answer as _answer
 
 ShownOutcome = Literal["all", "answered", "refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
@@ -45,7 +45,7 @@ async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are 
         columns=columns,
     )
     problems = await jobs.failures.of(page.job) if page.job.ended_at else ()
-    return _answer(ResultsView.of(page, offset=offset, problems=problems))
+    return _answer(ResultsView.of(page, offset=offset, problems=problems), meta=for_page(ctx, jobs, page.job))
 
 
 async def query_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat

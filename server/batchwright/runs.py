@@ -80,7 +80,9 @@ class Runs:
             # Read again under the lock: whoever held it before may have brought the job to its end.
             if is_held and self._journal.job(job_id).ended_at is None:
                 await self._advance_parts(job_id)
-        return self._journal.job(job_id)
+        job = self._journal.job(job_id)
+        self._journal.history.note(job)
+        return job
 
     async def resend(self, job_id: str) -> Job:
         """Have the unconfirmed parts of a job sent again, by the user's word.

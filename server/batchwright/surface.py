@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from mcp.server.apps import client_supports_apps
 from mcp.types import (
     CompleteRequestParams,
     CompleteResult,
@@ -43,9 +44,12 @@ def answers(updates: "Updates") -> "Mapping[str, tuple[type[BaseModel], Answer]]
 
 
 async def _list_resources(ctx: "ServerRequestContext[App]", params: PaginatedRequestParams) -> ListResourcesResult:
-    from batchwright.resources import listed
+    from batchwright.resources import listed, listed_page
 
-    return await listed(ctx.lifespan_context, params.cursor)
+    page = await listed(ctx.lifespan_context, params.cursor)
+    if params.cursor is None and client_supports_apps(ctx):
+        page.resources.append(listed_page())
+    return page
 
 
 async def _list_templates(

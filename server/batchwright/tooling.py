@@ -2,8 +2,9 @@
 
 from base64 import b64encode
 from decimal import Decimal
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
+from mcp.server.apps import client_supports_apps
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ImageContent, TextContent
 from pydantic import BaseModel, Field
@@ -11,6 +12,12 @@ from pydantic import BaseModel, Field
 from batchwright.answer import View
 from batchwright.lifespan import App
 from batchwright.links import links
+from batchwright.model import Job, Json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchwright.jobs import Jobs
 
 JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", max_length=80)]
 
@@ -27,11 +34,29 @@ class Question(BaseModel):
     text: str | None
 
 
-def answer(view: View, *, image: bytes | None = None) -> CallToolResult:
-    """Give a view as text and as structured content, with an image if there is one."""
+def answer(view: View, *, image: bytes | None = None, meta: dict[str, Json] | None = None) -> CallToolResult:
+    """Give a view as text and as structured content, with an image if there is one; *meta* is not for the model."""
     text = TextContent(type="text", text=view.text())
     shown = [_png(image)] if image else []
-    return CallToolResult(content=[text, *shown, *links(view)], structured_content=view.facts())
+    return CallToolResult(content=[text, *shown, *links(view)], structured_content=view.facts(), _meta=meta)
+
+
+def for_page(ctx: Context[App], jobs: "Jobs", job: Job) -> dict[str, Json] | None:
+    """Give what the dashboard shows of a job beside the answer; None: the client does not show it."""
+    if not client_supports_apps(ctx):
+        return None
+    from batchwright.dashboard.facts import of_job
+
+    return of_job(jobs.overviews.of(job), ctx.request_context.lifespan_context.now())
+
+
+def list_for_page(ctx: Context[App], jobs: "Sequence[Job]") -> dict[str, Json] | None:
+    """Give what the dashboard shows of a list of jobs beside the answer; None: the client does not show it."""
+    if not client_supports_apps(ctx):
+        return None
+    from batchwright.dashboard.facts import of_jobs
+
+    return of_jobs(jobs, ctx.request_context.lifespan_context.now())
 
 
 def _png(data: bytes) -> ImageContent:

@@ -9,6 +9,7 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
+from batchwright.addresses import DASHBOARD
 from batchwright.cost_views import submit_notes
 from batchwright.errors import NotAgreed
 from batchwright.job_views import DraftView, JobsView, JobView, running_seconds
@@ -16,7 +17,7 @@ from batchwright.lifespan import App
 from batchwright.model import Endpoint, Job, UserSays
 from batchwright.result_tools import get_results, query_results
 from batchwright.server import slim_tool
-from batchwright.tooling import Approval, JobId, Question
+from batchwright.tooling import Approval, JobId, Question, for_page, list_for_page
 from batchwright.tooling import answer as _answer
 from batchwright.tooling import can_ask as _can_ask
 from batchwright.tooling import usd as _usd
@@ -31,8 +32,10 @@ DRAW = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_
 SAVE = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 END = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 
-CORE = {"anthropic/alwaysLoad": True}
+CORE: dict[str, Any] = {"anthropic/alwaysLoad": True}
 """Keeps a tool's description loaded in clients that otherwise show names only."""
+SHOWN: dict[str, Any] = {"ui": {"resourceUri": DASHBOARD}}
+"""Has hosts with MCP Apps show the dashboard beside the answer."""
 
 
 RetriedOutcome = Literal["refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
@@ -169,7 +172,7 @@ async def submit_job(
     job, was_submitted = await jobs.submit(job_id, max_cost_usd=most, user_says=said)
     was_asked = question.text is not None and _can_ask(ctx)
     notes = submit_notes(job, job.agreed_usd if was_asked else most, was_submitted=was_submitted)
-    return _answer(JobView.of(job, seconds=_running_seconds(app, job), notes=notes))
+    return _answer(JobView.of(job, seconds=_running_seconds(app, job), notes=notes), meta=for_page(ctx, jobs, job))
 
 
 async def check_job(
@@ -189,13 +192,15 @@ async def check_job(
 
     job = await jobs.check(job_id, wait_seconds=wait_seconds, on_job=on_job)
     problems = await jobs.failures.of(job)
-    return _answer(JobView.of(job, seconds=_running_seconds(app, job), problems=problems))
+    view = JobView.of(job, seconds=_running_seconds(app, job), problems=problems)
+    return _answer(view, meta=for_page(ctx, jobs, job))
 
 
 async def list_jobs(ctx: Context["App"], limit: Limit = 20, offset: Offset = 0) -> Annotated[CallToolResult, JobsView]:
     """Find jobs again, newest first, also of earlier conversations; and batches at the provider made elsewhere."""
     jobs = await ctx.request_context.lifespan_context.jobs()
-    return _answer(JobsView.of(await jobs.list(limit=limit, offset=offset), offset=offset))
+    page = await jobs.list(limit=limit, offset=offset)
+    return _answer(JobsView.of(page, offset=offset), meta=list_for_page(ctx, page.jobs))
 
 
 async def adopt_batch(
@@ -203,8 +208,9 @@ async def adopt_batch(
 ) -> Annotated[CallToolResult, JobView]:
     """Take up a batch that was made elsewhere as a job: watch it, and get its results. Sends nothing."""
     app = ctx.request_context.lifespan_context
-    job = await (await app.jobs()).adopt(batch_id)
-    return _answer(JobView.of(job, seconds=_running_seconds(app, job)))
+    jobs = await app.jobs()
+    job = await jobs.adopt(batch_id)
+    return _answer(JobView.of(job, seconds=_running_seconds(app, job)), meta=for_page(ctx, jobs, job))
 
 
 async def compare_costs(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
@@ -260,7 +266,8 @@ async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are fl
         if done % ROWS_A_REPORT == 0:
             anyio.from_thread.run(ctx.report_progress, done, total, f"{done:,} of {total:,} requests written")
 
-    return _answer(DraftView.of(await jobs.retry(job_id, mending, on_rows)))
+    draft = await jobs.retry(job_id, mending, on_rows)
+    return _answer(DraftView.of(draft), meta=for_page(ctx, jobs, jobs.job(job_id)))
 
 
 async def cancel_job(ctx: Context["App"], job_id: JobId) -> Annotated[CallToolResult, JobView]:
@@ -270,7 +277,7 @@ async def cancel_job(ctx: Context["App"], job_id: JobId) -> Annotated[CallToolRe
     if discarded := await jobs.discard(job_id):
         return _answer(JobView.discarded(discarded))
     job = await jobs.cancel(job_id)
-    return _answer(JobView.of(job, seconds=_running_seconds(app, job)))
+    return _answer(JobView.of(job, seconds=_running_seconds(app, job)), meta=for_page(ctx, jobs, job))
 
 
 async def list_files(
@@ -313,12 +320,12 @@ TOOLS: tuple[tuple[Callable[..., Awaitable[CallToolResult]], str, ToolAnnotation
     (create_batch_file, "Create batch file", DRAFT, CORE),
     (try_requests, "Try requests", TRY, None),
     (submit_job, "Submit job", SUBMIT, CORE),
-    (check_job, "Check job", ASK, CORE),
-    (list_jobs, "List jobs", ASK, None),
+    (check_job, "Check job", ASK, CORE | SHOWN),
+    (list_jobs, "List jobs", ASK, SHOWN),
     (adopt_batch, "Adopt batch", SUBMIT, None),
-    (get_results, "Get results", SAVE, None),
+    (get_results, "Get results", SAVE, SHOWN),
     (query_results, "Query results", SAVE, None),
-    (compare_costs, "Compare costs", DRAW, None),
+    (compare_costs, "Compare costs", DRAW, SHOWN),
     (retry_job, "Retry job", DRAFT, None),
     (cancel_job, "Cancel job", END, None),
     (list_files, "List files", ASK, None),

@@ -155,7 +155,7 @@ def listening(host: str, port: int, *, token: str | None) -> socket.socket:
     except (OSError, UnicodeError) as error:
         reason = (isinstance(error, OSError) and error.strerror) or type(error).__name__
         raise InvalidInput(
-            f"Nothing can listen at {host[:80]}, port {port}: {reason}. Name others with --host and --port."
+            f"Nothing can listen at {host[:80]}, port {port}: {reason}. Name another address, or port 0 for a free one."
         ) from error
 
 
@@ -164,17 +164,19 @@ def run(server: MCPServer[Any], taken: socket.socket, allowed: Access, *, log_le
     address, port = taken.getsockname()[:2]
     shown = f"[{address}]" if ":" in address else address
     print(f"Batchwright serves MCP at http://{shown}:{port}{PATH}", file=sys.stderr, flush=True)
-    anyio.run(Web(server, allowed, log_level=log_level).serve, [taken])
+    gate = application(server, allowed)
+    anyio.run(Web(gate, gate, log_level=log_level).serve, [taken])
 
 
 class Web(uvicorn.Server):
     """An HTTP server for an MCP server, which ends well when it is told to, and within a bounded time."""
 
-    def __init__(self, server: MCPServer[Any], allowed: Access, *, log_level: str) -> None:
-        self._gate = application(server, allowed)
+    def __init__(self, served: Application, gate: Gate, *, log_level: str) -> None:
+        """Make a server of *served*, which is *gate* or leads to it."""
+        self._gate = gate
         super().__init__(
             uvicorn.Config(
-                self._gate,
+                served,
                 log_config=None,
                 log_level=log_level.lower(),
                 access_log=False,

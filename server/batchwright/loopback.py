@@ -1,0 +1,105 @@
+"""`batchwright dashboard`: the dashboard in a plain browser, for people whose assistant shows none.
+
+It is served on loopback alone. Other users of the machine reach loopback too: so every call needs a key, which is in
+the address that is printed, after the `#`, where browsers send it to nobody.
+"""
+
+import os
+import secrets
+import socket
+import sys
+import webbrowser
+from html import escape
+from pathlib import Path
+
+import anyio
+from starlette.datastructures import Headers
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from batchwright.app import build_server
+from batchwright.dashboard import framed_policy, outer_page, page
+from batchwright.settings import Settings
+from batchwright.web import PATH, Access, Application, Gate, Receive, Scope, Send, Web, application, listening
+
+ADDRESS = "127.0.0.1"
+_HEADERS = {
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class Pages:
+    """The pages, which hold nothing, for whoever comes by the right address; and the way to the MCP endpoint."""
+
+    def __init__(self, endpoint: Application, hosts: tuple[str, ...]) -> None:
+        self._endpoint = endpoint
+        self._hosts = hosts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, as an ASGI application does."""
+        if scope["type"] != "http" or scope["path"] == PATH:
+            await self._endpoint(scope, receive, send)
+        else:
+            await self._page(scope)(scope, receive, send)
+
+    def _page(self, scope: Scope) -> Response:
+        # A name that somebody else points at loopback is not this server's.
+        if Headers(scope=scope).get("host") not in self._hosts:
+            return _refusal(421, "This is not the address of this server.")
+        if scope["method"] not in {"GET", "HEAD"} or scope["path"] not in {"/", "/app"}:
+            return _refusal(404, "There is nothing here.")
+        text, policy = outer_page() if scope["path"] == "/" else (page(), framed_policy())
+        return HTMLResponse(text, headers={**_HEADERS, "Content-Security-Policy": policy})
+
+
+class _Server(Web):
+    """Takes the shortcut away at its end."""
+
+    def __init__(self, served: Application, gate: Gate, *, log_level: str, shortcut: Path | None) -> None:
+        super().__init__(served, gate, log_level=log_level)
+        self._shortcut = shortcut
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A signal to end is passed on to the system afterwards: nothing after this is sure to run.
+        if self._shortcut is not None:
+            self._shortcut.unlink(missing_ok=True)
+        await super().shutdown(sockets)
+
+
+def run_dashboard(settings: Settings, *, port: int, opens: bool) -> int:
+    """Serve the dashboard until it is stopped; with *opens*, have a browser show it.
+
+    Raises:
+        InvalidInput: The port is taken.
+    """
+    key = secrets.token_urlsafe(32)
+    taken = listening(ADDRESS, port, token=key)
+    own_port = taken.getsockname()[1]
+    hosts = (f"{ADDRESS}:{own_port}", f"localhost:{own_port}")
+    address = f"http://{hosts[0]}/#{key}"
+    gate = application(build_server(settings), Access(hosts, key))
+    shortcut = _shortcut(settings.data_folder(), address) if opens else None
+    print(f"The dashboard is at {address}")
+    print("Whoever has this address can see your jobs and run drafts: keep it to yourself. Ctrl+C ends it.", flush=True)
+    # It listens already: what the browser asks for waits until it is answered.
+    if shortcut is not None and not webbrowser.open(shortcut.as_uri()):
+        print("No browser could be opened: open the address yourself.", file=sys.stderr)
+    server = _Server(Pages(gate, hosts), gate, log_level=settings.log_level, shortcut=shortcut)
+    anyio.run(server.serve, [taken])
+    return 0
+
+
+def _shortcut(folder: Path, address: str) -> Path:
+    """Write a page that leads to *address*, for this user's eyes: all users can see with what a browser is started."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path = folder / f"dashboard-{secrets.token_hex(8)}.html"
+    text = f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={escape(address)}">'
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def _refusal(status: int, text: str) -> Response:
+    return PlainTextResponse(text, status_code=status, headers=_HEADERS)

@@ -1,0 +1,72 @@
+"""What a person who looks at a job wants to see beside its facts: its course, its limits, and what submitting costs."""
+
+from dataclasses import dataclass, replace
+from decimal import ROUND_UP, Decimal
+from typing import TYPE_CHECKING
+
+from batchwright.agreement import ceiling_usd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchwright.history import Point
+    from batchwright.journal import Journal
+    from batchwright.model import Job, ProviderInfo, SpendingLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What `submit_job` would run: a draft, or a drafted retry.
+
+    Attributes:
+        most_usd: To be agreed to, in whole cents; None: nothing is charged, or nothing bounds it.
+    """
+
+    requests: int
+    provider: "ProviderInfo"
+    most_usd: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A job with what surrounds it.
+
+    Attributes:
+        course: How far it had come, and when, oldest first.
+        day_usd: What all jobs have reserved now, or spent within 24 hours.
+        offer: None: nothing is drafted.
+    """
+
+    job: "Job"
+    course: "Sequence[Point]"
+    limits: "SpendingLimits"
+    day_usd: Decimal
+    offer: Offer | None
+
+
+class Overviews:
+    """Gathers them from the journal."""
+
+    def __init__(self, journal: "Journal", limits: "SpendingLimits") -> None:
+        self._journal = journal
+        self._limits = limits
+
+    def of(self, job: "Job") -> Overview:
+        """Give the overview of a job as it stands."""
+        course, day = self._journal.history.of(job.id), self._journal.taken_of_day()
+        return Overview(job, course, self._limits, day, self._offer(job))
+
+    def drafted(self, job: "Job") -> "Job":
+        """Give a job with the parts, recipe and provider of the round that a submission would run."""
+        recipe, provider = self._journal.drafted_round(job)
+        return replace(job, recipe=recipe, provider=provider, parts=job.drafted_parts)
+
+    def _offer(self, job: "Job") -> Offer | None:
+        # A job that runs again has no draft.
+        if not job.drafted_parts or not self._journal.has_job(job.id):
+            return None
+        drafted = self.drafted(job)
+        charges = drafted.provider.charges != "nothing"
+        most = ceiling_usd(drafted.parts) if charges else None
+        cents = most.quantize(Decimal("0.01"), ROUND_UP) if most is not None else None
+        return Offer(sum(part.requests for part in drafted.parts), drafted.provider, cents)
