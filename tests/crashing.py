@@ -207,7 +207,7 @@ class _User:
             parameters={"max_completion_tokens": 40},
             id_column="id",
         )
-        job = (await jobs.create(request, _ignore)).job
+        job = (await jobs.create(request)).job
         assert [part.requests for part in job.parts] == [2, 2, 1]
         return job
 

@@ -121,9 +121,8 @@ async def serving(env: Mapping[str, str]) -> AsyncGenerator[tuple[str, Server[An
     server, token = build_server(settings), settings.http_token
     taken = web.listening("127.0.0.1", 0, token=token)
     url = f"http://127.0.0.1:{taken.getsockname()[1]}{web.PATH}"
-    running = web.Web(
-        server, web.access(taken, "127.0.0.1", names=settings.http_hosts, token=token), log_level="CRITICAL"
-    )
+    gate = web.application(server, web.access(taken, "127.0.0.1", names=settings.http_hosts, token=token))
+    running = web.Web(gate, gate, log_level="CRITICAL")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(running.serve, [taken])
         try:

@@ -21,6 +21,7 @@ Content = bytes | str | Callable[[Path], object]
 LETTERS = 'or tell its encoding, like reading={"encoding": "windows-1251"}.'
 WIDE_LETTERS = LETTERS.replace("windows-1251", "utf-16-le")
 SAVE = "Save the file again as CSV (UTF-8)"
+IS_ROW = 'If it is a row, pass reading={"header": false}.'
 DOUBLE = "Close it, or double the quote marks inside the text."
 
 
@@ -102,11 +103,11 @@ REFUSED: dict[str, tuple[str, Content, str]] = {
         "a,b\n1,2\n3,4,5\n",
         'Line 3 of t.csv has 3 cells where the header has 2. Put text with the delimiter into quotes, like "a, b".',
     ),
-    "duplicate header": ("t.csv", "a,b,a\n1,2,3\n", "t.csv has two columns named 'a'. Rename one of them."),
+    "duplicate header": ("t.csv", "a,b,a\n1,2,3\n", f"t.csv has two columns named 'a'. Rename one of them. {IS_ROW}"),
     "duplicate header but for case": (
         "t.csv",
         "Name,NAME\n1,2\n",
-        "t.csv has two columns named 'Name' and 'NAME'. Rename one of them.",
+        f"t.csv has two columns named 'Name' and 'NAME'. Rename one of them. {IS_ROW}",
     ),
     "NUL": ("t.csv", "a,b\n1,\0\n", f"t.csv holds NUL bytes, so it is no plain text in UTF-8. {SAVE}, {WIDE_LETTERS}"),
     "UTF-16 without mark": (

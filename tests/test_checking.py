@@ -1,6 +1,7 @@
 """Every check of a ready-made batch file: what is wrong is found on its own line, however fast the rest goes by."""
 
 import json
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -164,6 +165,94 @@ def test_parameters_that_differ_on_every_line_are_all_judged() -> None:
     report = check(*[line(f"r{n}", seed=n, n=200 if n == MAX_SHAPES + 7 else 1) for n in range(MAX_SHAPES + 9)])
 
     assert (errors(report), found(report)) == ([], [("n", MAX_SHAPES + 8, 1)])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "bad"),
+    [
+        ("seed", range(40), "x"),
+        ("seed", range(40), 1.5),
+        ("user", [f"u{n}" for n in range(40)], 7),
+        ("metadata", [{"row": str(n)} for n in range(40)], "x"),
+        ("max_completion_tokens", range(20, 60), 0),
+        ("max_completion_tokens", range(20, 60), -1),
+        ("max_completion_tokens", range(20, 60), "many"),
+        ("temperature", [n / 100 for n in range(1, 41)], 2.5),
+        ("top_p", [n / 100 for n in range(1, 41)], 1.5),
+        ("presence_penalty", [n / 100 for n in range(1, 41)], -3),
+    ],
+)
+def test_a_bad_value_among_many_that_differ_is_found_on_its_line(name: str, values: list[Json], bad: Json) -> None:
+    """Values that are judged alike are passed over together; one that is not is none of them."""
+    rows = [line(f"r{number}", model="gpt-4.1", **{name: value}) for number, value in enumerate(values)]
+
+    report = check(*rows[:30], line("bad", model="gpt-4.1", **{name: bad}), *rows[30:])
+
+    assert errors(report) == []
+    assert found(report) == [(name, 31, 1)]
+
+
+@pytest.mark.parametrize(
+    ("inside", "code"),
+    [
+        (b'"seed": 1e999', "invalid_value"),
+        (b'"seed": 99999999999999999999999999999999999', None),
+        (b'"seed": 3, "seed": 3', "duplicate_key"),
+        (b'"seed": 3, "seed": 4', "duplicate_key"),
+        (b'"metadata": {"a": "1", "a": "2"}, "seed": 3', "duplicate_key"),
+        (rb'"user": "\ud800", "seed": 3', "invalid_json_line"),
+        (b'"seed": 03', "invalid_json_line"),
+        (b'"seed": NaN', "invalid_json_line"),
+    ],
+)
+def test_what_parsers_do_not_agree_on_is_found_where_values_differ(inside: bytes, code: str | None) -> None:
+    """What may differ is not compared, so it is looked at."""
+    rows = [line(f"r{number}", seed=number, metadata={"row": str(number)}) for number in range(9)]
+    bad = line("bad", seed=1).replace(b'"seed": 1', inside)
+
+    assert errors(check(*rows, bad, line("z", seed=7))) == ([(10, code)] if code else [])
+
+
+@given(
+    rows=st.lists(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "seed": st.integers(-2, 3) | st.sampled_from(["x", 1.0, None]),
+                "user": st.sampled_from(["a", "seed", '"user": 1', 3]),
+                "metadata": st.sampled_from([{}, {"seed": "1"}, {"user": "a"}, [], {"row": "17"}]),
+                "max_tokens": st.sampled_from([0, 1, 15, 16, 17, 4_000, "16", 16.0]),
+                "temperature": st.sampled_from([0, 0.0, 0.3, 0.25, 1, 1.0, 2, 2.1, "0.3", -0.5]),
+                "top_p": st.sampled_from([0, 0.3, 0.9, 1, 1.1]),
+            },
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    model=st.sampled_from(["gpt-4.1", "gpt-5", "o3", "gpt-5.2"]),
+)
+def test_lines_are_judged_together_as_they_are_alone(rows: list[dict[str, Json]], model: str) -> None:
+    """A line that is passed over since it is like others must be one that would have been judged as they were."""
+    written = [line(f"r{number}", model=model, **row) for number, row in enumerate(rows)]
+
+    together = check(*written)
+
+    alone = [{finding.fault for finding in check(each).findings} for each in written]
+    counts = Counter(fault for faults in alone for fault in faults)
+    assert errors(together) == []
+    assert {finding.fault: finding.lines for finding in together.findings} == counts
+    assert all(finding.fault in alone[finding.line - 1] for finding in together.findings)
+
+
+def test_files_with_several_kinds_of_requests_are_judged_by_each() -> None:
+    """Kinds that take turns are each compared with their own."""
+    kinds: list[dict[str, Json]] = [{}, {"n": 2}, {"top_p": 0.5}, {"max_tokens": 5}, {"stop": ["x"]}, {"n": 200}]
+    rows = [line(f"r{number}", f"T{number}", **kinds[number % 6]) for number in range(60)]
+
+    report = check(*rows)
+
+    assert found(report) == [("top_p", 3, 10), ("max_tokens", 4, 10), ("n", 6, 10)]
+    assert list(report.custom_ids) == [f"r{number}" for number in range(60)]
 
 
 def test_elsewhere_the_same_file_is_taken_with_warnings() -> None:

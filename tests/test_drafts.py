@@ -17,6 +17,7 @@ from batchwright.errors import InvalidInput
 from batchwright.model import Endpoint, Limits, ProviderInfo, Recipe
 from batchwright.points import pass_by
 from batchwright.pricing import price
+from batchwright.progress import Progress
 from batchwright.rounds import Mending, draft_round
 from batchwright.schema import strict
 from batchwright.tables.origin import one_file
@@ -54,12 +55,12 @@ def written(path: Path, content: str) -> Path:
 
 def made(planned: Plan) -> Draft:
     """Make the draft, without looking at its progress."""
-    return draft(planned, lambda _done, _rows: None)
+    return draft(planned)
 
 
 def adopted(planned: Plan, *, models: Sequence[str] = ("m",)) -> Draft:
     """Adopt the batch file, at a provider that has *models*."""
-    return adopt_batch_file(planned, lambda _done, _rows: None, is_model_known=models.__contains__)
+    return adopt_batch_file(planned, is_model_known=models.__contains__)
 
 
 def contents(folder: Path, found: Draft) -> list[bytes]:
@@ -237,14 +238,15 @@ def test_a_prompt_that_names_no_column_is_warned_of(tmp_path: Path) -> None:
 
 def test_progress_is_told_up_to_all_rows(tmp_path: Path) -> None:
     """Somebody waits, and should see that it moves."""
-    told: list[tuple[int, int]] = []
+    told: list[tuple[float, str]] = []
     planned = plan(written(tmp_path / "t.csv", "text\n" + "x\n" * 1_234))
 
-    draft(planned, lambda done, rows: told.append((done, rows)))
+    draft(planned, Progress.to(lambda percent, doing: told.append((percent, doing))))
 
-    assert told[-1] == (1_234, 1_234)
-    assert len(told) > 1
-    assert told == sorted(told)
+    percents = [percent for percent, _ in told]
+    assert percents == sorted(set(percents))
+    assert told[0] == (0, "Reading t.csv")
+    assert told[-1] == (100, "Writing requests: 1,234 of 1,234 rows")
 
 
 def test_nothing_but_the_job_s_folder_is_written(tmp_path: Path) -> None:

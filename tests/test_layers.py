@@ -12,7 +12,7 @@ PACKAGE = Path(batchwright.__file__).parent
 MAX_LINES = 400
 
 LAYERS: tuple[set[str], ...] = (
-    {"model", "errors"},
+    {"model", "errors", "seen", "utf8"},
     {
         "settings",
         "recipe",
@@ -24,13 +24,13 @@ LAYERS: tuple[set[str], ...] = (
         "untrusted",
         "agreement",
         "parameters",
-        "shapes",
         "token_sampling",
         "addresses",
         "connecting",
         "arguments",
+        "progress",
     },
-    {"families", "tokens"},
+    {"families", "tokens", "shapes"},
     {"faults", "spelling", "guides"},
     {"causes"},
     {"answers", "checking", "comparison", "common_jobs", "sampling", "fitting"},

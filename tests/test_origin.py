@@ -216,11 +216,11 @@ def test_the_reader_is_told_what_it_guesses_wrongly(work: Path) -> None:
     assert found.warnings == ()
 
 
-def test_a_first_line_of_numbers_is_pointed_out(work: Path) -> None:
+def test_a_first_line_of_numbers_that_is_told_to_be_a_header_is_pointed_out(work: Path) -> None:
     """Else the first row would be taken for names, and lost."""
     put(work, "t.csv", "1001,great\n1002,bad\n")
 
-    (warning,) = look(work, "t.csv").warnings
+    (warning,) = look(work, "t.csv", {"header": True}).warnings
 
     assert warning == (
         "The first line of t.csv holds numbers, like a row and not like column names. "
@@ -240,6 +240,12 @@ def test_a_first_line_of_numbers_is_pointed_out(work: Path) -> None:
         {"encoding": "zip"},
         {"encoding": "utf-7"},
         {"header": "no"},
+        {"quote": "''"},
+        {"quote": ";", "delimiter": ";"},
+        {"escape": 1},
+        {"escape": ""},
+        {"file_column": " "},
+        {"file_column": True},
     ],
 )
 def test_a_reading_that_cannot_be_is_refused(options: dict[str, object]) -> None:

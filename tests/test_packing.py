@@ -339,7 +339,7 @@ def joined(folder: Path, texts: Sequence[str], limits: Limits, most: int = 1, *,
     write_rows(rows(texts), folder / "rows.jsonl")
     recipe = Recipe("/v1/embeddings", MODEL, "{{text|lower}}", inputs_per_request=most)
     planned = replace(plan(folder / "rows.jsonl", limits=limits), recipe=recipe, deduplicate=deduplicate)
-    found = draft(planned, lambda _done, _rows: None)
+    found = draft(planned)
     results: list[Result] = []
     for part in found.job.parts:
         path = folder / part.file_name

@@ -280,7 +280,7 @@ def made(folder: Path, words: Sequence[str | None], *, deduplicate: bool) -> Dra
     folder.mkdir()
     write_rows([{"text": word} for word in words], folder / "rows.jsonl")
     planned = plan(folder / "rows.jsonl", prompt="Label {{text|trim|lower}}")
-    return draft(replace(planned, deduplicate=deduplicate), lambda _done, _rows: None)
+    return draft(replace(planned, deduplicate=deduplicate))
 
 
 def joined(folder: Path, found: Draft) -> Sequence[Any]:

@@ -76,7 +76,7 @@ async def ignored(_job: Job) -> None:
 async def drafted(jobs: Jobs) -> Job:
     """Draft the rows as a job of ten parts."""
     request = DraftRequest(rows=ROWS, prompt="{{n}}", model="m")
-    return (await jobs.create(request, lambda _done, _all: None)).job
+    return (await jobs.create(request)).job
 
 
 async def test_a_job_of_many_parts_is_joined_in_order(tmp_path: Path) -> None:

@@ -521,7 +521,7 @@ def test_a_folder_named_like_a_key_and_a_value_adds_no_column(tmp_path: Path, na
     assert [column.name for column in profile(one_file(path, name), folder=path.parent, sample_rows=1).columns] == ["a"]
 
 
-@pytest.mark.parametrize("name", ["t.xls", "t.docx", "t", "t.gz", "t.parquet.gz", "t.xlsx.gz"])
+@pytest.mark.parametrize("name", ["t.doc", "t.docx", "t", "t.gz", "t.parquet.gz", "t.xlsx.gz"])
 def test_a_kind_of_file_that_cannot_be_read_is_refused_by_its_ending(name: str) -> None:
     """The sentence names what can be read, so the user can save it so."""
     with pytest.raises(InvalidInput, match="CSV, TSV, JSON, JSONL, Parquet or Excel"):

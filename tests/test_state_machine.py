@@ -173,7 +173,7 @@ class Batchwright(RuleBasedStateMachine):
             model="gpt-5-mini",
             parameters={"max_completion_tokens": 40},
         )
-        draft = self.did(self.running.create, request, _ignore)
+        draft = self.did(self.running.create, request)
         if draft is None:
             return multiple()
         self.made.append(draft.job.id)

@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from batchwright.errors import InvalidInput, NotReady
 from batchwright.model import Job, Outcome
+from batchwright.progress import SILENT, Progress
 from batchwright.tables.result_profile import Agreement, AnswerColumn, agreement, answer_columns
 from batchwright.tables.result_query import QueryRows, query
 from batchwright.tables.results import SHOWN_NAME_CHARACTERS, JoinedRows, ResultTable
@@ -99,6 +100,7 @@ class Asking:
         offset: int,
         limit: int,
         columns: Sequence[str] = (),
+        progress: Progress = SILENT,
     ) -> ResultPage:
         """Join the results of a job to its rows: shows some, saves all. While a retry runs, those of before.
 
@@ -118,7 +120,7 @@ class Asking:
         chosen = list(table.chosen(columns))
 
         def save(path: Path, kind: SaveKind) -> None:
-            table.save(path, kind, columns)
+            table.save(path, kind, columns, progress.stage(0, 1, f"Saving {save_as}"))
 
         if job.ended_at is None:  # what earlier rounds gave is there meanwhile
             job = replace(job, outcomes=await anyio.to_thread.run_sync(table.counts))
@@ -130,7 +132,7 @@ class Asking:
         added = [name for name in table.answer_columns if name in chosen]
         return ResultPage(job, joined, chosen, added, str(saving.target) if saving else None)
 
-    async def ask(self, job_id: str, question: Question) -> Reply:
+    async def ask(self, job_id: str, question: Question, progress: Progress = SILENT) -> Reply:
         """Run SQL over the results of a job, or describe them. While it runs, the rows that are not done are running.
 
         Raises:
@@ -140,9 +142,9 @@ class Asking:
         _check(question)
         saving = self._saving(question.save_as, overwrite=question.overwrite)
         job = await self._asked(job_id, saving)
-        return await anyio.to_thread.run_sync(self._replied, job, question, saving)
+        return await anyio.to_thread.run_sync(self._replied, job, question, saving, progress)
 
-    def _replied(self, job: Job, question: Question, saving: "_Saving | None") -> Reply:
+    def _replied(self, job: Job, question: Question, saving: "_Saving | None", progress: Progress) -> Reply:
         with TemporaryDirectory(prefix="asking-", dir=self._runs.folder(job.id)) as temporary:
             folder = Path(temporary)
             table = self._runs.table(job) if job.ended_at else self._runs.table_so_far(job, folder)
@@ -152,13 +154,14 @@ class Asking:
                 unread = max(0, job.counts["running"] - told)
             sql = question.sql
             if sql is None:
-                return Reply(job, profile=_profile(table, job, question), unread=unread)
+                return Reply(job, profile=_profile(table, job, question, progress), unread=unread)
+            running = progress.stage(0, 1, "Running the query")
             if saving is None:
-                return Reply(job, query(table, sql, folder, limit=question.limit), unread=unread)
+                return Reply(job, query(table, sql, folder, limit=question.limit, progress=running), unread=unread)
             rows: list[QueryRows] = []
 
             def write(path: Path, kind: SaveKind) -> None:
-                rows.append(query(table, sql, folder, limit=question.limit, target=path, kind=kind))
+                rows.append(query(table, sql, folder, limit=question.limit, target=path, kind=kind, progress=running))
 
             saving.write(write)
             return Reply(job, rows[0], saved_as=str(saving.target), unread=unread)
@@ -213,13 +216,13 @@ def _check(question: Question) -> None:
         raise InvalidInput("answer says which column is compared with truth, and truth is empty. Name that column too.")
 
 
-def _profile(table: ResultTable, job: Job, question: Question) -> ResultProfile:
+def _profile(table: ResultTable, job: Job, question: Question, progress: Progress) -> ResultProfile:
     compared = None
     if question.truth:
         truth = _named("truth", question.truth, {name: name for name in job.source.columns})
         answer = _answer(table, question.answer)
         compared = agreement(table, truth, answer)
-    return ResultProfile(answer_columns(table), compared)
+    return ResultProfile(answer_columns(table, progress.stage(0, 1, "Describing the answers")), compared)
 
 
 def _answer(table: ResultTable, answer: str | None) -> str:

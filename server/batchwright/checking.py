@@ -3,11 +3,11 @@
 What is checked: all that the Batch API refuses a file for (`jsonl.line_errors`), all that makes its requests fail
 later (`faults`), and what parsers do not agree on: keys that are there twice, numbers that cannot be read.
 
-Most lines have the shape of the line before them (`shapes`), and are judged with it, once. A line that differs is cut
-into its own shape, whose verdict is kept; one that cannot be cut is judged by itself.
+Most lines have the shape of a line shortly before them (`shapes`), and are judged with it, once. A line that differs is
+cut into its own shape, whose verdict is kept; one that cannot be cut is judged by itself.
 """
 
-import codecs
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -15,25 +15,35 @@ from typing import cast
 import msgspec
 
 from batchwright.faults import faults, lacks_json_word
-from batchwright.jsonl import EMPTY_FILE, INVALID_LINE, MAX_CUSTOM_ID_CHARACTERS, Across, duplicate_key, line_errors
+from batchwright.jsonl import EMPTY_FILE, INVALID_LINE, Across, duplicate_key, line_errors
 from batchwright.model import Endpoint, Fault, Json, LineError, ProviderInfo
 from batchwright.parameters import FREE
-from batchwright.shapes import Shape, chat_lines, cut, fits, input_lines, mention_json, raw_ids
+from batchwright.shapes import (
+    MAX_CUSTOM_ID_CHARACTERS,
+    TAGS,
+    Cut,
+    Shape,
+    cut,
+    is_usable,
+    mention_json,
+    raw_ids,
+    run,
+    tag_values,
+)
+from batchwright.utf8 import is_utf8
 
 _BOM = b"\xef\xbb\xbf"
 MAX_SHAPES = 1_000
 """Whose verdicts are kept at a time: a file whose parameters differ on each line must not fill the memory."""
 MAX_KEY_CHARACTERS = 64
-
-_UTF8_BYTES = 1 << 14
-"""Decoded at a time: more than this would not stay in the processor's nearest cache."""
+RECENT_SHAPES = 4
+"""That a line is compared with: files with a few kinds of requests often mix them."""
 _BLANK_ID = LineError(
     "invalid_custom_id",
     f"The custom_id is blank or longer than {MAX_CUSTOM_ID_CHARACTERS} characters. Give another.",
     param="custom_id",
 )
 _UNREADABLE = LineError("invalid_value", "The line holds a number that is too large to be read. Give a smaller one.")
-
 
 _values = msgspec.json.Decoder()
 
@@ -88,28 +98,24 @@ def check_file(
     Without a *provider*, what makes requests fail later is not looked at.
     """
     check = _Check(endpoint, provider, is_model_known, most_errors)
-    for text, end in _whole_lines(blocks):
-        check.add(text, end)
+    for text in _whole_lines(blocks):
+        check.add(text)
     return check.report()
 
 
-def _whole_lines(blocks: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
-    """Give bytes, and where their last whole line ends."""
+def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Give the bytes again, cut where lines end."""
     parts: list[bytes] = []
-    is_start = True
+    mark = _BOM
     for block in blocks:
-        parts.append(block)
+        end = block.rfind(b"\n") + 1
         # A line of many blocks is put together once, at its end.
-        if b"\n" in block:
-            text = b"".join(parts)
-            text = text.removeprefix(_BOM) if is_start else text
-            is_start = False
-            end = text.rfind(b"\n") + 1
-            yield text, end
-            parts = [text[end:]]
-    text = b"".join(parts)
-    text = text.removeprefix(_BOM) if is_start else text
-    yield text, len(text)
+        if end:
+            # Looked at and not cut: what is joined is copied anyway.
+            yield b"".join([*parts, memoryview(block)[:end]]).removeprefix(mark)
+            parts, mark = [], b""
+        parts.append(block[end:])
+    yield b"".join(parts).removeprefix(mark)
 
 
 class _Check:
@@ -124,11 +130,13 @@ class _Check:
         self._provider = provider
         self._is_model_known = is_model_known
         self._most_errors = most_errors
-        self._decode = chat_lines.decode if endpoint == "/v1/chat/completions" else input_lines.decode
-        self._across = Across()
-        self._shapes: dict[tuple[bytes, ...], Shape] = {}
+        self._custom_ids: dict[str, None] = {}
+        self._across = Across(self._custom_ids)
+        self._shapes: dict[object, Shape] = {}
         self._verdicts: dict[bytes, tuple[tuple[Fault, ...], bool]] = {}
-        self._last: Shape | None = None
+        self._tags: list[bytes] = []
+        self._varying: set[str] = set()
+        self._recent: deque[Shape] = deque(maxlen=RECENT_SHAPES)
         self._findings: dict[Fault, Finding] = {}
         self._errors: list[LineError] = []
         self._more_errors = 0
@@ -139,78 +147,87 @@ class _Check:
         """Give what was found."""
         if self._is_empty:
             self._errors.append(EMPTY_FILE)
-        return Report(self._across.custom_ids, self._errors, self._more_errors, list(self._findings.values()))
+        return Report(self._custom_ids, self._errors, self._more_errors, list(self._findings.values()))
 
-    def add(self, text: bytes, end: int) -> None:
-        """Check the lines of *text* up to *end*."""
-        view = memoryview(text)
-        is_utf8 = text.isascii() or _is_utf8(view[:end])
+    def add(self, text: bytes) -> None:
+        """Check whole lines."""
+        are_letters_good = is_utf8(text)
         start = 0
-        while start < end:
-            stop = text.find(b"\n", start, end) + 1 or end
+        while start < len(text):
+            before = start
+            if are_letters_good and (start := self._past_known_shapes(text, start)) > before:
+                continue
+            stop = text.find(b"\n", start) + 1 or len(text)
             self._number += 1
-            if not (is_utf8 and self._is_like_the_last(text, view[start:stop], start, stop)):
-                self._look_at(text[start:stop])
+            self._look_at(text[start:stop])
             start = stop
 
-    def _is_like_the_last(self, text: bytes, line: memoryview, start: int, stop: int) -> bool:
-        """Whether the line has the last line's shape, and nothing against it; if so, it is counted."""
-        shape = self._last
-        try:
-            fields = self._decode(line) if shape else None
-        except (msgspec.DecodeError, RecursionError):
-            fields = None
-        if not shape or not fields or not self._is_new(fields.custom_id) or not fits(shape, fields, text, start, stop):
-            return False
-        self._across.custom_ids[fields.custom_id] = None
-        if shape.faults:
-            self._count(shape.faults)
-        return True
+    def _past_known_shapes(self, text: bytes, start: int) -> int:
+        """Pass over lines that have a shape that was seen shortly before, and nothing against them."""
+        for shape in self._recent:
+            stop, lines = run(shape, self._endpoint, text, start, self._custom_ids, _is_sound)
+            if lines:
+                self._number += lines
+                self._count(shape.faults, lines)
+                self._remember(shape)
+                return stop
+        return start
 
-    def _is_new(self, custom_id: str) -> bool:
-        return custom_id not in self._across.custom_ids and _is_usable(custom_id)
+    def _remember(self, shape: Shape) -> None:
+        if not self._recent or self._recent[0] is not shape:
+            if shape in self._recent:
+                self._recent.remove(shape)
+            self._recent.appendleft(shape)
 
     def _look_at(self, line: bytes) -> None:
         """Check a line by itself."""
-        self._last = None
         if not line.strip():
             return
         self._is_empty = False
         errors = line_errors(line, self._endpoint, self._across, self._is_model_known)
         if errors != [INVALID_LINE]:
-            shape, texts = self._shape(line)
-            errors += [*shape.errors, *_id_errors(line), *_list_errors(texts)]
+            shape, of_line = self._shape(line)
+            errors += [*shape.errors, *_id_errors(line), *_inner_errors(of_line)]
             found = list(shape.faults)
-            if shape.wants_json and self._provider and not mention_json(texts):
+            if shape.wants_json and self._provider and not mention_json(of_line.contents):
                 body = cast("dict[str, Json]", _values.decode(line))["body"]
                 lacking = lacks_json_word(self._endpoint, body, self._provider)
                 found += [lacking] if lacking else []
             self._count(found)
             if not errors and shape.is_plain:
-                self._last = shape
+                self._remember(shape)
         for error in errors:
             if len(self._errors) < self._most_errors:
                 self._errors.append(LineError(error.code, error.message, self._number, error.param))
             else:
                 self._more_errors += 1
 
-    def _count(self, found: Iterable[Fault]) -> None:
+    def _count(self, found: Iterable[Fault], lines: int = 1) -> None:
         for fault in found:
-            self._findings.setdefault(fault, Finding(fault, self._number)).lines += 1
+            self._findings.setdefault(fault, Finding(fault, self._number)).lines += lines
 
-    def _shape(self, line: bytes) -> tuple[Shape, list[msgspec.Raw]]:
-        """Give the line's shape, and the texts that were cut out of it."""
-        pieces, texts, is_plain = cut(line, self._endpoint)
-        shape = self._shapes.get(pieces)
+    def _shape(self, line: bytes) -> tuple[Shape, Cut]:
+        """Give the line's shape, and how it was cut."""
+        of_line = cut(line, self._endpoint, self._varying_tags(line), _is_sound)
+        key = of_line.pieces, of_line.fillers, of_line.tags
+        shape = self._shapes.get(key)
         if shape is None:
             if len(self._shapes) >= MAX_SHAPES:
                 self._shapes.clear()
-            shape = self._shapes[pieces] = self._judged(pieces, is_plain=is_plain)
-        return shape, texts
+            shape = self._shapes[key] = self._judged(of_line)
+        return shape, of_line
 
-    def _judged(self, pieces: tuple[bytes, ...], *, is_plain: bool) -> Shape:
-        line = b"".join(pieces)
-        shape = Shape(pieces[0], pieces[1:-1], pieces[-1], is_plain=is_plain)
+    def _varying_tags(self, line: bytes) -> dict[str, bytes]:
+        """Give the values of the tags that differ among the lines that were looked at: others belong to the shape."""
+        values = tag_values(line)
+        pairs = zip(TAGS, values, self._tags or values, strict=True)
+        self._varying |= {name for name, value, last in pairs if value != last}
+        self._tags = values
+        return {name: value for name, value in zip(TAGS, values, strict=True) if name in self._varying}
+
+    def _judged(self, of_line: Cut) -> Shape:
+        line, pieces = of_line.line, of_line.pieces
+        shape = Shape(pieces[0], pieces[1:-1], pieces[-1], of_line.tags, is_plain=of_line.is_plain)
         if errors := _deep_errors(line):
             return replace(shape, errors=errors)
         body = cast("dict[str, Json]", _values.decode(line)).get("body")
@@ -235,33 +252,22 @@ class _Check:
         return verdict
 
 
-def _is_utf8(view: memoryview) -> bool:
-    start = 0
-    try:
-        while start < len(view):
-            piece = view[start : start + _UTF8_BYTES]
-            # What is not whole at a piece's end begins the next one.
-            start += codecs.utf_8_decode(piece, "strict", start + len(piece) == len(view))[1]
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
 def _id_errors(line: bytes) -> list[LineError]:
     try:
         custom_id = _values.decode(raw_ids.decode(line).custom_id)
     except (msgspec.DecodeError, RecursionError):
         return []
-    return [] if not isinstance(custom_id, str) or _is_usable(custom_id) else [_BLANK_ID]
+    return [] if not isinstance(custom_id, str) or is_usable(custom_id) else [_BLANK_ID]
 
 
-def _is_usable(custom_id: str) -> bool:
-    return len(custom_id) <= MAX_CUSTOM_ID_CHARACTERS and not (custom_id.isspace() or custom_id == "")
+def _inner_errors(of_line: Cut) -> list[LineError]:
+    """Find what is wrong inside lists and objects that were cut out."""
+    inner = [*(content for content in of_line.contents if content[:1] == b"["), *of_line.objects]
+    return [error for data in inner for error in _deep_errors(data)]
 
 
-def _list_errors(texts: Iterable[msgspec.Raw]) -> list[LineError]:
-    """Find what is wrong inside lists that were cut out."""
-    return [error for text in texts if bytes(text)[:1] == b"[" for error in _deep_errors(bytes(text))]
+def _is_sound(data: bytes) -> bool:
+    return not _deep_errors(data)
 
 
 def _deep_errors(data: bytes) -> tuple[LineError, ...]:

@@ -12,8 +12,8 @@ from batchwright import schema
 from batchwright.drafts import Draft, Plan, adopt_batch_file, batch_file_recipe, check_batch_file, draft
 from batchwright.errors import InvalidInput
 from batchwright.model import Endpoint, Json, Limits, ProviderInfo, Recipe
-from batchwright.part_files import OnRows
 from batchwright.points import OnPoint
+from batchwright.progress import Progress
 from batchwright.spelling import misspelt
 from batchwright.tables.origin import DataFile, Origin, find, one_file
 from batchwright.tables.sources import write_rows
@@ -62,18 +62,18 @@ class Drafting:
         self._now = now
         self._on_point = on_point
 
-    async def drafted(self, request: DraftRequest, folder: Path, on_rows: OnRows) -> Draft:
+    async def drafted(self, request: DraftRequest, folder: Path, progress: Progress) -> Draft:
         """Check everything, and write the parts into *folder*, which is empty and has the job's id for its name.
 
         Raises:
             InvalidInput: Something cannot be used.
         """
-        made = await self._made(request, folder, on_rows)
+        made = await self._made(request, folder, progress)
         note = misspelt(made.job.recipe.model, made.job.provider)
         is_told = any("is no known name" in warning for warning in made.warnings)
         return replace(made, warnings=[*made.warnings, note]) if note and not is_told else made
 
-    async def _made(self, request: DraftRequest, folder: Path, on_rows: OnRows) -> Draft:
+    async def _made(self, request: DraftRequest, folder: Path, progress: Progress) -> Draft:
         if request.batch_file:
             path = self._workspace.file_to_read(request.batch_file)
             origin = _batch_origin(path, self._workspace.shown(path))
@@ -86,7 +86,7 @@ class Drafting:
                 # The file may have more faults than its model: all are told at once.
                 await anyio.to_thread.run_sync(_tell_faults, path, request, recipe, known, error)
                 raise
-            return await anyio.to_thread.run_sync(lambda: adopt_batch_file(plan, on_rows, is_model_known=known))
+            return await anyio.to_thread.run_sync(lambda: adopt_batch_file(plan, progress, is_model_known=known))
         wanted = schema.plain(request.output_schema) if request.output_schema else None
         recipe = Recipe(
             endpoint=request.endpoint,
@@ -111,7 +111,7 @@ class Drafting:
             await anyio.to_thread.run_sync(write_rows, request.rows, path)
             origin = replace(one_file(path, "the rows"), kind="rows")
         plan = self._plan(request, recipe, folder, origin)
-        made = await anyio.to_thread.run_sync(draft, plan, on_rows)
+        made = await anyio.to_thread.run_sync(draft, plan, progress)
         if wanted and (optional := schema.optional_properties(wanted)):
             note = f"Strict mode requires every property, so these may come back null: {', '.join(optional)}."
             made = replace(made, warnings=[*made.warnings, note])

@@ -20,17 +20,18 @@ from batchwright.filling import filling
 from batchwright.model import Endpoint, Fault, Job, Json, Limits, ProviderInfo, Recipe, Request, Source
 from batchwright.packing import packed
 from batchwright.part_files import (
+    Digest,
     Line,
     Measure,
-    OnRows,
     PartPlan,
     Written,
     first_request,
     write_parts,
 )
-from batchwright.parts import refuse_oversize
+from batchwright.parts import is_oversize, refuse_oversize
 from batchwright.points import OnPoint
 from batchwright.pricing import Estimate
+from batchwright.progress import SILENT, Progress
 from batchwright.recipe import shared_body, single_braces
 from batchwright.repeats import Repeats
 from batchwright.tables.origin import Origin, one_file
@@ -100,36 +101,38 @@ class Draft:
     retried: Retried | None = None
 
 
-def draft(plan: Plan, on_rows: OnRows) -> Draft:
+def draft(plan: Plan, progress: Progress = SILENT) -> Draft:
     """Freeze the rows and write the parts.
 
     Raises:
         InvalidInput: The source, the recipe or one of the rows cannot be used; the sentence says which.
         MissingExtra: What reads the source is not installed.
     """
-    frozen = freeze(plan.origin, plan.folder / FROZEN, id_column=plan.id_column)
+    frozen = freeze(plan.origin, plan.folder / FROZEN, id_column=plan.id_column, progress=progress.stage(0, 0.35))
     source = frozen.source
     if is_batch_file(source.columns):
         raise InvalidInput(f"{plan.name} is a ready-made batch file. Pass it as batch_file, without a prompt.")
     filled = filling(plan.recipe, source.columns)
     suspected = check_recipe(plan.recipe, plan.provider)
     empty, whole = _Counter(), hashlib.sha256()
+    writing = progress.stage(0.35, 1, "Writing requests")
 
     def lines() -> Iterator[tuple[str, Line]]:
         for number, (custom_id, line, is_empty) in enumerate(filled.requests(plan.folder / FROZEN), 1):
-            empty.count += is_empty
-            refuse_oversize(line, plan.limits, f"The request of row {number}")
-            whole.update(line.data)
+            if is_empty:
+                empty.count += 1
+            if is_oversize(line, plan.limits):
+                refuse_oversize(line, plan.limits, f"The request of row {number}")
             yield custom_id, line
             if number % _ROWS_A_REPORT == 0:
-                on_rows(number, source.rows)
+                writing.counted(number, source.rows, "rows")
 
     files.sync(plan.folder / FROZEN)
-    written, warnings = _written(plan, lines())
+    written, warnings = _written(plan, lines(), whole)
     requests = sum(part.requests for part in written.parts)
     if requests < source.rows:
         source = replace(source, requests=requests)
-    on_rows(source.rows, source.rows)
+    writing.counted(source.rows, source.rows, "rows")
     job = _job(plan, replace(source, path=None) if source.kind == "rows" else source, written, whole.hexdigest())
     told = _warnings(plan.recipe, source.columns, filled.used, empty.count)
     warnings = [*frozen.warnings, *suspected, *warnings, *told]
@@ -160,8 +163,14 @@ def check_body(endpoint: Endpoint, body: Mapping[str, Json], provider: ProviderI
     return [f"{SUSPECTED}: {_told([fault])}" for fault in found[:_SHOWN_ERRORS]]
 
 
-def _written(plan: Plan, lines: Iterator[tuple[str, Line]]) -> tuple[Written, list[str]]:
-    """Write the requests of all rows as parts, and say what was saved; one that repeats is joined to all its rows."""
+def _written(plan: Plan, lines: Iterator[tuple[str, Line]], whole: Digest) -> tuple[Written, list[str]]:
+    """Write the requests of all rows as parts, and say what was saved; one that repeats is joined to all its rows.
+
+    *whole* becomes the hash of all rows' requests.
+    """
+    if not plan.deduplicate and plan.recipe.inputs_per_request == 1:
+        return write_parts(plan.parts, (line for _, line in lines), whole), []
+    lines = _hashed(lines, whole)
     if not plan.deduplicate:
         return write_parts(plan.parts, plan.packed(line for _, line in lines)), []
     listed = plan.folder / "repeats.jsonl"
@@ -175,7 +184,13 @@ def _written(plan: Plan, lines: Iterator[tuple[str, Line]]) -> tuple[Written, li
     return written, [repeats.sentence]
 
 
-def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[str], bool]) -> Draft:
+def _hashed(lines: Iterator[tuple[str, Line]], whole: Digest) -> Iterator[tuple[str, Line]]:
+    for custom_id, line in lines:
+        whole.update(line.data)
+        yield custom_id, line
+
+
+def adopt_batch_file(plan: Plan, progress: Progress = SILENT, *, is_model_known: Callable[[str], bool]) -> Draft:
     """Check a ready-made batch file as the Batch API would, and make it a draft, its lines unchanged.
 
     The plan's recipe gives way to what the file says.
@@ -184,25 +199,32 @@ def adopt_batch_file(plan: Plan, on_rows: OnRows, *, is_model_known: Callable[[s
         InvalidInput: The Batch API would refuse the file; the sentence names the first lines and their errors.
     """
     recipe = batch_file_recipe(plan.source, plan.name)
-    report = check_batch_file(plan.source, plan.name, recipe.endpoint, plan.provider, is_model_known=is_model_known)
+    report = check_batch_file(
+        plan.source,
+        plan.name,
+        recipe.endpoint,
+        plan.provider,
+        is_model_known=is_model_known,
+        progress=progress.stage(0, 0.2, f"Checking {plan.name}"),
+    )
     ids = plan.folder / "ids.jsonl"
     with ids.open("wb") as file:
         for custom_id in report.custom_ids:
             file.write(msgspec.json.encode({"custom_id": custom_id}) + b"\n")
-    source = freeze(one_file(ids, plan.name), plan.folder / FROZEN, id_column="custom_id").source
+    numbering = progress.stage(0.2, 0.3, "Numbering the requests")
+    source = freeze(one_file(ids, plan.name), plan.folder / FROZEN, id_column="custom_id", progress=numbering).source
     ids.unlink()
-    whole = hashlib.sha256()
+    whole, writing = hashlib.sha256(), progress.stage(0.3, 1, "Writing requests")
 
     def lines() -> Iterator[Line]:
         for number, line in enumerate(Measure(recipe.model, recipe.endpoint).lines(plan.source), 1):
-            whole.update(line.data)
             yield line
             if number % _ROWS_A_REPORT == 0:
-                on_rows(number, source.rows)
+                writing.counted(number, source.rows, "requests")
 
     files.sync(plan.folder / FROZEN)
     plan = replace(plan, recipe=recipe)
-    written = write_parts(plan.parts, lines())
+    written = write_parts(plan.parts, lines(), whole)
     job = _job(plan, replace(source, kind="batch", path=str(plan.source)), written, whole.hexdigest())
     warnings = [f"{SUSPECTED}: {_told_with_lines(finding)}" for finding in report.suspected[:_SHOWN_ERRORS]]
     return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
@@ -220,15 +242,15 @@ def check_batch_file(
     provider: ProviderInfo | None,
     *,
     is_model_known: Callable[[str], bool],
+    progress: Progress = SILENT,
 ) -> Report:
     """Refuse a ready-made batch file that the Batch API would refuse, or whose requests would fail at *provider*.
 
     Raises:
         InvalidInput: It would, or they would; the sentences name the first lines and what is wrong with them.
     """
-    report = check_file(
-        files.blocks(path), endpoint, provider, is_model_known=is_model_known, most_errors=_SHOWN_ERRORS
-    )
+    blocks = progress.through(files.blocks(path), path.stat().st_size)
+    report = check_file(blocks, endpoint, provider, is_model_known=is_model_known, most_errors=_SHOWN_ERRORS)
     if report.errors or report.certain:
         raise InvalidInput(_refusal(name, report))
     return report

@@ -9,7 +9,7 @@ from pathlib import Path
 from batchwright.jsonl import whole_lines
 
 CHUNK_BYTES = 1 << 20
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 17
 
 
 def lines(path: Path) -> Iterator[bytes]:
@@ -20,7 +20,7 @@ def lines(path: Path) -> Iterator[bytes]:
 
 def blocks(path: Path) -> Iterator[bytes]:
     """Give a file's content, streaming."""
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         # Small enough to stay in the processor's cache while it is checked.
         yield from iter(lambda: file.read(BLOCK_BYTES), b"")
 

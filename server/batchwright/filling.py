@@ -1,7 +1,7 @@
 """The rows of a frozen source and a recipe to encoded requests, in order, streaming.
 
-Where the recipe only puts texts between texts, as nearly all do, DuckDB does that and gives them as JSON: no long text
-becomes an object here, to be taken apart again. Else the template engine fills each row.
+Where the recipe only puts texts between texts, as nearly all do, DuckDB gives the cells as JSON, and the bytes of the
+request are put together from these: no long text is decoded. Else the template engine fills each row.
 """
 
 import secrets
@@ -20,9 +20,10 @@ from batchwright.recipe import MAX_TEXT_CHARACTERS, body_builder, plain_texts, t
 from batchwright.tables.sources import are_texts, frozen_rows, frozen_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 _decode = msgspec.json.Decoder(str).decode
+_EMPTY_BYTES = len(b'""')
 
 
 class Filled(NamedTuple):
@@ -86,16 +87,45 @@ def _put_together(
     frozen: Path, recipe: Recipe, used: "Sequence[str]", texts: "Sequence[Sequence[str]]"
 ) -> Iterator[Filled]:
     measure = RecipeMeasure(recipe)
-    first, *between, last = _around(recipe, len(texts))
+    line, id_place, places, spans = _line(recipe, used, texts)
     encode_id = msgspec.json.Encoder().encode
-    for number, (custom_id, is_empty, *filled) in enumerate(frozen_texts(frozen, used, texts), 1):
-        if any(len(text) > MAX_TEXT_CHARACTERS for text in filled):
-            _refuse_long(filled, number)
-        parts = [first, encode_id(custom_id)]
-        for before, text in zip(between, filled, strict=True):
-            parts += (before, text)
-        parts.append(last)
-        yield Filled(custom_id, measure.line(b"".join(parts), map(_decode, filled)), is_empty)
+    for number, (custom_id, *cells) in enumerate(frozen_texts(frozen, used), 1):
+        line[id_place] = encode_id(custom_id)
+        for place, column in places:
+            line[place] = memoryview(cells[column])[1:-1]  # without its quotes
+        data = b"".join(line)
+        if len(data) > MAX_TEXT_CHARACTERS:
+            _refuse_long(_texts(line, spans), number)
+        is_empty = bool(cells) and all(len(cell) == _EMPTY_BYTES for cell in cells)
+        yield Filled(custom_id, measure.line(data, _texts(line, spans)), is_empty)
+
+
+def _line(
+    recipe: Recipe, used: "Sequence[str]", texts: "Sequence[Sequence[str]]"
+) -> tuple[list[bytes | memoryview], int, list[tuple[int, int]], list[slice]]:
+    """Give the pieces of a request line, quotes around texts included, and what is to be put where.
+
+    That is the place of the id, those of the cells with the number of their column, and the pieces of each text.
+    """
+    first, *between, last = _around(recipe, len(texts))
+    line: list[bytes | memoryview] = [first, b""]
+    places: list[tuple[int, int]] = []
+    spans: list[slice] = []
+    for before, text in zip(between, texts, strict=True):
+        line += [before, b'"']
+        begin = len(line)
+        for place, piece in enumerate(text):
+            if place % 2:
+                places.append((len(line), used.index(piece)))
+            line.append(b"" if place % 2 else msgspec.json.encode(piece)[1:-1])
+        spans.append(slice(begin, len(line)))
+        line.append(b'"')
+    return [*line, last], 1, places, spans
+
+
+def _texts(line: "Sequence[bytes | memoryview]", spans: "Sequence[slice]") -> Iterator[str]:
+    """Give the texts of a line, which are read only when they are asked for: most are not even counted."""
+    return (_decode(b'"%b"' % b"".join(line[span])) for span in spans)
 
 
 def _around(recipe: Recipe, texts: int) -> list[bytes]:
@@ -109,7 +139,7 @@ def _around(recipe: Recipe, texts: int) -> list[bytes]:
     return [*pieces, line]
 
 
-def _refuse_long(filled: "Sequence[bytes]", number: int) -> None:
-    for text in filled:
-        if (characters := len(_decode(text))) > MAX_TEXT_CHARACTERS:
-            raise InvalidInput(f"Row {number}: the text has {characters:,} characters when filled. Send less of it.")
+def _refuse_long(texts: "Iterable[str]", number: int) -> None:
+    for text in texts:
+        if len(text) > MAX_TEXT_CHARACTERS:
+            raise InvalidInput(f"Row {number}: the text has {len(text):,} characters when filled. Send less of it.")

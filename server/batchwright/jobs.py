@@ -31,6 +31,7 @@ from batchwright.overviews import Overviews
 from batchwright.pages import JobPage
 from batchwright.part_files import OnRows, PartPlan
 from batchwright.points import OnPoint, pass_by
+from batchwright.progress import SILENT, Progress
 from batchwright.remote_files import RemoteFiles
 from batchwright.rounds import Mending, draft_round, retried_outcomes
 from batchwright.runs import LOCK, Runs
@@ -91,7 +92,9 @@ class Jobs:
         self.overviews = Overviews(journal, self._rules.spending)
         self.files = RemoteFiles(journal, api, self._runs.advance, on_point=on_point)
 
-    async def inspect(self, source: str, reading: Mapping[str, Json], *, sample_rows: int) -> Profile:
+    async def inspect(
+        self, source: str, reading: Mapping[str, Json], *, sample_rows: int, progress: Progress = SILENT
+    ) -> Profile:
         """Describe a data file of the workspace, several, or a query over them.
 
         Raises:
@@ -99,7 +102,8 @@ class Jobs:
         """
 
         def profiled(folder: Path) -> Profile:
-            return profile(find(self._workspace, source, reading), folder=folder, sample_rows=sample_rows)
+            found = find(self._workspace, source, reading)
+            return profile(found, folder=folder, sample_rows=sample_rows, progress=progress)
 
         folder = self._runs.folder(_new_id())
         folder.mkdir(parents=True, mode=0o700)
@@ -109,7 +113,7 @@ class Jobs:
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    async def create(self, request: DraftRequest, on_rows: OnRows) -> Draft:
+    async def create(self, request: DraftRequest, progress: Progress = SILENT) -> Draft:
         """Make a draft job: check everything, write its parts, record it. Spends nothing.
 
         Raises:
@@ -123,7 +127,7 @@ class Jobs:
         folder.mkdir(parents=True, mode=0o700)
         with FileLock(folder / LOCK, thread_local=False):
             try:
-                made = await self._drafting.drafted(request, folder, on_rows)
+                made = await self._drafting.drafted(request, folder, progress)
                 files.write_whole(folder / JOB_FILE, msgspec.json.encode(made.job))
                 self._journal.add_job(made.job)
             except BaseException:

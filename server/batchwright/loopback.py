@@ -55,11 +55,22 @@ class Pages:
 
 
 class _Server(Web):
-    """Takes the shortcut away at its end."""
+    """Says where it is when it can be asked, and takes the shortcut away at its end."""
 
-    def __init__(self, served: Application, gate: Gate, *, log_level: str, shortcut: Path | None) -> None:
-        super().__init__(served, gate, log_level=log_level)
+    def __init__(self, pages: Pages, gate: Gate, *, log_level: str, address: str, shortcut: Path | None) -> None:
+        super().__init__(pages, gate, log_level=log_level)
+        self._address = address
         self._shortcut = shortcut
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(f"The dashboard is at {self._address}")
+        print(
+            "Whoever has this address can see your jobs and run drafts: keep it to yourself. Ctrl+C ends it.",
+            flush=True,
+        )
+        if self._shortcut is not None and not webbrowser.open(self._shortcut.as_uri()):
+            print("No browser could be opened: open the address yourself.", file=sys.stderr)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # A signal to end is passed on to the system afterwards: nothing after this is sure to run.
@@ -81,12 +92,7 @@ def run_dashboard(settings: Settings, *, port: int, opens: bool) -> int:
     address = f"http://{hosts[0]}/#{key}"
     gate = application(build_server(settings), Access(hosts, key))
     shortcut = _shortcut(settings.data_folder(), address) if opens else None
-    print(f"The dashboard is at {address}")
-    print("Whoever has this address can see your jobs and run drafts: keep it to yourself. Ctrl+C ends it.", flush=True)
-    # It listens already: what the browser asks for waits until it is answered.
-    if shortcut is not None and not webbrowser.open(shortcut.as_uri()):
-        print("No browser could be opened: open the address yourself.", file=sys.stderr)
-    server = _Server(Pages(gate, hosts), gate, log_level=settings.log_level, shortcut=shortcut)
+    server = _Server(Pages(gate, hosts), gate, log_level=settings.log_level, address=address, shortcut=shortcut)
     anyio.run(server.serve, [taken])
     return 0
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -19,6 +19,14 @@ from batchwright.points import OnPoint
 from batchwright.pricing import Estimate, RequestTokens, Tally, Totals, estimate, price
 from batchwright.recipe import shared_body, texts_of
 from batchwright.tokens import counter, output_bound, text_counter
+
+
+class Digest(Protocol):
+    """A hash that is being made, as `hashlib` gives it."""
+
+    def update(self, data: bytes, /) -> None: ...  # noqa: D102  # hashlib's own
+
+    def hexdigest(self) -> str: ...  # noqa: D102  # hashlib's own
 
 
 class Line(NamedTuple):
@@ -120,8 +128,13 @@ class Written(NamedTuple):
     estimate: Estimate
 
 
-def write_parts(plan: PartPlan, lines: Iterable[Line]) -> Written:
+def write_parts(plan: PartPlan, lines: Iterable[Line], whole: Digest | None = None) -> Written:
     """Write *lines* to as many parts as the limits need, in order.
+
+    Args:
+        plan: Of the parts.
+        lines: The requests.
+        whole: A new hash, to be made that of all lines.
 
     Raises:
         InvalidInput: A single request is larger than a whole batch may be.
@@ -130,20 +143,24 @@ def write_parts(plan: PartPlan, lines: Iterable[Line]) -> Written:
     sums: list[Totals] = []
     for number, group in itertools.groupby(numbered(lines, plan.limits), key=itemgetter(0)):
         part = Part(plan.job_id, plan.first_number + number - 1, "built", "", 0, 0, round=plan.round)
-        part, totals = _written(plan, part, (line for _, line in group))
-        parts.append(part)
+        # What the first part is made of is the beginning of all: most jobs have no other, and need no second hash.
+        digest, *more = [whole] if whole and not parts else [hashlib.sha256(), *([whole] if whole else [])]
+        part, totals = _written(plan, part, map(itemgetter(1), group), digest.update, *(each.update for each in more))
+        parts.append(replace(part, sha256=digest.hexdigest()))
         sums.append(totals)
     plan.on_point("part_written")
     return Written(tuple(parts), _estimate(plan, sum(sums[1:], sums[0]) if sums else Totals()))
 
 
-def _written(plan: PartPlan, part: Part, lines: Iterable[Line]) -> tuple[Part, Totals]:
-    digest, size, requests, load, tally, members = hashlib.sha256(), 0, 0, 0, Tally(), bytearray()
+def _written(plan: PartPlan, part: Part, lines: Iterable[Line], *also: Callable[[bytes], None]) -> tuple[Part, Totals]:
+    """Write one part, and give each line *also* to these."""
+    size, requests, load, tally, members = 0, 0, 0, Tally(), bytearray()
     path = plan.folder / part.file_name
     with path.open("wb", buffering=files.CHUNK_BYTES) as file:
         for line in lines:
             file.write(line.data)
-            digest.update(line.data)
+            for take in also:
+                take(line.data)
             size += len(line.data)
             load += line.load
             requests += 1
@@ -159,8 +176,7 @@ def _written(plan: PartPlan, part: Part, lines: Iterable[Line]) -> tuple[Part, T
     # In whole micro-dollars, as it is reserved.
     ceiling = _micro(known.high_usd) if known else None
     least = _micro(known.low_usd) if known else None
-    part = replace(part, sha256=digest.hexdigest(), size_bytes=size, requests=requests, load=load)
-    part = replace(part, ceiling_usd=ceiling, least_usd=least)
+    part = replace(part, size_bytes=size, requests=requests, load=load, ceiling_usd=ceiling, least_usd=least)
     return part, tally.totals
 
 

@@ -39,22 +39,30 @@ def numbered(lines: Iterable[Line], limits: Limits) -> Iterator[tuple[int, Line]
     """
     part = 1
     requests = size = inputs = load = 0
+    most_load = float("inf") if limits.max_load is None else limits.max_load
     for number, line in enumerate(lines, 1):
-        refuse_oversize(line, limits, f"Request {number}")
+        length = len(line.data)
+        if is_oversize(line, limits):
+            refuse_oversize(line, limits, f"Request {number}")
         is_full = (
             requests + 1 > limits.max_requests
-            or size + len(line.data) > limits.max_bytes
+            or size + length > limits.max_bytes
             or inputs + line.inputs > limits.max_inputs
-            or (requests > 0 and limits.max_load is not None and load + line.load > limits.max_load)
+            or (requests > 0 and load + line.load > most_load)
         )
         if is_full:
             part += 1
             requests = size = inputs = load = 0
         requests += 1
-        size += len(line.data)
+        size += length
         inputs += line.inputs
         load += line.load
         yield part, line
+
+
+def is_oversize(line: Sized, limits: Limits) -> bool:
+    """Whether no batch can hold a request."""
+    return len(line.data) > limits.max_bytes or line.inputs > limits.max_inputs
 
 
 def refuse_oversize(line: Sized, limits: Limits, name: str) -> None:
@@ -63,7 +71,7 @@ def refuse_oversize(line: Sized, limits: Limits, name: str) -> None:
     Raises:
         InvalidInput: It is one; the sentence begins with *name*.
     """
-    if len(line.data) > limits.max_bytes or line.inputs > limits.max_inputs:
+    if is_oversize(line, limits):
         raise InvalidInput(
             f"{name} has {len(line.data):,} bytes and {line.inputs:,} inputs; "
             f"a whole batch may have {limits.max_bytes:,} and {limits.max_inputs:,}. Send less of the row."

@@ -225,13 +225,16 @@ class Tally:
 
     def add(self, request: RequestTokens) -> None:
         """Count one request."""
-        self._input += request.input_tokens
-        self._largest = max(self._largest, request.input_tokens)
+        tokens = request.input_tokens
+        self._input += tokens
+        self._largest = max(self._largest, tokens)
         self._error += request.error
         if self._bound is not None:
             self._bound = None if request.output_bound is None else self._bound + request.output_bound
-        self._uncounted |= request.uncounted
-        self._approximated |= request.approximated
+        if request.uncounted:
+            self._uncounted |= request.uncounted
+        if request.approximated:
+            self._approximated |= request.approximated
 
     @property
     def totals(self) -> Totals:

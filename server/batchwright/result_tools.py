@@ -10,6 +10,7 @@ from batchwright.lifespan import App
 from batchwright.result_views import SHOWN_ANSWERS, SHOWN_ROWS, QueryView, ResultsView
 from batchwright.tooling import JobId, for_page
 from batchwright.tooling import answer as _answer
+from batchwright.tooling import progress_of as _progress
 
 ShownOutcome = Literal["all", "answered", "refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
 """Results are shown when a job has ended: then no row is running."""
@@ -43,6 +44,7 @@ async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are 
         offset=offset,
         limit=limit,
         columns=columns,
+        progress=_progress(ctx),
     )
     problems = await jobs.failures.of(page.job) if page.job.ended_at else ()
     return _answer(ResultsView.of(page, offset=offset, problems=problems), meta=for_page(ctx, jobs, page.job))
@@ -80,4 +82,4 @@ async def query_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool ar
         overwrite=overwrite,
         limit=limit,
     )
-    return _answer(QueryView.of(await jobs.asking.ask(job_id, question)))
+    return _answer(QueryView.of(await jobs.asking.ask(job_id, question, _progress(ctx))))

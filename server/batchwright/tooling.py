@@ -4,6 +4,7 @@ from base64 import b64encode
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
+import anyio.from_thread
 from mcp.server.apps import client_supports_apps
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ImageContent, TextContent
@@ -13,6 +14,8 @@ from batchwright.answer import View
 from batchwright.lifespan import App
 from batchwright.links import links
 from batchwright.model import Job, Json
+from batchwright.progress import Progress
+from batchwright.untrusted import cleaned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from batchwright.jobs import Jobs
 
 JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", max_length=80)]
+_MAX_DOING_CHARACTERS = 200
 
 
 class Approval(BaseModel):
@@ -68,6 +72,15 @@ def can_ask(ctx: Context[App]) -> bool:
     capabilities = ctx.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
+
+
+def progress_of(ctx: Context[App]) -> Progress:
+    """Begin work in a worker thread, of which the client hears how far it is, in percent."""
+
+    def tell(percent: float, doing: str) -> None:
+        anyio.from_thread.run(ctx.report_progress, percent, 100, cleaned(doing, _MAX_DOING_CHARACTERS))
+
+    return Progress.to(tell)
 
 
 def usd(amount: float | None) -> Decimal | None:

@@ -20,6 +20,7 @@ from batchwright.server import slim_tool
 from batchwright.tooling import Approval, JobId, Question, for_page, list_for_page
 from batchwright.tooling import answer as _answer
 from batchwright.tooling import can_ask as _can_ask
+from batchwright.tooling import progress_of as _progress
 from batchwright.tooling import usd as _usd
 from batchwright.trying_tools import TRY, try_requests
 from batchwright.views import CostsView, DeletedView, FilesView, InspectView
@@ -46,7 +47,10 @@ FileName = Annotated[str, Field(max_length=1000)]
 Source = Annotated[str, Field(max_length=10_000)]
 Reading = Annotated[
     dict[str, Any],
-    Field(description='only if CSV is read wrongly: {"delimiter": ";", "encoding": "cp1251", "header": false}'),
+    Field(
+        description='only if CSV is read wrongly: {"delimiter": ";", "quote": "", "escape": "\\\\", "header": false, '
+        '"encoding": "cp1251"}; {"file_column": "file"} adds file names'
+    ),
 ]
 Limit = Annotated[int, Field(ge=1, le=100)]
 Offset = Annotated[int, Field(ge=0, le=1_000_000_000)]
@@ -66,7 +70,7 @@ async def inspect_data(
 ) -> Annotated[CallToolResult, InspectView]:
     """Look at data before a job: columns, types, rows, empty cells, longest texts, some rows, the id column."""
     jobs = await ctx.request_context.lifespan_context.jobs()
-    profile = await jobs.inspect(source, reading, sample_rows=sample_rows)
+    profile = await jobs.inspect(source, reading, sample_rows=sample_rows, progress=_progress(ctx))
     return _answer(InspectView.of(profile, was_told=bool(reading)))
 
 
@@ -121,10 +125,7 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
         reading=reading,
     )
 
-    def on_rows(done: int, total: int) -> None:
-        anyio.from_thread.run(ctx.report_progress, done, total, f"{done:,} of {total:,} rows written")
-
-    return _answer(DraftView.of(await jobs.create(request, on_rows)))
+    return _answer(DraftView.of(await jobs.create(request, _progress(ctx))))
 
 
 async def question_of(

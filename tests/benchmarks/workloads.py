@@ -65,7 +65,7 @@ def _draft(source: str, data: Path, out: Path) -> Work:
     provider = ProviderInfo("service", "api.openai.com", MODEL, charges="batch")
     origin = one_file(data / source, source)
     plan = Plan("job_a", datetime.now(UTC), out, origin, None, recipe, provider, Limits(), pass_by)
-    return partial(draft, plan, _ignore)
+    return partial(draft, plan)
 
 
 def _plain_build_csv(data: Path, out: Path) -> Work:
@@ -275,10 +275,6 @@ async def answer_at_once(listening: socket.socket, data: Path) -> None:
 
     server = await asyncio.get_running_loop().create_server(Instant, sock=listening)
     await server.serve_forever()
-
-
-def _ignore(_done: int, _total: int) -> None:
-    pass
 
 
 def _server(data: Path, out: Path, *, take: Callable[[Path, list[str]], float], command: list[str]) -> Work:

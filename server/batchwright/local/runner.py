@@ -7,7 +7,7 @@ import errno
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from io import FileIO
@@ -73,7 +73,7 @@ class BatchRun:
     async def _recorder(self) -> "Recorder":
         # Cancelled in between, its files would stay open.
         with anyio.CancelScope(shield=True):
-            return await anyio.to_thread.run_sync(Recorder, self._folder)
+            return await anyio.to_thread.run_sync(Recorder, self._folder, self._requests)
         raise AssertionError("a scope that is not cancelled swallows nothing")
 
     def _make_sure_of_room(self) -> None:
@@ -109,7 +109,7 @@ class BatchRun:
         """Send what has no result yet, until it is done, cancelled or out of time."""
         if self._is_over():
             return
-        requests = (request for request in self._requests() if request.custom_id not in recorder.done)
+        requests = (each for each in enumerate(self._requests()) if not recorder.has(each[0]))
         async with Sender(self._target, self._batch.endpoint) as sender, anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch, tasks.cancel_scope, sender, recorder)
             async with self._target.open(self._batch.endpoint), anyio.create_task_group() as workers:
@@ -120,13 +120,17 @@ class BatchRun:
                 self._fail(self._refusal)
 
     async def _work(
-        self, requests: Iterator[Request], sender: Sender, recorder: "Recorder", workers: anyio.abc.TaskGroup
+        self,
+        requests: Iterator[tuple[int, Request]],
+        sender: Sender,
+        recorder: "Recorder",
+        workers: anyio.abc.TaskGroup,
     ) -> None:
-        for request in requests:
+        for number, request in requests:
             async with self._slots:
                 line = await self._answer(request, sender)
             line_id = self._store.new_id("batch_req_")
-            recorder.add(line, line_id, line_id.removeprefix("batch_"))
+            recorder.add(number, line, line_id, line_id.removeprefix("batch_"))
             if line.status_code in _REFUSALS and recorder.failed >= _REFUSALS_TO_STOP:
                 self._refusal = line
             if self._refusal is not None and recorder.completed == 0:
@@ -175,7 +179,7 @@ class BatchRun:
 
     def _finish(self, recorder: "Recorder") -> None:
         """Write a line for every request that never ran, so that each has one."""
-        if len(recorder.done) == self._batch.total:
+        if recorder.done == self._batch.total:
             return
         is_cancelled = self._batch.cancelling_at is not None
         code = "batch_cancelled" if is_cancelled else "batch_expired"
@@ -184,10 +188,10 @@ class BatchRun:
             if is_cancelled
             else "This request could not be executed before the completion window expired."
         )
-        for request in self._requests():
-            if request.custom_id not in recorder.done:
+        for number, request in enumerate(self._requests()):
+            if not recorder.has(number):
                 line = ResultLine(request.custom_id, error_code=code, error_message=message)
-                recorder.add(line, self._store.new_id("batch_req_"), "")
+                recorder.add(number, line, self._store.new_id("batch_req_"), "")
 
     def _publish(self, recorder: "Recorder") -> None:
         batch, seconds = self._batch, self._now.seconds()
@@ -219,8 +223,10 @@ class BatchRun:
 class Recorder:
     """The results of a batch on disk: opened, it knows what is there; whole lines are added to it.
 
+    Requests are known by their number, from 0: the ids of a large batch would take more memory than all else.
+
     Attributes:
-        done: custom_ids that have a result.
+        done: How many requests have a result.
         completed, failed: How many ran and were answered well, or not; those that never ran are in neither.
         has_expired: Whether some never ran for want of time.
     """
@@ -228,12 +234,14 @@ class Recorder:
     OUTPUT = "output.jsonl"
     ERRORS = "errors.jsonl"
 
-    def __init__(self, folder: Path) -> None:
-        """Read what is there; a last line that a dying process left unfinished is taken off."""
-        self.done: set[str] = set()
+    def __init__(self, folder: Path, requests: Callable[[], Iterable[Request]]) -> None:
+        """Read what is there, of *requests*; a last line that a dying process left unfinished is taken off."""
+        self.done = 0
+        self._marks = bytearray()
         self.completed = self.failed = 0
         self.has_expired = False
         self._unsynced: Counter[FileIO] = Counter()
+        found: set[str] = set()
         for name in (self.OUTPUT, self.ERRORS):
             path = folder / name
             path.touch(mode=0o600)
@@ -241,11 +249,16 @@ class Recorder:
             broken = False
             for line in files.lines(path):
                 try:
-                    self._count(decode_result(line))
+                    result = decode_result(line)
+                    self._count(result)
+                    found.add(result.custom_id)
                 except ValueError:
                     broken = True
             if broken:
                 _without_broken_lines(path)
+        for number, request in enumerate(requests() if found else ()):
+            if request.custom_id in found:
+                self._mark(number)
         # Unbuffered: a line that is written survives the death of this process.
         self._output = (folder / self.OUTPUT).open("ab", buffering=0)
         self._errors = (folder / self.ERRORS).open("ab", buffering=0)
@@ -256,20 +269,29 @@ class Recorder:
         self._output.close()
         self._errors.close()
 
-    def add(self, line: ResultLine, line_id: str, request_id: str) -> None:
-        """Write one result down; a second one for the same request is dropped."""
-        if line.custom_id in self.done:
+    def has(self, number: int) -> bool:
+        """Whether a request has a result."""
+        return number >> 3 < len(self._marks) and bool(self._marks[number >> 3] & 1 << (number & 7))
+
+    def add(self, number: int, line: ResultLine, line_id: str, request_id: str) -> None:
+        """Write the result of a request down; a second one for the same request is dropped."""
+        if self.has(number):
             return
         is_good = line.status_code is not None and line.status_code < 300 and line.error_code is None
         file = self._output if is_good else self._errors
         _append(file, encode_result(line, id=line_id, request_id=request_id))
         self._count(line)
+        self._mark(number)
         self._unsynced[file] += 1
         if self._unsynced[file] >= _LINES_A_SYNC:
             self._sync()
 
+    def _mark(self, number: int) -> None:
+        self._marks.extend(bytes(max(0, (number >> 3) + 1 - len(self._marks))))
+        self._marks[number >> 3] |= 1 << (number & 7)
+        self.done += 1
+
     def _count(self, line: ResultLine) -> None:
-        self.done.add(line.custom_id)
         if line.error_code in {"batch_expired", "batch_cancelled"}:
             self.has_expired |= line.error_code == "batch_expired"
         elif line.status_code is not None and line.status_code < 300:

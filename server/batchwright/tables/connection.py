@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MEMORY_LIMIT = "512MB"
 PARQUET = "FORMAT parquet, ROW_GROUP_SIZE 2048"
 """Options of COPY. A group of rows is held in memory until it is written: at the usual size, long texts do not fit."""
-WORKING = f"{PARQUET}, COMPRESSION lz4_raw, DICTIONARY_SIZE_LIMIT 1, WRITE_BLOOM_FILTER false"
+WORKING = f"{PARQUET}, COMPRESSION snappy, DICTIONARY_SIZE_LIMIT 1, WRITE_BLOOM_FILTER false"
 """Options of COPY for the program's own files: faster to write. Not compressed, they take more memory to read."""
 _DISK_FAULTS = ("No space left on device", "Read-only file system", "Permission denied", "Disk quota exceeded")
 
@@ -54,6 +54,11 @@ def connection(
         con.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
         # One thread was as fast as two, keeps the rows in order and the memory low.
         con.execute("SET threads = 1")
+        # Nor do files need threads of their own: waiting for them took more than reading.
+        con.execute("SET async_threads = 0")
+        # How far a query is can only be asked for with a bar, which is not to be drawn.
+        con.execute("SET enable_progress_bar = true")
+        con.execute("SET enable_progress_bar_print = false")
         # Else a name that is no table is looked for among the variables of this program.
         con.execute("SET python_enable_replacements = false")
         con.execute("SET autoinstall_known_extensions = false")

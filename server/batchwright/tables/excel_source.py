@@ -1,6 +1,7 @@
-"""Excel sheets: their rows, written as JSON, one a line."""
+"""Sheets of Excel and LibreOffice: their rows, written as JSON, one a line."""
 
 import datetime as dt
+import importlib.util
 import re
 import zipfile
 import zlib
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 import msgspec
 
 from batchwright.errors import InvalidInput, MissingExtra
+from batchwright.progress import SILENT, Progress
 from batchwright.tables.csv_source import refuse_same_names
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ MAX_CELLS = 20_000_000
 """A sheet is held in memory as the rectangle around its cells: what is larger belongs into CSV or Parquet."""
 
 _CHUNK_BYTES = 1 << 20
+_ROWS_A_REPORT = 500
 _OVERLAP_BYTES = 64
 _PLACE = re.compile(rb'<(?:\w+:)?c\s[^>]*?\br="([A-Z]{1,3})(\d{1,7})"')
 _FAULT = re.compile(rb'<(?:\w+:)?c\s[^>]*?\bt="e"')
@@ -42,15 +45,12 @@ class ExcelRows:
         InvalidInput: The file is broken or too large, there is no such sheet, or the column names cannot be used.
     """
 
-    def __init__(self, path: Path, name: str, sheet: str | None) -> None:
-        try:
-            import python_calamine
-        except ImportError as error:
-            raise MissingExtra(
-                "Excel files need one more package: pip install 'batchwright[excel]'. Or save the sheet as CSV (UTF-8)."
-            ) from error
+    def __init__(self, path: Path, name: str, sheet: str | None, progress: Progress = SILENT) -> None:
+        check_installed()
+        import python_calamine
+
         self._name = name
-        has_faults = _unpacked(path, name)
+        has_faults = is_measured(path) and _unpacked(path, name, progress)
         try:
             with python_calamine.load_workbook(str(path)) as book:  # pyright: ignore[reportUnknownMemberType]  # not generic there
                 self.warnings = self._chosen(book.sheet_names, sheet)
@@ -59,19 +59,24 @@ class ExcelRows:
             raise InvalidInput(f"{name} is protected by a password. Save it without one, or as CSV (UTF-8).") from error
         except (python_calamine.CalamineError, OSError, ValueError) as error:
             raise InvalidInput(f"{name} is not a whole Excel file. Save it again as .xlsx or CSV (UTF-8).") from error
+        # What is called so is the place of the last cell, counted from 0.
+        if (self._sheet.total_height + 1) * (self._sheet.total_width + 1) > MAX_CELLS:
+            raise _too_large(name, f"{MAX_CELLS:,} cells in a sheet")
         self._header = _header(self._sheet)
         self._columns = self._named()
         if has_faults:
             self.warnings += (f"{name.partition('#')[0]} has cells with a fault, such as #N/A: these are empty here.",)
 
-    def lines(self) -> Iterator[bytes]:
+    def lines(self, progress: Progress = SILENT) -> Iterator[bytes]:
         """Give each row that is not empty as a JSON object: dates and times as ISO text, whole numbers as such.
 
         Raises:
             InvalidInput: A cell stands where no column has a name.
         """
         is_below = False
-        for row in self._sheet.iter_rows():
+        for number, row in enumerate(self._sheet.iter_rows()):
+            if number % _ROWS_A_REPORT == 0:
+                progress.at(number / (self._sheet.total_height + 1))
             cells = [_cell(value) for value in row]
             if all(cell is None for cell in cells):
                 continue
@@ -128,7 +133,24 @@ def _cell(value: object) -> "Json":
             return value
 
 
-def _unpacked(path: Path, name: str) -> bool:
+def is_measured(path: Path) -> bool:
+    """Whether how large a sheet is can be seen before it is read; all else is read in a process of its own."""
+    return path.suffix.lower() in {".xlsx", ".xlsm"}
+
+
+def check_installed() -> None:
+    """Raise MissingExtra where the reader is not installed."""
+    if importlib.util.find_spec("python_calamine") is None:
+        raise MissingExtra(
+            "Excel files need one more package: pip install 'batchwright[excel]'. Or save the sheet as CSV (UTF-8)."
+        )
+
+
+def _too_large(name: str, most: str) -> InvalidInput:
+    return InvalidInput(f"{name} has more than {most}. Save the sheet as CSV (UTF-8).")
+
+
+def _unpacked(path: Path, name: str, progress: Progress) -> bool:
     """Unpack everything once, and keep nothing: what a file says of its size need not be so.
 
     Says whether there are cells with a fault.
@@ -139,10 +161,11 @@ def _unpacked(path: Path, name: str) -> bool:
     measure = _Measure(name)
     try:
         with zipfile.ZipFile(path) as book:
+            said_bytes = sum(member.file_size for member in book.infolist())
             # The texts that cells share come before the sheets.
             for member in sorted(book.infolist(), key=lambda member: member.filename):
                 with book.open(member) as file:
-                    chunks = measure.counted(cast("BinaryIO", file))
+                    chunks = measure.counted(cast("BinaryIO", file), progress, said_bytes)
                     if member.filename.endswith("sharedStrings.xml"):
                         measure.texts.extend(_text_sizes(chunks))
                     elif "worksheets/" in member.filename:
@@ -168,10 +191,11 @@ class _Measure:
         self._unpacked = 0
         self._filled = 0
 
-    def counted(self, file: BinaryIO) -> Iterator[bytes]:
+    def counted(self, file: BinaryIO, progress: Progress, said_bytes: int) -> Iterator[bytes]:
         while chunk := file.read(_CHUNK_BYTES):
             self._unpacked += len(chunk)
             self._refuse(self._unpacked > MAX_UNPACKED_BYTES, f"{MAX_UNPACKED_BYTES:,} bytes unpacked")
+            progress.at(self._unpacked / max(said_bytes, 1))
             yield chunk
 
     def look_at_sheet(self, chunks: Iterable[bytes]) -> None:
@@ -190,7 +214,7 @@ class _Measure:
 
     def _refuse(self, is_too_large: bool, most: str) -> None:  # noqa: FBT001  # what is measured
         if is_too_large:
-            raise InvalidInput(f"{self._name} has more than {most}. Save the sheet as CSV (UTF-8).")
+            raise _too_large(self._name, most)
 
 
 def _text_sizes(chunks: Iterable[bytes]) -> Iterator[int]:

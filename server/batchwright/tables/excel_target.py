@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from batchwright.errors import DiskFault, InvalidInput, MissingExtra
+from batchwright.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,6 +63,7 @@ def write(
     target: Path,
     *,
     is_formula: Callable[[str], bool],
+    progress: Progress = SILENT,
 ) -> None:
     """Write the rows of *sql*, whose cells are numbers, truth values, texts or null, below a header of *columns*.
 
@@ -75,7 +77,8 @@ def write(
     from xlsxwriter.exceptions import XlsxFileError
 
     counted = con.execute(f"SELECT count(*) FROM ({sql})").fetchone()
-    check_size(int(counted[0]) if counted else 0, len(columns))
+    total = int(counted[0]) if counted else 0
+    check_size(total, len(columns))
     with TemporaryDirectory(dir=target.parent, prefix=".", suffix=".part") as temporary:
         try:
             with xlsxwriter.Workbook(str(target), {"constant_memory": True, "tmpdir": temporary}) as book:
@@ -87,6 +90,8 @@ def write(
                 con.execute(sql)
                 for number, row in enumerate(_rows(con), 1):
                     cells.write_row(number, row)
+                    if number % _ROWS_AT_ONCE == 0:
+                        progress.counted(number, total, "rows")
         except (OSError, XlsxFileError) as error:
             raise DiskFault("The Excel file cannot be written. Make room, or mend the folder.") from error
 

@@ -40,4 +40,4 @@ def columns(origin: Origin, folder: Path) -> tuple[str, ...] | None:
 
 def _header(file: DataFile) -> tuple[str, ...]:
     wants_tab = ".tsv" in {suffix.lower() for suffix in file.path.suffixes[-2:]}
-    return CsvSource(file.path, file.name, prefers_tab=wants_tab).columns
+    return CsvSource(file.path, file.name, file.reading, prefers_tab=wants_tab).columns

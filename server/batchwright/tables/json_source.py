@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Never
 
 from batchwright.errors import InvalidInput
+from batchwright.progress import SILENT, Progress
 from batchwright.tables.jsonl_source import MAX_LINE_BYTES
 
 _CHUNK_BYTES = 1 << 20
@@ -30,10 +31,10 @@ class JsonRows:
         warnings: Filled while the rows are read: what stands beside the array.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, progress: Progress = SILENT) -> None:
         self.warnings: tuple[str, ...] = ()
         self._name = name
-        self._text = _Text(path, name)
+        self._text = _Text(path, name, progress)
 
     def lines(self) -> Iterator[bytes]:
         """Give each object as one line, digit for digit.
@@ -100,10 +101,11 @@ class JsonRows:
 class _Text:
     """A JSON text that is read from its beginning to its end, as much at a time as one value needs."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, progress: Progress) -> None:
         self.line = 1
         self._name = name
         self._path = path
+        self._progress = progress
         self._chunks = self._read()
         self._text = ""
         self._place = 0
@@ -184,7 +186,8 @@ class _Text:
         decoder = codecs.getincrementaldecoder("utf-8-sig")()
         with self._path.open("rb") as file:
             try:
-                while chunk := file.read(_CHUNK_BYTES):
+                chunks = iter(lambda: file.read(_CHUNK_BYTES), b"")
+                for chunk in self._progress.through(chunks, self._path.stat().st_size):
                     yield decoder.decode(chunk)
                 yield decoder.decode(b"", final=True)
             except UnicodeDecodeError as error:

@@ -7,8 +7,10 @@ import msgspec
 
 from batchwright.errors import InvalidInput
 from batchwright.jsonl import duplicate_key
+from batchwright.progress import SILENT, Progress
 from batchwright.tables.connection import identifier, pattern, quoted
 from batchwright.tables.csv_source import refuse_same_names
+from batchwright.tables.watching import execute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,14 +34,14 @@ class JsonlSource:
         InvalidInput: A line is no JSON object, or the objects have no keys.
     """
 
-    def __init__(self, path: Path, name: str, *, unit: str = "Line") -> None:
+    def __init__(self, path: Path, name: str, *, unit: str = "Line", progress: Progress = SILENT) -> None:
         self._path = path
         self._name = name
         self._unit = unit
         self._kinds: dict[str, set[str]] = {}
         self._longest = 0
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(progress.through(file, path.stat().st_size), 1):
                 if text := line.strip().removeprefix(b"\xef\xbb\xbf"):
                     self._look_at(text, number)
         self.columns = tuple(self._kinds)
@@ -49,7 +51,7 @@ class JsonlSource:
             raise InvalidInput(f"{name} has a column without a name: an empty key. Give every key a name.")
         refuse_same_names(self.columns, name)
 
-    def sql(self, con: "duckdb.DuckDBPyConnection") -> str:
+    def sql(self, con: "duckdb.DuckDBPyConnection", progress: Progress = SILENT) -> str:
         """Give the SQL of its rows, in *con*."""
         raw = ", ".join(f"{quoted(column)}: 'JSON'" for column in self.columns)
         size = max(_MIN_OBJECT_BYTES, 2 * self._longest)
@@ -63,7 +65,8 @@ class JsonlSource:
                 f"coalesce(bool_and(CAST(TRY_CAST({c} ->> '$' AS DOUBLE) AS VARCHAR) = ({c} ->> '$')), true)"
                 for c in map(identifier, doubles)
             )
-            facts: tuple[Any, ...] = con.execute(f"SELECT {exact} FROM {source}").fetchone() or ()
+            found = execute(con, f"SELECT {exact} FROM {source}", progress)
+            facts: tuple[Any, ...] = found.fetchone() or ()
             types |= {column: None for column, is_exact in zip(doubles, facts, strict=True) if not is_exact}
         cells = [
             f"CAST({identifier(column)} ->> '$' AS {kind}) AS {identifier(column)}" if kind else identifier(column)

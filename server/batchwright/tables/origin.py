@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FileKind = Literal["csv", "json", "jsonl", "parquet", "excel"]
 
 MAX_FILES = 1_000
+_OPTIONS = ("delimiter", "encoding", "header", "quote", "escape", "file_column")
 
 _KINDS: Mapping[str, FileKind] = {
     ".csv": "csv",
@@ -27,6 +28,9 @@ _KINDS: Mapping[str, FileKind] = {
     ".parquet": "parquet",
     ".xlsx": "excel",
     ".xlsm": "excel",
+    ".xls": "excel",
+    ".xlsb": "excel",
+    ".ods": "excel",
 }
 _GZIPPED: frozenset[FileKind] = frozenset({"csv", "json", "jsonl"})
 _IS_SQL = re.compile(
@@ -34,7 +38,7 @@ _IS_SQL = re.compile(
     r"explain|describe|summarize|show|call|values|pivot|unpivot|table|insert|update|delete|alter|vacuum|use)\b(?!\.)",
     re.IGNORECASE | re.DOTALL,
 )
-_SHEET = re.compile(r"(?P<book>.+\.xls[xm])#(?P<sheet>.+)", re.IGNORECASE | re.DOTALL)
+_SHEET = re.compile(r"(?P<book>.+\.(xls[xmb]?|ods))#(?P<sheet>.+)", re.IGNORECASE | re.DOTALL)
 _PATTERN = re.compile(r"[*?\[]")
 _ENCODINGS = re.compile(
     r"utf-(8|16)(-sig|-le|-be)?|ascii|iso8859-\d+|cp(125\d|437|85\d|866|874|932|936|949|950)|latin-?1|koi8-[ru]|"
@@ -44,17 +48,23 @@ _ENCODINGS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How text files are to be read, where that is not to be found out.
+    """How files are to be read, where that is not to be found out.
 
     Attributes:
         delimiter: Of CSV; None: the one that the header has most of.
-        encoding: A codec's name; None: UTF-8, or what the file shows.
-        has_header: Whether the first line of CSV names the columns.
+        encoding: Of text, a codec's name; None: UTF-8, or what the file shows.
+        has_header: Whether the first line of CSV names the columns; None: judged by the lines below it.
+        quote: Around the texts of CSV; empty: none; None: what the first line shows.
+        escape: Before a quote inside such a text; None: the quote itself.
+        file_column: A column to be added, with the name of each row's file.
     """
 
     delimiter: str | None = None
     encoding: str | None = None
-    has_header: bool = True
+    has_header: bool | None = None
+    quote: str | None = None
+    escape: str | None = None
+    file_column: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +106,34 @@ class Origin:
 
 
 def reading(options: Mapping[str, object]) -> Reading:
-    """Read how text files are to be read: `delimiter`, `encoding` and `header`, each of which may be absent.
+    """Read how files are to be read: each of the options may be absent.
 
     Raises:
         InvalidInput: One of them cannot be.
     """
-    if unknown := sorted(options.keys() - {"delimiter", "encoding", "header"}):
-        raise InvalidInput(f"There is no reading option {unknown[0]!r}. There are delimiter, encoding and header.")
-    delimiter, encoding = options.get("delimiter"), options.get("encoding")
-    header = options.get("header", True)
-    if delimiter is not None and not (
-        isinstance(delimiter, str) and len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n\0'
-    ):
-        raise InvalidInput('The delimiter is not one plain character. Give one, like ";" or "\\t".')
-    if not isinstance(header, bool):
+    if unknown := sorted(options.keys() - set(_OPTIONS)):
+        known = f"{', '.join(_OPTIONS[:-1])} and {_OPTIONS[-1]}"
+        raise InvalidInput(f"There is no reading option {unknown[0]!r}. There are {known}.")
+    encoding, header, column = options.get("encoding"), options.get("header"), options.get("file_column")
+    delimiter = _character(options, "delimiter", but='"', like='";" or "\\t"')
+    if not isinstance(header, bool | None):
         raise InvalidInput("header is neither true nor false. Say whether the first line names the columns.")
-    return Reading(delimiter, None if encoding is None else _codec(encoding), header)
+    if column is not None and not (isinstance(column, str) and column.strip()):
+        raise InvalidInput('file_column is no name. Give one for the column with the files, like "file".')
+    quote = "" if options.get("quote") == "" else _character(options, "quote", but=delimiter or "", like='"\'"')
+    escape = _character(options, "escape", but=delimiter or "", like='"\\\\"')
+    return Reading(delimiter, None if encoding is None else _codec(encoding), header, quote, escape, column)
+
+
+def _character(options: Mapping[str, object], name: str, *, but: str, like: str) -> str | None:
+    """Give an option that is one plain character; None: it is not given."""
+    given = options.get(name)
+    if given is None:
+        return None
+    is_plain = isinstance(given, str) and len(given) == 1 and given.isascii() and given not in f"\r\n\0{but}"
+    if not (isinstance(given, str) and is_plain):
+        raise InvalidInput(f"The {name} is not one plain character. Give one, like {like}.")
+    return given
 
 
 def kind_of(path: Path) -> FileKind:

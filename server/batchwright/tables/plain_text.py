@@ -6,10 +6,13 @@ import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from batchwright.errors import InvalidInput
+from batchwright.progress import SILENT, Progress
+from batchwright.utf8 import are_utf8
 
 if TYPE_CHECKING:
     from batchwright.tables.origin import DataFile
@@ -19,7 +22,7 @@ FREE_INFLATED_BYTES = 1024**3
 MAX_RATIO = 50
 """A gzip may inflate to 1 GB, or to 50 times its size if that is more, and never to more than 50 GB."""
 
-_CHUNK_BYTES = 1 << 18
+_CHUNK_BYTES = 1 << 16
 """Small enough to stay in the processor's cache while it is decoded."""
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _SURROGATE = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
@@ -39,7 +42,7 @@ class PlainText:
     warnings: tuple[str, ...] = ()
 
 
-def plain_text(file: "DataFile", folder: Path) -> PlainText:
+def plain_text(file: "DataFile", folder: Path, progress: Progress = SILENT) -> PlainText:
     """Give a text file as UTF-8; where it is not, it is rewritten in *folder*, which takes up to two copies.
 
     Raises:
@@ -48,12 +51,12 @@ def plain_text(file: "DataFile", folder: Path) -> PlainText:
     path = file.path
     if file.is_gzipped:
         path = folder / "inflated"
-        _inflate(file, path)
-    encoding = _encoding(path, file)
+        _inflate(file, path, progress.stage(0, 0.7))
+    encoding = _encoding(path, file, progress.stage(0.7 if file.is_gzipped else 0, 0.9))
     if encoding is None:
         return PlainText(path)
     target = folder / "text"
-    _rewrite(path, target, encoding, file.name)
+    _rewrite(path, target, encoding, file.name, progress.stage(0.9 if file.is_gzipped else 0, 1))
     if file.is_gzipped:
         path.unlink()
     if file.reading.encoding:
@@ -73,8 +76,9 @@ def first_bad_line(path: Path) -> int:
     return line
 
 
-def _inflate(file: "DataFile", target: Path) -> None:
-    most = min(MAX_INFLATED_BYTES, max(FREE_INFLATED_BYTES, MAX_RATIO * file.path.stat().st_size))
+def _inflate(file: "DataFile", target: Path, progress: Progress) -> None:
+    size = file.path.stat().st_size
+    most = min(MAX_INFLATED_BYTES, max(FREE_INFLATED_BYTES, MAX_RATIO * size))
     written = 0
     try:
         with file.path.open("rb") as raw, gzip.open(raw) as inflated, target.open("wb") as out:
@@ -86,13 +90,14 @@ def _inflate(file: "DataFile", target: Path) -> None:
                         "Unpack it yourself, and give the part that is needed."
                     )
                 out.write(chunk)
+                progress.at(raw.tell() / size)
     except EOFError as error:
         raise InvalidInput(f"{file.name} is cut off: its gzip has no end. Copy or download it again.") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise InvalidInput(f"{file.name} is not a whole gzip file. Copy or download it again.") from error
 
 
-def _encoding(path: Path, file: "DataFile") -> str | None:
+def _encoding(path: Path, file: "DataFile", progress: Progress) -> str | None:
     """Give the encoding that *path* is to be rewritten from; None: it is UTF-8, or what is wrong is told elsewhere."""
     if told := file.reading.encoding:
         return None if told in {"utf-8", "utf-8-sig", "ascii"} else told
@@ -100,20 +105,13 @@ def _encoding(path: Path, file: "DataFile") -> str | None:
         start = opened.read(1_000)
     if mark := _MARKS.get(start[:2]):
         return mark
-    if b"\0" in start or file.kind != "csv" or _is_utf8(path):
+    if b"\0" in start or file.kind != "csv" or _is_utf8(path, progress):
         return None
     return _western(path, file.name)
 
 
-def _is_utf8(path: Path) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        for chunk in _chunks(path):
-            decoder.decode(chunk)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
+def _is_utf8(path: Path, progress: Progress) -> bool:
+    return are_utf8(progress.through(_chunks(path), path.stat().st_size))
 
 
 def _western(path: Path, name: str) -> str | None:
@@ -138,12 +136,12 @@ def _western(path: Path, name: str) -> str | None:
     return "cp1252"
 
 
-def _rewrite(path: Path, target: Path, encoding: str, name: str) -> None:
+def _rewrite(path: Path, target: Path, encoding: str, name: str, progress: Progress) -> None:
     decoder = codecs.getincrementaldecoder(encoding)()
     line = 1
     try:
         with target.open("wb") as out:
-            for number, chunk in enumerate(_chunks(path)):
+            for number, chunk in enumerate(progress.through(_chunks(path), path.stat().st_size)):
                 text = decoder.decode(chunk)
                 out.write((text.removeprefix("\ufeff") if number == 0 else text).encode())
                 line += len(_LINE_END.findall(text))
@@ -157,10 +155,10 @@ def _rewrite(path: Path, target: Path, encoding: str, name: str) -> None:
 
 
 def _chunks(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:
         yield from _read(file)
 
 
-def _read(file: BinaryIO) -> Iterator[bytes]:
+def _read(file: BinaryIO | FileIO) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK_BYTES):
         yield chunk

@@ -1,31 +1,24 @@
 """SQL over the user's files: what it names is found out first, and it reaches nothing else."""
 
 import json
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import msgspec
-import psutil
-
-from batchwright.errors import DiskFault, InvalidInput
+from batchwright.errors import InvalidInput
+from batchwright.progress import SILENT, Progress
+from batchwright.tables import processes
 from batchwright.tables.connection import connection
-from batchwright.tables.query_process import Order, Report, refusal, too_much_memory
+from batchwright.tables.processes import Bounds
+from batchwright.tables.query_process import Order, refusal, too_much_memory
 from batchwright.tables.reading import Table, few, parquet_table
 
 if TYPE_CHECKING:
     from batchwright.model import Json
 
 MAX_SECONDS = 120.0
-MAX_PROCESS_BYTES = 1_500_000_000
-"""DuckDB keeps to its own limit only with tables: a single value may grow beyond it."""
 MAX_RESULT_BYTES = 20_000_000_000
-_LOOK_SECONDS = 0.05
 MEND = "Mend the SQL, in DuckDB's dialect."
 _ADVICE = "Name files in quotes, as FROM 'tickets.csv'."
 
@@ -64,13 +57,14 @@ def table_names(sql: str, *, advice: str = _ADVICE) -> list[str]:
     return list(names)
 
 
-def run(sql: str, tables: Mapping[str, Table], target: Path) -> Table:
+def run(sql: str, tables: Mapping[str, Table], target: Path, progress: Progress = SILENT) -> Table:
     """Write what a query gives to the Parquet file *target*, in its order, and give it as a table.
 
     Args:
         sql: One query, as `table_names` takes it.
         tables: What its names stand for.
         target: In a folder that may be used as one likes.
+        progress: Of the query.
 
     Raises:
         InvalidInput: It fails, in DuckDB's words without the data; it takes too long, or too much memory or room.
@@ -78,63 +72,29 @@ def run(sql: str, tables: Mapping[str, Table], target: Path) -> Table:
     """
     files = [str(path) for table in tables.values() for path in table.paths]
     order = Order(sql, {name: table.sql for name, table in tables.items()}, files, str(target), MEND)
-    if not carry_out(order, MAX_SECONDS):
+    if not carry_out(order, MAX_SECONDS, progress):
         raise InvalidInput("The query gives no rows. Ask for more.")
     with connection(files=[target], folder=target.parent, name="The query's result") as con:
         table = parquet_table(con, target, "The query's result")
     return replace(table, warnings=few(warning for part in tables.values() for warning in part.warnings))
 
 
-def carry_out(order: Order, seconds: float) -> int:
+def carry_out(order: Order, seconds: float, progress: Progress = SILENT) -> int:
     """Have a query run in a process of its own, which is ended where it takes too much; says how many rows it gives.
 
     Raises:
         InvalidInput: It fails, in DuckDB's words without the data; it takes too long, or too much memory or room.
         DiskFault: It cannot be written.
     """
-    report = _reported(order, seconds)
-    if report.error is not None:
-        raise (DiskFault if report.error == "DiskFault" else InvalidInput)(report.sentence)
-    return report.rows
-
-
-def _reported(order: Order, seconds: float) -> Report:
-    """Have the query run, and watch it."""
-    # Nothing is imported from the folder that the server was started in: that one is the user's data.
-    command = [sys.executable, "-P", "-m", "batchwright.tables.query_process"]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as process:  # noqa: S603  # this program's own
-        if process.stdin is None or process.stdout is None:
-            raise InvalidInput("The query's process has no pipes. Start the server again.")
-        try:
-            process.stdin.write(msgspec.json.encode(order) + b"\n")
-            process.stdin.flush()
-            _wait(process, Path(order.target), seconds)
-            return msgspec.json.decode(process.stdout.read(), type=Report)
-        except (OSError, msgspec.DecodeError) as error:
-            raise InvalidInput("The query cannot be run: it ended DuckDB. Write it more simply.") from error
-        finally:
-            process.kill()
-
-
-def _wait(process: "subprocess.Popen[bytes]", target: Path, seconds: float) -> None:
-    """Wait for the end of a query.
-
-    Raises:
-        InvalidInput: It takes too long, or too much memory or room.
-    """
-    end = time.monotonic() + seconds
-    watched = psutil.Process(process.pid)
-    while process.poll() is None:
-        if time.monotonic() > end:
-            raise InvalidInput(f"The query ran for more than {seconds:.0f} seconds. Take fewer rows, or join on fewer.")
-        with suppress(psutil.Error):
-            if watched.memory_info().rss > MAX_PROCESS_BYTES:
-                raise too_much_memory()
-        if target.exists() and target.stat().st_size > MAX_RESULT_BYTES:
-            raise InvalidInput(f"The query gives more than {MAX_RESULT_BYTES // 10**9}GB. Take fewer rows or columns.")
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(_LOOK_SECONDS)
+    bounds = Bounds(
+        seconds,
+        MAX_RESULT_BYTES,
+        too_long=f"The query ran for more than {seconds:.0f} seconds. Take fewer rows, or join on fewer.",
+        too_much=str(too_much_memory()),
+        too_large=f"The query gives more than {MAX_RESULT_BYTES // 10**9}GB. Take fewer rows or columns.",
+        broken="The query cannot be run: it ended DuckDB. Write it more simply.",
+    )
+    return processes.carry_out("batchwright.tables.query_process", order, Path(order.target), bounds, progress).rows
 
 
 def _tables(node: "Json", known: frozenset[str], advice: str) -> Iterator[str]:

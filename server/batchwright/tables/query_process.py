@@ -4,20 +4,20 @@ It is told what to do in one line on standard input, says in one on standard out
 input is closed: `python -m batchwright.tables.query_process`.
 """
 
-import os
 import re
-import sys
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from batchwright.errors import BatchwrightError, InvalidInput
+from batchwright.errors import InvalidInput
+from batchwright.progress import Progress
 from batchwright.tables.cells import types_of
 from batchwright.tables.connection import MEMORY_LIMIT, WORKING, connection, identifier, pattern, quoted
+from batchwright.tables.processes import Report, progress_of, serve
 from batchwright.tables.saving import SaveKind, cut_cell, save
+from batchwright.tables.watching import execute as watched
 from batchwright.untrusted import cleaned
 
 if TYPE_CHECKING:
@@ -55,14 +55,6 @@ class Order(msgspec.Struct, frozen=True):
     save_kind: SaveKind = "parquet"
 
 
-class Report(msgspec.Struct, frozen=True):
-    """What came of it: how many rows, or the kind of error and its sentence."""
-
-    rows: int = 0
-    error: str | None = None
-    sentence: str = ""
-
-
 def too_much_memory() -> InvalidInput:
     """Give the error of a query that needs too much memory."""
     return InvalidInput(
@@ -86,6 +78,7 @@ def execute(order: Order) -> int:
     import duckdb
 
     target = Path(order.target)
+    progress = progress_of(target)
     files = [Path(file) for file in (*order.files, *([order.save_as] if order.save_as else []))]
     with connection(files=files, folder=target.parent, name="The query", spill=MAX_SPILL) as con:
         for name, sql in order.tables.items():
@@ -99,8 +92,9 @@ def execute(order: Order) -> int:
         try:
             cells = ", ".join(_kept(column, sql_type) for column, sql_type in types.items())
             query = f"SELECT {cells} FROM __batchwright_query"
-            copied = con.execute(f"COPY ({query}) TO {quoted(order.target)} ({WORKING})").fetchall()
-            _show(con, order)
+            copy = f"COPY ({query}) TO {quoted(order.target)} ({WORKING})"
+            copied = watched(con, copy, progress.stage(0, 0.7 if order.save_as else 1)).fetchall()
+            _show(con, order, progress.stage(0.7, 1))
         except duckdb.OutOfMemoryException as error:
             raise too_much_memory() from error
         except duckdb.IOException:
@@ -110,14 +104,14 @@ def execute(order: Order) -> int:
     return int(copied[0][0])
 
 
-def _show(con: "duckdb.DuckDBPyConnection", order: Order) -> None:
+def _show(con: "duckdb.DuckDBPyConnection", order: Order, progress: Progress) -> None:
     """Write what is shown, and what is saved. Whoever asked need not read a value of any size."""
     made = f"SELECT * FROM read_parquet({pattern(Path(order.target))}, hive_partitioning = false)"
     if order.preview is not None:
         cells = [f"{cut_cell(name, sql_type, MAX_CELL_CHARACTERS)}" for name, sql_type in types_of(con, made).items()]
         save(con, f"SELECT {', '.join(cells)} FROM ({made}) LIMIT {order.preview_rows:d}", Path(order.preview), "jsonl")
     if order.save_as is not None:
-        save(con, made, Path(order.save_as), order.save_kind)
+        save(con, made, Path(order.save_as), order.save_kind, progress)
 
 
 def _kept(column: str, sql_type: str) -> str:
@@ -131,22 +125,9 @@ def _without_data(message: str) -> str:
     return _IN_BRACKETS.sub("", _QUOTED.sub("…", _PLACE.sub("", message)))
 
 
-def _end_with_input() -> None:
-    sys.stdin.buffer.read()
-    os._exit(1)
-
-
 def main() -> None:
     """Run the query that is asked for."""
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
-    threading.Thread(target=_end_with_input, daemon=True).start()
-    try:
-        report = Report(rows=execute(order))
-    except BatchwrightError as error:
-        report = Report(error=type(error).__name__, sentence=str(error))
-    sys.stdout.buffer.write(msgspec.json.encode(report))
-    sys.stdout.buffer.flush()
-    os._exit(0)  # the thread may hold the input
+    serve(Order, lambda order: Report(rows=execute(order)))
 
 
 if __name__ == "__main__":

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchwright.errors import InvalidInput
+from batchwright.progress import SILENT, Progress
 from batchwright.tables.cells import types_of
 from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
 from batchwright.tables.csv_source import CsvSource
 from batchwright.tables.json_source import JsonRows
 from batchwright.tables.jsonl_source import JsonlSource
 from batchwright.tables.plain_text import plain_text
+from batchwright.tables.sheets import sheet_rows, written
+from batchwright.tables.watching import execute
 
 if TYPE_CHECKING:
     import duckdb
@@ -51,13 +54,13 @@ class Scan:
     """
 
     paths: tuple[Path, ...]
-    sql: Callable[["duckdb.DuckDBPyConnection"], str]
+    sql: Callable[["duckdb.DuckDBPyConnection", Progress], str]
     refuse_missing: Callable[[int], None] = lambda _: None
     explain: Callable[[], str] | None = None
     warnings: tuple[str, ...] = ()
 
 
-def read(files: Sequence["DataFile"], folder: Path) -> Table:
+def read(files: Sequence["DataFile"], folder: Path, progress: Progress = SILENT) -> Table:
     """Read files with the same columns, in their order, using *folder* for what has to be rewritten.
 
     Raises:
@@ -66,14 +69,28 @@ def read(files: Sequence["DataFile"], folder: Path) -> Table:
     """
     folder.mkdir()
     tables: list[Table] = []
+    sizes = [file.path.stat().st_size for file in files]
     for number, file in enumerate(files):
         place = folder / str(number)
         place.mkdir()
-        table = _read(file, place)
+        begin, end = (sum(sizes[:count]) / max(sum(sizes), 1) for count in (number, number + 1))
+        table = _read(file, place, progress.stage(begin, end, f"Reading {file.name}"))
         if tables and set(table.columns) != set(tables[0].columns):
             raise InvalidInput(_unlike(files[0].name, tables[0].columns, file.name, table.columns))
         tables.append(table)
+    tables = [_with_file(table, file) for table, file in zip(tables, files, strict=True)]
     return tables[0] if len(tables) == 1 else _together(tables)
+
+
+def _with_file(table: Table, file: "DataFile") -> Table:
+    """Add the column with the file's name, where that is wanted."""
+    column = file.reading.file_column
+    if column is None:
+        return table
+    if column.lower() in {name.lower() for name in table.columns}:
+        raise InvalidInput(f"{file.name} has a column {column!r} of its own. Give file_column another name.")
+    sql = f"SELECT *, {quoted(file.name)} AS {identifier(column)} FROM ({table.sql})"
+    return replace(table, sql=sql, columns=(*table.columns, column))
 
 
 def parquet_table(con: "duckdb.DuckDBPyConnection", path: Path, name: str) -> Table:
@@ -92,17 +109,18 @@ def parquet_table(con: "duckdb.DuckDBPyConnection", path: Path, name: str) -> Ta
     return Table(sql, (path,), tuple(types_of(con, sql)), rows)
 
 
-def scan(files: Sequence["DataFile"], folder: Path) -> Scan:
+def scan(files: Sequence["DataFile"], folder: Path, progress: Progress = SILENT) -> Scan:
     """Give the rows of files to be read once: those of a single text file straight from it, without a copy.
 
     Raises:
         InvalidInput: As for `read`; of a single file, what is only seen on the way is told on the way.
         MissingExtra: What reads its kind is not installed.
     """
-    if len(files) > 1 or files[0].kind == "parquet":
-        return scan_of(read(files, folder), files[0].name)
+    file = files[0]
+    if len(files) > 1 or file.kind == "parquet" or file.reading.file_column is not None:
+        return scan_of(read(files, folder, progress), file.name)
     folder.mkdir()
-    return _scan(files[0], folder)
+    return _scan(file, folder, progress)
 
 
 def scan_of(table: Table, name: str) -> Scan:
@@ -112,20 +130,21 @@ def scan_of(table: Table, name: str) -> Scan:
         if rows != table.rows:
             raise InvalidInput(f"{name} was changed while it was read. Try again when it is no longer written to.")
 
-    return Scan(table.paths, lambda _: table.sql, refuse_missing, warnings=table.warnings)
+    return Scan(table.paths, lambda _con, _progress: table.sql, refuse_missing, warnings=table.warnings)
 
 
-def _read(file: "DataFile", folder: Path) -> Table:
+def _read(file: "DataFile", folder: Path, progress: Progress) -> Table:
     if file.kind == "parquet":
         _refuse_empty(file.path, file.name)
         with connection(files=[file.path], name=file.name) as con:
             table = parquet_table(con, file.path, file.name)
-            _refuse_swollen(con, table, file.name)
+            _refuse_swollen(con, table, file.name, progress)
             return table
-    scan = _scan(file, folder)
+    scan = _scan(file, folder, progress.stage(0, 0.4))
     target = folder / "rows.parquet"
     with connection(files=scan.paths, folder=folder, name=file.name, explain=scan.explain) as con:
-        con.execute(f"COPY ({scan.sql(con)}) TO {quoted(str(target))} ({WORKING})")
+        sql = scan.sql(con, progress.stage(0.4, 0.5))
+        execute(con, f"COPY ({sql}) TO {quoted(str(target))} ({WORKING})", progress.stage(0.5, 1))
         table = parquet_table(con, target, file.name)
     scan.refuse_missing(table.rows)
     for path in scan.paths:
@@ -139,41 +158,39 @@ def _refuse_empty(path: Path, name: str) -> None:
         raise InvalidInput(f"{name} is empty: it has not even a header. Give a file with data.")
 
 
-def _refuse_swollen(con: "duckdb.DuckDBPyConnection", table: Table, name: str) -> None:
+def _refuse_swollen(con: "duckdb.DuckDBPyConnection", table: Table, name: str, progress: Progress) -> None:
     """Refuse texts that are far more than the file: in Parquet, one long text for all rows is written once."""
     types = types_of(con, table.sql)
     sizes = [f"coalesce(sum(strlen({identifier(column)})), 0)" for column, kind in types.items() if kind == "VARCHAR"]
-    row = con.execute(f"SELECT {' + '.join(sizes) or '0'} FROM ({table.sql})").fetchone()
+    row = execute(con, f"SELECT {' + '.join(sizes) or '0'} FROM ({table.sql})", progress).fetchone()
     if row and row[0] > MAX_TEXT_BYTES:
         raise InvalidInput(f"{name} unpacks to more than {MAX_TEXT_BYTES:,} bytes of text. Take a part of it.")
 
 
-def _scan(file: "DataFile", folder: Path) -> Scan:
+def _scan(file: "DataFile", folder: Path, progress: Progress) -> Scan:
     _refuse_empty(file.path, file.name)
     if file.kind == "excel":
-        from batchwright.tables.excel_source import ExcelRows
-
-        book = ExcelRows(file.path, file.name, file.sheet)
-        path = _written(folder / "rows.jsonl", book.lines(), file.name)
-        return Scan((path,), JsonlSource(path, file.name, unit="Row").sql, warnings=book.warnings)
-    text = plain_text(file, folder)
+        path, warnings = sheet_rows(file, folder, progress.stage(0, 0.8))
+        rows = JsonlSource(path, file.name, unit="Row", progress=progress.stage(0.8, 1))
+        return Scan((path,), rows.sql, warnings=warnings)
+    text = plain_text(file, folder, progress.stage(0, 0.5))
     _refuse_empty(text.path, file.name)
     match file.kind:
         case "csv":
-            how = file.reading
             wants_tab = ".tsv" in {suffix.lower() for suffix in file.path.suffixes[-2:]}
-            table = CsvSource(
-                text.path, file.name, delimiter=how.delimiter, prefers_tab=wants_tab, has_header=how.has_header
-            )
+            table = CsvSource(text.path, file.name, file.reading, prefers_tab=wants_tab)
             warnings = (*text.warnings, *table.warnings)
-            return Scan((text.path,), lambda _: table.sql, table.refuse_missing, table.fault, warnings)
+            return Scan(
+                (text.path,), lambda _, progress: table.sql(progress), table.refuse_missing, table.fault, warnings
+            )
         case "json":
-            objects = JsonRows(text.path, file.name)
-            path = _written(folder / "rows.jsonl", objects.lines(), file.name)
-            source = JsonlSource(path, file.name, unit="Element")
+            objects = JsonRows(text.path, file.name, progress.stage(0.5, 0.8))
+            path = written(folder / "rows.jsonl", objects.lines(), file.name)
+            source = JsonlSource(path, file.name, unit="Element", progress=progress.stage(0.8, 1))
             return Scan((path,), source.sql, warnings=(*text.warnings, *objects.warnings))
         case _:
-            return Scan((text.path,), JsonlSource(text.path, file.name).sql, warnings=text.warnings)
+            lines = JsonlSource(text.path, file.name, progress=progress.stage(0.5, 1))
+            return Scan((text.path,), lines.sql, warnings=text.warnings)
 
 
 def _together(tables: Sequence[Table]) -> Table:
@@ -200,15 +217,6 @@ def few(warnings: Iterable[str]) -> tuple[str, ...]:
     left_out = len(once) - _SHOWN_WARNINGS
     more = (f"{left_out} more files have something to be said of them, like this.",) if left_out > 0 else ()
     return once[:_SHOWN_WARNINGS] + more
-
-
-def _written(path: Path, lines: Iterable[bytes], name: str) -> Path:
-    with path.open("wb") as file:
-        for line in lines:
-            file.write(line + b"\n")
-    if path.stat().st_size == 0:
-        raise InvalidInput(f"{name} has no rows. Give a file with data.")
-    return path
 
 
 def _unlike(first: str, columns: Sequence[str], other: str, others: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batchwright.progress import SILENT, Progress
 from batchwright.tables.cells import types_of
 from batchwright.tables.saving import text_of
 
@@ -122,12 +123,16 @@ class Agreement:
     labels_left_out: int
 
 
-def answer_columns(table: "ResultTable") -> list[AnswerColumn]:
+def answer_columns(table: "ResultTable", progress: Progress = SILENT) -> list[AnswerColumn]:
     """Describe each column of the good answers."""
     with table.joined() as con:
         con.execute("CREATE TEMP VIEW good AS SELECT * FROM joined WHERE outcome = 'answered'")
         types = types_of(con, "joined")
-        return [_described(con, name, alias, types[alias]) for name, alias in table.values.items()]
+        described: list[AnswerColumn] = []
+        for name, alias in table.values.items():
+            described.append(_described(con, name, alias, types[alias]))
+            progress.counted(len(described), len(table.values), "columns")
+        return described
 
 
 def agreement(table: "ResultTable", truth: str, answer: str) -> Agreement:

@@ -9,6 +9,7 @@ import msgspec
 
 from batchwright import files
 from batchwright.errors import InvalidInput
+from batchwright.progress import SILENT, Progress
 from batchwright.tables.cells import types_of
 from batchwright.tables.connection import connection, identifier, pattern
 from batchwright.tables.query import MEND, carry_out, table_names
@@ -35,7 +36,7 @@ class QueryRows:
     total: int
 
 
-def query(
+def query(  # noqa: PLR0913  # what is asked, what is saved, and who waits
     table: "ResultTable",
     sql: str,
     folder: Path,
@@ -43,6 +44,7 @@ def query(
     limit: int,
     target: Path | None = None,
     kind: "SaveKind" = "parquet",
+    progress: Progress = SILENT,
 ) -> QueryRows:
     """Run one SELECT over `results` and `source`: give its first rows, and save all, if that is wanted.
 
@@ -53,6 +55,7 @@ def query(
         limit: How many rows are given.
         target: Where all are written.
         kind: Of that file.
+        progress: Of the query, and of the writing.
 
     Raises:
         InvalidInput: It is not one SELECT over these tables, fails, or takes too long or too much memory.
@@ -76,7 +79,7 @@ def query(
         save_as=str(target) if target else None,
         save_kind=kind,
     )
-    total = carry_out(order, MAX_SECONDS)
+    total = carry_out(order, MAX_SECONDS, progress)
     with connection(files=[made], folder=folder, name="The answer") as con:
         names = tuple(types_of(con, f"SELECT * FROM read_parquet({pattern(made)}, hive_partitioning = false)"))
     return QueryRows(names, [msgspec.json.decode(line) for line in files.lines(preview)], total)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from batchwright.causes.problems import MASKS, MAX_IDS, STATUS, Problem
 from batchwright.errors import InvalidInput
 from batchwright.model import OUTCOMES, Json, Outcome, Recipe
+from batchwright.progress import SILENT, Progress
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
 from batchwright.tables.connection import connection, identifier, pattern, quoted
 from batchwright.tables.joining import is_embedding, properties
@@ -99,7 +100,9 @@ class ResultTable:
             rows = [(int(number), as_row(list(chosen), read(row))) for number, *row in fetched]
         return JoinedRows(rows, int(count[0]) if count else 0)
 
-    def save(self, target: Path, kind: SaveKind, columns: Sequence[str] | None = None) -> None:
+    def save(
+        self, target: Path, kind: SaveKind, columns: Sequence[str] | None = None, progress: Progress = SILENT
+    ) -> None:
         """Write the joined table to *target*, in the source's order.
 
         Raises:
@@ -107,7 +110,7 @@ class ResultTable:
         """
         named = ", ".join(f"{alias} AS {identifier(name)}" for name, alias in self.chosen(columns).items())
         with self.joined(target) as con:
-            save(con, f"SELECT {named} FROM joined", target, kind)
+            save(con, f"SELECT {named} FROM joined", target, kind, progress)
 
     def chosen(self, columns: Sequence[str] | None) -> Mapping[str, str]:
         """Give *columns* as their names in the view that joins; those of the joined table unless some are named.

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from batchwright.errors import InvalidInput
+from batchwright.progress import SILENT, Progress
 from batchwright.tables import excel_target
 from batchwright.tables.cells import is_nested, json_sql, types_of
 from batchwright.tables.connection import PARQUET, identifier, quoted
+from batchwright.tables.watching import execute
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,7 +54,7 @@ def save_kind(path: Path) -> SaveKind:
     return kind
 
 
-def save(con: "duckdb.DuckDBPyConnection", sql: str, target: Path, kind: SaveKind) -> None:
+def save(con: "duckdb.DuckDBPyConnection", sql: str, target: Path, kind: SaveKind, progress: Progress = SILENT) -> None:
     """Write the rows of *sql* to *target*, in their order; what is nested is JSON, but in Parquet.
 
     CSV has no mark of UTF-8 at its start: many programs would take it for a part of the first column's name, and Excel,
@@ -67,16 +69,19 @@ def save(con: "duckdb.DuckDBPyConnection", sql: str, target: Path, kind: SaveKin
     match kind:
         case "xlsx":
             cells = [_in_sheet(identifier(name), sql_type) for name, sql_type in types.items()]
-            excel_target.write(con, _select(cells), list(types), target, is_formula=is_formula)
+            excel_target.write(con, _select(cells), list(types), target, is_formula=is_formula, progress=progress)
         case "jsonl":
             cells = [_json_cell(identifier(name), sql_type) for name, sql_type in types.items()]
-            _write_lines(con.execute(_select(cells)), types, target)
+            # The rows are counted for him who waits: that is quick, and what is fetched does not say how far it is.
+            counted = con.execute("SELECT count(*) FROM saved").fetchone() if progress.is_told else None
+            _write_lines(con.execute(_select(cells)), types, target, progress, counted[0] if counted else 0)
         case "csv":
             cells = [_csv_cell(identifier(name), sql_type) for name, sql_type in types.items()]
             named = zip(cells, map(_harmless, types), strict=True)
-            _copy(con, _select(f"{cell} AS {identifier(name)}" for cell, name in named), target, "FORMAT csv, HEADER")
+            cells = (f"{cell} AS {identifier(name)}" for cell, name in named)
+            _copy(con, _select(cells), target, "FORMAT csv, HEADER", progress)
         case "parquet":
-            _copy(con, "SELECT * FROM saved", target, PARQUET)
+            _copy(con, "SELECT * FROM saved", target, PARQUET, progress)
 
 
 def cut_cell(name: str, sql_type: str, most: int) -> str:
@@ -104,18 +109,23 @@ def _select(cells: Iterable[str]) -> str:
     return f"SELECT {', '.join(cells)} FROM saved"
 
 
-def _copy(con: "duckdb.DuckDBPyConnection", sql: str, target: Path, options: str) -> None:
-    con.execute(f"COPY ({sql}) TO {quoted(str(target))} ({options})")
+def _copy(con: "duckdb.DuckDBPyConnection", sql: str, target: Path, options: str, progress: Progress) -> None:
+    execute(con, f"COPY ({sql}) TO {quoted(str(target))} ({options})", progress)
 
 
-def _write_lines(rows: "duckdb.DuckDBPyConnection", types: Mapping[str, str], target: Path) -> None:
+def _write_lines(
+    rows: "duckdb.DuckDBPyConnection", types: Mapping[str, str], target: Path, progress: Progress, total: int
+) -> None:
     """Write rows as JSON objects. DuckDB's own writer holds a vector's text several times, 2,048 rows at once."""
     is_json = [sql_type not in _PLAIN for sql_type in types.values()]
+    done = 0
     with target.open("wb") as file:
         while batch := rows.fetchmany(_ROWS_AT_ONCE):
             for row in batch:
                 cells = (_raw(cell) if json else cell for cell, json in zip(row, is_json, strict=True))
                 file.write(_encode(dict(zip(types, cells, strict=True))) + b"\n")
+            done += len(batch)
+            progress.counted(done, total, "rows")
 
 
 def _raw(cell: str | None) -> "Json":

@@ -13,11 +13,13 @@ from batchwright import files
 from batchwright.errors import InvalidInput
 from batchwright.jsonl import MAX_CUSTOM_ID_CHARACTERS
 from batchwright.model import Column, Json, Profile, Source
+from batchwright.progress import SILENT, Progress
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
 from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
 from batchwright.tables.origin import Origin
 from batchwright.tables.query import run
 from batchwright.tables.reading import Scan, Table, parquet_table, read, scan, scan_of
+from batchwright.tables.watching import execute
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,7 +30,7 @@ CUSTOM_ID = "__batchwright_id"
 """Column of a frozen source: the custom_id of the row's request."""
 
 _ID_TYPES = frozenset({"varchar", "tinyint", "smallint", "integer", "bigint", "uinteger", "ubigint", "hugeint", "uuid"})
-_ROWS_AT_ONCE = 500
+_ROWS_AT_ONCE = 200
 _ROWS_COUNTED_EXACTLY = 100_000
 _FEW_VALUES = 1_000
 _LONGEST_KEY = 36
@@ -43,22 +45,26 @@ class Frozen:
     warnings: tuple[str, ...]
 
 
-def profile(origin: Origin, *, folder: Path, sample_rows: int) -> Profile:
+def profile(origin: Origin, *, folder: Path, sample_rows: int, progress: Progress = SILENT) -> Profile:
     """Describe the rows of *origin*: how many, their columns, and the first *sample_rows* rows.
 
     Args:
         origin: A file, files or a query.
         folder: May be used as one likes; nothing is left in it.
         sample_rows: How many rows are shown.
+        progress: Of the reading, and of the describing.
 
     Raises:
         InvalidInput: It is empty, broken or of an unknown kind; the sentence names the line.
         MissingExtra: What reads it is not installed.
     """
-    with _read(origin, folder) as table, connection(files=table.paths, folder=folder, name=origin.name) as con:
+    with (
+        _read(origin, folder, progress.stage(0, 0.7)) as table,
+        connection(files=table.paths, folder=folder, name=origin.name) as con,
+    ):
         con.execute(f"CREATE VIEW source AS {table.sql}")
         types = types_of(con, "source")
-        columns = _described(con, types, table.rows)
+        columns = _described(con, types, table.rows, progress.stage(0.7, 1, f"Describing {table.rows:,} rows"))
         cells = ", ".join(cell_sql(column, sql_type) for column, sql_type in types.items())
         read = reader(list(types.values()))
         fetched = con.execute(f"SELECT {cells} FROM source LIMIT {sample_rows:d}").fetchall()
@@ -67,7 +73,7 @@ def profile(origin: Origin, *, folder: Path, sample_rows: int) -> Profile:
     return Profile(origin.name, origin.kind, table.rows, columns, sample, id_column, table.warnings)
 
 
-def freeze(origin: Origin, frozen: Path, *, id_column: str | None) -> Frozen:
+def freeze(origin: Origin, frozen: Path, *, id_column: str | None, progress: Progress = SILENT) -> Frozen:
     """Copy the rows of *origin* to the Parquet file *frozen*, with a row number and a custom_id for each row.
 
     Raises:
@@ -75,10 +81,9 @@ def freeze(origin: Origin, frozen: Path, *, id_column: str | None) -> Frozen:
         MissingExtra: What reads it is not installed.
     """
     name, folder = origin.name, frozen.parent
-    with _scanned(origin, folder) as scan:
+    with _scanned(origin, folder, progress.stage(0, 0.3, f"Reading {name}")) as scan:
         with connection(files=scan.paths, folder=folder, name=name, explain=scan.explain) as con:
-            types = _frozen(con, scan, name, frozen, id_column)
-        with connection(files=[frozen], name=name) as con:
+            types = _frozen(con, scan, name, frozen, id_column, progress.stage(0.3, 1, f"Reading {name}"))
             rows = parquet_table(con, frozen, name).rows
             con.execute(f"CREATE VIEW frozen AS {frozen_sql(frozen)}")
             if id_column is not None:
@@ -90,20 +95,18 @@ def freeze(origin: Origin, frozen: Path, *, id_column: str | None) -> Frozen:
 
 
 def _frozen(
-    con: "duckdb.DuckDBPyConnection", scan: Scan, name: str, frozen: Path, id_column: str | None
+    con: "duckdb.DuckDBPyConnection", scan: Scan, name: str, frozen: Path, id_column: str | None, progress: Progress
 ) -> dict[str, str]:
     """Write what *scan* gives to *frozen*, in its order, and give its columns with their types."""
-    sql = scan.sql(con)
+    sql = scan.sql(con, progress.stage(0, 0.2))
     types = types_of(con, sql)
     if id_column is not None and id_column not in types:
         raise InvalidInput(f"There is no column {id_column!r} for the ids. Columns: {', '.join(types)}.")
     if reserved := [column for column in types if column.lower() in {ROW, CUSTOM_ID}]:
         raise InvalidInput(f"{name} has a column {reserved[0]!r}, a name that is used here. Rename the column.")
     numbered = f"SELECT row_number() OVER () AS {identifier(ROW)}, * FROM ({sql})"
-    con.execute(
-        f"COPY (SELECT *, {_custom_id(id_column, types)} AS {identifier(CUSTOM_ID)} FROM ({numbered})) "
-        f"TO {quoted(str(frozen))} ({WORKING})"
-    )
+    rows = f"SELECT *, {_custom_id(id_column, types)} AS {identifier(CUSTOM_ID)} FROM ({numbered})"
+    execute(con, f"COPY ({rows}) TO {quoted(str(frozen))} ({WORKING})", progress.stage(0.2, 1))
     return types
 
 
@@ -132,29 +135,19 @@ def are_texts(frozen: Path, columns: Sequence[str]) -> bool:
     return all(types[column] == "VARCHAR" for column in columns)
 
 
-def frozen_texts(
-    frozen: Path, columns: Sequence[str], texts: Sequence[Sequence[str]]
-) -> Iterator[tuple[str, bool, *tuple[bytes, ...]]]:
-    """Give custom_id, whether nothing is in *columns*, and *texts* as JSON for each row, in order, streaming.
+def frozen_texts(frozen: Path, columns: Sequence[str]) -> Iterator[tuple[str, *tuple[bytes, ...]]]:
+    """Give custom_id and the texts of *columns* as JSON for each row, in order, streaming; where none is, it is empty.
 
     Args:
         frozen: The Parquet file.
         columns: They hold texts.
-        texts: Each in pieces; every second one is the name of a column, whose cell stands in its place.
     """
-    empty = " AND ".join(f"coalesce({identifier(column)}, '') = ''" for column in columns) or "false"
-    as_json = "".join(f", encode(CAST(to_json({_concatenated(text)}) AS VARCHAR))" for text in texts)
-    literals = [piece for text in texts for piece in text[::2]]
+    texts = (f"encode(CAST(to_json(coalesce({identifier(column)}, '')) AS VARCHAR))" for column in columns)
     with connection(files=[frozen]) as con:
         # As in `frozen_rows`, one thread gives them as they lie in the file.
-        con.execute(f"SELECT {identifier(CUSTOM_ID)}, {empty}{as_json} FROM ({frozen_sql(frozen)})", literals)
+        con.execute(f"SELECT {', '.join([identifier(CUSTOM_ID), *texts])} FROM ({frozen_sql(frozen)})")
         while batch := con.fetchmany(_ROWS_AT_ONCE):
             yield from batch
-
-
-def _concatenated(pieces: Sequence[str]) -> str:
-    text, cell = "CAST(? AS VARCHAR)", "coalesce({}, '')"
-    return " || ".join(cell.format(identifier(piece)) if place % 2 else text for place, piece in enumerate(pieces))
 
 
 def picked_rows(
@@ -213,28 +206,32 @@ def write_rows(rows: Sequence[Mapping[str, Json]], path: Path) -> None:
 
 
 @contextmanager
-def _read(origin: Origin, folder: Path) -> Generator[Table]:
+def _read(origin: Origin, folder: Path, progress: Progress) -> Generator[Table]:
     """Read all that *origin* names; what was written for it in *folder* is gone afterwards."""
     with TemporaryDirectory(prefix="reading-", dir=folder) as temporary:
-        yield _table(origin, Path(temporary))
+        yield _table(origin, Path(temporary), progress)
 
 
 @contextmanager
-def _scanned(origin: Origin, folder: Path) -> Generator[Scan]:
+def _scanned(origin: Origin, folder: Path, progress: Progress) -> Generator[Scan]:
     """Give the rows that *origin* names, to be read once; what was written for it in *folder* is gone afterwards."""
     with TemporaryDirectory(prefix="reading-", dir=folder) as temporary:
         place = Path(temporary)
         if origin.query is None:
-            yield scan(next(iter(origin.tables.values())), place / "0")
+            yield scan(next(iter(origin.tables.values())), place / "0", progress)
         else:
-            yield scan_of(_table(origin, place), origin.name)
+            yield scan_of(_table(origin, place, progress), origin.name)
 
 
-def _table(origin: Origin, place: Path) -> Table:
-    tables = {name: read(files, place / str(number)) for number, (name, files) in enumerate(origin.tables.items())}
+def _table(origin: Origin, place: Path, progress: Progress) -> Table:
+    of_query = 0 if origin.query is None else 0.4
+    tables: dict[str, Table] = {}
+    for number, (name, named) in enumerate(origin.tables.items()):
+        begin, end = ((1 - of_query) * count / len(origin.tables) for count in (number, number + 1))
+        tables[name] = read(named, place / str(number), progress.stage(begin, end))
     if origin.query is None:
         return next(iter(tables.values()))
-    return run(origin.query, tables, place / "query.parquet")
+    return run(origin.query, tables, place / "query.parquet", progress.stage(1 - of_query, 1, "Running the query"))
 
 
 def _custom_id(id_column: str | None, types: Mapping[str, str]) -> str:
@@ -244,7 +241,9 @@ def _custom_id(id_column: str | None, types: Mapping[str, str]) -> str:
     return f"{name} ->> '$'" if types[id_column] == "JSON" else f"CAST({name} AS VARCHAR)"
 
 
-def _described(con: "duckdb.DuckDBPyConnection", types: Mapping[str, str], rows: int) -> list[Column]:
+def _described(
+    con: "duckdb.DuckDBPyConnection", types: Mapping[str, str], rows: int, progress: Progress
+) -> list[Column]:
     facts: list[str] = []
     for column, sql_type in types.items():
         c = identifier(column)
@@ -255,13 +254,14 @@ def _described(con: "duckdb.DuckDBPyConnection", types: Mapping[str, str], rows:
             f"approx_count_distinct({c})" if sql_type != "JSON" else "NULL",
             f"max(length({c}))" if is_text else "NULL",
         ]
-    values = con.execute(f"SELECT {', '.join(facts)} FROM source").fetchone() or ()
+    values = execute(con, f"SELECT {', '.join(facts)} FROM source", progress.stage(0, 0.6)).fetchone() or ()
     groups = zip(types.items(), values[::3], values[1::3], values[2::3], strict=True)
     described = [Column(name, sql_type.lower(), *facts) for (name, sql_type), *facts in groups]
-    return [_with_exact_distinct(con, column, rows) for column in described]
+    stages = (progress.stage(0.6 + 0.4 * n / len(types), 0.6 + 0.4 * (n + 1) / len(types)) for n in range(len(types)))
+    return [_with_exact_distinct(con, *each, rows) for each in zip(described, stages, strict=True)]
 
 
-def _with_exact_distinct(con: "duckdb.DuckDBPyConnection", column: Column, rows: int) -> Column:
+def _with_exact_distinct(con: "duckdb.DuckDBPyConnection", column: Column, progress: Progress, rows: int) -> Column:
     """Replace the estimate by the count where that is cheap, or where the column may be an id; else leave it out."""
     estimate = column.distinct
     if estimate is None:
@@ -269,7 +269,8 @@ def _with_exact_distinct(con: "duckdb.DuckDBPyConnection", column: Column, rows:
     may_be_id = not column.empty and estimate >= 0.8 * rows and (column.longest or 0) <= MAX_CUSTOM_ID_CHARACTERS
     if rows > _ROWS_COUNTED_EXACTLY and estimate > _FEW_VALUES and not may_be_id:
         return replace(column, distinct=None)
-    return replace(column, distinct=_number(con, f"SELECT count(DISTINCT {identifier(column.name)}) FROM source"))
+    counted = execute(con, f"SELECT count(DISTINCT {identifier(column.name)}) FROM source", progress).fetchone()
+    return replace(column, distinct=int(counted[0]) if counted else 0)
 
 
 def _id_column(columns: Sequence[Column], rows: int) -> str | None:
@@ -301,8 +302,3 @@ def _refuse_bad_ids(con: "duckdb.DuckDBPyConnection", id_column: str) -> None:
     if twice:
         rows = " and ".join(str(number) for number in twice[0][:2])
         raise InvalidInput(f"The id column {id_column!r} has the same value in rows {rows}. {advice}")
-
-
-def _number(con: "duckdb.DuckDBPyConnection", sql: str) -> int:
-    row = con.execute(sql).fetchone()
-    return int(row[0]) if row else 0

@@ -1,0 +1,88 @@
+"""How far long work is: in percent that only grow, whatever its stages, and in words. Pure: knows no clock."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+OnProgress = Callable[[float, str], None]
+"""Told how many percent are done, more each time, and what is being done."""
+
+STEP = 0.5
+"""Percent between two reports of one stage: many rows must not become as many messages."""
+
+
+_WHOLE = 100.0
+_BEGUN = 0.01
+
+
+class _Told:
+    """What was told, for all stages of one work."""
+
+    def __init__(self, tell: OnProgress | None) -> None:
+        self.tell = tell
+        self.percent = -STEP
+        self.doing: str | None = None
+
+    def at(self, percent: float, doing: str, words: str) -> None:
+        percent = round(percent, 2)
+        if percent == self.percent < _WHOLE and doing != self.doing:
+            percent = round(percent + _BEGUN, 2)  # the next stage is heard of when it begins
+        is_next = percent > self.percent and (percent == _WHOLE or doing != self.doing)
+        if self.tell and (is_next or percent >= self.percent + STEP):
+            self.percent, self.doing = percent, doing
+            self.tell(percent, words)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A stretch of work; its stages are stretches of it, in their order.
+
+    Attributes:
+        begin, end: In percent of the whole.
+        doing: In words for the user.
+    """
+
+    begin: float = 0.0
+    end: float = _WHOLE
+    doing: str = ""
+    _told: _Told = field(default_factory=lambda: _Told(None))
+
+    @classmethod
+    def to(cls, tell: OnProgress) -> "Progress":
+        """Begin work that *tell* hears of."""
+        return cls(_told=_Told(tell))
+
+    @property
+    def is_told(self) -> bool:
+        """Whether anybody listens."""
+        return self._told.tell is not None
+
+    def stage(self, begin: float, end: float, doing: str = "") -> "Progress":
+        """Give the stage from the share *begin* of this stretch to *end*; without words of its own it keeps these."""
+        length = self.end - self.begin
+        stage = Progress(self.begin + begin * length, self.begin + end * length, doing or self.doing, self._told)
+        if doing:
+            stage.at(0)
+        return stage
+
+    def at(self, share: float, detail: str = "") -> None:
+        """Say that so much of this stretch is done."""
+        if self.is_told:
+            percent = self.begin + min(max(share, 0.0), 1.0) * (self.end - self.begin)
+            self._told.at(percent, self.doing, f"{self.doing}: {detail}" if detail else self.doing)
+
+    def counted(self, done: int, total: int, unit: str) -> None:
+        """Say that *done* of *total* are done."""
+        if self.is_told:
+            self.at(done / max(total, 1), f"{done:,} of {total:,} {unit}")
+
+    def through(self, blocks: Iterable[bytes], size_bytes: int) -> Iterator[bytes]:
+        """Give *blocks* of so many bytes in all, and say how far they are."""
+        done = 0
+        for block in blocks:
+            yield block
+            done += len(block)
+            self.at(done / max(size_bytes, 1))
+
+
+SILENT = Progress()
+"""Nobody listens."""

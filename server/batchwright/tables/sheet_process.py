@@ -1,0 +1,41 @@
+"""A process that reads one sheet of a file in Excel's older and other formats, whose size can only be seen in memory.
+
+It is told what to do, and tells, as `processes` has it: `python -m batchwright.tables.sheet_process`.
+"""
+
+from pathlib import Path
+
+import msgspec
+
+from batchwright.tables.excel_source import ExcelRows
+from batchwright.tables.processes import Report, progress_of, serve
+
+
+class SheetOrder(msgspec.Struct, frozen=True):
+    """What is to be read: a sheet, the first unless one is named, to a file with a JSON object for each row."""
+
+    path: str
+    name: str
+    target: str
+    sheet: str | None = None
+
+
+def execute(order: SheetOrder) -> Report:
+    """Write the rows of a sheet.
+
+    Raises:
+        InvalidInput: The file is broken or too large, there is no such sheet, or the column names cannot be used.
+        MissingExtra: The reader is not installed.
+    """
+    target = Path(order.target)
+    book = ExcelRows(Path(order.path), order.name, order.sheet)
+    rows = 0
+    with target.open("wb") as file:
+        for line in book.lines(progress_of(target)):
+            file.write(line + b"\n")
+            rows += 1
+    return Report(rows=rows, warnings=book.warnings)
+
+
+if __name__ == "__main__":
+    serve(SheetOrder, execute)
