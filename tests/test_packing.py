@@ -461,3 +461,21 @@ def test_the_tokens_of_a_request_are_counted_once() -> None:
     results = list(unpacked(ResultLine("a", 200, body), ["a", "b", "c"]))
 
     assert [result.input_tokens for result in results] == [4, 0, 0]
+
+
+async def test_packed_vectors_in_base64_are_given_to_their_rows(tmp_path: Path) -> None:
+    """`encoding_format` may ask for them so: they are paid for, and were all taken for no vector."""
+    encoded = {"a": "AACAPw==", "b": "AAAAQA=="}
+
+    def answer(_id: str, body: Object) -> Object:
+        data = [{"index": n, "embedding": encoded[text]} for n, text in enumerate(body["input"])]
+        return {"object": "list", "data": data, "usage": {"prompt_tokens": 2, "total_tokens": 2}}
+
+    async with running_openai(answer=answer) as server, in_memory(openai_environment(tmp_path, server)) as session:
+        made = await submitted(session, ["a", "b"], inputs_per_request=2, parameters={"encoding_format": "base64"})
+        server.finish(next(iter(server.batches)))
+        job = await session.finished(made["job_id"])
+        results = await session.call("get_results", job_id=made["job_id"])
+
+    assert job["counts"] == {"answered": 2}
+    assert [row["embedding"] for row in results["shown"]] == ["AACAPw==", "AAAAQA=="]

@@ -518,3 +518,73 @@ async def test_the_process_of_a_query_ends_with_it(tmp_path: Path) -> None:
         await session.call("query_results", job_id=job_id, sql="SELECT 1")
 
     assert {child.pid for child in me.children(recursive=True)} <= before
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "WITH duckdb_views AS (FROM duckdb_views) SELECT * FROM duckdb_views",
+        "WITH duckdb_tables AS MATERIALIZED (FROM duckdb_tables) SELECT * FROM duckdb_tables",
+        "WITH a AS (FROM duckdb_views), duckdb_views AS (SELECT 1) FROM a",
+        "WITH RECURSIVE duckdb_views AS (FROM duckdb_views) FROM duckdb_views",
+        "WITH RECURSIVE duckdb_views AS (FROM duckdb_views UNION ALL FROM duckdb_views) FROM duckdb_views",
+        "SELECT (WITH duckdb_views AS (SELECT 1) FROM duckdb_views), * FROM duckdb_views",
+    ],
+)
+async def test_a_name_given_by_with_opens_no_table_of_that_name(tmp_path: Path, sql: str) -> None:
+    """Within its own definition the name is that of a table: the database's own ones know the server's folders."""
+    async with labelled(tmp_path) as (session, job_id):
+        told = await session.error("query_results", job_id=job_id, sql=sql)
+
+    assert told.startswith("There is no table 'duckdb_")
+    assert "parquet" not in told
+
+
+async def test_with_may_name_what_it_reads_and_what_it_repeats(tmp_path: Path) -> None:
+    """The same name for the rows that are left is how many write it."""
+    recursive = "WITH RECURSIVE t AS (SELECT 1 n UNION ALL SELECT n + 1 FROM t WHERE n < 3) SELECT sum(n) AS n FROM t"
+    narrowed = "WITH results AS (SELECT * FROM results WHERE row <= 2), b AS (FROM results) SELECT count(*) AS n FROM b"
+    async with labelled(tmp_path) as (session, job_id):
+        found = [await session.call("query_results", job_id=job_id, sql=sql) for sql in (recursive, narrowed)]
+
+    assert [each["shown"] for each in found] == [[{"n": 6}], [{"n": 2}]]
+
+
+async def test_the_next_call_of_a_profile_can_be_made_whatever_the_columns_are_called(tmp_path: Path) -> None:
+    """Columns are often called group, order or end, which are words of SQL."""
+    rows = [{"text": f"t{number}", "order": "a", "row": 5} for number in range(3)]
+    schema = {"type": "object", "properties": {"group": {"type": "string"}}}
+    async with answered(tmp_path, rows, lambda _: '{"group": "b"}', output_schema=schema) as (session, job_id):
+        compared = await session.call("query_results", job_id=job_id, truth="order")
+        plain = await session.call("query_results", job_id=job_id)
+        asked = [each["next"].partition('sql="')[2].partition('"')[0] for each in (compared, plain)]
+        found = [await session.call("query_results", job_id=job_id, sql=sql) for sql in asked]
+
+    assert [each["rows"] for each in found] == [3, 1]
+
+
+async def test_a_mean_lies_between_the_least_and_the_most(tmp_path: Path) -> None:
+    """It was rounded to six digits, and three equal numbers had another mean than themselves."""
+    rows = [{"text": str(number)} for number in range(3)]
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}, "x": {"type": "number"}}}
+    async with answered(tmp_path, rows, lambda _: '{"n": 123456789, "x": 0.1234567}', output_schema=schema) as (
+        session,
+        job_id,
+    ):
+        found = await session.call("query_results", job_id=job_id)
+
+    for column, value in zip(found["answers"], (123456789, 0.1234567), strict=True):
+        assert (column["least"], column["mean"], column["most"]) == (value, value, value)
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_number_of_a_row_is_told_beside_a_column_called_row(tmp_path: Path, mode: Mode) -> None:
+    """The user's own cells stood in the place of the numbers, and where a cell was empty the number in its place."""
+    rows = [{"text": "a", "row": "77"}, {"text": "b", "row": None}, {"text": "c", "row": "99"}]
+    async with answered(tmp_path, rows, lambda text: text, mode) as (session, job_id):
+        found = await session.call("get_results", job_id=job_id)
+        asked = await session.call("get_results", job_id=job_id, columns=["answer_row", "row", "answer"])
+
+    assert [(row["answer_row"], row.get("row")) for row in found["shown"]] == [(1, "77"), (2, None), (3, "99")]
+    assert found["notes"] == ["row is a column of the data: answer_row is the number in the source."]
+    assert [(row["answer_row"], row.get("row")) for row in asked["shown"]] == [(1, "77"), (2, None), (3, "99")]

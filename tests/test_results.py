@@ -3,10 +3,12 @@
 import csv
 import json
 import re
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -715,3 +717,48 @@ def test_saving_to_a_name_with_quotes_and_stars_writes_that_file(tmp_path: Path)
     found.save(folder / "a*b.csv", "csv")
 
     assert [path.name for path in folder.iterdir()] == ["a*b.csv"]
+
+
+def test_a_column_named_like_parquets_own_numbering_is_joined_like_any_other(tmp_path: Path) -> None:
+    """The numbering of the file was asked for, which Parquet refuses to a table that has such a column of its own."""
+    rows = [{"id": f"r{number}", "file_row_number": 7, "filename": "x", "file_index": 3} for number in range(3)]
+    found = table(tmp_path, rows, [answer("r0"), answer("r2")])
+
+    assert found.counts()["answered"] == 2
+    assert [row["file_row_number"] for row in shown(found)] == [7, 7, 7]
+    assert [row["answer"] for row in shown(found)] == ["ok", None, "ok"]
+
+
+@pytest.mark.parametrize(
+    ("given", "written"),
+    [
+        ([12345678901234567], ["12345678901234567"]),
+        ([-9007199254740993, 1.5], ["-9007199254740993", "1.5"]),
+        ([123456789012345678901234567890], ["123456789012345678901234567890"]),
+        ([10**16, 5, 0.1], ["1e+16", "5.0", "0.1"]),
+    ],
+)
+def test_a_whole_number_keeps_its_digits_where_any_number_is_allowed(
+    tmp_path: Path, given: Sequence[Json], written: Sequence[str]
+) -> None:
+    """Models give order numbers as numbers; of 17 digits a float keeps 16."""
+    results = [values(f"r{place}", n=number) for place, number in enumerate(given)]
+    rows = [{"id": f"r{place}"} for place in range(len(given))]
+    found = table(tmp_path, rows, results, properties={"n": {"type": "number"}})
+
+    assert [row["n"] for row in shown(found)] == given
+    assert [row["n"] for row in saved(found, "csv")] == written
+
+
+def test_floats_of_four_bytes_are_written_as_they_are_and_not_as_the_doubles_next_to_them(tmp_path: Path) -> None:
+    """0.1 in a Parquet file is 0.1 in the prompt, in what is shown, and in a sheet."""
+    path = tmp_path / "rows.parquet"
+    with duckdb.connect() as con:
+        con.execute(f"COPY (SELECT 'r0' AS id, 0.1::FLOAT AS f, 'nan'::FLOAT AS g) TO '{path}' (FORMAT parquet)")
+    found = joined(path, [answer("r0")])
+    saved_as = tmp_path / "out.xlsx"
+    found.save(saved_as, "xlsx")
+
+    assert [row["f"] for _, row in frozen_rows(found.frozen, ["f"])] == [0.1]
+    assert (shown(found)[0]["f"], shown(found)[0]["g"]) == (0.1, "nan")
+    assert "<v>0.1</v>" in zipfile.ZipFile(saved_as).read("xl/worksheets/sheet1.xml").decode()

@@ -104,6 +104,14 @@ def test_an_empty_cell_is_absent_and_a_quoted_empty_one_is_an_empty_text(tmp_pat
     assert rows == [{"a": None, "b": "", "c": "x"}, {"a": "", "b": "", "c": None}]
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_blank_line_is_no_row_also_where_there_is_one_column(tmp_path: Path, end: str) -> None:
+    """Lists of texts often end with a few; they were taken for rows, and the file for one that is broken."""
+    lines = ["text", "a", "", '""', "b", "", ""]
+
+    assert cells(tmp_path, "t.csv", end.join(lines) + end) == [{"text": "a"}, {"text": ""}, {"text": "b"}]
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_the_delimiter_is_the_one_that_the_header_has_most_of(tmp_path: Path, delimiter: str) -> None:
     """Spreadsheets write what their country uses."""

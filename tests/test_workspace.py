@@ -508,3 +508,15 @@ def test_a_home_folder_that_is_reached_by_a_link_is_still_the_home_folder(tmp_pa
 
     assert default_root(real, link) == link / "Batchwright"
     assert default_root(link, real) == real / "Batchwright"
+
+
+def test_nothing_is_written_among_the_servers_own_files(tmp_path: Path) -> None:
+    """Its folder may lie in the workspace: replaced rows of a job would be joined to the wrong answers."""
+    data = tmp_path / "data"
+    workspace = Workspace([tmp_path], kept=data)
+    (data / "jobs").mkdir(parents=True)
+
+    for name in ("data/jobs/source.parquet", "data/new.csv", str(data / "new.csv")):
+        with pytest.raises(OutsideWorkspace, match="lies in the folder of the server's own files"):
+            workspace.file_to_write(name, overwrite=True)
+    assert workspace.file_to_write("database.csv", overwrite=False) == tmp_path / "database.csv"

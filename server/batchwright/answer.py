@@ -39,16 +39,21 @@ def _text_line(name: str, value: "Json") -> str:
         fields = cast("dict[str, Json]", value)
         if any(isinstance(item, dict | list) for item in fields.values()):
             return f"{name}: {msgspec.json.encode(fields).decode()}"
-        return f"{name}: {', '.join(f'{key} {item}' for key, item in fields.items())}"
+        return f"{name}: {', '.join(f'{key} {_inside(item)}' for key, item in fields.items())}"
     if not isinstance(value, list):
-        return f"{name}: {value}"
+        return f"{name}: {_inside(value)}"
     items = cast("list[Json]", value)
     if any(isinstance(item, dict) for item in items):
         return "\n".join([f"{name}:", *(f"  {msgspec.json.encode(item).decode()}" for item in items)])
-    said = [str(item) for item in items]
+    said = [_inside(item) for item in items]
     if len(said) > 1 and any(item.count(" ") >= WORDS_OF_A_PHRASE for item in said):
         return "\n".join([f"{name}:", *(f"  {item}" for item in said)])
     return f"{name}: {', '.join(said)}"
+
+
+def _inside(value: "Json") -> str:
+    """Write a value so that no line break in it begins a line that looks like another fact."""
+    return str(value).replace("\n", "\n  ")
 
 
 def present(counts: "Mapping[Outcome, int]") -> "dict[Outcome, int]":

@@ -4,6 +4,7 @@ A refused line has no top-level error, and a good status may carry a refusal or 
 each is told apart here, once for all endpoints.
 """
 
+from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -55,11 +56,22 @@ def unpacked(line: ResultLine, rows: Sequence[str]) -> Iterator[Result]:
         whole = replace(whole, input_tokens=0, output_tokens=0)
         if whole.outcome != "answered":
             yield result
-        elif len(found := vectors.pop(place, [])) == 1 and found[0] and isinstance(found[0], list):
+        elif len(found := vectors.pop(place, [])) == 1 and _is_vector(found[0]):
             yield replace(result, text=msgspec.json.encode(found[0]).decode())
         else:
             what = "more than one vector" if len(found) > 1 else "no vector"
             yield _flawed(result, "failed", f"the answer has {what} for this row")
+
+
+def _is_vector(value: Json) -> bool:
+    """Whether this is a list, or floats of 4 bytes in base64, as `encoding_format` may ask for them."""
+    if not isinstance(value, str):
+        return isinstance(value, list) and value != []
+    try:
+        size = len(b64decode(value, validate=True))
+    except ValueError:
+        return False
+    return size > 0 and size % 4 == 0
 
 
 def _read(line: ResultLine, endpoint: Endpoint, validator: "jsonschema_rs.Validator | None") -> Result:

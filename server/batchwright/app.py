@@ -182,7 +182,7 @@ def workspace(settings: Settings) -> "Workspace":
     """Give the folders that the user opened to the server."""
     from batchwright.workspace import Workspace, default_root
 
-    return Workspace(settings.workspace or (default_root(Path.cwd(), Path.home()),))
+    return Workspace(settings.workspace or (default_root(Path.cwd(), Path.home()),), kept=settings.data_folder())
 
 
 def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> Server[App]:

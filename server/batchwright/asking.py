@@ -34,12 +34,14 @@ class ResultPage:
     Attributes:
         columns: Those chosen.
         answer_columns: Those of them that the results add to the source's.
+        number_name: What the rows' numbers are called, where no column is called so.
     """
 
     job: Job
     joined: JoinedRows
     columns: Sequence[str]
     answer_columns: Sequence[str]
+    number_name: str
     saved_as: str | None
 
 
@@ -130,7 +132,7 @@ class Asking:
             lambda: table.rows(outcome=outcome, offset=offset, limit=limit, columns=columns)
         )
         added = [name for name in table.answer_columns if name in chosen]
-        return ResultPage(job, joined, chosen, added, str(saving.target) if saving else None)
+        return ResultPage(job, joined, chosen, added, table.number_name, str(saving.target) if saving else None)
 
     async def ask(self, job_id: str, question: Question, progress: Progress = SILENT) -> Reply:
         """Run SQL over the results of a job, or describe them. While it runs, the rows that are not done are running.

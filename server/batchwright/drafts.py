@@ -40,6 +40,7 @@ from batchwright.tables.sources import freeze, share_ids
 FROZEN = "source.parquet"
 BATCH_FIELDS = ["body", "custom_id", "method", "url"]
 """What the lines of a batch file hold, sorted."""
+MAX_MODEL_CHARACTERS = 200
 _SHOWN_ERRORS = 5
 _ROWS_A_REPORT = 500
 
@@ -294,6 +295,10 @@ def _first_line(path: Path, name: str) -> _FirstLine:
         raise InvalidInput(
             f"Line 1 of {name} is not parseable as valid JSON. Give a file of batch requests."
         ) from error
+    if isinstance(model, str) and (len(model) > MAX_MODEL_CHARACTERS or not model.isprintable()):
+        raise InvalidInput(
+            f"Line 1 of {name} names a model of {len(model):,} characters, or of hidden ones, which none has. Mend it."
+        )
     for endpoint in get_args(Endpoint):
         if url == endpoint:
             return _FirstLine(endpoint, model if isinstance(model, str) else "")

@@ -46,7 +46,7 @@ def fitted_rows(
             break
         room -= names + sum(min(size, _LEAST_CELL_BYTES) for size in cells)
         sizes[column] = cells
-    kept = _named([column for column in columns if column in sizes])
+    kept = shown_names([column for column in columns if column in sizes])
     each = [size for cells in sizes.values() for size in cells]
     most = _most(each, room + sum(min(size, _LEAST_CELL_BYTES) for size in each))
     fitted = [
@@ -81,7 +81,7 @@ def fitted_names(names: Sequence[str], room: int) -> list[str]:
     return shown
 
 
-def _named(columns: Sequence[str]) -> dict[str, str]:
+def shown_names(columns: Sequence[str]) -> dict[str, str]:
     """Give each column the name that is shown, also where two differ only in what is not."""
     names: dict[str, str] = {}
     for column in columns:

@@ -18,6 +18,8 @@ Completes = Literal["source", "column", "columns", "model", "embedding model", "
 
 MAX_ARGUMENT_CHARACTERS = 10_000
 MAX_COLUMNS = 20
+MAX_NAME_CHARACTERS = 300
+"""Of a column that is taken without being named."""
 MAX_NAMES = 200
 
 _MEND = "Mend the next call where it names the wrong ones."
@@ -80,7 +82,11 @@ class Filled:
             return self.names(name) or ["column"]
         if not given:
             # What the answers are measured against must not be read before answering.
-            return [column for column in self.columns if column != self.whole("truth")][:MAX_COLUMNS]
+            others = [column for column in self.columns if column != self.whole("truth")]
+            found = [column for column in others if len(column) <= MAX_NAME_CHARACTERS][:MAX_COLUMNS]
+            if not found:
+                raise InvalidInput(f"The source has no column for {name} that can be taken by itself. Name one.")
+            return found
         found = [given] if given in self.columns else self.names(name)
         if unknown := [column for column in found if column not in self.columns]:
             raise InvalidInput(

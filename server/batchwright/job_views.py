@@ -13,7 +13,7 @@ from batchwright.cost_views import draft_cost, job_cost, line_cost
 from batchwright.model import Job, JobStatus, Json, Outcome
 from batchwright.pricing import price
 from batchwright.problem_views import Problems
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import MARK, cleaned
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,6 +48,7 @@ class DraftView(View):
     retries: Annotated[str | None, Field(description="of a retry: its rows, and what is mended")] = None
     problems: Problems = None
     warnings: list[str] | None = None
+    about: str
     next: Next
 
     @classmethod
@@ -74,6 +75,7 @@ class DraftView(View):
             retries=cleaned(_retried(retried, job), 500) if retried else None,
             problems=problem_views.shown_of_retry(retried, job) if retried else None,
             warnings=[cleaned(warning, 500) for warning in warnings] or None,
+            about=MARK,
             next=(f"{better} Or as it is: " if better else _mend_first(draft.warnings)) + _try_and_submit(job),
         )
 
@@ -210,12 +212,12 @@ class JobsView(View):
         jobs, total = page.jobs, page.total
         left_out = total - offset - len(jobs)
         others = page.others or ()
-        notes = [f'Nothing is submitted until the user agrees (submit_job, user_says="go_on"): {page.frozen}']
-        notes = notes if page.frozen else []
+        frozen = f'Nothing is submitted until the user agrees (submit_job, user_says="go_on"): {page.frozen}'
+        notes = [frozen] if page.frozen else []
         if page.others is None:
             notes.append("The provider could not be asked for batches that were made elsewhere.")
         if not total and others:
-            following = f'adopt_batch(batch_id="{others[0].batch_id}")'
+            following = f'adopt_batch(batch_id="{cleaned(others[0].batch_id, 80)}")'
         elif not total:
             following = 'inspect_data(source="FILE"), then create_batch_file'
         elif not jobs and offset:

@@ -98,7 +98,10 @@ def notes(found: "Sequence[Explained]") -> list[str]:
     others = found[MAX_SHOWN:]
     rows = sum(each.rows for each in others)
     said = [f"Rows with other causes, not shown: {rows:,}. get_results shows them by outcome."] if others else []
-    is_quoted = any(each.cause.speaker == "model" and each.words for each in found[:MAX_SHOWN])
+    # What does not fit is quoted by the words that say so.
+    is_quoted = any(
+        (each.speaker == "model" or each.outcome == "not_fitting") and each.words for each in found[:MAX_SHOWN]
+    )
     return [*said, *([MARK] if is_quoted else [])]
 
 

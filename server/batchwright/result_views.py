@@ -62,7 +62,8 @@ class ResultsView(View):
         fitted = fitted_rows(
             rows, page.columns, room=_room(len(rows), len(page.columns), few=SHOWN_ROWS), first=page.answer_columns
         )
-        shown = [{"row": number, **row} for (number, _), row in zip(page.joined.rows, fitted.rows, strict=True)]
+        number_name = _number_name(page)
+        shown = [{number_name: number, **row} for (number, _), row in zip(page.joined.rows, fitted.rows, strict=True)]
         left_out = max(0, matching - offset - len(shown))
         return cls(
             job_id=job.id,
@@ -79,7 +80,8 @@ class ResultsView(View):
             matching=matching if matching != job.source.rows else None,
             left_out=left_out or None,
             saved_as=page.saved_as,
-            notes=[*_page_notes(page, offset), *_room_notes(fitted.columns_left_out)] or None,
+            notes=[*_page_notes(page, offset), *_name_notes(number_name), *_room_notes(fitted.columns_left_out)]
+            or None,
             about=MARK,
             next=_after_page(page, offset + len(shown) if left_out and shown else None, problems),
         )
@@ -177,6 +179,19 @@ def _room(rows: int, columns: int, *, few: int) -> int:
     return FEW_ROWS_BYTES if rows <= few else ROW_BYTES * rows
 
 
+def _number_name(page: "ResultPage") -> str:
+    """Give the name that a row's number has beside its cells, which no column has that is shown."""
+    name = page.number_name
+    shown = {cleaned(column, 64) for column in page.columns if column != name}
+    while name in shown:
+        name = f"answer_{name}"
+    return name
+
+
+def _name_notes(number_name: str) -> list[str]:
+    return [] if number_name == "row" else [f"row is a column of the data: {number_name} is the number in the source."]
+
+
 def _page_notes(page: "ResultPage", offset: int) -> list[str]:
     job, matching = page.job, page.joined.matching
     notes: list[str] = []
@@ -250,7 +265,7 @@ def _after_profile(reply: "Reply", profile: "ResultProfile") -> str:
 
 def _in_sql(name: str) -> str:
     """Write a column's name as SQL takes it without quotes, which would need care inside those of a call."""
-    return name if name.isidentifier() and name.isascii() else "..."
+    return f"results.{name}" if name.isidentifier() and name.isascii() else "..."
 
 
 def _column_facts(column: "AnswerColumn") -> dict[str, Json]:
@@ -275,7 +290,9 @@ def _column_facts(column: "AnswerColumn") -> dict[str, Json]:
 
 
 def _spread_facts(spread: "Spread", middle: str) -> dict[str, float]:
-    values = {"least": spread.least, middle: float(f"{spread.middle:.6g}"), "most": spread.most}
+    rounded = float(f"{spread.middle:.6g}") if abs(spread.middle) < 1e4 else round(spread.middle, 2)
+    # What is rounded must not lie outside of what it is the middle of.
+    values = {"least": spread.least, middle: min(max(rounded, spread.least), spread.most), "most": spread.most}
     return {name: int(value) if float(value).is_integer() else value for name, value in values.items()}
 
 

@@ -23,6 +23,7 @@ from batchwright.tooling import can_ask as _can_ask
 from batchwright.tooling import progress_of as _progress
 from batchwright.tooling import usd as _usd
 from batchwright.trying_tools import TRY, try_requests
+from batchwright.untrusted import cleaned
 from batchwright.views import CostsView, DeletedView, FilesView, InspectView
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -188,7 +189,7 @@ async def check_job(
     async def on_job(job: Job) -> None:
         done = job.source.rows - job.counts["running"]
         note = next((part.note for part in job.parts if part.note), None)
-        message = f"{done:,} of {job.source.rows:,} rows done" + (f"; {note}" if note else "")
+        message = f"{done:,} of {job.source.rows:,} rows done" + (f"; {cleaned(note)}" if note else "")
         await ctx.report_progress(done, job.source.rows, message)
 
     job = await jobs.check(job_id, wait_seconds=wait_seconds, on_job=on_job)

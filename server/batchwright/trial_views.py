@@ -191,11 +191,9 @@ def _numbers(vector: Json) -> list[Json]:
 
 def _cut(value: Json, most_bytes: int) -> Json:
     """Clean a value, and cut it to so many bytes: those of other scripts take more tokens a character."""
-    import msgspec
+    from batchwright.fitting import fitted_value
 
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode()
-    size = len(text.encode(errors="replace"))
-    return cleaned_value(value, most_bytes if size <= most_bytes else most_bytes * len(text) // size)
+    return fitted_value(value, most_bytes)
 
 
 def _variant(plan: "TrialPlan", tried: "Tried", number: int) -> dict[str, Json]:

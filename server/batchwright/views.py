@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 from batchwright.agreement import shown_usd
 from batchwright.answer import Next, View
 from batchwright.model import Job, Json, Profile
-from batchwright.untrusted import MARK, cleaned, cleaned_value
+from batchwright.untrusted import MARK, cleaned
 
 if TYPE_CHECKING:
     from batchwright.comparing import Compared
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MAX_SHOWN_COLUMNS = 40
 MAX_SHOWN_DELETED = 50
 MAX_WARNINGS = 5
+MAX_NAME_CHARACTERS = 64
+MAX_NESTED_BYTES = 600
+"""Of a list or an object in a cell."""
 
 
 class ColumnView(View):
@@ -57,7 +60,9 @@ class InspectView(View):
             for column in profile.columns[:MAX_SHOWN_COLUMNS]
         ]
         left_out = len(profile.columns) - len(columns)
-        id_part = f', id_column="{profile.id_column}"' if profile.id_column else ""
+        # A name that cannot be shown as it is cannot be passed on either.
+        id_column = profile.id_column if _is_plain(profile.id_column or "") else None
+        id_part = f', id_column="{id_column}"' if id_column else ""
         is_batch = is_batch_file([column.name for column in profile.columns])
         source = "the same query" if profile.kind == "query" else f'"{profile.name}"'
         told_part = ", reading as here" if was_told else ""
@@ -67,7 +72,7 @@ class InspectView(View):
             rows=profile.rows,
             columns=columns,
             columns_left_out=left_out or None,
-            id_column=profile.id_column,
+            id_column=id_column,
             sample=[_shown_row(row) for row in profile.sample],
             warnings=[cleaned(warning, 400) for warning in profile.warnings[:MAX_WARNINGS]] or None,
             next=f'create_batch_file(batch_file="{profile.name}")' if is_batch else data_call,
@@ -175,6 +180,11 @@ def _go_on(job: Job) -> str:
     return tried if job.submitted_at is None else f'check_job(job_id="{job.id}")'
 
 
+def _is_plain(name: str) -> bool:
+    """Whether a column's name can stand in a call as it is."""
+    return 0 < len(name) <= MAX_NAME_CHARACTERS and name.isprintable() and cleaned(name) == name and '"' not in name
+
+
 def _cost_line(line: "ModelCost", comparison: "Comparison") -> dict[str, str]:
     """Give a model's costs; what is not known is left out."""
     more = " and more" if comparison.is_open else ""
@@ -188,5 +198,11 @@ def _cost_line(line: "ModelCost", comparison: "Comparison") -> dict[str, str]:
 
 def _shown_row(row: Mapping[str, Json]) -> dict[str, Json]:
     """Give a row fit for the conversation: cleaned, cut, and without its empty cells."""
-    cells = list(row.items())[:MAX_SHOWN_COLUMNS]
-    return {cleaned(name, 64): cleaned_value(value) for name, value in cells if value is not None}
+    from batchwright.fitting import fitted_value, shown_names
+
+    names = shown_names(list(row)[:MAX_SHOWN_COLUMNS])
+    return {
+        shown: cleaned(row[name]) if isinstance(row[name], str) else fitted_value(row[name], MAX_NESTED_BYTES)
+        for name, shown in names.items()
+        if row[name] is not None
+    }

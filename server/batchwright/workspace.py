@@ -33,8 +33,10 @@ class Workspace:
     A relative name is looked for in each folder, in order, and written to the first.
     """
 
-    def __init__(self, roots: Sequence[Path]) -> None:
+    def __init__(self, roots: Sequence[Path], *, kept: Path | None = None) -> None:
+        """Take the folders; nothing is written into *kept*, where the server keeps its own files."""
         self._roots = tuple(Path(os.path.realpath(root)) for root in roots)
+        self._kept = Path(os.path.realpath(kept)) if kept else None
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -97,6 +99,8 @@ class Workspace:
         path = folder / target.name
         self._refuse_outside(path, name)
         self._refuse_private(path, name)
+        if self._kept is not None and path.is_relative_to(self._kept):
+            raise OutsideWorkspace(f"{name!r} lies in the folder of the server's own files. Choose another place.")
         nearest = next(step for step in (folder, *folder.parents) if step.exists())
         if not nearest.is_dir():
             raise InvalidInput(f"{name!r} lies in {nearest.name!r}, which is no folder. Choose another name.")

@@ -30,9 +30,16 @@ def types_of(con: "duckdb.DuckDBPyConnection", relation: str) -> dict[str, str]:
 def cell_sql(column: str, sql_type: str) -> str:
     """Give the SQL that fetches a column so that `reader` can read it: dates, decimals and the like as their text."""
     name = identifier(column)
+    if sql_type == "FLOAT":
+        return float_sql(name)
     if sql_type in _PLAIN:
         return name
     return json_sql(name, sql_type) if is_nested(sql_type) else f"CAST({name} AS VARCHAR)"
+
+
+def float_sql(column: str) -> str:
+    """Give the SQL of a column of floats, itself as SQL, as the doubles that are written like them: 0.1 as 0.1."""
+    return f"CAST(CAST({column} AS VARCHAR) AS DOUBLE)"
 
 
 def json_sql(column: str, sql_type: str) -> str:

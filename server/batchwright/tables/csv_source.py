@@ -11,7 +11,7 @@ from typing import Any
 
 from batchwright.errors import InvalidInput
 from batchwright.progress import SILENT, Progress
-from batchwright.tables.connection import pattern, quoted
+from batchwright.tables.connection import identifier, pattern, quoted
 from batchwright.tables.csv_header import verdict
 from batchwright.tables.csv_records import Records
 from batchwright.tables.origin import Reading
@@ -84,7 +84,7 @@ class CsvSource:
             f"header = {str(self._has_header).lower()}, delim = {quoted(self.delimiter)}, "
             f"quote = {quoted(self._quote)}, escape = {quoted(self._escape)}, allow_quoted_nulls = false, "
             f"max_line_size = {longest}, buffer_size = {2 * longest}, "
-            f"hive_partitioning = false, columns = {{{columns}}})"
+            f"hive_partitioning = false, columns = {{{columns}}}){self._but_blank_lines}"
         )
 
     @property
@@ -154,6 +154,11 @@ class CsvSource:
             "doublequote": is_doubled,
             "escapechar": None if is_doubled or not self._quote else self._escape,
         }
+
+    @property
+    def _but_blank_lines(self) -> str:
+        """SQL that leaves out blank lines: where there is one column only, DuckDB takes them for rows."""
+        return f" WHERE {identifier(self.columns[0])} IS NOT NULL" if len(self.columns) == 1 else ""
 
     @property
     def _first(self) -> str:

@@ -134,7 +134,7 @@ def _cell(value: object) -> "Json":
 
 
 def is_measured(path: Path) -> bool:
-    """Whether how large a sheet is can be seen before it is read; all else is read in a process of its own."""
+    """Whether how large a sheet is can mostly be seen before it is read, and said in so many words."""
     return path.suffix.lower() in {".xlsx", ".xlsm"}
 
 

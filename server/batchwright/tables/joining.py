@@ -164,7 +164,7 @@ def _values(con: "duckdb.DuckDBPyConnection", schemas: Sequence[Mapping[str, Jso
     types = {f"v{place}": _plain_type(schema) for place, schema in enumerate(schemas)}
     texts = {column: f"{column} ->> '$'" for column in types}
     checks = [
-        f"bool_and(TRY_CAST({texts[column]} AS {sql_type}) IS NOT NULL OR {texts[column]} IS NULL)"
+        f"bool_and({_is_kept(texts[column], sql_type)} OR {texts[column]} IS NULL)"
         if sql_type and sql_type != "VARCHAR"
         else "true"
         for column, sql_type in types.items()
@@ -175,6 +175,18 @@ def _values(con: "duckdb.DuckDBPyConnection", schemas: Sequence[Mapping[str, Jso
         column if sql_type is None or fits is False else f"CAST({texts[column]} AS {sql_type}) AS {column}"
         for (column, sql_type), fits in found
     ]
+
+
+def _is_kept(text: str, sql_type: str) -> str:
+    """Give the SQL of whether a value fits a type; a whole number does only with all its digits."""
+    cast = f"TRY_CAST({text} AS {sql_type})"
+    if sql_type != "DOUBLE":
+        return f"{cast} IS NOT NULL"
+    whole = f"TRY_CAST({text} AS HUGEINT)"
+    is_whole = f"regexp_full_match({text}, '-?[0-9]+')"
+    return (
+        f"CASE WHEN {is_whole} THEN coalesce(TRY_CAST({cast} AS HUGEINT) = {whole}, false) ELSE {cast} IS NOT NULL END"
+    )
 
 
 def _plain_type(schema: Mapping[str, Json]) -> str | None:

@@ -107,18 +107,21 @@ def _tables(node: "Json", known: frozenset[str], advice: str) -> Iterator[str]:
     kind = str(fields.get("type", ""))
     if kind.endswith("_NODE") and kind not in _QUERY_NODES:
         raise InvalidInput("The query would change something. Give one SELECT, which only reads.")
-    if "cte_map" in fields:
-        known |= {str(item["key"]).lower() for item in fields["cte_map"]["map"]}
-    if "cte_name" in fields:
-        known |= {str(fields["cte_name"]).lower()}
     if (function := str(fields.get("function_name", "")).lower()) in _REFUSED_FUNCTIONS:
         raise InvalidInput(f"{function} is not for queries here. Leave it out.")
     if kind == "TABLE_FUNCTION":
         _refuse_reader(str(fields["function"].get("function_name", "")), advice)
     if kind == "BASE_TABLE" and (name := _table_name(fields, advice)).lower() not in known:
         yield name
-    for value in fields.values():
-        yield from _tables(value, known, advice)
+    for item in fields.get("cte_map", {}).get("map", ()):
+        # It sees those before it, and not itself: there its name is that of a table.
+        yield from _tables(item["value"], known, advice)
+        known |= {str(item["key"]).lower()}
+    itself = {str(fields["cte_name"]).lower()} if "cte_name" in fields else frozenset[str]()
+    for key, value in fields.items():
+        if key != "cte_map":
+            # Only the second half of what is recursive sees itself.
+            yield from _tables(value, known if key == "left" else known | itself, advice)
 
 
 def _refuse_reader(function: str, advice: str) -> None:

@@ -157,6 +157,11 @@ class ResultTable:
         return list(self._output)[len(self.columns) :]
 
     @property
+    def number_name(self) -> str:
+        """Name of the column of the rows' numbers, which is given only where it is asked for."""
+        return next(iter(self._numbering))
+
+    @property
     def is_embedding(self) -> bool:
         """Whether the answers are vectors."""
         return is_embedding(self.recipe)
@@ -210,10 +215,10 @@ class ResultTable:
 
     def _source_sql(self, con: "duckdb.DuckDBPyConnection") -> str:
         """Give the SQL of the source's rows in their order: read as they lie, unless they lie in another."""
-        numbered = f"read_parquet({pattern(self.frozen)}, hive_partitioning = false, file_row_number = true)"
-        row = identifier(ROW)
-        found = con.execute(f"SELECT count(*) FROM {numbered} WHERE {row} <> file_row_number + 1").fetchone()
-        frozen = _parquet(self.frozen)
+        row, frozen = identifier(ROW), _parquet(self.frozen)
+        # Parquet's own numbering of rows cannot be had where the user has a column of its name.
+        placed = f"SELECT {row} AS given, row_number() OVER () AS lies FROM {frozen}"
+        found = con.execute(f"SELECT count(*) FROM ({placed}) WHERE given <> lies").fetchone()
         return f"(SELECT * FROM {frozen} ORDER BY {row})" if found and found[0] else frozen
 
 

@@ -10,7 +10,7 @@ import msgspec
 from batchwright.errors import InvalidInput
 from batchwright.progress import SILENT, Progress
 from batchwright.tables import excel_target
-from batchwright.tables.cells import is_nested, json_sql, types_of
+from batchwright.tables.cells import float_sql, is_nested, json_sql, types_of
 from batchwright.tables.connection import PARQUET, identifier, quoted
 from batchwright.tables.watching import execute
 
@@ -154,12 +154,14 @@ def _json_cell(column: str, sql_type: str) -> str:
     """Give the SQL of a column as it is fetched for JSONL: plain values as they are, all others as JSON text."""
     if sql_type in _FRACTIONS:
         # A float has its own shortest writing, not that of the double next to it; and JSON has no word for some.
-        return f"CASE WHEN isfinite({column}) THEN CAST(CAST({column} AS VARCHAR) AS DOUBLE) END"
+        return f"CASE WHEN isfinite({column}) THEN {float_sql(column)} END"
     return column if sql_type in _PLAIN else json_sql(column, sql_type)
 
 
 def _in_sheet(column: str, sql_type: str) -> str:
     """Give the SQL of a column as it is written to a sheet: numbers as far as Excel keeps them, else texts."""
+    if sql_type == "FLOAT":
+        return float_sql(column)
     if sql_type.startswith("DECIMAL"):
         return f"CAST({column} AS {'DOUBLE' if _EXACT_DECIMAL.match(sql_type) else 'VARCHAR'})"
     return column if _is_number(sql_type) else text_of(column, sql_type)

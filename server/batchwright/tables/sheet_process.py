@@ -1,4 +1,7 @@
-"""A process that reads one sheet of a file in Excel's older and other formats, whose size can only be seen in memory.
+"""A process that reads one sheet of an Excel file.
+
+The reader makes room for the whole rectangle around a sheet's cells at once, and where there is not so much it ends the
+process that it is in. How much that is cannot be told for certain before: a file may be written in many ways.
 
 It is told what to do, and tells, as `processes` has it: `python -m batchwright.tables.sheet_process`.
 """
@@ -28,10 +31,11 @@ def execute(order: SheetOrder) -> Report:
         MissingExtra: The reader is not installed.
     """
     target = Path(order.target)
-    book = ExcelRows(Path(order.path), order.name, order.sheet)
+    progress = progress_of(target)
+    book = ExcelRows(Path(order.path), order.name, order.sheet, progress.stage(0, 0.6))
     rows = 0
     with target.open("wb") as file:
-        for line in book.lines(progress_of(target)):
+        for line in book.lines(progress.stage(0.6, 1)):
             file.write(line + b"\n")
             rows += 1
     return Report(rows=rows, warnings=book.warnings)

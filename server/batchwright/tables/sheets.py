@@ -1,4 +1,4 @@
-"""The rows of a sheet as a file with a JSON object for each: read here, or in a process of its own."""
+"""The rows of a sheet as a file with a JSON object for each, read in a process of its own."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from batchwright.errors import InvalidInput
 from batchwright.progress import Progress
 from batchwright.tables import processes
-from batchwright.tables.excel_source import MAX_UNPACKED_BYTES, ExcelRows, check_installed, is_measured
+from batchwright.tables.excel_source import MAX_UNPACKED_BYTES, check_installed
 from batchwright.tables.processes import Bounds
 from batchwright.tables.sheet_process import SheetOrder
 
@@ -25,9 +25,6 @@ def sheet_rows(file: "DataFile", folder: Path, progress: Progress) -> tuple[Path
         MissingExtra: The reader is not installed.
     """
     path = folder / "rows.jsonl"
-    if is_measured(file.path):
-        book = ExcelRows(file.path, file.name, file.sheet, progress.stage(0, 0.6))
-        return written(path, book.lines(progress.stage(0.6, 1)), file.name), book.warnings
     check_installed()
     advice = "Save the sheet as CSV (UTF-8)."
     bounds = Bounds(
@@ -36,7 +33,7 @@ def sheet_rows(file: "DataFile", folder: Path, progress: Progress) -> tuple[Path
         too_long=f"{file.name} took more than {_MAX_SECONDS:.0f} seconds to read. {advice}",
         too_much=f"{file.name} has more cells or text than the memory may hold. {advice}",
         too_large=f"{file.name} has more than {MAX_UNPACKED_BYTES:,} bytes of text in its cells. {advice}",
-        broken=f"{file.name} cannot be read: it ended the reader. {advice}",
+        broken=f"{file.name} cannot be read: it is broken, or needs more memory than there is. {advice}",
     )
     order = SheetOrder(str(file.path), file.name, str(path), file.sheet)
     report = processes.carry_out("batchwright.tables.sheet_process", order, path, bounds, progress)
