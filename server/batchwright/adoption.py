@@ -76,8 +76,7 @@ class Adoption:
     ) -> None:
         self._journal = journal
         self._api = api
-        self._folder_of = folder_of
-        self._held = held
+        self._folder_of, self._held = folder_of, held
         self._now = now
 
     async def foreign(self) -> Sequence[ForeignBatch]:
@@ -128,7 +127,8 @@ class Adoption:
                 if is_held and not self._journal.has_job(folder.name):
                     found.append(await self._of_folder(folder.name, (batches or {}).get(folder.name, ())))
         taken = [job for job in found if job is not None]
-        if found and (was_empty or batches is None or any(job.submitted_at for job in taken)):
+        may_run = any(job.submitted_at for job in taken) or any(folder.name in (batches or ()) for folder in lost)
+        if found and (was_empty or may_run or (taken and batches is None)):
             self._journal.standing.freeze(
                 f"The journal was lost; {len(taken)} of {len(found)} jobs were made anew from their folders and the "
                 "provider's list. Check with `list_jobs` that none is missing that may be running."

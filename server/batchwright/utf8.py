@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import StringConstraints, TypeAdapter, ValidationError
 
+MOST_WAITING_BYTES = 1 << 20
+"""Of a line that is longer than what is looked at together."""
 _too_short = TypeAdapter(Annotated[str, StringConstraints(min_length=1 << 60)])
 """Refuses every text, and so makes none: it only says what is wrong with the bytes."""
 
@@ -40,10 +42,8 @@ def are_utf8(chunks: Iterable[bytes]) -> bool:
     return is_utf8(rest)
 
 
-MOST_WAITING_BYTES = 1 << 20
-
-
 def _cut(data: bytes) -> tuple[bytes, bytes]:
     """Give a letter that may not be whole at the end, and what is before it."""
-    start = next((place for place in range(len(data) - 1, max(len(data) - 5, 0), -1) if data[place] & 0xC0 != 0x80), 0)
+    last = range(len(data) - 1, max(len(data) - 5, 0), -1)
+    start = next((place for place in last if data[place] & 0xC0 != 0x80), len(data))
     return data[start:], data[:start]
