@@ -55,8 +55,9 @@ _UNREACHED = (
 )
 _LOGGERS = ("openai", "httpx2", "httpcore2")
 _LIKE_A_KEY = re.compile(
-    r"(?<![A-Za-z0-9])sk-(?:[A-Za-z0-9_*-]{8,}|[A-Za-z0-9_*-]*(?:\.{3}|…)[A-Za-z0-9]*)|[\w-]*\*{3,}[\w-]*"
+    r"(?<![A-Za-z0-9])sk-(?:[A-Za-z0-9_*-]{8,}|[A-Za-z0-9_*-]*(?:\.{3}|…)[A-Za-z0-9]*)|(?<![\w-])[\w-]*\*{3,}[\w-]*"
 )
+"""Begins only where a word does: a long one would else be tried from each of its letters."""
 
 
 class OpenAIAPI:
