@@ -1,7 +1,7 @@
 """The rows of a frozen source and a recipe to encoded requests, in order, streaming.
 
-Where the recipe only puts texts between texts, as nearly all do, DuckDB gives the cells as JSON, and the bytes of the
-request are put together from these: no long text is decoded. Else the template engine fills each row.
+Where the recipe only puts texts between texts, as nearly all do, the bytes of the request are put together from those
+of the cells: most need no escapes, and are not even decoded. Else the template engine fills each row.
 """
 
 import secrets
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 _decode = msgspec.json.Decoder(str).decode
-_EMPTY_BYTES = len(b'""')
+_encode = msgspec.json.Encoder().encode
+_PLAIN = bytes(byte for byte in range(0x20, 0x100) if byte not in b'"\\')
+"""What stands in JSON as it is."""
 
 
 class Filled(NamedTuple):
@@ -88,27 +90,25 @@ def _put_together(
 ) -> Iterator[Filled]:
     measure = RecipeMeasure(recipe)
     line, id_place, places, spans = _line(recipe, used, texts)
-    encode_id = msgspec.json.Encoder().encode
     for number, (custom_id, *cells) in enumerate(frozen_texts(frozen, used), 1):
-        line[id_place] = encode_id(custom_id)
+        line[id_place] = _encode(custom_id)
         for place, column in places:
-            line[place] = memoryview(cells[column])[1:-1]  # without its quotes
+            line[place] = _escaped(cells[column])
         data = b"".join(line)
         if len(data) > MAX_TEXT_CHARACTERS:
             _refuse_long(_texts(line, spans), number)
-        is_empty = bool(cells) and all(len(cell) == _EMPTY_BYTES for cell in cells)
-        yield Filled(custom_id, measure.line(data, _texts(line, spans)), is_empty)
+        yield Filled(custom_id, measure.line(data, _texts(line, spans)), bool(cells) and not any(cells))
 
 
 def _line(
     recipe: Recipe, used: "Sequence[str]", texts: "Sequence[Sequence[str]]"
-) -> tuple[list[bytes | memoryview], int, list[tuple[int, int]], list[slice]]:
+) -> tuple[list[bytes], int, list[tuple[int, int]], list[slice]]:
     """Give the pieces of a request line, quotes around texts included, and what is to be put where.
 
     That is the place of the id, those of the cells with the number of their column, and the pieces of each text.
     """
     first, *between, last = _around(recipe, len(texts))
-    line: list[bytes | memoryview] = [first, b""]
+    line: list[bytes] = [first, b""]
     places: list[tuple[int, int]] = []
     spans: list[slice] = []
     for before, text in zip(between, texts, strict=True):
@@ -117,13 +117,18 @@ def _line(
         for place, piece in enumerate(text):
             if place % 2:
                 places.append((len(line), used.index(piece)))
-            line.append(b"" if place % 2 else msgspec.json.encode(piece)[1:-1])
+            line.append(b"" if place % 2 else _encode(piece)[1:-1])
         spans.append(slice(begin, len(line)))
         line.append(b'"')
     return [*line, last], 1, places, spans
 
 
-def _texts(line: "Sequence[bytes | memoryview]", spans: "Sequence[slice]") -> Iterator[str]:
+def _escaped(text: bytes) -> bytes:
+    """Give a text as it stands within the quotes of JSON."""
+    return text if not text.translate(None, _PLAIN) else _encode(text.decode())[1:-1]
+
+
+def _texts(line: "Sequence[bytes]", spans: "Sequence[slice]") -> Iterator[str]:
     """Give the texts of a line, which are read only when they are asked for: most are not even counted."""
     return (_decode(b'"%b"' % b"".join(line[span])) for span in spans)
 

@@ -136,13 +136,13 @@ def are_texts(frozen: Path, columns: Sequence[str]) -> bool:
 
 
 def frozen_texts(frozen: Path, columns: Sequence[str]) -> Iterator[tuple[str, *tuple[bytes, ...]]]:
-    """Give custom_id and the texts of *columns* as JSON for each row, in order, streaming; where none is, it is empty.
+    """Give custom_id and the texts of *columns* in UTF-8 for each row, in order, streaming; where none is, it is empty.
 
     Args:
         frozen: The Parquet file.
         columns: They hold texts.
     """
-    texts = (f"encode(CAST(to_json(coalesce({identifier(column)}, '')) AS VARCHAR))" for column in columns)
+    texts = (f"encode(coalesce({identifier(column)}, ''))" for column in columns)
     with connection(files=[frozen]) as con:
         # As in `frozen_rows`, one thread gives them as they lie in the file.
         con.execute(f"SELECT {', '.join([identifier(CUSTOM_ID), *texts])} FROM ({frozen_sql(frozen)})")
