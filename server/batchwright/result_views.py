@@ -24,7 +24,7 @@ SHOWN_CAUSES = 3
 NAMES_BYTES = 400
 LONE_CELL_BYTES = 8_000
 LONE_ROW_BYTES = 3_000
-FEW_ROWS_BYTES = 1_800
+FEW_ROWS_BYTES = 1_700
 ROW_BYTES = 300
 PROFILE_BYTES = 2_000
 """Of what is shown, in bytes of UTF-8: a lone cell nearly whole, a few rows cut, and more rows cut to so much each."""
