@@ -87,7 +87,8 @@ def test_more_than_the_user_lets_it_cost_is_refused_in_a_sentence() -> None:
 
     assert str(caught.value) == (
         "job_a may cost up to $1.75, above max_cost_usd $1.74. Nothing was sent. "
-        "Ask the user for more, or draft it with fewer rows, shorter answers or a cheaper model, which compare_costs finds."
+        "Ask the user for more, or draft it with fewer rows, shorter answers or a cheaper model, which compare_costs "
+        "finds."
     )
 
 
