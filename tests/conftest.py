@@ -1,13 +1,19 @@
 """What every test may ask for."""
 
 import os
+from collections.abc import AsyncGenerator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from batchwright.settings import Settings
+from openai_server import OpenAIServer, running_openai
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
 
 # How long an example takes says nothing on a machine that is shared; and CI tries the same examples each time.
 settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
@@ -29,6 +35,22 @@ def sample(tmp_path: Path) -> Path:
     work.mkdir()
     (work / "sample.csv").write_text(SAMPLE, encoding="utf-8")
     return work
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[OpenAIServer]:
+    """Run a server with OpenAI's API."""
+    async with running_openai() as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: OpenAIServer) -> "AsyncGenerator[AsyncOpenAI]":
+    """Make a client as any other program has one."""
+    from openai import AsyncOpenAI
+
+    async with AsyncOpenAI(base_url=server.url, api_key=server.key, max_retries=0) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

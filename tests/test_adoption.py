@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,7 +9,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from endpoint import running_endpoint
-from openai_server import OpenAIServer, running_openai
+from openai_server import OpenAIServer
 from session import Mode, Session, User, environment, in_memory, openai_environment
 from waiting import until
 
@@ -25,20 +24,6 @@ DRAFT: dict[str, Any] = {
     "parameters": {"max_completion_tokens": 100},
 }
 CHAT = "/v1/chat/completions"
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[OpenAIServer]:
-    """Run a server with OpenAI's API."""
-    async with running_openai() as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: OpenAIServer) -> AsyncGenerator[AsyncOpenAI]:
-    """Make a client as any other program has one."""
-    async with AsyncOpenAI(base_url=server.url, api_key=server.key, max_retries=0) as client:
-        yield client
 
 
 async def made_elsewhere(client: AsyncOpenAI, rows: int = 3, endpoint: Any = CHAT, **metadata: str) -> str:

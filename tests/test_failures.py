@@ -1,7 +1,6 @@
 """What went wrong with a job, and the call that helps: through a real MCP client, which passes it on as it stands."""
 
 import json
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -9,7 +8,7 @@ import pytest
 
 from batchwright.jsonl import decode_request, whole_lines
 from endpoint import running_endpoint
-from openai_server import Answer, Object, OpenAIServer, answer_body, running_openai
+from openai_server import Answer, Object, OpenAIServer, answer_body
 from session import Mode, Session, environment, in_memory, openai_environment
 from waiting import until
 
@@ -23,13 +22,6 @@ DRAFT: dict[str, Any] = {
     "model": "gpt-4.1",
     "parameters": {"max_completion_tokens": 100, "temperature": 0.2},
 }
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[OpenAIServer]:
-    """Run a server with OpenAI's API."""
-    async with running_openai() as server:
-        yield server
 
 
 def newest(server: OpenAIServer) -> str:

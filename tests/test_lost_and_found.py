@@ -1,6 +1,6 @@
 """Batches that are lost and found: each is paid once, taken up where it shows up, and stopped only if it is surplus."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -28,20 +28,6 @@ DRAFT: dict[str, Any] = {
 LONG_ROWS = [{"n": f"{number} " + "1234567890" * 300} for number in range(4)]
 """Of about 1,000 tokens each."""
 ALL = {"answered": 5}
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[OpenAIServer]:
-    """Run a server with OpenAI's API."""
-    async with running_openai() as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: OpenAIServer) -> AsyncGenerator[AsyncOpenAI]:
-    """Make a client as any other program has one."""
-    async with AsyncOpenAI(base_url=server.url, api_key=server.key, max_retries=0) as client:
-        yield client
 
 
 @pytest.fixture

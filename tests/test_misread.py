@@ -2,14 +2,14 @@
 
 import json
 import shutil
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batchwright import collection
-from openai_server import Object, OpenAIServer, running_openai
+from openai_server import Object, OpenAIServer
 from session import Session, in_memory, openai_environment
 from test_adoption import DRAFT, submitted
 from test_openai_jobs import change_output, only_batch, output_of
@@ -17,13 +17,6 @@ from test_openai_jobs import change_output, only_batch, output_of
 pytestmark = pytest.mark.anyio
 
 LOOKS = 8
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[OpenAIServer]:
-    """Run a server with OpenAI's API."""
-    async with running_openai() as server:
-        yield server
 
 
 async def looked_at(session: Session, job_id: str) -> Object:

@@ -2,7 +2,7 @@
 
 import sqlite3
 import threading
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -37,13 +37,6 @@ DRAFT: dict[str, Any] = {
 }
 LONG_ROWS = [{"n": f"{number} " + "1234567890" * 300} for number in range(5)]
 """Of about 1,000 tokens each."""
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[OpenAIServer]:
-    """Run a server with OpenAI's API."""
-    async with running_openai() as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What an answer tells to do next, and what it says of money and of what is not there yet, through a real client."""
 
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from batchwright.answer import View
 from batchwright.families import tight_bound
 from batchwright.model import Endpoint, Json
 from endpoint import running_endpoint
-from openai_server import OpenAIServer, running_openai
+from openai_server import OpenAIServer
 from session import Session, environment, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
@@ -22,13 +21,6 @@ DRAFT: dict[str, Any] = {
     "model": "gpt-5-mini",
     "parameters": {"max_completion_tokens": 1000},
 }
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[OpenAIServer]:
-    """Run a server with OpenAI's API."""
-    async with running_openai() as server:
-        yield server
 
 
 async def drafted(session: Session, **changes: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Whole jobs at a service with OpenAI's Files and Batch API, from the draft to the deletion of what lies there."""
 
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -28,13 +28,6 @@ DRAFT: dict[str, Any] = {
     "parameters": {"max_completion_tokens": 100},
 }
 ENDED = ("completed", {"answered": 5})
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[OpenAIServer]:
-    """Run a server with OpenAI's API."""
-    async with running_openai() as server:
-        yield server
 
 
 async def submitted(session: Session, **changes: Any) -> str:

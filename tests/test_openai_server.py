@@ -16,18 +16,11 @@ from openai.types import Batch
 import openai_server
 from batchwright.jsonl import decode_result, encode_request, whole_lines
 from batchwright.model import Request
-from openai_server import Difference, OpenAIServer, running_openai
+from openai_server import Difference, OpenAIServer
 from waiting import WAIT_SECONDS, until
 
 pytestmark = pytest.mark.anyio
 CHAT = "/v1/chat/completions"
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[OpenAIServer]:
-    """Run a server."""
-    async with running_openai() as server:
-        yield server
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Identical requests of one job: sent once, and their answer joined to every row that asked the same."""
 
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +16,7 @@ from batchwright.model import Recipe, Result
 from batchwright.tables.joining import write_results
 from batchwright.tables.results import ResultTable
 from batchwright.tables.sources import write_rows
-from openai_server import Object, OpenAIServer, running_openai
+from openai_server import Object, OpenAIServer
 from session import Mode, Session, in_memory, openai_environment
 from test_adoption import lose_the_journal
 from test_drafts import plan
@@ -33,13 +33,6 @@ DRAFT: dict[str, Any] = {
 }
 WORDS = ["One", "ONE", "two", "one", "three", "Two"]
 """Three different requests, once the prompt has made them lower."""
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[OpenAIServer]:
-    """Run a server with OpenAI's API."""
-    async with running_openai() as server:
-        yield server
 
 
 def rows(words: Sequence[str]) -> list[dict[str, Any]]:

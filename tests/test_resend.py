@@ -1,6 +1,5 @@
 """What nobody can confirm is sent again by the user's word alone, and whatever shows up late is stopped."""
 
-from collections.abc import AsyncGenerator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import pytest
 
 from batchwright import jobs
-from openai_server import OpenAIServer, running_openai
+from openai_server import OpenAIServer
 from session import Session, User, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
@@ -19,13 +18,6 @@ DRAFT: dict[str, Any] = {
     "model": "gpt-5-mini",
     "parameters": {"max_completion_tokens": 100},
 }
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[OpenAIServer]:
-    """Run a server with OpenAI's API."""
-    async with running_openai() as server:
-        yield server
 
 
 @pytest.fixture

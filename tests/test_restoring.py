@@ -1,6 +1,5 @@
 """What is taken up at a start, or from an account that others share: no folder but a job's own, and nothing twice."""
 
-from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -8,26 +7,12 @@ from filelock import FileLock
 from openai import AsyncOpenAI
 
 from batchwright.runs import LOCK
-from openai_server import Object, OpenAIServer, running_openai
+from openai_server import Object, OpenAIServer
 from session import in_memory, openai_environment
 from test_adoption import DRAFT, lose_the_journal, made_elsewhere, submitted
 from test_openai_jobs import only_batch
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[OpenAIServer]:
-    """Run a server with OpenAI's API."""
-    async with running_openai() as server:
-        yield server
-
-
-@pytest.fixture
-async def client(server: OpenAIServer) -> AsyncGenerator[AsyncOpenAI]:
-    """Make a client as any other program has one."""
-    async with AsyncOpenAI(base_url=server.url, api_key=server.key, max_retries=0) as client:
-        yield client
 
 
 def precious(tmp_path: Path) -> Path:

@@ -1,14 +1,13 @@
 """Retries: a new round over the rows without a good answer, mended where needed, joined with what is there already."""
 
 import json
-from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from batchwright.jsonl import decode_request, whole_lines
-from openai_server import Answer, Object, OpenAIServer, answer_body, running_openai
+from openai_server import Answer, Object, OpenAIServer, answer_body
 from session import Session, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
@@ -20,13 +19,6 @@ DRAFT: dict[str, Any] = {
     "model": "gpt-5-mini",
     "parameters": {"max_completion_tokens": 100},
 }
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[OpenAIServer]:
-    """Run a server with OpenAI's API."""
-    async with running_openai() as server:
-        yield server
 
 
 async def ended(session: Session, server: OpenAIServer, outcome: Any = "completed", answered: int | None = None) -> str:

@@ -1,7 +1,6 @@
 """What a job may cost: agreed to by the user, within the operator's limits, asked for where the client can."""
 
 import json
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, get_args
@@ -10,7 +9,7 @@ import anyio
 import pytest
 
 from endpoint import running_endpoint
-from openai_server import Object, OpenAIServer, answer_body, running_openai
+from openai_server import Object, OpenAIServer, answer_body
 from session import Mode, Session, User, environment, in_memory, openai_environment, over_stdio
 
 pytestmark = pytest.mark.anyio
@@ -20,13 +19,6 @@ ROWS = [{"n": number} for number in range(5)]
 FIVE_DOLLARS = {"max_completion_tokens": 999_000}
 """Of output for each of five rows, at a dollar for a million tokens, and a fraction of a cent of input: $5.00."""
 DRAFT: dict[str, Any] = {"rows": ROWS, "prompt": "Say {{n}}", "model": "gpt-5-mini", "parameters": FIVE_DOLLARS}
-
-
-@pytest.fixture
-async def server() -> AsyncGenerator[OpenAIServer]:
-    """Run a server with OpenAI's API."""
-    async with running_openai() as server:
-        yield server
 
 
 async def drafted(session: Session, **changes: Any) -> str:
