@@ -45,7 +45,7 @@ def _text_line(name: str, value: "Json") -> str:
     items = cast("list[Json]", value)
     if any(isinstance(item, dict) for item in items):
         return "\n".join([f"{name}:", *(f"  {msgspec.json.encode(item).decode()}" for item in items)])
-    said = [_inside(item) for item in items]
+    said = [_inside(item) for item in items] or ["none"]
     if len(said) > 1 and any(item.count(" ") >= WORDS_OF_A_PHRASE for item in said):
         return "\n".join([f"{name}:", *(f"  {item}" for item in said)])
     return f"{name}: {', '.join(said)}"

@@ -218,7 +218,7 @@ async def adopt_batch(
 async def compare_costs(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
     ctx: Context["App"],
     job_id: Annotated[str, Field(description="a drafted or run job; or give rows and tokens", max_length=80)] = "",
-    rows: int | None = None,
+    rows: Annotated[int | None, Field(description="how many requests")] = None,
     input_tokens: Annotated[int | None, Field(description="of one request")] = None,
     output_tokens: Annotated[int | None, Field(description="of one request")] = None,
     models: Annotated[list[str], Field(description="empty: some of OpenAI's, and the job's")] = [],  # noqa: B006  # never changed

@@ -69,7 +69,7 @@ async def try_requests(  # noqa: PLR0913, PLR0917  # the arguments of a tool are
     seed: Annotated[int, Field(description="another number: other rows")] = 0,
     named: Annotated[list[str], Field(description="these rows: custom_ids or row numbers")] = [],  # noqa: B006  # never changed
     models: Annotated[list[str], Field(description="compared with the draft: 4 variants in all")] = [],  # noqa: B006  # never changed
-    prompts: list[str] = [],  # noqa: B006  # never changed
+    prompts: Annotated[list[str], Field(description="other prompts, compared likewise")] = [],  # noqa: B006  # never changed
     truth: Annotated[str, Field(description="column of right answers, or property=column")] = "",
     max_cost_usd: Annotated[
         float | None, Field(ge=0, le=1_000_000, description="default 0.10; more only if the user agrees")
