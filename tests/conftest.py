@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from batchwright.settings import Settings
 from openai_server import OpenAIServer, running_openai
+from session import CLOSED_PROXY
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -51,6 +52,12 @@ async def client(server: OpenAIServer) -> "AsyncGenerator[AsyncOpenAI]":
 
     async with AsyncOpenAI(base_url=server.url, api_key=server.key, max_retries=0) as client:
         yield client
+
+
+@pytest.fixture
+def openai_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have nothing answer for api.openai.com, for servers in this process that are set to ask it."""
+    monkeypatch.setenv("HTTPS_PROXY", CLOSED_PROXY)
 
 
 @pytest.fixture(scope="session")

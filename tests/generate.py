@@ -6,6 +6,7 @@
 import json
 import re
 from dataclasses import replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -49,10 +50,11 @@ def settings_table() -> str:
 
 
 def cost_table() -> str:
-    """Give the table of the Batch API's guide: what its example costs on its models."""
-    models = ("gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4", "gpt-5-mini")
+    """Give the table of the Batch API's guide of 2024: what its example costs on its models, and on one of today."""
+    models = ("gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4", "gpt-6-luna")
     rows = ["| model | standard | batch | saving |", "|---|---|---|---|"]
-    for line in compare_tokens(models, rows=50_000, input_tokens=2048, output_tokens=158).costs:
+    compared = compare_tokens(models, rows=50_000, input_tokens=2048, output_tokens=158, today=date(2026, 11, 30))
+    for line in compared.costs:
         batch = "not known" if line.batch_usd is None else shown_usd(line.batch_usd)
         rows.append(f"| {line.model} | {shown_usd(line.standard_usd)} | {batch} | {line.saving_percent}% |")
     return "\n".join(rows)

@@ -96,6 +96,7 @@ class OpenAIServer:
         automatic: Whether each GET of a batch moves it one status on.
         seed: Of the order of output lines.
         models: The known ones; None means all.
+        shutdown_dates: What the list of models says of each that it has.
         enqueued_limit: Input tokens, or for embeddings requests, that one model's live batches may hold.
         hidden: Batches that the list does not show yet.
         late: Fields of batches that are not made yet.
@@ -115,6 +116,7 @@ class OpenAIServer:
     clock: Callable[[], float] = time.time
     models: frozenset[str] | None = None
     enqueued_limit: int | None = None
+    shutdown_dates: dict[str, str | None] = field(default_factory=dict[str, str | None])
     differences: set[Difference] = field(default_factory=set[Difference])
     faults: Faults = field(default_factory=Faults)
     files: dict[str, StoredFile] = field(default_factory=dict[str, StoredFile])
@@ -328,6 +330,7 @@ class _API:
             ("GET", "/v1/batches", "batches.list", self.list_batches),
             ("GET", "/v1/batches/{id}", "batches.retrieve", self.retrieve_batch),
             ("POST", "/v1/batches/{id}/cancel", "batches.cancel", self.cancel_batch),
+            ("GET", "/v1/models/{id}", "models.retrieve", self.retrieve_model),
             *(("POST", path, f"{name}.create", self.answer_now) for name, path in _SINGLE.items()),
             ("POST", "/control/{name}", None, self.control),
         ):
@@ -454,6 +457,13 @@ class _API:
         batch = self._batch(request)
         self.server.cancel(batch)
         return web.json_response(self.server.shown(batch))
+
+    async def retrieve_model(self, request: web.Request) -> web.Response:
+        name = request.match_info["id"]
+        if name not in self.server.shutdown_dates:
+            raise Refusal(404, f"The model '{name}' does not exist or you do not have access to it.")
+        model: Object = {"id": name, "object": "model", "created": 1_750_000_000, "owned_by": "openai"}
+        return web.json_response(model | {"shutdown_date": self.server.shutdown_dates[name]})
 
     async def answer_now(self, request: web.Request) -> web.Response:
         """Answer a single request; it has no custom_id."""

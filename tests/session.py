@@ -26,6 +26,14 @@ if TYPE_CHECKING:
 
 Mode = Literal["auto", "legacy"]
 
+CLOSED_PROXY = "http://127.0.0.1:9"
+"""Where nothing listens: a request that goes through it never leaves this machine."""
+OPENAI_ITSELF = {"OPENAI_API_KEY": "sk-none", "HTTPS_PROXY": CLOSED_PROXY}
+"""Settings for a server that is to run its jobs at api.openai.com, and cannot reach it.
+
+In this process the proxy is that of the fixture `openai_out_of_reach`.
+"""
+
 _WITH_PID = """
 import os, sys
 with open(sys.argv[1], "w") as file:

@@ -444,13 +444,14 @@ def test_where_no_limit_was_set_the_advice_names_the_one_to_set(of: Job, name: s
 
 def test_a_misspelt_model_is_replaced_by_the_one_that_is_meant() -> None:
     """Only at OpenAI itself: elsewhere a model may be called anything."""
-    words = refused(404, "The model `gtp-5-mini` does not exist", "model_not_found")
-    of = job(model="gtp-5-mini")
-    azure = replace(of, provider=ProviderInfo("service", "x.openai.azure.com", "gtp-5-mini"))
+    words = refused(404, "The model `gtp-6-luna` does not exist", "model_not_found")
+    of = job(model="gtp-6-luna")
+    azure = replace(of, provider=ProviderInfo("service", "x.openai.azure.com", "gtp-6-luna"))
 
-    assert changed("failed", words, of) == {"model": "gpt-5-mini"}
-    assert only("failed", words, of).advice.startswith("Did you mean 'gpt-5-mini'?")
+    assert changed("failed", words, of) == {"model": "gpt-6-luna"}
+    assert only("failed", words, of).advice.startswith("Did you mean 'gpt-6-luna'?")
     assert changed("failed", words, azure) is None
+    assert changed("failed", words, job(model="gtp-5-mini")) is None, "that one is shut down on 2026-12-11"
 
 
 def test_rows_of_packed_requests_are_sent_one_by_one_so_a_retry_helps() -> None:

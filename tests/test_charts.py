@@ -1,6 +1,7 @@
 """The chart, opened and looked at: its size, its bars, and that every amount finds its place."""
 
 import sys
+from datetime import date
 from decimal import Decimal
 from io import BytesIO
 from itertools import pairwise
@@ -16,7 +17,11 @@ from batchwright.comparison import Comparison, ModelCost, compare_tokens
 from batchwright.errors import MissingExtra
 
 GUIDE = compare_tokens(
-    ["gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4", "gpt-5-mini"], rows=50_000, input_tokens=2048, output_tokens=158
+    ["gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4", "gpt-5-mini"],
+    rows=50_000,
+    input_tokens=2048,
+    output_tokens=158,
+    today=date(2026, 11, 30),
 )
 
 

@@ -1,5 +1,6 @@
 """Costs on several models: the guide's chart, what is not known, and tokens that are not whole."""
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -24,11 +25,12 @@ from batchwright.pricing import RequestTokens, cost, price
 
 GUIDE = ("gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4", "gpt-5-mini")
 LONG = 272_001
+TODAY = date(2026, 11, 30)
 
 
 def of(*models: str, rows: int = 50_000, input_tokens: int = 2048, output_tokens: int | None = 158) -> Comparison:
     """Compare equal requests, those of the guide's chart."""
-    return compare_tokens(models, rows=rows, input_tokens=input_tokens, output_tokens=output_tokens)
+    return compare_tokens(models, rows=rows, input_tokens=input_tokens, output_tokens=output_tokens, today=TODAY)
 
 
 def said(comparison: Comparison, words: str) -> list[str]:
@@ -157,14 +159,15 @@ def test_numbers_that_are_missing_or_cannot_be_are_refused(
 ) -> None:
     """A cost of nothing would be shown."""
     with pytest.raises(InvalidInput, match="Give "):
-        compare_tokens((), rows=rows, input_tokens=input_tokens, output_tokens=output_tokens)
+        compare_tokens((), rows=rows, input_tokens=input_tokens, output_tokens=output_tokens, today=TODAY)
 
 
 def test_each_model_has_the_tokens_that_it_counts() -> None:
     """Older models count the same text otherwise."""
     prices = prices_of(["gpt-4", "gpt-4o"])
     approximated = Load({(20, 1): 1}, approximated=frozenset({"the text"}), uncounted=frozenset({"images"}))
-    comparison = compare(prices, {"gpt-4": Load({(10, 1): 3}), "gpt-4o": approximated}, subject="s", output="bound")
+    loads = {"gpt-4": Load({(10, 1): 3}), "gpt-4o": approximated}
+    comparison = compare(prices, loads, subject="s", output="bound", today=TODAY)
     found = prices["gpt-4"]
     assert found is not None
 

@@ -10,9 +10,9 @@ from mcp import Client
 from mcp.types import Completion, PromptReference, ResourceTemplateReference
 
 from batchwright.addresses import TEMPLATES
-from session import Mode, Session, environment, in_memory
+from session import OPENAI_ITSELF, Mode, Session, environment, in_memory
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("openai_out_of_reach")]
 
 MODES = get_args(Mode)
 JOB = ResourceTemplateReference(uri=TEMPLATES["job"])
@@ -34,7 +34,7 @@ async def draft(session: Session) -> str:
 @pytest.mark.parametrize("mode", MODES)
 async def test_job_ids_are_completed_the_newest_first(tmp_path: Path, mode: Mode) -> None:
     """Nobody remembers them."""
-    env = environment(tmp_path) | {"OPENAI_API_KEY": "sk-none"}
+    env = environment(tmp_path) | OPENAI_ITSELF
     async with in_memory(env, mode) as session:
         before = (await session.client.complete(JOB, {"name": "job_id", "value": ""})).completion
         job_ids = [await draft(session) for _ in range(3)]
@@ -62,18 +62,19 @@ async def test_more_than_a_hundred_are_cut_and_counted(tmp_path: Path) -> None:
 
 async def test_models_are_those_that_were_used_then_those_that_are_known(tmp_path: Path) -> None:
     """For a chat those that chat, for vectors those that embed."""
-    env = environment(tmp_path) | {"OPENAI_API_KEY": "sk-none"}
+    env = environment(tmp_path) | OPENAI_ITSELF
     async with in_memory(env) as session:
         await draft(session)
         chat = await of_prompt(session.client, "model", "")
-        some = await of_prompt(session.client, "model", "4.1")
+        some = await of_prompt(session.client, "model", "5.4")
         embedding = await of_prompt(session.client, "model", "", name="embed")
 
     assert chat.values[0] == "gpt-5-mini"
     assert len(chat.values) == len(set(chat.values)) > 20
     assert not [model for model in chat.values if "embedding" in model or "audio" in model]
-    assert {"gpt-4.1", "gpt-4.1-mini"} <= set(some.values)
-    assert all("4.1" in model for model in some.values)
+    assert {"gpt-5.4", "gpt-5.4-mini"} <= set(some.values)
+    assert all("5.4" in model for model in some.values)
+    assert "gpt-5.4-nano" not in some.values, "its end is announced"
     assert {"text-embedding-3-small", "text-embedding-3-large"} <= set(embedding.values)
     assert all("embedding" in model for model in embedding.values)
 

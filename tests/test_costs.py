@@ -110,7 +110,7 @@ def test_a_chart_that_cannot_be_written_costs_only_the_chart(tmp_path: Path) -> 
     done = costs(tmp_path, *TOKENS, "--png", str(tmp_path / "file" / "guide.png"))
 
     assert done.returncode == 2
-    assert "gpt-5-mini" in done.stdout
+    assert "gpt-6-luna" in done.stdout
     assert "Choose another folder." in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -165,4 +165,4 @@ async def test_a_job_is_compared_with_the_servers_jobs(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"1 request of {draft['job_id']}, on average ")
-    assert "gpt-5-mini" in done.stdout
+    assert "gpt-6-luna" in done.stdout

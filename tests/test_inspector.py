@@ -14,7 +14,7 @@ from batchwright.addresses import DASHBOARD, JOBS, TEMPLATES
 from batchwright.common_jobs import GUIDES
 from endpoint import running_endpoint
 from generate import SNAPSHOT
-from session import environment, http_process
+from session import OPENAI_ITSELF, environment, http_process
 
 INSPECTOR = shutil.which("mcp-inspector")
 SCRIPT = str(Path(sys.executable).with_name("batchwright"))
@@ -118,7 +118,7 @@ async def test_resources_and_prompts_are_listed_and_read(tmp_path: Path, sample:
     import anyio.to_thread
 
     assert sample.exists()
-    env = environment(tmp_path) | {"OPENAI_API_KEY": "sk-none"}
+    env = environment(tmp_path) | OPENAI_ITSELF
 
     def converse() -> dict[str, Any]:
         draft = call(era, env, "create_batch_file", source="sample.csv", prompt="{{text}}", model="gpt-5-mini")

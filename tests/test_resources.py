@@ -17,9 +17,9 @@ from batchwright.addresses import JOBS, TEMPLATES, of_job
 from batchwright.resources import JOBS_A_PAGE
 from batchwright.untrusted import MARK
 from endpoint import running_endpoint
-from session import Mode, Session, environment, in_memory, over_stdio
+from session import OPENAI_ITSELF, Mode, Session, environment, in_memory, over_stdio
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("openai_out_of_reach")]
 
 MODES = get_args(Mode)
 DRAFT = {"source": "sample.csv", "prompt": "say {{text}}", "model": "m"}
@@ -126,7 +126,7 @@ async def test_the_list_names_jobs_and_their_results(tmp_path: Path, sample: Pat
 
 async def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
     """Years of jobs must not fill a menu, and all can be reached."""
-    env = environment(tmp_path) | {"OPENAI_API_KEY": "sk-none"}
+    env = environment(tmp_path) | OPENAI_ITSELF
     draft = {"rows": [{"a": 1}], "prompt": "{{a}}", "model": "gpt-5-mini"}
     async with in_memory(env) as session:
         made = [(await session.call("create_batch_file", **draft))["job_id"] for _ in range(JOBS_A_PAGE + 2)]
@@ -308,7 +308,7 @@ async def test_answers_about_a_job_link_to_it(tmp_path: Path, sample: Path, mode
 
 async def test_a_client_of_a_version_without_links_gets_none(tmp_path: Path) -> None:
     """It might refuse the whole answer."""
-    env = {**os.environ, **environment(tmp_path), "OPENAI_API_KEY": "sk-none"}
+    env = {**os.environ, **environment(tmp_path), **OPENAI_ITSELF}
     draft = {"rows": [{"a": 1}], "prompt": "{{a}}", "model": "gpt-5-mini"}
     kinds = {version: await kinds_of_content(env, version, draft) for version in ("2025-03-26", "2025-06-18")}
 

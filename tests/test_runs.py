@@ -19,6 +19,7 @@ from batchwright.local.runner import Clock
 from batchwright.local.target import Connection, RemoteEndpoint
 from batchwright.model import Job, Limits
 from batchwright.runs import Runs
+from batchwright.shutdown_dates import ShutdownDates
 from batchwright.submission import Rules
 from batchwright.workspace import Workspace
 from endpoint import Endpoint, running_endpoint
@@ -62,6 +63,7 @@ async def opened(tmp_path: Path, endpoint: Endpoint) -> AsyncGenerator[tuple[Job
                 workspace=Workspace([tmp_path]),
                 data_folder=tmp_path / "data",
                 now=lambda: datetime.now(UTC),
+                shutdown_dates=ShutdownDates("http://127.0.0.1:9", None, now=lambda: datetime.now(UTC)),
             ),
             engine,
         )

@@ -9,10 +9,9 @@ from batchwright.families import MODELS
 from batchwright.model import ProviderInfo
 from batchwright.spelling import misspelt, near
 from openai_server import running_openai
-from session import Mode, environment, in_memory, openai_environment
+from session import OPENAI_ITSELF, Mode, environment, in_memory, openai_environment
 
 MODES = get_args(Mode)
-ITSELF = {"OPENAI_API_KEY": "sk-none"}
 """No draft reaches out, so no key is needed that is good."""
 DRAFT: dict[str, Any] = {"rows": [{"n": 1}], "prompt": "{{n}}", "parameters": {"max_completion_tokens": 9}}
 
@@ -53,23 +52,24 @@ def test_a_known_name_and_a_new_version_are_no_misspellings(model: str) -> None:
 
 def test_only_openai_s_own_names_are_known() -> None:
     """At Azure a deployment is called as its owner likes, and so is a model of one's own server."""
-    assert misspelt("gtp-5-mini", ProviderInfo("service", "api.openai.com", "gtp-5-mini")) == (
-        "'gtp-5-mini' is no known name of an OpenAI model. Did you mean 'gpt-5-mini'?"
+    assert misspelt("gtp-6-luna", ProviderInfo("service", "api.openai.com", "gtp-6-luna")) == (
+        "'gtp-6-luna' is no known name of an OpenAI model. Did you mean 'gpt-6-luna'?"
     )
-    assert misspelt("gtp-5-mini", ProviderInfo("service", "x.openai.azure.com", "gtp-5-mini")) is None
-    assert misspelt("gtp-5-mini", ProviderInfo("endpoint", "localhost:8000", "gtp-5-mini")) is None
+    assert misspelt("gtp-6-luna", ProviderInfo("service", "x.openai.azure.com", "gtp-6-luna")) is None
+    assert misspelt("gtp-6-luna", ProviderInfo("endpoint", "localhost:8000", "gtp-6-luna")) is None
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("openai_out_of_reach")
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("model", ["gtp-5-mini", "gpt-5-minni"])
+@pytest.mark.parametrize("model", ["gtp-6-luna", "gpt-6-lunna"])
 async def test_a_draft_asks_once_whether_another_model_was_meant(tmp_path: Path, mode: Mode, model: str) -> None:
     """Also a name that looks like one of a family; the batch would be refused only after it was sent."""
-    async with in_memory(environment(tmp_path) | ITSELF, mode) as session:
+    async with in_memory(environment(tmp_path) | OPENAI_ITSELF, mode) as session:
         draft = await session.call("create_batch_file", **DRAFT, model=model)
-        good = await session.call("create_batch_file", **DRAFT, model="gpt-5-mini")
+        good = await session.call("create_batch_file", **DRAFT, model="gpt-6-luna")
 
-    assert [warning.count("Did you mean 'gpt-5-mini'?") for warning in draft["warnings"]].count(1) == 1
+    assert [warning.count("Did you mean 'gpt-6-luna'?") for warning in draft["warnings"]].count(1) == 1
     assert not any("Did you mean" in warning for warning in good.get("warnings", ()))
 
 
@@ -77,7 +77,7 @@ async def test_a_draft_asks_once_whether_another_model_was_meant(tmp_path: Path,
 async def test_another_service_is_asked_for_whatever_is_wished(tmp_path: Path) -> None:
     """Only it knows its names."""
     async with running_openai() as server, in_memory(openai_environment(tmp_path, server)) as session:
-        draft = await session.call("create_batch_file", **DRAFT, model="gpt-5-minni")
+        draft = await session.call("create_batch_file", **DRAFT, model="gpt-6-lunna")
 
     assert not any("Did you mean" in warning for warning in draft.get("warnings", ()))
 
@@ -88,7 +88,7 @@ async def test_a_comparison_asks_too(tmp_path: Path, mode: Mode) -> None:
     """Unpriced is not the same as misspelt."""
     numbers = {"rows": 5, "input_tokens": 10, "output_tokens": 1}
     async with in_memory(environment(tmp_path), mode) as session:
-        answer = await session.call("compare_costs", **numbers, models=["gpt-5-minni", "gpt-5-mini", "own"])
+        answer = await session.call("compare_costs", **numbers, models=["gpt-6-lunna", "gpt-6-luna", "own"])
 
     asked = [note for note in answer["notes"] if "Did you mean" in note]
-    assert asked == ["'gpt-5-minni' is no known name of an OpenAI model. Did you mean 'gpt-5-mini'?"]
+    assert asked == ["'gpt-6-lunna' is no known name of an OpenAI model. Did you mean 'gpt-6-luna'?"]

@@ -30,6 +30,7 @@ from batchwright.model import Job, SpendingLimits, UserSays
 from batchwright.openai_api import OpenAIAPI
 from batchwright.points import Point
 from batchwright.rounds import RETRIABLE, Mending
+from batchwright.shutdown_dates import ShutdownDates
 from batchwright.submission import Rules
 from batchwright.workspace import Workspace
 from openai_faults import DAMAGES
@@ -113,6 +114,7 @@ class Batchwright(RuleBasedStateMachine):
                     workspace=Workspace((self.folder / "work",)),
                     data_folder=self.folder,
                     now=self.now,
+                    shutdown_dates=ShutdownDates(self.server.url, self.server.key, now=self.now),
                     rules=Rules(LIMITS, ENQUEUED_TOKENS, quiet_seconds=0.0),
                     on_point=self.pass_point,
                 )

@@ -18,7 +18,7 @@ from batchwright.tools import TOOLS
 from endpoint import running_endpoint
 from generate import SNAPSHOT, listed
 from openai_server import OpenAIServer, running_openai
-from session import Mode, Session, environment, in_memory, openai_environment
+from session import OPENAI_ITSELF, Mode, Session, environment, in_memory, openai_environment
 from waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -780,16 +780,13 @@ async def completed(session: Session) -> str:
     return draft["job_id"]
 
 
-OPENAI_ITSELF = {"OPENAI_API_KEY": "sk-none"}
-"""No draft reaches out, so no key is needed that is good."""
-
-
 def batch_line(custom_id: str, **body: Any) -> str:
     """Give a line of a ready-made batch file."""
     fields = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "Hi"}], **body}
     return json.dumps({"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": fields}) + "\n"
 
 
+@pytest.mark.usefixtures("openai_out_of_reach")
 async def test_a_batch_file_whose_requests_would_fail_at_openai_is_refused_with_line_parameter_and_advice(
     tmp_path: Path,
 ) -> None:
@@ -816,6 +813,7 @@ async def test_a_batch_file_whose_requests_would_fail_at_openai_is_refused_with_
         ({"response_format": {"type": "json_object"}}, "set by the argument output_schema"),
     ],
 )
+@pytest.mark.usefixtures("openai_out_of_reach")
 async def test_a_recipe_whose_every_request_would_fail_is_refused_before_a_row_is_written(
     tmp_path: Path, sample: Path, parameters: dict[str, Any], sentence: str
 ) -> None:
@@ -841,6 +839,7 @@ async def test_the_same_recipe_and_file_are_taken_by_a_server_of_the_user_s_own(
     assert "line 1: 'temperature' is a text, and has to be a number. Give it as that." in warning
 
 
+@pytest.mark.usefixtures("openai_out_of_reach")
 async def test_a_parameter_that_is_not_known_is_a_warning_with_the_nearest_name(tmp_path: Path, sample: Path) -> None:
     """It may be new, so it is not refused."""
     async with in_memory(environment(tmp_path) | OPENAI_ITSELF) as session:

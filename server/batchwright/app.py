@@ -76,7 +76,7 @@ class App:
 
     def now(self) -> datetime:
         """Give the time."""
-        return _now()
+        return now()
 
     def stir(self) -> None:
         """Have it looked at whether any job has changed."""
@@ -119,17 +119,19 @@ class App:
     async def _made_jobs(self) -> "Jobs":
         from batchwright.jobs import Jobs
         from batchwright.journal import Journal
+        from batchwright.shutdown_dates import ShutdownDates
         from batchwright.submission import Rules
 
-        data = self._settings.data_folder()
+        settings, data = self._settings, self._settings.data_folder()
         journal = self._opened.enter_context(closing(Journal(data / JOURNAL, now=self.now)))
         jobs = Jobs(
             journal=journal,
             api=await self._api(),
-            workspace=workspace(self._settings),
+            workspace=workspace(settings),
             data_folder=data,
             now=self.now,
-            rules=Rules(self._settings.spending, self._settings.enqueued_tokens),
+            shutdown_dates=ShutdownDates(*_asked(settings), now=self.now),
+            rules=Rules(settings.spending, settings.enqueued_tokens),
             on_point=self._on_point,
         )
         await jobs.restore()
@@ -156,10 +158,18 @@ class App:
         return LocalEngine(data / "engine", target(settings), clock=Clock(time.time_ns), tasks=self._tasks)
 
 
+def _asked(settings: Settings) -> tuple[str, str | None]:
+    """Return the address that requests go to, and the key for it."""
+    if settings.provider == "endpoint" and settings.endpoint:
+        return settings.endpoint, settings.endpoint_key
+    return settings.openai_url, settings.openai_key
+
+
 JOURNAL = "journal.db"
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """Return the time."""
     return datetime.now(UTC)
 
 
@@ -187,7 +197,7 @@ def workspace(settings: Settings) -> "Workspace":
 
 def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> Server[App]:
     """Make the MCP server, with nothing opened yet; *on_point* is told of the places where a crash would matter."""
-    updates, tasks = Updates(), Tasks(_now)
+    updates, tasks = Updates(), Tasks(now)
     return Server(
         "batchwright",
         title="Batchwright",

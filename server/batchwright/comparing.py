@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,15 @@ class Compared:
 class Comparing:
     """Compares, and draws."""
 
-    def __init__(self, journal: "Journal", folder_of: Callable[[str], Path], workspace: "Workspace") -> None:
+    def __init__(
+        self,
+        journal: "Journal",
+        folder_of: Callable[[str], Path],
+        workspace: "Workspace",
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._now = now
         self._journal = journal
         self._folder_of = folder_of
         self._workspace = workspace
@@ -88,7 +97,7 @@ class Comparing:
         """
         target = self._target(save_chart_as) if save_chart_as else None
         if request.job_id is None:
-            compared = Compared(compare_rows(request), None)
+            compared = Compared(compare_rows(request, self._now().date()), None)
         else:
             _check_of_job(request)
             job = self._journal.job(request.job_id)
@@ -109,7 +118,8 @@ class Comparing:
                 loads_by_tokenizer[_tokenizer(model)] = load_of(counting.requests(model), output)
         loads = {model: loads_by_tokenizer[_tokenizer(model)] for model, known in prices.items() if known}
         elsewhere = None if job.provider.is_openai else job.provider.model
-        return compare(prices, loads, subject=_subject(job, loads.values()), output=basis, elsewhere=elsewhere)
+        subject, today = _subject(job, loads.values()), self._now().date()
+        return compare(prices, loads, subject=subject, output=basis, today=today, elsewhere=elsewhere)
 
     def _paths(self, job: Job) -> list[Path]:
         """Give the files with every request once: those of the first round."""
@@ -146,14 +156,18 @@ class Comparing:
         return replace(compared, chart=chart, saved_as=str(target) if target else None)
 
 
-def compare_rows(request: CostRequest) -> Comparison:
+def compare_rows(request: CostRequest, today: date) -> Comparison:
     """Compare the costs of rows with so many tokens each, which needs no job.
 
     Raises:
         InvalidInput: A number is missing or cannot be, or there are too many models.
     """
     return compare_tokens(
-        request.models, rows=request.rows, input_tokens=request.input_tokens, output_tokens=request.output_tokens
+        request.models,
+        rows=request.rows,
+        input_tokens=request.input_tokens,
+        output_tokens=request.output_tokens,
+        today=today,
     )
 
 

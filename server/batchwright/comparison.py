@@ -3,16 +3,18 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
+from batchwright.deprecations import shutdown_notes
 from batchwright.errors import InvalidInput
 from batchwright.model import Endpoint
 from batchwright.pricing import CACHEABLE_TOKENS, Price, RequestTokens, cost, price
 from batchwright.spelling import near, told
 from batchwright.untrusted import cleaned
 
-CHAT_MODELS = ("gpt-5-nano", "gpt-6-luna", "gpt-5-mini", "gpt-6.1-terra", "gpt-6.1-sol", "gpt-6-astra")
+CHAT_MODELS = ("gpt-6-luna", "gpt-5.4-mini", "gpt-6.1-terra", "gpt-6.1-sol", "gpt-6-astra")
 """Compared where none are named: from the cheapest to the most capable, all with a listed batch price."""
 EMBEDDING_MODELS = ("text-embedding-3-small", "text-embedding-3-large")
 MAX_MODELS = 20
@@ -171,7 +173,12 @@ def check(name: str, value: int, *, least: int, most: int) -> None:
 
 
 def compare_tokens(
-    models: Iterable[str], *, rows: int | None, input_tokens: int | None, output_tokens: int | None
+    models: Iterable[str],
+    *,
+    rows: int | None,
+    input_tokens: int | None,
+    output_tokens: int | None,
+    today: date,
 ) -> Comparison:
     """Compare the costs of *rows* equal requests, with so many tokens each; without output, of their input alone.
 
@@ -192,7 +199,7 @@ def compare_tokens(
     out = "" if output_tokens is None else f" and {output_tokens:,} output"
     each = " each" if rows > 1 else ""
     subject = f"{rows:,} {'requests' if rows > 1 else 'request'} of {input_tokens:,} input{out} tokens{each}"
-    return compare(prices, loads, subject=subject, output="open" if output_tokens is None else "given")
+    return compare(prices, loads, subject=subject, output="open" if output_tokens is None else "given", today=today)
 
 
 def compare(
@@ -201,6 +208,7 @@ def compare(
     *,
     subject: str,
     output: OutputBasis,
+    today: date,
     elsewhere: str | None = None,
 ) -> Comparison:
     """Compare the costs of requests, given for each model with a price as that counts them.
@@ -221,6 +229,7 @@ def compare(
     if unpriced:
         notes.append(f"Unpriced: {', '.join(unpriced)}. What they cost is not known here, and is not 0.")
     notes += [told(model, meant) for model in unpriced if model != elsewhere and (meant := near(model))]
+    notes += shutdown_notes([model for model in prices if model != elsewhere], today)
     is_open = any(load.is_open for load in loads.values())
     source = _source(known.values())
     return Comparison(subject, tuple(sorted(costs, key=_order)), unpriced, source, tuple(notes), is_open)

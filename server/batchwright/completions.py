@@ -85,11 +85,13 @@ async def _columns(app: "App", given: Mapping[str, str]) -> Sequence[str]:
 
 async def _models(app: "App", endpoint: "Endpoint") -> Iterable[str]:
     from batchwright.comparison import CHAT_MODELS, EMBEDDING_MODELS
+    from batchwright.deprecations import deprecation_of
     from batchwright.families import MODELS, family_of
     from batchwright.pricing import priced_models
 
     jobs = await app.known_jobs()
-    known = (*CHAT_MODELS, *EMBEDDING_MODELS, *MODELS, *priced_models(endpoint))
+    listed = (*CHAT_MODELS, *EMBEDDING_MODELS, *MODELS, *priced_models(endpoint))
+    known = [model for model in listed if not deprecation_of(model)]
     answering = [model for model in known if (family := family_of(model)) and endpoint in family.endpoints]
     return (*(jobs.contents.models(endpoint) if jobs else ()), *answering)
 

@@ -13,7 +13,7 @@ import anyio
 
 from batchwright import charts
 from batchwright.agreement import shown_usd
-from batchwright.app import opened
+from batchwright.app import now, opened
 from batchwright.comparing import Compared, CostRequest, compare_rows, save_chart
 from batchwright.comparison import Comparison, ModelCost
 from batchwright.errors import BatchwrightError, DiskFault, InvalidInput
@@ -43,7 +43,9 @@ def run_costs(settings: Settings, options: "argparse.Namespace") -> int:
     if png is not None and (png.suffix.lower() != ".png" or png.exists()):
         why = "exists already" if png.exists() else "does not end in .png"
         raise InvalidInput(f"No chart can be saved as {str(png)!r}: that {why}. Choose another name.")
-    compared = anyio.run(_of_job, settings, request) if request.job_id else Compared(compare_rows(request), None)
+    compared = (
+        anyio.run(_of_job, settings, request) if request.job_id else Compared(compare_rows(request, now().date()), None)
+    )
     columns = max(MIN_COLUMNS, shutil.get_terminal_size().columns)
     is_plain = not _shows_blocks()
     text = "\n".join(_lines(compared, columns, is_plain=is_plain, has_colour=_shows_colour()))

@@ -14,6 +14,7 @@ from batchwright.errors import InvalidInput
 from batchwright.model import Endpoint, Json, Limits, ProviderInfo, Recipe
 from batchwright.points import OnPoint
 from batchwright.progress import Progress
+from batchwright.shutdown_dates import ShutdownDates
 from batchwright.spelling import misspelt
 from batchwright.tables.origin import DataFile, Origin, find, one_file
 from batchwright.tables.sources import write_rows
@@ -51,6 +52,7 @@ class Drafting:
         self,
         api: "BatchAPI",
         workspace: "Workspace",
+        shutdown_dates: ShutdownDates,
         *,
         limits_of: Callable[[ProviderInfo], Limits],
         now: Callable[[], datetime],
@@ -59,6 +61,7 @@ class Drafting:
         self._api = api
         self._limits_of = limits_of
         self._workspace = workspace
+        self._shutdown_dates = shutdown_dates
         self._now = now
         self._on_point = on_point
 
@@ -71,7 +74,9 @@ class Drafting:
         made = await self._made(request, folder, progress)
         note = misspelt(made.job.recipe.model, made.job.provider)
         is_told = any("is no known name" in warning for warning in made.warnings)
-        return replace(made, warnings=[*made.warnings, note]) if note and not is_told else made
+        notes = [note] if note and not is_told else []
+        ending = await self._shutdown_dates.warning(made.job.provider)
+        return replace(made, warnings=[*made.warnings, *notes, *([ending] if ending else [])])
 
     async def _made(self, request: DraftRequest, folder: Path, progress: Progress) -> Draft:
         if request.batch_file:

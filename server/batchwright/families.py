@@ -103,12 +103,10 @@ FAMILIES = (
 
 MODELS = (
     *("gpt-6-astra", "gpt-6.1-sol", "gpt-6.1-terra", "gpt-6-sol", "gpt-6-luna", "gpt-5.6-sol", "gpt-5.6-terra"),
-    *("gpt-5.6-luna", "gpt-5.5", "gpt-5.4", "gpt-5.4-mini", "gpt-5.4-nano", "gpt-5.2", "gpt-5.1", "gpt-5"),
-    *("gpt-5-mini", "gpt-5-nano", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "o4-mini", "o3", "o3-mini", "o1"),
-    *("gpt-4o", "gpt-4o-mini", "gpt-4-turbo", "gpt-4", "gpt-3.5-turbo"),
+    *("gpt-5.6-luna", "gpt-5.5", "gpt-5.4", "gpt-5.4-mini", "gpt-5.2"),
     *("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002"),
 )
-"""Names to suggest for one that is misspelt."""
+"""Names to suggest: models without an announced end."""
 
 
 def family_of(model: str) -> Family | None:

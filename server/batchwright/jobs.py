@@ -35,6 +35,7 @@ from batchwright.progress import SILENT, Progress
 from batchwright.remote_files import RemoteFiles
 from batchwright.rounds import Mending, draft_round, retried_outcomes
 from batchwright.runs import LOCK, Runs
+from batchwright.shutdown_dates import ShutdownDates
 from batchwright.submission import Rules
 from batchwright.tables.origin import find
 from batchwright.tables.sources import profile
@@ -70,6 +71,7 @@ class Jobs:
         workspace: "Workspace",
         data_folder: Path,
         now: Callable[[], datetime],
+        shutdown_dates: ShutdownDates,
         rules: Rules | None = None,
         on_point: OnPoint = pass_by,
     ) -> None:
@@ -80,13 +82,14 @@ class Jobs:
         self._on_point = on_point
         self._runs = Runs(journal, api, data_folder / "jobs", rules=self._rules, on_point=on_point)
         limits_of = self._runs.submission.limits_of
-        self._drafting = Drafting(api, workspace, limits_of=limits_of, now=now, on_point=on_point)
+        self._shutdown_dates = shutdown_dates
+        self._drafting = Drafting(api, workspace, shutdown_dates, limits_of=limits_of, now=now, on_point=on_point)
         self._adoption = Adoption(journal, api, folder_of=self._runs.folder, held=self._runs.held, now=now)
         self.trying = Trying(journal, api, self._runs, self._rules.spending)
         self.failures = Failures(self._runs)
         self.asking = Asking(self._runs, workspace)
         self.results = self.asking.page
-        self.costs = Comparing(journal, self._runs.folder, workspace)
+        self.costs = Comparing(journal, self._runs.folder, workspace, now=now)
         self.contents = Contents(journal, self._runs, workspace)
         self.changes = Changes(journal.catalog)
         self.overviews = Overviews(journal, self._rules.spending)
@@ -154,6 +157,7 @@ class Jobs:
             retried = retried_outcomes(job, mending)
             recipe = mending.recipe(job.recipe)
             provider = self._api.answering(recipe.model, recipe.endpoint)
+            ending = await self._shutdown_dates.warning(provider)
             ids = await anyio.to_thread.run_sync(self._runs.table(job).ids, list(retried))
             plan = PartPlan(
                 job_id,
@@ -174,7 +178,7 @@ class Jobs:
             self._journal.add_round(made.job, made.job.parts, kept=kept)
             whole = self._journal.job(job_id)
             files.write_whole(self._runs.folder(job_id) / JOB_FILE, msgspec.json.encode(whole))
-        return replace(made, retried=explained)
+        return replace(made, retried=explained, warnings=[*made.warnings, *([ending] if ending else [])])
 
     async def clean_up(self) -> None:
         """Remove what drafts left that were cut off: folders of no job, whose lock died with its process."""

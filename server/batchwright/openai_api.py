@@ -108,7 +108,7 @@ class OpenAIAPI:
         host = self._client.base_url.netloc.decode()
         name = model or self._model
         if not name:
-            raise InvalidInput(f"No model is named for {host}. Pass model, for example gpt-5-mini.")
+            raise InvalidInput(f"No model is named for {host}. Pass model, for example gpt-6-luna.")
         return ProviderInfo("service", host, name, charges=self._charges)
 
     def is_model_known(self, model: str) -> bool:

@@ -4,6 +4,7 @@ import difflib
 import re
 from functools import cache
 
+from batchwright.deprecations import deprecation_of
 from batchwright.families import MODELS
 from batchwright.model import ProviderInfo
 from batchwright.parameters import MAX_NAME_CHARACTERS
@@ -33,7 +34,9 @@ def misspelt(model: str, provider: ProviderInfo) -> str | None:
 
 def told(model: str, meant: str) -> str:
     """Say what a misspelt name seems to mean."""
-    return f"{model[:MAX_NAME_CHARACTERS]!r} is no known name of an OpenAI model. Did you mean {meant!r}?"
+    said = f"{model[:MAX_NAME_CHARACTERS]!r} is no known name of an OpenAI model. Did you mean {meant!r}?"
+    entry = deprecation_of(meant)
+    return f"{said} OpenAI shuts that one down on {entry.shutdown}." if entry else said
 
 
 @cache

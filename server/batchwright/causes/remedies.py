@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from batchwright.causes.cause import Cause, Helps, Speaker
 from batchwright.causes.known import VARIOUS, cause_of, root
 from batchwright.causes.problems import MAX_IDS, Problem, Signs, alike, signs
+from batchwright.deprecations import deprecation_of
 from batchwright.families import family_of
 from batchwright.model import Job, Json, Outcome
 from batchwright.parameters import PARAMETERS, TOKEN_LIMITS
@@ -160,7 +161,8 @@ def _changes(cause: Cause, found: Signs, job: Job, parameters: Mapping[str, Json
         case "parameter":
             changed = _without(found, job, parameters)
         case "model":
-            model = near(job.recipe.model) if job.provider.is_openai else None
+            meant = near(job.recipe.model) if job.provider.is_openai else None
+            model = None if meant and deprecation_of(meant) else meant
         case "one model":
             model = job.recipe.model
         case "no stream":
