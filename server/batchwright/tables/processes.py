@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 import psutil
 
+from batchwright.children import Child
 from batchwright.errors import BatchwrightError, DiskFault, InvalidInput
 from batchwright.progress import Progress
 
@@ -99,10 +100,7 @@ def _end_with_input() -> None:
 
 
 def _reported(module: str, order: msgspec.Struct, target: Path, bounds: Bounds, progress: Progress) -> Report:
-    # Nothing is imported from the folder that the server was started in: that one is the user's data.
-    command = [sys.executable, "-P", "-m", module]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as process:  # noqa: S603  # this program's own
+    with Child(("-m", module)).start() as process:
         if process.stdin is None or process.stdout is None:
             raise InvalidInput("The other process has no pipes. Start the server again.")
         try:
