@@ -48,7 +48,7 @@ LAYERS: tuple[set[str], ...] = (
     {"drafting", "failures", "remote_files", "comparing", "asking", "pages", "changes", "trying", "overviews"},
     {"contents"},
     {"jobs"},
-    {"answer", "server", "lifespan", "sealing", "web"},
+    {"answer", "server", "lifespan", "sealing", "stdio", "web"},
     {"problem_views", "cost_views"},
     {"views", "job_views", "updates", "tasks"},
     {"trial_views", "result_views"},
