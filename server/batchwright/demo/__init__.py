@@ -55,13 +55,12 @@ async def _converse(folder: Path, plain: bool) -> DemoFailed | None:  # noqa: FB
     """Hold the conversation; gives what went wrong, since an error would arrive wrapped in the client's groups."""
     from mcp import Client, StdioServerParameters
 
-    # The settings of the endpoint hold here too; at OpenAI, which charges, nothing is demonstrated.
-    child = Child(("-m", "batchwright", "serve"), (*PACKAGE_INDEX, "BATCHWRIGHT_*"))
+    # All settings hold here but those of HTTP, and OpenAI's key: nothing is demonstrated where it costs something.
+    child = Child(("-m", "batchwright", "serve"), (*PACKAGE_INDEX, "BATCHWRIGHT_[!H]*"))
     places = {"BATCHWRIGHT_WORKSPACE": str(folder), "BATCHWRIGHT_DATA_DIR": str(folder / ".data")}
     command, *arguments = child.command
-    parameters = StdioServerParameters(
-        command=command, args=arguments, env=child.environment | places | {"BATCHWRIGHT_HTTP_TOKEN": ""}, cwd=FOLDER
-    )
+    env = child.environment | places
+    parameters = StdioServerParameters(command=command, args=arguments, env=env, cwd=FOLDER)
     _say(f'The user says: "{folder.name}/reviews.csv has 40 product reviews. Which are positive, which negative?"')
     _say("What follows is what an assistant sends to Batchwright, and what it gets back.\n")
     async with Client(parameters) as client:
