@@ -109,5 +109,7 @@ class Child:
 def forget_relative_folders() -> None:
     """Take out of PATH and its like what depends on the current folder, as an empty entry does."""
     for name in _SEARCHED & os.environ.keys():
-        folders = os.environ[name].split(os.pathsep)
-        os.environ[name] = os.pathsep.join(folder for folder in folders if Path(folder).is_absolute())
+        kept = [folder for folder in os.environ.pop(name).split(os.pathsep) if Path(folder).is_absolute()]
+        # An empty list would be the current folder again; without one, the system's own holds.
+        if kept:
+            os.environ[name] = os.pathsep.join(kept)

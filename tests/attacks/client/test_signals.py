@@ -110,6 +110,23 @@ async def test_it_ends_when_told_while_a_query_runs(tmp_path: Path, number: sign
     assert not running.is_running()
 
 
+async def test_it_ends_with_its_client_though_a_query_runs(tmp_path: Path) -> None:
+    """A client that is gone keeps no process."""
+    async with served(environment(tmp_path)) as server:
+        server.send("tools/call", name="inspect_data", arguments={"source": SLOW})
+
+        async def query() -> psutil.Process | None:
+            return next(iter(psutil.Process(server.process.pid).children()), None)
+
+        running = await until(query)
+        assert server.process.stdin is not None
+        server.process.stdin.close()
+        status = await anyio.to_thread.run_sync(lambda: server.process.wait(END_SECONDS))
+
+    assert status == 0
+    assert not running.is_running()
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 async def test_a_job_that_runs_when_it_is_told_to_end_goes_on_at_the_next_start(
     tmp_path: Path, sample: Path, number: signal.Signals

@@ -3,6 +3,7 @@
 import ast
 import os
 import re
+import shutil
 import signal
 import site
 import subprocess
@@ -20,6 +21,7 @@ from mcp import Client, StdioServerParameters
 import batchwright
 from batchwright import children
 from batchwright.children import Child
+from batchwright.connecting import PUBLISHED
 from endpoint import running_endpoint
 from excel_file import write_book
 from hostile_folder import KEYS, MODULES, SCRIPT, HostileFolder, hostile_folder, watched_children
@@ -28,7 +30,9 @@ from session import Session
 pytestmark = pytest.mark.anyio
 
 PACKAGE = Path(batchwright.__file__).parent
-BUNDLE = PACKAGE.parent.parent / ".distribution" / "bundle" / "main.py"
+ROOT = PACKAGE.parent.parent
+BUNDLE = ROOT / ".distribution" / "bundle" / "main.py"
+UV = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 WAIT_SECONDS = 300
 
 
@@ -147,6 +151,33 @@ async def test_the_bundle_in_a_hostile_folder_runs_nothing_of_it(hostile: Hostil
         query = await session.call("inspect_data", source="SELECT * FROM 'reviews.csv'")
 
     assert query["rows"] == 2
+    assert hostile.what_ran() == []
+
+
+@pytest.mark.model
+@pytest.mark.skipif(UV is None, reason="uv is not installed")
+def test_the_published_command_in_a_hostile_folder_runs_nothing_of_it(hostile: HostileFolder, tmp_path: Path) -> None:
+    """Most assistants start it with `uvx`, in the folder that is open."""
+    uv = UV or ""
+    subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", tmp_path, ROOT], timeout=120, check=True)
+    cache = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    index = 'index-url = "http://127.0.0.1:9/simple"\n'
+    (hostile.path / "uv.toml").write_text(index, encoding="utf-8")
+    (hostile.path / "pyproject.toml").write_text(f"[tool.uv]\n{index}", encoding="utf-8")
+    options = ["tool", "run", "--find-links", str(tmp_path), "--python", sys.executable]
+    command = [uv, *options, *PUBLISHED.arguments, "doctor"]
+
+    done = subprocess.run(
+        command,
+        cwd=hostile.path,
+        env=hostile.environment(UV_CACHE_DIR=cache),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert "The embedded SmolLM2-135M-Instruct answers" in done.stdout, done.stdout + done.stderr
     assert hostile.what_ran() == []
 
 
