@@ -45,7 +45,7 @@ async def finished(call: Call, **draft: Any) -> dict[str, Any]:
 
 async def _in_conversation(workspace: Path, work: Callable[[Call], Awaitable[T]]) -> T:
     env = {**os.environ, "BATCHWRIGHT_WORKSPACE": str(workspace)}
-    server = StdioServerParameters(command=sys.executable, args=["-m", "batchwright"], env=env)
+    server = StdioServerParameters(command=sys.executable, args=["-P", "-m", "batchwright"], env=env)
     async with Client(server) as client:
 
         async def call(tool: str, **arguments: Any) -> dict[str, Any]:

@@ -86,7 +86,7 @@ async def hosting(env: Mapping[str, str]) -> AsyncGenerator[Host]:
         await host.do(
             "start",
             command=sys.executable,
-            args=["-m", "batchwright"],
+            args=["-P", "-m", "batchwright"],
             env={**passed, **env},
             chromium=CHROMIUM,
         )

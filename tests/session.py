@@ -38,7 +38,7 @@ _WITH_PID = """
 import os, sys
 with open(sys.argv[1], "w") as file:
     file.write(str(os.getpid()))
-os.execv(sys.executable, [sys.executable, "-m", "batchwright"])
+os.execv(sys.executable, [sys.executable, "-P", "-m", "batchwright"])
 """
 
 
@@ -142,7 +142,7 @@ async def serving(env: Mapping[str, str]) -> AsyncGenerator[tuple[str, Server[An
 @asynccontextmanager
 async def http_process(env: dict[str, str], *arguments: str) -> AsyncGenerator[tuple[str, subprocess.Popen[str]]]:
     """Run `batchwright serve --http` as a process of its own; give its address."""
-    command = [sys.executable, "-m", "batchwright", "serve", "--http", "--port", "0", *arguments]
+    command = [sys.executable, "-P", "-m", "batchwright", "serve", "--http", "--port", "0", *arguments]
     # asyncio's own processes are bound to one event loop; this one is waited for in a thread.
     with subprocess.Popen(command, env={**os.environ, **env}, stderr=subprocess.PIPE, text=True) as served:  # noqa: ASYNC220
         assert served.stderr is not None
@@ -166,7 +166,7 @@ async def over_stdio(
     env: Mapping[str, str], mode: Mode = "auto", *, pid_file: Path | None = None
 ) -> AsyncGenerator[Session]:
     """Talk to a server process; its process id goes to *pid_file*."""
-    args = ["-c", _WITH_PID, str(pid_file)] if pid_file else ["-m", "batchwright"]
+    args = ["-c", _WITH_PID, str(pid_file)] if pid_file else ["-P", "-m", "batchwright"]
     passed = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "PYTHON", "SSL_", "HOME"))}
     parameters = StdioServerParameters(command=sys.executable, args=args, env={**passed, **env})
     async with Client(parameters, mode=mode) as client:

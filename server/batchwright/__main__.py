@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from batchwright import __version__
+from batchwright.children import forget_relative_folders
 from batchwright.errors import BatchwrightError, InvalidInput
 from batchwright.settings import Settings
 
@@ -17,6 +18,7 @@ PORT = 8000
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that *arguments* name; without one, serve."""
     options = _parser().parse_args(arguments)
+    forget_relative_folders()
     try:
         return _run(Settings.from_env(os.environ, path_separator=os.pathsep), options)
     except BatchwrightError as error:

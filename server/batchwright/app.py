@@ -216,9 +216,11 @@ def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> Server[A
 
 
 def serve(settings: Settings) -> None:
-    """Serve MCP over standard input and output until the client is gone."""
+    """Serve MCP over standard input and output until the client is gone or the process is told to end."""
+    from batchwright import stdio
+
     _log(settings)
-    build_server(settings).run("stdio")
+    stdio.run(build_server(settings))
 
 
 def serve_http(settings: Settings, *, host: str, port: int) -> None:

@@ -46,6 +46,7 @@ def png(comparison: Comparison) -> bytes:
         MissingExtra: matplotlib is not installed.
     """
     try:
+        from matplotlib import rcdefaults
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -53,6 +54,8 @@ def png(comparison: Comparison) -> bytes:
             "No chart was drawn: matplotlib is not installed. Install it with pip install 'batchwright[charts]'."
         ) from error
     with _drawing:
+        # What a `matplotlibrc` in the current folder says, which is the user's data, has no say.
+        rcdefaults()
         height = _TOP + _BOTTOM + _A_MODEL * len(comparison.costs)
         figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
         canvas = FigureCanvasAgg(figure)

@@ -35,7 +35,7 @@ def installed() -> Launch:
     if "archive-v0" in Path(sys.prefix).parts:
         return PUBLISHED
     script = Path(sys.executable).with_name(f"{NAME}.exe" if os.name == "nt" else NAME)
-    return Launch(str(script)) if script.exists() else Launch(sys.executable, ("-m", NAME))
+    return Launch(str(script)) if script.exists() else Launch(sys.executable, ("-P", "-m", NAME))
 
 
 def _is_in_terminal(way: Way) -> bool:

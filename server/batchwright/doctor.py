@@ -4,7 +4,6 @@ import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import urllib.error
 import urllib.request
@@ -17,6 +16,7 @@ from urllib.parse import urlsplit
 
 from batchwright import __version__
 from batchwright.app import JOURNAL, workspace
+from batchwright.children import Child
 from batchwright.connect import installed
 from batchwright.errors import BatchwrightError
 from batchwright.local.target import is_in_own_network
@@ -24,6 +24,7 @@ from batchwright.settings import Settings
 from batchwright.untrusted import cleaned
 
 TIMEOUT_SECONDS = 5
+IMPORT_SECONDS = 60
 
 Finding = tuple[Literal["ok", "note", "fault"], str]
 
@@ -145,14 +146,8 @@ def _embedded(settings: Settings) -> Iterator[Finding]:
 
 def _import_fault(package: str) -> str | None:
     """Try the import in a process of its own: native code may end it."""
-    done = subprocess.run(  # noqa: S603  # our own interpreter
-        [sys.executable, "-c", f"import {package}"], capture_output=True, text=True, timeout=60, check=False
-    )
-    return (
-        None
-        if done.returncode == 0
-        else (done.stderr.strip().splitlines() or ["no reason given"])[-1].rstrip(".") + "."
-    )
+    status, said = Child(("-c", f"import {package}")).run(wait_seconds=IMPORT_SECONDS)
+    return None if status == 0 else (said.strip().splitlines() or ["no reason given"])[-1].rstrip(".") + "."
 
 
 def _weights(cache: Path, names: list[str]) -> Iterator[Finding]:

@@ -8,20 +8,23 @@ import os
 import secrets
 import socket
 import sys
-import webbrowser
 from html import escape
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from batchwright.app import build_server
+from batchwright.children import DESKTOP, Child
 from batchwright.dashboard import framed_policy, outer_page, page
 from batchwright.settings import Settings
 from batchwright.web import PATH, Access, Application, Gate, Receive, Scope, Send, Web, application, listening
 
 ADDRESS = "127.0.0.1"
+_BROWSER_SECONDS = 30
+_BROWSE = "import sys, webbrowser; sys.exit(not webbrowser.open(sys.argv[1]))"
 _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -69,7 +72,7 @@ class _Server(Web):
             "Whoever has this address can see your jobs and run drafts: keep it to yourself. Ctrl+C ends it.",
             flush=True,
         )
-        if self._shortcut is not None and not webbrowser.open(self._shortcut.as_uri()):
+        if self._shortcut is not None and not await anyio.to_thread.run_sync(_open_browser, self._shortcut.as_uri()):
             print("No browser could be opened: open the address yourself.", file=sys.stderr)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -95,6 +98,12 @@ def run_dashboard(settings: Settings, *, port: int, opens: bool) -> int:
     server = _Server(Pages(gate, hosts), gate, log_level=settings.log_level, address=address, shortcut=shortcut)
     anyio.run(server.serve, [taken])
     return 0
+
+
+def _open_browser(uri: str) -> bool:
+    """Open the user's browser, and return whether that worked. It is handed no key of this program."""
+    status, _ = Child(("-c", _BROWSE, uri), DESKTOP).run(wait_seconds=_BROWSER_SECONDS)
+    return status == 0
 
 
 def _shortcut(folder: Path, address: str) -> Path:

@@ -14,11 +14,16 @@ _WHOLE = 100.0
 _BEGUN = 0.01
 
 
+def _go_on() -> None:
+    """Raise nothing."""
+
+
 class _Told:
     """What was told, for all stages of one work."""
 
-    def __init__(self, tell: OnProgress | None) -> None:
+    def __init__(self, tell: OnProgress | None, check: Callable[[], None]) -> None:
         self.tell = tell
+        self.check = check
         self.percent = -STEP
         self.doing: str | None = None
 
@@ -44,12 +49,12 @@ class Progress:
     begin: float = 0.0
     end: float = _WHOLE
     doing: str = ""
-    _told: _Told = field(default_factory=lambda: _Told(None))
+    _told: _Told = field(default_factory=lambda: _Told(None, _go_on))
 
     @classmethod
-    def to(cls, tell: OnProgress) -> "Progress":
-        """Begin work that *tell* hears of."""
-        return cls(_told=_Told(tell))
+    def to(cls, tell: OnProgress, *, check: Callable[[], None] = _go_on) -> "Progress":
+        """Begin work that *tell* hears of; *check* raises once nobody waits for it any more."""
+        return cls(_told=_Told(tell, check))
 
     @property
     def is_told(self) -> bool:
@@ -63,6 +68,10 @@ class Progress:
         if doing:
             stage.at(0)
         return stage
+
+    def check(self) -> None:
+        """Raise if nobody waits for the work any more."""
+        self._told.check()
 
     def at(self, share: float, detail: str = "") -> None:
         """Say that so much of this stretch is done."""

@@ -222,7 +222,7 @@ class Settings:
             return self.data_dir
         import platformdirs
 
-        return platformdirs.user_data_path("batchwright", appauthor=False)
+        return platformdirs.user_data_path("batchwright", appauthor=False).absolute()
 
     def cache_folder(self) -> Path:
         """Where model weights live; not made yet."""
@@ -230,7 +230,7 @@ class Settings:
             return self.cache_dir
         import platformdirs
 
-        return platformdirs.user_cache_path("batchwright", appauthor=False)
+        return platformdirs.user_cache_path("batchwright", appauthor=False).absolute()
 
 
 def _filled(name: str, value: str) -> str:

@@ -9,12 +9,15 @@ from mcp.server.apps import client_supports_apps
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ImageContent, TextContent
 from pydantic import BaseModel, Field
+from starlette.requests import Request
 
 from batchwright.answer import View
+from batchwright.errors import NotReady
 from batchwright.lifespan import App
 from batchwright.links import links
 from batchwright.model import Job, Json
 from batchwright.progress import Progress
+from batchwright.tasks import MODERN
 from batchwright.untrusted import cleaned
 
 if TYPE_CHECKING:
@@ -80,7 +83,14 @@ def progress_of(ctx: Context[App]) -> Progress:
     def tell(percent: float, doing: str) -> None:
         anyio.from_thread.run(ctx.report_progress, percent, 100, cleaned(doing, _MAX_DOING_CHARACTERS))
 
-    return Progress.to(tell)
+    def check() -> None:
+        anyio.from_thread.check_cancelled()
+        # Clients of 2026 cancel by leaving. Of those before them the SDK lets the call go on, whose answer nobody gets.
+        if isinstance(request, Request) and anyio.from_thread.run(request.is_disconnected):
+            raise NotReady("The client has left, so its call was ended. Call again.")
+
+    request = None if ctx.protocol_version in MODERN else ctx.request_context.request
+    return Progress.to(tell, check=check)
 
 
 def usd(amount: float | None) -> Decimal | None:

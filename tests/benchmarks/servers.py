@@ -44,7 +44,7 @@ def called(folder: Path, command: list[str]) -> float:
     return _cpu_of(folder, command, call) - started(folder, command)
 
 
-OURS = ["-m", "batchwright"]
+OURS = ["-P", "-m", "batchwright"]
 EMPTY = ["-c", _EMPTY]
 
 

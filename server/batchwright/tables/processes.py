@@ -14,12 +14,16 @@ from typing import TypeVar
 import msgspec
 import psutil
 
+from batchwright.children import Child
 from batchwright.errors import BatchwrightError, DiskFault, InvalidInput
 from batchwright.progress import Progress
+from batchwright.tables.turns import Turns
 
 MAX_PROCESS_BYTES = 1_500_000_000
 """DuckDB keeps to its own limit only with tables: a single value may grow beyond it, and a sheet has none."""
 _LOOK_SECONDS = 0.05
+# Each may take MAX_PROCESS_BYTES. What waits holds one of the server's 40 threads, and leaves the rest to other calls.
+_TURNS = Turns(at_once=2, waiting=20, wait_seconds=30)
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -54,9 +58,11 @@ def carry_out(module: str, order: msgspec.Struct, target: Path, bounds: Bounds, 
 
     Raises:
         InvalidInput: It cannot be done, or takes more than its bounds.
+        NotReady: Its turn did not come in time.
         DiskFault: It cannot be written.
     """
-    report = _reported(module, order, target, bounds, progress)
+    with _TURNS.take(progress):
+        report = _reported(module, order, target, bounds, progress)
     if report.error is not None:
         raise (DiskFault if report.error == "DiskFault" else InvalidInput)(report.sentence)
     return report
@@ -99,10 +105,7 @@ def _end_with_input() -> None:
 
 
 def _reported(module: str, order: msgspec.Struct, target: Path, bounds: Bounds, progress: Progress) -> Report:
-    # Nothing is imported from the folder that the server was started in: that one is the user's data.
-    command = [sys.executable, "-P", "-m", module]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL) as process:  # noqa: S603  # this program's own
+    with Child(("-m", module)).start() as process:
         if process.stdin is None or process.stdout is None:
             raise InvalidInput("The other process has no pipes. Start the server again.")
         try:
@@ -120,6 +123,7 @@ def _wait(process: "subprocess.Popen[bytes]", target: Path, bounds: Bounds, prog
     end = time.monotonic() + bounds.seconds
     watched = psutil.Process(process.pid)
     while process.poll() is None:
+        progress.check()
         if time.monotonic() > end:
             raise InvalidInput(bounds.too_long)
         with suppress(psutil.Error):

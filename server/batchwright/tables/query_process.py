@@ -1,7 +1,7 @@
 """A process that runs one query, so that what takes too long or too much memory can be ended whatever it is doing.
 
 It is told what to do in one line on standard input, says in one on standard output what came of it, and ends when its
-input is closed: `python -m batchwright.tables.query_process`.
+input is closed.
 """
 
 import re

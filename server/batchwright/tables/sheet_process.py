@@ -3,7 +3,7 @@
 The reader makes room for the whole rectangle around a sheet's cells at once, and where there is not so much it ends the
 process that it is in. How much that is cannot be told for certain before: a file may be written in many ways.
 
-It is told what to do, and tells, as `processes` has it: `python -m batchwright.tables.sheet_process`.
+It is told what to do, and tells, as `processes` has it.
 """
 
 from pathlib import Path

@@ -23,6 +23,7 @@ def execute(
         running = other.submit(con.execute, sql, list(parameters))
         try:
             while not wait([running], _LOOK_SECONDS).done:
+                progress.check()
                 progress.at(con.query_progress() / 100)
         except BaseException:
             con.interrupt()

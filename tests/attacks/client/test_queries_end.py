@@ -1,0 +1,180 @@
+"""Whatever clients do, few queries run at once, and none outlives the call that asked for it."""
+
+import signal
+import sys
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import get_args
+
+import anyio
+import anyio.to_thread
+import psutil
+import pytest
+
+from excel_file import write_book
+from session import Mode, Session, environment, http_process, over_http, over_stdio
+from waiting import until
+
+pytestmark = pytest.mark.anyio
+
+MODES = get_args(Mode)
+SLOW = "SELECT count(*) AS n FROM range(1000000) a, range(1000000) b WHERE hash(a.range * b.range) = 1"
+"""Runs for longer than a query may."""
+QUICK = "SELECT 1 AS n"
+MOST = 2
+LONELY = f"""
+import anyio, sys
+from mcp import Client
+
+async def main():
+    async with Client(sys.argv[1], mode=sys.argv[2]) as client:
+        await client.call_tool("inspect_data", {{"source": {SLOW!r}}})
+
+anyio.run(main)
+"""
+
+
+def queries(pid: int) -> list[psutil.Process]:
+    """Return the processes of a server that run SQL or read a sheet."""
+    found: list[psutil.Process] = []
+    for child in psutil.Process(pid).children():
+        try:
+            if "_process" in " ".join(child.cmdline()):
+                found.append(child)
+        except psutil.Error:  # it has just ended
+            continue
+    return found
+
+
+async def counted(pid: int, is_right: Callable[[int], bool]) -> int:
+    """Wait until so many queries run, and return how many these are."""
+
+    async def look() -> int | None:
+        count = len(queries(pid))
+        return count + 1 if is_right(count) else None
+
+    return await until(look) - 1
+
+
+async def ask(session: Session, sql: str = SLOW) -> None:
+    """Ask for a query, whatever becomes of it."""
+    await session.answer("inspect_data", source=sql)
+
+
+@asynccontextmanager
+async def served(tmp_path: Path) -> AsyncGenerator[tuple[str, int]]:
+    """Serve over HTTP in a process of its own."""
+    async with http_process(environment(tmp_path)) as (url, process):
+        yield url, process.pid
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_cancelled_call_ends_its_query_over_http(tmp_path: Path, mode: Mode) -> None:
+    """The user has pressed Escape; nobody reads the answer."""
+    async with served(tmp_path) as (url, pid), over_http(url, mode) as session:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, session)
+            await counted(pid, lambda count: count == 1)
+            tasks.cancel_scope.cancel()
+        with anyio.fail_after(10):
+            await counted(pid, lambda count: count == 0)
+        answer = await session.call("inspect_data", source=QUICK)
+
+    assert answer["rows"] == 1
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_client_that_is_gone_ends_its_query_over_http(tmp_path: Path, mode: Mode) -> None:
+    """A laptop that is shut says nothing: only its connection ends."""
+    async with served(tmp_path) as (url, pid):
+        client = await anyio.open_process([sys.executable, "-c", LONELY, url, mode], stdout=None, stderr=None)
+        await counted(pid, lambda count: count == 1)
+        client.send_signal(signal.SIGKILL)
+        await client.wait()
+        await client.aclose()
+        with anyio.fail_after(10):
+            left = await counted(pid, lambda count: count == 0)
+
+    assert left == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_a_cancelled_call_ends_its_query_over_stdio(tmp_path: Path, mode: Mode) -> None:
+    """As over HTTP."""
+    pid_file = tmp_path / "pid"
+    async with over_stdio(environment(tmp_path), mode, pid_file=pid_file) as session:
+        pid = int(pid_file.read_text())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask, session)
+            await counted(pid, lambda count: count == 1)
+            tasks.cancel_scope.cancel()
+        with anyio.fail_after(10):
+            left = await counted(pid, lambda count: count == 0)
+
+    assert left == 0
+
+
+async def test_at_most_two_queries_and_sheets_run_at_once_and_the_rest_wait_their_turn(tmp_path: Path) -> None:
+    """Each may take 1.5 GB of memory and 40 GB of disk."""
+    most = 0
+    done: list[int] = []
+    over = anyio.Event()
+
+    async def watch(pid: int) -> None:
+        nonlocal most
+        while not over.is_set():
+            most = max(most, await anyio.to_thread.run_sync(lambda: len(queries(pid))))
+
+    async def one(session: Session, number: int) -> None:
+        source = "book.xlsx" if number % 2 else f"SELECT count(DISTINCT hash(range)) AS n{number} FROM range(300000)"
+        done.append((await session.call("inspect_data", source=source))["rows"])
+
+    async with served(tmp_path) as (url, pid), over_http(url) as session:
+        write_book(tmp_path / "work" / "book.xlsx", {"Sheet1": [["id"], ["1"]]})
+        async with anyio.create_task_group() as watching:
+            watching.start_soon(watch, pid)
+            async with anyio.create_task_group() as tasks:
+                for number in range(8):
+                    tasks.start_soon(one, session, number)
+            over.set()
+
+    assert done == [1] * 8
+    assert most == MOST
+
+
+async def test_a_query_that_waits_too_long_for_its_turn_is_told_so(tmp_path: Path) -> None:
+    """Its client would give it up later anyway, and not know why."""
+    async with served(tmp_path) as (url, pid), over_http(url) as session, anyio.create_task_group() as tasks:
+        for _ in range(MOST):
+            tasks.start_soon(ask, session)
+        await counted(pid, lambda count: count == MOST)
+        told = await session.error("inspect_data", source=QUICK)
+        others = await session.call("list_jobs")
+        tasks.cancel_scope.cancel()
+
+    assert told == ("Other queries still run, and this one waited 30 seconds for its turn. Ask again in a minute.")
+    assert others["total"] == 0
+    assert "Waiting until other queries have ended" in {message for _, _, message in session.progress}
+
+
+async def test_a_server_where_many_queries_wait_refuses_more_and_answers_other_calls(tmp_path: Path) -> None:
+    """What waits holds a thread, and others need some too."""
+    told: list[str] = []
+
+    async def one(session: Session) -> None:
+        told.append((await session.answer("inspect_data", source=SLOW))[0])
+
+    async with served(tmp_path) as (url, _), over_http(url) as session, anyio.create_task_group() as tasks:
+        for _ in range(40):
+            tasks.start_soon(one, session)
+
+        async def refused() -> bool:
+            return len(told) == 40 - MOST - 20
+
+        await until(refused)
+        jobs = await session.call("list_jobs")
+        tasks.cancel_scope.cancel()
+
+    assert set(told) == {"22 queries run or wait already. Ask again in a minute."}
+    assert jobs["total"] == 0

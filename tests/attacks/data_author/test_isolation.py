@@ -1,0 +1,324 @@
+"""Whoever wrote the data runs nothing: no child of this program imports, runs or follows what lies in its folder."""
+
+import ast
+import os
+import re
+import shutil
+import signal
+import site
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import anyio
+import pytest
+from aiohttp import web
+from mcp import Client, StdioServerParameters
+
+import batchwright
+from batchwright import children
+from batchwright.children import Child
+from batchwright.connecting import PUBLISHED
+from endpoint import running_endpoint
+from excel_file import write_book
+from hostile_folder import KEYS, MODULES, SCRIPT, HostileFolder, hostile_folder, watched_children
+from session import Session
+
+pytestmark = pytest.mark.anyio
+
+PACKAGE = Path(batchwright.__file__).parent
+ROOT = PACKAGE.parent.parent
+BUNDLE = ROOT / ".distribution" / "bundle" / "main.py"
+UV = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
+WAIT_SECONDS = 300
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> HostileFolder:
+    """Make a hostile folder."""
+    return hostile_folder(tmp_path)
+
+
+@asynccontextmanager
+async def conversation(hostile: HostileFolder, env: Mapping[str, str], *command: str) -> AsyncGenerator[Session]:
+    """Talk to a server that was started in the hostile folder."""
+    program, *arguments = command or (SCRIPT,)
+    parameters = StdioServerParameters(command=program, args=arguments, env=dict(env), cwd=hostile.path)
+    async with Client(parameters) as client:
+        yield Session(client)
+
+
+def assert_no_key(found: Mapping[str, Mapping[str, str]]) -> None:
+    """Check that no child has a key, a setting of the interpreter, or a folder that depends on the current one."""
+    # `fc-list`, which matplotlib runs, is the system's.
+    for command, env in ((command, env) for command, env in found.items() if not command.startswith("fc-list")):
+        held = "\n".join(f"{name}={value}" for name, value in env.items())
+        assert [name for name, key in KEYS.items() if key in held] == [], command
+        assert [name for name in env if name.startswith(("PYTHON", "OPENAI", "BATCHWRIGHT"))] == [], command
+        assert [folder for folder in env["PATH"].split(os.pathsep) if not folder.startswith("/")] == [], command
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_planted_would_run_if_the_folder_were_searched(hostile: HostileFolder, name: str) -> None:
+    """Otherwise the other tests here would show nothing."""
+    command = [sys.executable, "-S", "-c", f"import {name}"]
+    subprocess.run(command, cwd=hostile.path, env=hostile.environment(), capture_output=True, timeout=60, check=False)
+
+    assert name in hostile.what_ran()
+
+
+@pytest.mark.model
+async def test_a_job_in_a_hostile_folder_runs_nothing_of_it(hostile: HostileFolder, model_cache: Path) -> None:
+    """A model, a query and a sheet each need a process of their own, and none needs a key."""
+    write_book(hostile.path / "book.xlsx", {"Sheet1": [["id", "text"], ["1", "good"]]})
+    env = hostile.environment(BATCHWRIGHT_CACHE_DIR=str(model_cache))
+    with watched_children() as found:
+        async with conversation(hostile, env) as session:
+            sheet = await session.call("inspect_data", source="book.xlsx")
+            query = await session.call("inspect_data", source="SELECT * FROM 'reviews.csv'")
+            draft = {"prompt": "{{text}}", "parameters": {"max_completion_tokens": 4}}
+            job = await session.call("create_batch_file", source="reviews.csv", **draft)
+            trial = await session.call("try_requests", job_id=job["job_id"])
+            await session.call("submit_job", job_id=job["job_id"])
+            await session.finished(job["job_id"], WAIT_SECONDS)
+            asked = await session.call("query_results", job_id=job["job_id"], sql="SELECT count(*) AS n FROM results")
+
+    assert (sheet["rows"], query["rows"], asked["shown"]) == (1, 2, [{"n": 2}])
+    assert trial["rows"][0]["answer"]
+    assert hostile.what_ran() == []
+    modules = ("tables.sheet_process", "tables.query_process", "local.chat_model")
+    assert [name for name in modules if not any(f"batchwright.{name}" in command for command in found)] == []
+    assert_no_key(found)
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["doctor"],
+        ["connect"],
+        ["work"],
+        [
+            "costs",
+            "--rows",
+            "9",
+            "--input-tokens",
+            "9",
+            "--output-tokens",
+            "9",
+            "--model",
+            "gpt-5-mini",
+            "--png",
+            "c.png",
+        ],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_a_command_in_a_hostile_folder_runs_nothing_of_it(
+    hostile: HostileFolder, model_cache: Path, arguments: list[str]
+) -> None:
+    """The terminal is often open in the folder with the data."""
+    env = hostile.environment(BATCHWRIGHT_CACHE_DIR=str(model_cache))
+    with watched_children() as found:
+        done = subprocess.run(
+            [SCRIPT, *arguments], cwd=hostile.path, env=env, capture_output=True, text=True, timeout=600, check=False
+        )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert hostile.what_ran() == []
+    assert_no_key(found)
+
+
+async def test_the_demonstration_in_a_hostile_folder_runs_nothing_of_it(hostile: HostileFolder) -> None:
+    """It starts a whole server."""
+    async with running_endpoint(answer=lambda _text: '{"sentiment": "positive"}') as endpoint:
+        env = hostile.environment(
+            BATCHWRIGHT_PROVIDER="endpoint", BATCHWRIGHT_ENDPOINT=endpoint.url, BATCHWRIGHT_MODEL="m"
+        )
+        done = await anyio.run_process([SCRIPT, "demo", "--plain"], cwd=hostile.path, env=env, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert hostile.what_ran() == []
+
+
+async def test_the_bundle_in_a_hostile_folder_runs_nothing_of_it(hostile: HostileFolder) -> None:
+    """Its host may start it anywhere."""
+    env = hostile.environment()
+    async with conversation(hostile, env, sys.executable, str(BUNDLE)) as session:
+        query = await session.call("inspect_data", source="SELECT * FROM 'reviews.csv'")
+
+    assert query["rows"] == 2
+    assert hostile.what_ran() == []
+
+
+@pytest.mark.model
+@pytest.mark.skipif(UV is None, reason="uv is not installed")
+def test_the_published_command_in_a_hostile_folder_runs_nothing_of_it(hostile: HostileFolder, tmp_path: Path) -> None:
+    """Most assistants start it with `uvx`, in the folder that is open."""
+    uv = UV or ""
+    subprocess.run([uv, "build", "--quiet", "--wheel", "--out-dir", tmp_path, ROOT], timeout=120, check=True)
+    cache = subprocess.run([uv, "cache", "dir"], capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    index = 'index-url = "http://127.0.0.1:9/simple"\n'
+    (hostile.path / "uv.toml").write_text(index, encoding="utf-8")
+    (hostile.path / "pyproject.toml").write_text(f"[tool.uv]\n{index}", encoding="utf-8")
+    options = ["tool", "run", "--find-links", str(tmp_path), "--python", sys.executable]
+    command = [uv, *options, *PUBLISHED.arguments, "doctor"]
+
+    done = subprocess.run(
+        command,
+        cwd=hostile.path,
+        env=hostile.environment(UV_CACHE_DIR=cache),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+    assert "The embedded SmolLM2-135M-Instruct answers" in done.stdout, done.stdout + done.stderr
+    assert hostile.what_ran() == []
+
+
+def test_the_dashboard_opens_the_browser_of_the_user_and_not_of_the_folder(hostile: HostileFolder) -> None:
+    """And it hands the browser no key: that lives as long as the user works."""
+    told = hostile.marks.with_name("told")
+    browser = hostile.marks.with_name("browser.py")
+    browser.write_text(
+        f"import os; file = open({str(told)!r}, 'w'); file.write(chr(10).join(os.environ.values())); file.close()",
+        encoding="utf-8",
+    )
+    env = hostile.environment(BROWSER=f"./xdg-open{os.pathsep}{sys.executable} {browser} %s")
+    with subprocess.Popen(
+        [SCRIPT, "dashboard", "--open"], cwd=hostile.path, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as served:
+        assert served.stdout is not None
+        lines = [served.stdout.readline() for _ in range(2)]
+        served.send_signal(signal.SIGINT)
+        served.wait(60)
+
+    assert lines[0].startswith(b"The dashboard is at http://127.0.0.1:")
+    assert hostile.what_ran() == []
+    assert [name for name, key in KEYS.items() if key in told.read_text(encoding="utf-8")] == []
+
+
+def test_a_chart_looks_as_it_does_elsewhere(hostile: HostileFolder, tmp_path: Path) -> None:
+    """Matplotlib reads `matplotlibrc` in the current folder, which may have it run TeX."""
+    arguments = [
+        "costs",
+        "--rows",
+        "9",
+        "--input-tokens",
+        "9",
+        "--output-tokens",
+        "9",
+        "--model",
+        "gpt-5-mini",
+        "--png",
+    ]
+    env = hostile.environment()
+    for folder, name in ((hostile.path, "there.png"), (tmp_path, "here.png")):
+        command = [SCRIPT, *arguments, str(tmp_path / name)]
+        subprocess.run(command, cwd=folder, env=env, capture_output=True, timeout=120, check=True)
+
+    assert (tmp_path / "there.png").read_bytes() == (tmp_path / "here.png").read_bytes()
+
+
+@asynccontextmanager
+async def package_index(asked: list[web.Request]) -> AsyncGenerator[str]:
+    """Serve a package index on loopback that has nothing; give its address without a scheme."""
+
+    async def refuse(request: web.Request) -> web.Response:
+        asked.append(request)
+        return web.Response(status=404)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", refuse)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@pytest.mark.model
+async def test_pip_follows_the_user_and_not_the_folder(hostile: HostileFolder, tmp_path: Path) -> None:
+    """The weights come from the user's index, whose password nobody else hears of."""
+    users: list[web.Request] = []
+    folders: list[web.Request] = []
+    password = "hunter2-of-the-index"
+    async with package_index(users) as index, package_index(folders) as planted:
+        for name in ("pip.conf", "pip.ini", "pip/pip.conf", ".config/pip/pip.conf"):
+            path = hostile.path / name
+            if path.parent.name != "pip" or not (hostile.path / "pip").is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"[global]\nextra-index-url = http://{planted}/simple\n", encoding="utf-8")
+        env = hostile.environment(
+            BATCHWRIGHT_CACHE_DIR=str(tmp_path / "cache"),
+            PIP_CONFIG_FILE="pip.conf",
+            XDG_CONFIG_HOME=".config",
+            PIP_INDEX_URL=f"http://user:{password}@{index}/simple",
+            PIP_FIND_LINKS="",
+            PIP_RETRIES="0",
+        )
+        with watched_children() as found:
+            async with conversation(hostile, env) as session:
+                job = await session.call("create_batch_file", rows=[{"text": "hello"}], prompt="{{text}}")
+                told = await session.error("try_requests", job_id=job["job_id"])
+
+    credentials = b64encode(f"user:{password}".encode()).decode()
+    assert {request.headers.get("Authorization") for request in users} == {f"Basic {credentials}"}
+    assert "cannot be fetched" in told
+    assert (password in told, index in told) == (False, False)
+    assert folders == []
+    assert hostile.what_ran() == []
+    assert [command for command in found if "-m pip download" in command]
+    assert_no_key(found)
+
+
+def test_children_find_what_is_installed_for_one_user_alone(tmp_path: Path) -> None:
+    """`pip install --user` is the way where there is no virtual environment."""
+    base = sys._base_executable  # pyright: ignore[reportAttributeAccessIssue]  # of a virtual environment
+    env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    where = [base, "-c", "import site; print(site.getusersitepackages())"]
+    packages = Path(subprocess.run(where, env=env, capture_output=True, text=True, timeout=60, check=True).stdout[:-1])
+    packages.mkdir(parents=True)
+    lines = [str(PACKAGE.parent), *site.getsitepackages()]
+    lines += [line for path in lines[1:] for pth in Path(path).glob("*.pth") for line in pth.read_text().splitlines()]
+    (packages / "all.pth").write_text("\n".join(line for line in lines if line.startswith("/")), encoding="utf-8")
+    code = "from batchwright.children import Child; import sys; "
+    code += "sys.exit(Child(('-c', 'import batchwright.tables.query_process')).run(wait_seconds=60)[1])"
+
+    done = subprocess.run([base, "-c", code], env=env, capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.stderr == "\n"
+
+
+def test_a_child_that_hangs_is_ended() -> None:
+    """Native code may wait for ever when it is loaded."""
+    status, _said = Child(("-c", "import time; print('x', flush=True); time.sleep(600)")).run(wait_seconds=1)
+
+    assert status != 0
+
+
+def test_one_module_starts_every_process() -> None:
+    """A process that is started elsewhere would be outside these rules."""
+    starters = {"subprocess", "multiprocessing", "webbrowser", "pty"}
+    calls = re.compile(
+        r"(anyio\.(open|run)_process|asyncio\.create_subprocess|os\.(system|popen|exec|spawn|posix_spawn))"
+    )
+    found: set[str] = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            imported = {alias.name for alias in node.names} if isinstance(node, ast.Import) else set[str]()
+            if isinstance(node, ast.ImportFrom):
+                imported.add(node.module or "")
+            if imported & starters or (isinstance(node, ast.Attribute) and calls.match(ast.unparse(node))):
+                found.add(path.relative_to(PACKAGE).as_posix())
+
+    # `processes` ends what `children` has started, and asks whether it still runs.
+    assert found == {"children.py", "tables/processes.py"}
+    assert children.FOLDER == PACKAGE
