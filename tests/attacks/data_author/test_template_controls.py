@@ -15,8 +15,9 @@ from session import environment, in_memory
 CONTROLS = [chr(code) for code in (*range(0x20), 0x7F, 0x85, 0x9B, 0x2028, 0x202E, 0xD800, 0xE0041)]
 COLUMNS = ["a", "b c", "x\x1b", "q\"'\\"]
 PIECES = [
-    *("{{", "}}", "{%", "%}", "row", "[", "]", '"', "'", "a", "b c", "x", ".", "|", "upper", "default(", ")", "\\", "\\u"),
-    *("if ", "endif", "for a in row", "endfor", "raw", "endraw", "set a = ", "{{row[", "]}}", "{{a}}", "{{b c}}", " ", "~"),
+    *"[]\"'ax.|)\\ ~",
+    *("{{", "}}", "{%", "%}", "row", "b c", "upper", "default(", "\\u", "{{row[", "]}}", "{{a}}", "{{b c}}"),
+    *("if ", "endif", "for a in row", "endfor", "raw", "endraw", "set a = "),
 ]
 TEMPLATES = st.lists(st.sampled_from([*PIECES, *CONTROLS]) | st.text(max_size=2), max_size=12).map("".join)
 
@@ -29,7 +30,10 @@ def _is_filled_or_refused(template: str) -> None:
         body_builder(recipe, COLUMNS)(row)
         filling(recipe, COLUMNS)
     except InvalidInput as error:
-        assert len(str(error).splitlines()) == 1
+        said = str(error)
+    else:
+        said = ""
+    assert len(said.splitlines()) <= 1
 
 
 @given(template=TEMPLATES)
