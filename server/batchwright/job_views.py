@@ -13,7 +13,7 @@ from batchwright.cost_views import draft_cost, job_cost, line_cost
 from batchwright.model import Job, JobStatus, Json, Outcome
 from batchwright.pricing import price
 from batchwright.problem_views import Problems
-from batchwright.untrusted import MARK, cleaned, quote_name
+from batchwright.untrusted import MARK, cleaned, one_line
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -216,7 +216,7 @@ class JobsView(View):
         if page.others is None:
             notes.append("The provider could not be asked for batches that were made elsewhere.")
         if not total and others:
-            following = f"adopt_batch(batch_id={quote_name(others[0].batch_id)})"
+            following = f"adopt_batch({problem_views.told({'batch_id': one_line(others[0].batch_id)})})"
         elif not total:
             following = 'inspect_data(source="FILE"), then create_batch_file'
         elif not jobs and offset:

@@ -106,10 +106,14 @@ def notes(found: "Sequence[Explained]") -> list[str]:
 
 def call(arguments: Mapping[str, Json]) -> str:
     """Write a retry as it is called."""
+    return f"retry_job({told(arguments)})"
+
+
+def told(arguments: Mapping[str, Json]) -> str:
+    """Write the arguments of a call: in JSON, which no text in it leaves."""
     import msgspec
 
-    told = ", ".join(f"{name}={msgspec.json.encode(value).decode()}" for name, value in arguments.items())
-    return f"retry_job({told})"
+    return ", ".join(f"{name}={msgspec.json.encode(value).decode()}" for name, value in arguments.items())
 
 
 def remedy_call(found: "Sequence[Explained]", job: Job) -> str | None:
