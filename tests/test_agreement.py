@@ -115,7 +115,7 @@ def test_a_maximum_for_what_nothing_bounds_is_within_the_operators_limit_too() -
     [
         ("batch", "Nothing bounds what job_a may cost: its model has no known price, or its answers no longest length"),
         ("standard", "Nothing bounds what job_a may cost: "),
-        ("unknown", "The prices of api.openai.com are not known here: job_a is unpriced, not free."),
+        ("unknown", "The prices of 'api.openai.com' are not known here: job_a is unpriced, not free."),
     ],
 )
 def test_what_nothing_bounds_needs_a_maximum(charges: Charges, fact: str) -> None:
@@ -197,7 +197,7 @@ def test_the_question_names_rows_model_host_and_the_most_that_it_costs() -> None
     found = agreed(made, limits=SpendingLimits(job_usd=Decimal(2_000)))
 
     assert question(made, made.parts, found, duplicate=None) == (
-        "Submit job_a: 50,003 rows of reviews.csv, gpt-5-mini at api.openai.com? It costs at most $1,001.25."
+        "Spend at most $1,001.25 on job_a? It sends 50,003 rows of 'reviews.csv' to 'gpt-5-mini' at 'api.openai.com'."
     )
 
 
@@ -207,7 +207,8 @@ def test_the_question_counts_what_is_sent_where_rows_share_requests() -> None:
     made = replace(made, source=replace(made.source, rows=10, requests=3))
 
     assert question(made, made.parts, agreed(made), duplicate=None) == (
-        "Submit job_a: 3 requests for the rows of reviews.csv, gpt-5-mini at api.openai.com? It costs at most $1.25."
+        "Spend at most $1.25 on job_a? It sends 3 requests for the rows of 'reviews.csv' to 'gpt-5-mini' at "
+        "'api.openai.com'."
     )
 
 
@@ -216,8 +217,9 @@ def test_the_question_says_where_nothing_bounds_the_cost_and_that_it_ran_before(
     made = job(part(1, None), charges="unknown")
 
     assert question(made, made.parts, agreed(made, "4"), duplicate="job_b") == (
-        "Submit job_a: 2 rows of reviews.csv, gpt-5-mini at api.openai.com? "
-        "The prices of api.openai.com are not known here: job_a is unpriced, not free. $4.00 would be agreed. "
+        "Spend $4.00 on job_a, which may cost more? "
+        "The prices of 'api.openai.com' are not known here: job_a is unpriced, not free. "
+        "It sends 2 rows of 'reviews.csv' to 'gpt-5-mini' at 'api.openai.com'. "
         "The same data and prompt were run before, as job_b."
     )
 

@@ -144,10 +144,12 @@ def test_the_models_that_are_compared_by_themselves_have_a_batch_price(models: t
         assert {found.batch_basis for found in prices.values() if found} == {"listed"}
 
 
-def test_models_are_taken_once_and_cleaned() -> None:
+def test_models_are_taken_once_and_checked() -> None:
     """Names come from the conversation, and go into answers, terminals and charts."""
-    assert named([" gpt-4 ", "gpt-4", "", "a\x1b[31m\u202eb\nc"], ("x",)) == ("gpt-4", "ab c")
+    assert named([" gpt-4 ", "gpt-4", ""], ("x",)) == ("gpt-4",)
     assert named(["", " "], ("x", "x", "y\u200b")) == ("x", "y")
+    with pytest.raises(InvalidInput, match="'ab c' is not the name of a model"):
+        named(["a\x1b[31m\u202eb\nc"], ("x",))
 
 
 @pytest.mark.parametrize(

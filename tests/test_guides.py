@@ -172,7 +172,7 @@ def test_several_columns_are_translated_into_as_many() -> None:
     [
         ("classify", {"labels": "one"}, "fewer than two labels"),
         ("classify", {"labels": ",".join(map(str, range(201)))}, "labels names 201 things"),
-        ("classify", {"columns": "txt"}, "no column 'txt'. Columns: id, text, reply, topic."),
+        ("classify", {"columns": "txt"}, "no column 'txt'. Columns: 'id', 'text', 'reply', 'topic'."),
         ("classify", {"truth": "wrong"}, "no column 'wrong'"),
         ("extract", {"fields": " , "}, "fields names no field"),
         ("extract", {"fields": "total (EUR)"}, "'total (EUR)' is no field"),

@@ -173,8 +173,10 @@ async def test_the_model_of_a_batch_file_that_is_no_name_is_refused(tmp_path: Pa
     async with in_memory(env) as session:
         told = await session.error("create_batch_file", batch_file="batch.jsonl")
 
-    assert told.startswith(f"Line 1 of batch.jsonl names a model of {len(model):,} characters")
-    assert len(told) < 200
+    assert told.startswith(f"Line 1 of batch.jsonl: '{model[0]}")
+    assert "is not the name of a model. A name has 1 to 200 visible characters" in told
+    assert f"this one has {len(model):,}." in told
+    assert len(told) < 300
 
 
 async def test_what_a_model_wrote_is_marked_also_where_a_check_quotes_it(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ MAX_LINES = 400
 
 LAYERS: tuple[set[str], ...] = (
     {"model", "errors", "seen", "utf8"},
+    {"untrusted"},
     {
         "settings",
         "recipe",
@@ -21,7 +22,6 @@ LAYERS: tuple[set[str], ...] = (
         "parts",
         "pricing",
         "recovery",
-        "untrusted",
         "agreement",
         "parameters",
         "token_sampling",
@@ -73,7 +73,7 @@ LAYERS: tuple[set[str], ...] = (
     {"doctor"},
     {"__main__"},
 )
-PURE = (LAYERS[0] | LAYERS[1] | LAYERS[2] | LAYERS[3] | LAYERS[4] | LAYERS[5]) - {"settings"}
+PURE = set[str]().union(*LAYERS[:7]) - {"settings"}
 IMPURE = {"anyio", "asyncio", "aiohttp", "duckdb", "mcp", "openai", "os", "pathlib", "sqlite3", "subprocess", "time"}
 SLOW = {
     "aiohttp",

@@ -429,8 +429,8 @@ async def test_the_user_is_asked_before_files_are_deleted(
     host = server.url.removeprefix("http://").removesuffix("/v1")
     (asked,) = user.questions
     assert "still needed" in early
-    assert asked.startswith(f"Delete 2 files at {host} for good, 0.0")
-    assert f" MB, of {job_id}? The results stay here. The files: batch_" in asked
+    assert asked.startswith(f"Delete 2 files at {host!r} for good, 0.0")
+    assert f" MB, of {job_id}? The results stay here. The files: 'batch_" in asked
     assert server.deletes == deletes
     assert (content is None) == (deletes == 0)
     if not deletes:

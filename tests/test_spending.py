@@ -283,7 +283,7 @@ async def test_unbounded_output_is_said_and_needs_a_maximum(tmp_path: Path, serv
     assert "max_completion_tokens" in refused
     assert asked_too_early == []
     assert "Nothing bounds what" in user.questions[0]
-    assert "$0.50 would be agreed." in user.questions[0]
+    assert "Spend $0.50 on " in user.questions[0]
     assert job["cost"].endswith("$0.50 agreed, not enforced")
 
 
@@ -300,7 +300,7 @@ async def test_above_the_threshold_the_user_is_asked_with_all_that_matters(
 
     host = server.url.removeprefix("http://").removesuffix("/v1")
     assert user.questions == [
-        f"Submit {job_id}: 5 rows of the rows, gpt-5-mini at {host}? It costs at most $5.00.",
+        f"Spend at most $5.00 on {job_id}? It sends 5 rows of 'the rows' to 'gpt-5-mini' at {host!r}.",
     ]
     assert job["status"] == "running"
     assert again["notes"] == ["It was submitted before: nothing was sent again."]
@@ -381,8 +381,8 @@ async def test_nobody_agrees_to_one_thing_and_pays_for_another(
         await session.call("retry_job", job_id=job_id, parameters={"max_completion_tokens": 499_000})
         await session.answer("submit_job", job_id=job_id)
 
-    assert "It costs at most $2.50." in user.questions[0]
-    was_asked_again = any("It costs at most $20.00." in question for question in user.questions)
+    assert "Spend at most $2.50 on " in user.questions[0]
+    was_asked_again = any("Spend at most $20.00 on " in question for question in user.questions)
     assert server.batches_created == 0 or was_asked_again
 
 

@@ -165,7 +165,7 @@ async def test_a_task_asks_the_user(tmp_path: Path, sample: Path, agreed: bool) 
         ended = await until_status(client, task_id, "completed")
 
     assert question["method"] == "elicitation/create"
-    assert question["params"]["message"].startswith("Delete 2 files at 127.0.0.1:")
+    assert question["params"]["message"].startswith("Delete 2 files at '127.0.0.1:")
     assert still["status"] == "input_required"
     assert user.questions == []
     assert ended["result"].get("isError", False) is not agreed

@@ -125,5 +125,5 @@ def test_the_question_names_what_is_sent_where_and_for_how_much() -> None:
     agreed = trial_agreement(made, [Decimal(1), Decimal("0.5")], Decimal(2))
 
     assert trial_question(made, ["gpt-5-mini", "gpt-5", "gpt-5-mini"], agreed) == (
-        "Try job_a: send 2 requests now, gpt-5-mini, gpt-5 at api.openai.com? It costs at most $1.50."
+        "Spend at most $1.50 to try job_a? It sends 2 requests now to 'gpt-5-mini', 'gpt-5' at 'api.openai.com'."
     )

@@ -372,7 +372,7 @@ async def test_what_nobody_can_bound_needs_a_maximum_and_the_users_word(tmp_path
     assert refused.endswith("Ask the user how much trying it may cost, and pass that as max_cost_usd.")
     assert len(user.questions) == 1
     assert user.questions[0].startswith(f"Try {job_id}: send 3 requests now, {MODEL} at 127.0.0.1")
-    assert user.questions[0].endswith("$0.30 would be agreed.")
+    assert user.questions[0].startswith("Spend $0.30 to try ")
     assert trial["cost"].endswith("these were ordinary requests")
     assert "at most" not in trial["variants"][0]["whole_job"]
     assert trials(tmp_path) == [int((used(server) * 10**6).to_integral_value("ROUND_CEILING"))]
@@ -405,7 +405,7 @@ async def test_above_the_threshold_the_user_is_asked(
         text, trial = await session.answer("try_requests", job_id=job_id)
 
     assert len(user.questions) == 1
-    assert user.questions[0].endswith("It costs at most $0.000609.")
+    assert user.questions[0].startswith("Spend at most $0.000609 to try ")
     assert (trial is not None) is agreed
     assert len(server.asked) == (3 if agreed else 0)
     if not agreed:
@@ -850,4 +850,4 @@ async def test_what_a_model_or_a_provider_wrote_is_cleaned(tmp_path: Path, serve
     assert trial["variants"][0]["problems"][0]["problem"].startswith("failed: HTTP 400: bad red")
     assert len(trial["variants"][0]["problems"][0]["problem"]) < 400
     assert "\x1b" not in told
-    assert trial["about"].startswith("Cell texts come from the data and the model.")
+    assert trial["about"].startswith("Cell texts come from the data and the model")

@@ -10,6 +10,7 @@ from batchwright import __version__
 from batchwright.children import forget_relative_folders
 from batchwright.errors import BatchwrightError, InvalidInput
 from batchwright.settings import Settings
+from batchwright.untrusted import visible
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(Settings.from_env(os.environ, path_separator=os.pathsep), options)
     except BatchwrightError as error:
-        print(f"batchwright: {error}", file=sys.stderr)
+        print(f"batchwright: {visible(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130

@@ -31,6 +31,7 @@ from batchwright.model import Job, Part, Request
 from batchwright.recovery import HASH_KEY, NONCE_KEY, PART_KEY, is_final, job_of_batch
 from batchwright.tables.origin import one_file
 from batchwright.tables.sources import freeze
+from batchwright.untrusted import is_model_name
 
 if TYPE_CHECKING:
     from openai.types import Batch
@@ -301,11 +302,12 @@ class Adoption:
 
     async def _named_by_results(self, batch: "Batch", path: Path) -> None:
         results = path.with_suffix(".results")
+        model = batch.model if is_model_name(batch.model or "") else "unknown"
         with path.open("wb") as file:
             for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
                 await self._api.download(file_id, results)
                 for line in files.lines(results):
-                    request = Request(mended_result(line).custom_id, {"model": batch.model or "unknown"})
+                    request = Request(mended_result(line).custom_id, {"model": model})
                     file.write(encode_request(request, batch.endpoint))
                 results.unlink()
 
@@ -334,8 +336,7 @@ class Adoption:
 
 
 def _adopted(part: Part, batch: "Batch") -> Part:
-    status, file_id = batch.status, batch.input_file_id
-    return replace(part, state="submitted", batch_id=batch.id, batch_status=status, file_id=file_id)
+    return replace(part, state="submitted", batch_id=batch.id, batch_status=batch.status, file_id=batch.input_file_id)
 
 
 def _without_batch(part: Part, *, is_split: bool) -> Part:
@@ -365,8 +366,7 @@ def _one_for_each_part(batches: "Sequence[Batch]") -> "dict[int, Batch]":
     """Give the batch of each part: of several one with results, else one that runs, else the newest."""
 
     def worth(batch: "Batch") -> tuple[bool, bool, bool, int]:
-        is_live = not is_final(batch.status)
-        return _has_results(batch), is_live, batch.status != "failed", batch.created_at or 0
+        return _has_results(batch), not is_final(batch.status), batch.status != "failed", batch.created_at or 0
 
     found: dict[int, Batch] = {}
     for batch in sorted(batches, key=worth):

@@ -6,6 +6,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 from batchwright.errors import InvalidInput, OverLimit
 from batchwright.model import Job, Part, SpendingLimits
+from batchwright.untrusted import quote_name, quote_names
 
 SUSPECTED = "Requests may fail"
 SAME_FOR_ALL = "Every row gets the same request"
@@ -122,22 +123,24 @@ def ceiling_usd(parts: Sequence[Part]) -> Decimal | None:
 
 
 def question(job: Job, parts: Sequence[Part], agreed: Agreement, *, duplicate: str | None) -> str:
-    """Give what the user is asked before a job is submitted: rows, model, host and cost."""
+    """Give what the user is asked before a job is submitted: the cost, then rows, model and host, each in quotes."""
     requests = sum(part.requests for part in parts)
     what = "rows" if job.source.requests is None else "requests for the rows"
-    most = shown_most(agreed.total_usd)
-    cost = f"It costs at most {most}." if agreed.is_bounded else f"{_unbounded(job)} {most} would be agreed."
     again = f" The same data and prompt were run before, as {duplicate}." if duplicate else ""
-    sent = f"{requests:,} {what} of {job.source.name}, {job.provider.model} at {job.provider.host}"
-    return f"Submit {job.id}: {sent}? {cost}{again}"
+    sent = f"{requests:,} {what} of {quote_name(job.source.name)} to {_asked_of(job, [job.provider.model])}"
+    return f"{_spend(job, agreed, 'on')} It sends {sent}.{again}"
 
 
 def trial_question(job: Job, models: Iterable[str], agreed: Agreement) -> str:
-    """Give what the user is asked before requests of a job are tried."""
-    most = shown_most(agreed.total_usd)
-    cost = f"It costs at most {most}." if agreed.is_bounded else f"{_unbounded(job)} {most} would be agreed."
-    names = ", ".join(dict.fromkeys(models))
-    return f"Try {job.id}: send {len(agreed.shares)} requests now, {names} at {job.provider.host}? {cost}"
+    """Give what the user is asked before requests of a job are tried: the cost, then models and host, in quotes."""
+    sent = f"{len(agreed.shares)} requests now to {_asked_of(job, models)}"
+    return f"{_spend(job, agreed, 'to try')} It sends {sent}."
+
+
+def resend_question(job: Job, most_usd: Decimal) -> str:
+    """Give what the user is asked before a batch is sent again that may have been made."""
+    again = f"Spend at most {shown_most(most_usd)} more to send" if most_usd else "Send"
+    return f"{again} {job.id} again? It is not known whether it was sent: it may then be paid twice."
 
 
 def shown_usd(amount: Decimal) -> str:
@@ -171,9 +174,21 @@ def _bound_within(job: Job, parts: Sequence[Part], max_cost_usd: Decimal) -> str
     return f" ({name} {fitting})" if fitting >= LEAST_TOKENS else ""
 
 
+def _spend(job: Job, agreed: Agreement, why: str) -> str:
+    """Ask for the amount: it stands before every name, so that no name can stand for it."""
+    most = shown_most(agreed.total_usd)
+    if agreed.is_bounded:
+        return f"Spend at most {most} {why} {job.id}?"
+    return f"Spend {most} {why} {job.id}, which may cost more? {_unbounded(job)}"
+
+
+def _asked_of(job: Job, models: Iterable[str]) -> str:
+    return f"{quote_names(dict.fromkeys(models))} at {quote_name(job.provider.host)}"
+
+
 def _unbounded(job: Job) -> str:
     if job.provider.charges == "unknown":
-        return f"The prices of {job.provider.host} are not known here: {job.id} is unpriced, not free."
+        return f"The prices of {quote_name(job.provider.host)} are not known here: {job.id} is unpriced, not free."
     return (
         f"Nothing bounds what {job.id} may cost: its model has no known price, or its answers no longest length "
         "(max_completion_tokens; for /v1/responses max_output_tokens)."

@@ -1,11 +1,16 @@
 """An answer of a tool: facts as structured content, and the same facts as a short text.
 
-Some assistants read only the one, others only the other: so both carry everything.
+Some assistants read only the one, others only the other: so both carry everything. A text of others is a field of a
+type that makes it inert when the view is built. In JSON its quotes delimit it. In the text, tables and long texts stand
+between `<data>` and `</data>`, which no inert text holds; all else is one line that no name in it ends.
 """
 
-from typing import TYPE_CHECKING, Annotated, cast
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from batchwright.untrusted import cleaned, inert_value, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,7 +20,25 @@ if TYPE_CHECKING:
 WORDS_OF_A_PHRASE = 4
 """From so many on, an item of a list has commas of its own, and a line of its own."""
 
-Next = Annotated[str, Field(description="the next useful call")]
+MAX_SENTENCE_CHARACTERS = 500
+MAX_WORDS_CHARACTERS = 300
+MAX_TEXT_CHARACTERS = 1_500
+DATA = "data"
+"""Marks a field that is delimited in the text."""
+
+Name = Annotated[str, AfterValidator(one_line)]
+"""Of a file, a column, a model, a host, a batch or a row: one short line."""
+Sentence = Annotated[str, AfterValidator(partial(one_line, most=MAX_SENTENCE_CHARACTERS))]
+"""Of ours, with pieces in it that others wrote: one line."""
+Words = Annotated[str, AfterValidator(partial(cleaned, most=MAX_WORDS_CHARACTERS))]
+"""What a provider or a model says of itself: some lines."""
+Text = Annotated[str, AfterValidator(partial(cleaned, most=MAX_TEXT_CHARACTERS)), DATA]
+"""A longer text, which may have many lines."""
+Facts = Annotated[dict[str, Any], BeforeValidator(inert_value)]
+"""Cells by their name, or the like. Whoever fills it cuts it: only together they know what fits."""
+Next = Annotated[
+    str, AfterValidator(partial(one_line, most=MAX_TEXT_CHARACTERS)), Field(description="the next useful call")
+]
 
 
 class View(BaseModel):
@@ -29,22 +52,24 @@ class View(BaseModel):
 
     def text(self) -> str:
         """Give the same facts as lines of `name: value`."""
-        return "\n".join(_text_line(name, value) for name, value in self.facts().items())
+        fields = type(self).model_fields
+        lines = (_text_line(name, value, is_data=DATA in fields[name].metadata) for name, value in self.facts().items())
+        return "\n".join(lines)
 
 
-def _text_line(name: str, value: "Json") -> str:
+def _text_line(name: str, value: "Json", *, is_data: bool) -> str:
     import msgspec
 
     if isinstance(value, dict):
         fields = cast("dict[str, Json]", value)
-        if any(isinstance(item, dict | list) for item in fields.values()):
-            return f"{name}: {msgspec.json.encode(fields).decode()}"
-        return f"{name}: {', '.join(f'{key} {_inside(item)}' for key, item in fields.items())}"
+        is_data = any(isinstance(item, dict | list) for item in fields.values())
+        pairs = ", ".join(f"{key} {_inside(item)}" for key, item in fields.items())
+        value = msgspec.json.encode(fields).decode() if is_data else pairs
     if not isinstance(value, list):
-        return f"{name}: {_inside(value)}"
+        return f"{name}: <data>{_inside(value)}</data>" if is_data else f"{name}: {_inside(value)}"
     items = cast("list[Json]", value)
     if any(isinstance(item, dict) for item in items):
-        return "\n".join([f"{name}:", *(f"  {msgspec.json.encode(item).decode()}" for item in items)])
+        return "\n".join([f"{name}: <data>", *(f"  {msgspec.json.encode(item).decode()}" for item in items), "</data>"])
     said = [_inside(item) for item in items] or ["none"]
     if len(said) > 1 and any(item.count(" ") >= WORDS_OF_A_PHRASE for item in said):
         return "\n".join([f"{name}:", *(f"  {item}" for item in said)])

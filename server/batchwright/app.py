@@ -20,6 +20,7 @@ from batchwright.server import Server
 from batchwright.settings import Settings
 from batchwright.surface import answers
 from batchwright.tasks import Tasks
+from batchwright.untrusted import visible
 from batchwright.updates import Updates
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def serve(settings: Settings) -> None:
     """Serve MCP over standard input and output until the client is gone or the process is told to end."""
     from batchwright import stdio
 
-    _log(settings)
+    log_to_stderr(settings)
     stdio.run(build_server(settings))
 
 
@@ -231,15 +232,26 @@ def serve_http(settings: Settings, *, host: str, port: int) -> None:
     """
     from batchwright import web
 
-    _log(settings)
+    log_to_stderr(settings)
     token = settings.http_token
     taken = web.listening(host, port, token=token)
     allowed = web.access(taken, host, names=settings.http_hosts, token=token)
     web.run(build_server(settings), taken, allowed, log_level=settings.log_level)
 
 
-def _log(settings: Settings) -> None:
-    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+class InertFormatter(logging.Formatter):
+    """Lines of the log without what acts in a terminal: an error may quote a text of others."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a record."""
+        return visible(super().format(record))
+
+
+def log_to_stderr(settings: Settings) -> None:
+    """Have the log go to standard error."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(InertFormatter("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=settings.log_level, handlers=[handler])
 
 
 def _tools() -> "list[Tool]":

@@ -13,9 +13,9 @@ from batchwright.model import Job, Outcome
 from batchwright.progress import SILENT, Progress
 from batchwright.tables.result_profile import Agreement, AnswerColumn, agreement, answer_columns
 from batchwright.tables.result_query import QueryRows, query
-from batchwright.tables.results import SHOWN_NAME_CHARACTERS, JoinedRows, ResultTable
+from batchwright.tables.results import JoinedRows, ResultTable
 from batchwright.tables.saving import SaveKind, save_kind
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import one_line, quote_name, quote_names
 from batchwright.workspace import whole_file
 
 if TYPE_CHECKING:
@@ -239,14 +239,13 @@ def _answer(table: ResultTable, answer: str | None) -> str:
 
 
 def _named(what: str, given: str, known: Mapping[str, str]) -> str:
-    shown = {cleaned(name, SHOWN_NAME_CHARACTERS): name for name in known}
+    shown = {one_line(name): name for name in known}
     name = given if given in known else shown.get(given)
     if name is None:
-        named = cleaned(given, SHOWN_NAME_CHARACTERS)
-        raise InvalidInput(f"There is no column {named!r} to be {what}. Columns: {_listed(known)}.")
+        raise InvalidInput(f"There is no column {quote_name(given)} to be {what}. Columns: {_listed(known)}.")
     return name
 
 
 def _listed(names: Mapping[str, str]) -> str:
-    shown = ", ".join(cleaned(name, SHOWN_NAME_CHARACTERS) for name in list(names)[:_SHOWN_COLUMNS])
+    shown = quote_names(list(names)[:_SHOWN_COLUMNS])
     return shown + (f" and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else "")

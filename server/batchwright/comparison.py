@@ -12,13 +12,12 @@ from batchwright.errors import InvalidInput
 from batchwright.model import Endpoint
 from batchwright.pricing import CACHEABLE_TOKENS, Price, RequestTokens, cost, price
 from batchwright.spelling import near, told
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import model_name, one_line
 
 CHAT_MODELS = ("gpt-6-luna", "gpt-5.4-mini", "gpt-6.1-terra", "gpt-6.1-sol", "gpt-6-astra")
 """Compared where none are named: from the cheapest to the most capable, all with a listed batch price."""
 EMBEDDING_MODELS = ("text-embedding-3-small", "text-embedding-3-large")
 MAX_MODELS = 20
-MAX_NAME_CHARACTERS = 200
 MAX_ROWS = 1_000_000_000
 MAX_TOKENS = 10_000_000
 
@@ -122,17 +121,13 @@ def named(models: Iterable[str], default: Sequence[str]) -> tuple[str, ...]:
     """Give the models to compare, each once; *default* where none are named.
 
     Raises:
-        InvalidInput: There are too many.
+        InvalidInput: There are too many, or one is no name of a model.
     """
-    names = _names(models) or _names(default)
+    given = [model_name(model.strip()) for model in models if model.strip()]
+    names = tuple(dict.fromkeys(given or map(one_line, default)))
     if len(names) > MAX_MODELS:
         raise InvalidInput(f"{len(names):,} models are named, more than {MAX_MODELS}. Compare fewer at a time.")
     return names
-
-
-def _names(models: Iterable[str]) -> tuple[str, ...]:
-    given = (" ".join(cleaned(model, MAX_NAME_CHARACTERS).split()) for model in models)
-    return tuple(dict.fromkeys(filter(None, given)))
 
 
 def prices_of(models: Iterable[str], endpoint: Endpoint | None = None) -> dict[str, Price | None]:

@@ -10,7 +10,7 @@ from batchwright.addresses import TEMPLATES
 from batchwright.common_jobs import GUIDES, LANGUAGES
 from batchwright.errors import BatchwrightError
 from batchwright.model import Outcome
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import one_line
 
 if TYPE_CHECKING:
     from batchwright.guides import Completes
@@ -102,7 +102,7 @@ def _matching(values: Iterable[str], typed: str, *, before: str = "") -> Complet
     found = [
         value
         for value in dict.fromkeys(values)
-        if wanted in value.casefold() and cleaned(value, _MAX_NAME_CHARACTERS) == value
+        if wanted in value.casefold() and one_line(value, _MAX_NAME_CHARACTERS) == value
     ]
     found.sort(key=lambda value: not value.casefold().startswith(wanted))
     return _capped([before + value for value in found[:MAX_VALUES]], len(found))

@@ -18,7 +18,7 @@ from batchwright.comparing import Compared, CostRequest, compare_rows, save_char
 from batchwright.comparison import Comparison, ModelCost
 from batchwright.errors import BatchwrightError, DiskFault, InvalidInput
 from batchwright.settings import Settings
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import one_line
 
 if TYPE_CHECKING:
     import argparse
@@ -83,7 +83,7 @@ def _lines(compared: Compared, columns: int, *, is_plain: bool, has_colour: bool
         yield from _chart(comparison, columns, is_plain=is_plain, has_colour=has_colour)
     yield ""
     for note in (*comparison.notes, *compared.notes):
-        yield from wrap(cleaned(note, MAX_NOTE_CHARACTERS), columns)
+        yield from wrap(one_line(note, MAX_NOTE_CHARACTERS), columns)
     if comparison.costs:
         yield from wrap(f"{comparison.source}.", columns)
 

@@ -21,7 +21,7 @@ from batchwright.connect import installed
 from batchwright.errors import BatchwrightError
 from batchwright.local.target import is_in_own_network
 from batchwright.settings import Settings
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import one_line, visible
 
 TIMEOUT_SECONDS = 5
 IMPORT_SECONDS = 60
@@ -34,7 +34,7 @@ def run_doctor(settings: Settings) -> int:
     print(f"Batchwright {__version__} on Python {sys.version.split()[0]}.")
     findings = [*_folders(settings), *_answering(settings), *_journal(settings), *_http(settings)]
     for kind, sentence in findings:
-        print(f"{ {'ok': '+', 'note': '.', 'fault': '!'}[kind] } {sentence}")
+        print(f"{ {'ok': '+', 'note': '.', 'fault': '!'}[kind] } {visible(sentence)}")
     faults = sum(kind == "fault" for kind, _ in findings)
     print(f". Assistants start it as {shlex.join(installed().words)}: `batchwright connect` says how each is told.")
     print("A job can run." if not faults else "No job can run until what is marked with ! is mended.")
@@ -95,7 +95,7 @@ def _server(settings: Settings, url: str, key: str | None, key_name: str) -> Ite
     opener = urllib.request.build_opener(_NoRedirect)
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
-            models = [cleaned(str(model["id"]), 80) for model in json.load(response)["data"]]
+            models = [one_line(str(model["id"])) for model in json.load(response)["data"]]
     except urllib.error.HTTPError as error:
         kind = "fault" if error.code in {401, 403} else "note"
         advice = f"Check {key_name}." if kind == "fault" else "It may answer requests all the same."

@@ -18,6 +18,7 @@ from batchwright.shutdown_dates import ShutdownDates
 from batchwright.spelling import misspelt
 from batchwright.tables.origin import DataFile, Origin, find, one_file
 from batchwright.tables.sources import write_rows
+from batchwright.untrusted import model_name
 
 if TYPE_CHECKING:
     from batchwright.batch_api import BatchAPI
@@ -95,7 +96,7 @@ class Drafting:
         wanted = schema.plain(request.output_schema) if request.output_schema else None
         recipe = Recipe(
             endpoint=request.endpoint,
-            model=request.model or "",
+            model=model_name(request.model) if request.model else "",
             prompt=request.prompt,
             system=request.system,
             output_schema=schema.strict(wanted) if wanted else None,

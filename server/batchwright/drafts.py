@@ -36,11 +36,11 @@ from batchwright.recipe import shared_body, single_braces
 from batchwright.repeats import Repeats
 from batchwright.tables.origin import Origin, one_file
 from batchwright.tables.sources import freeze, share_ids
+from batchwright.untrusted import model_name
 
 FROZEN = "source.parquet"
 BATCH_FIELDS = ["body", "custom_id", "method", "url"]
 """What the lines of a batch file hold, sorted."""
-MAX_MODEL_CHARACTERS = 200
 _SHOWN_ERRORS = 5
 _ROWS_A_REPORT = 500
 
@@ -295,10 +295,11 @@ def _first_line(path: Path, name: str) -> _FirstLine:
         raise InvalidInput(
             f"Line 1 of {name} is not parseable as valid JSON. Give a file of batch requests."
         ) from error
-    if isinstance(model, str) and (len(model) > MAX_MODEL_CHARACTERS or not model.isprintable()):
-        raise InvalidInput(
-            f"Line 1 of {name} names a model of {len(model):,} characters, or of hidden ones, which none has. Mend it."
-        )
+    if isinstance(model, str) and model:
+        try:
+            model_name(model)
+        except InvalidInput as error:
+            raise InvalidInput(f"Line 1 of {name}: {error}") from error
     for endpoint in get_args(Endpoint):
         if url == endpoint:
             return _FirstLine(endpoint, model if isinstance(model, str) else "")

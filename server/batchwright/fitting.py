@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import msgspec
 
 from batchwright.model import Json
-from batchwright.untrusted import cleaned, cleaned_value
+from batchwright.untrusted import cleaned, cleaned_value, one_line
 
-MAX_NAME_CHARACTERS = 64
 _LEAST_CELL_BYTES = 24
 _MARKS = 6
 """Quotes, colon and comma of a cell."""
@@ -41,7 +40,7 @@ def fitted_rows(
     sizes: dict[str, list[int]] = {}
     for column in sorted(columns, key=lambda column: column not in first):
         cells = [_size(row[column]) for row in rows if row.get(column) is not None]
-        names = len(cells) * (len(cleaned(column, MAX_NAME_CHARACTERS).encode()) + _MARKS)
+        names = len(cells) * (len(one_line(column).encode()) + _MARKS)
         if sizes and names + sum(min(size, _LEAST_CELL_BYTES) for size in cells) > room:
             break
         room -= names + sum(min(size, _LEAST_CELL_BYTES) for size in cells)
@@ -73,7 +72,7 @@ def fitted_names(names: Sequence[str], room: int) -> list[str]:
     """Give as many cleaned names as fit *room* bytes, and say how many more there are."""
     shown: list[str] = []
     for name in names:
-        text = cleaned(name, MAX_NAME_CHARACTERS)
+        text = one_line(name)
         room -= len(text.encode()) + 3
         if shown and room < 0:
             return [*shown, f"… ({len(names) - len(shown):,} more)"]
@@ -85,7 +84,7 @@ def shown_names(columns: Sequence[str]) -> dict[str, str]:
     """Give each column the name that is shown, also where two differ only in what is not."""
     names: dict[str, str] = {}
     for column in columns:
-        name, number = cleaned(column, MAX_NAME_CHARACTERS), 1
+        name, number = one_line(column), 1
         while (shown := name if number == 1 else f"{name} ({number})") in names.values():
             number += 1
         names[column] = shown

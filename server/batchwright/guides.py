@@ -11,7 +11,7 @@ from typing import Literal
 
 from batchwright.errors import InvalidInput
 from batchwright.model import Json
-from batchwright.untrusted import visible
+from batchwright.untrusted import inert, quote_name, quote_names
 
 Completes = Literal["source", "column", "columns", "model", "embedding model", "language", "nothing"]
 """What may stand for an argument."""
@@ -24,6 +24,8 @@ MAX_NAMES = 200
 
 _MEND = "Mend the next call where it names the wrong ones."
 _FILL_IN = "Put those that matter for {{column}} in the next call."
+_ACTING = re.compile(r"<|(?<=!)\[|\](?=[(:])")
+"""What begins a tag, an image or a link inside a JSON text."""
 _TRY = (
     "try_requests(job_id=..., rows=3) sends a few rows now and corrects the estimate. If answers are off, mend the "
     "prompt or the schema in a new draft."
@@ -89,8 +91,9 @@ class Filled:
             return found
         found = [given] if given in self.columns else self.names(name)
         if unknown := [column for column in found if column not in self.columns]:
+            there = quote_names(self.columns[:40])
             raise InvalidInput(
-                f"The source has no column {unknown[0]!r}. Columns: {', '.join(self.columns[:40])}. Name one of these."
+                f"The source has no column {quote_name(unknown[0])}. Columns: {there}. Name one of these."
             )
         return found
 
@@ -163,7 +166,7 @@ def rendered(guide: Guide, values: Mapping[str, str], columns: Sequence[str] | N
 def quoted(value: Json) -> str:
     """Write a value as JSON on one line, where what would hide or act stands as its number."""
     text = json.dumps(value, ensure_ascii=False)
-    return text if visible(text) == text else json.dumps(value)
+    return text if inert(text) == text else _ACTING.sub(_number, json.dumps(value))
 
 
 def literal(text: str) -> str:
@@ -186,7 +189,11 @@ def prompt(columns: Sequence[str]) -> str:
 
 def _in_template(text: str) -> str:
     """Write a text into a tag of a template, where nothing in it can be taken for the end of the tag."""
-    return re.sub(r"[{}%#]", lambda found: f"\\u{ord(found[0]):04x}", quoted(text))
+    return re.sub(r"[{}%#]", _number, quoted(text))
+
+
+def _number(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _saved_as(source: str, ending: str) -> str:

@@ -8,12 +8,12 @@ from pydantic import Field
 
 from batchwright import problem_views
 from batchwright.agreement import SAME_FOR_ALL, SUSPECTED, ceiling_usd
-from batchwright.answer import Next, View, present
+from batchwright.answer import Name, Next, Sentence, Text, View, present
 from batchwright.cost_views import draft_cost, job_cost, line_cost
 from batchwright.model import Job, JobStatus, Json, Outcome
 from batchwright.pricing import price
 from batchwright.problem_views import Problems
-from batchwright.untrusted import MARK, cleaned
+from batchwright.untrusted import MARK, cleaned, one_line
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from batchwright.drafts import Draft
     from batchwright.pages import JobPage
 
-MAX_REQUEST_CHARACTERS = 1_500
 SHOWN_INPUTS = 3
 MAX_SHOWN_BATCHES = 10
 MAX_PROMPT_CHARACTERS = 60
@@ -33,22 +32,22 @@ MAX_PROMPT_CHARACTERS = 60
 class DraftView(View):
     """A draft job."""
 
-    job_id: str
+    job_id: Name
     status: JobStatus
-    source: str
+    source: Sentence
     rows: int
     requests: int
     parts: int
     megabytes: float
     input_tokens: int
     output_tokens_at_most: int | None = None
-    answered_by: str
-    cost: str
-    first_request: str
-    retries: Annotated[str | None, Field(description="of a retry: its rows, and what is mended")] = None
+    answered_by: Sentence
+    cost: Sentence
+    first_request: Text
+    retries: Annotated[Sentence | None, Field(description="of a retry: its rows, and what is mended")] = None
     problems: Problems = None
-    warnings: list[str] | None = None
-    about: str
+    warnings: list[Sentence] | None = None
+    about: Sentence
     next: Next
 
     @classmethod
@@ -62,7 +61,7 @@ class DraftView(View):
         return cls(
             job_id=job.id,
             status="draft",
-            source=cleaned(job.source.name),
+            source=job.source.name,
             rows=job.source.rows,
             requests=sum(part.requests for part in job.parts),
             parts=len(job.parts),
@@ -72,9 +71,9 @@ class DraftView(View):
             answered_by=job.provider.sentence,
             cost=draft_cost(draft),
             first_request=_shown_request(draft.first_request.body),
-            retries=cleaned(_retried(retried, job), 500) if retried else None,
+            retries=_retried(retried, job) if retried else None,
             problems=problem_views.shown_of_retry(retried, job) if retried else None,
-            warnings=[cleaned(warning, 500) for warning in warnings] or None,
+            warnings=warnings or None,
             about=MARK,
             next=(f"{better} Or as it is: " if better else _mend_first(draft.warnings)) + _try_and_submit(job),
         )
@@ -83,18 +82,18 @@ class DraftView(View):
 class JobView(View):
     """How a job stands."""
 
-    job_id: str
+    job_id: Name
     status: JobStatus
     rows: int
     counts: Annotated[dict[Outcome, int], Field(description="rows by outcome; the sum is rows")]
-    answered_by: str
-    cost: str | None = None
+    answered_by: Sentence
+    cost: Sentence | None = None
     rows_per_minute: float | None = None
     seconds_left: int | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     problems: Problems = None
-    notes: list[str] | None = None
+    notes: list[Sentence] | None = None
     next: Next
 
     @classmethod
@@ -130,7 +129,7 @@ class JobView(View):
             input_tokens=job.input_tokens or None,
             output_tokens=job.output_tokens or None,
             problems=problem_views.shown(problems, job),
-            notes=[cleaned(note, 500) for note in said] or None,
+            notes=said or None,
             next=_next_call(job, problems),
         )
 
@@ -146,15 +145,15 @@ class JobView(View):
 class JobLine(View):
     """One job of a list."""
 
-    job_id: str
+    job_id: Name
     status: JobStatus
-    source: str
+    source: Name
     rows: int
     answered: int
-    model: str
-    prompt: str | None = None
-    cost: str | None = None
-    created_at: str
+    model: Name
+    prompt: Name | None = None
+    cost: Sentence | None = None
+    created_at: Name
 
     @classmethod
     def of(cls, job: Job) -> Self:
@@ -162,7 +161,7 @@ class JobLine(View):
         return cls(
             job_id=job.id,
             status=job.status,
-            source=cleaned(job.source.name, 80),
+            source=job.source.name,
             rows=job.source.rows,
             answered=job.counts["answered"],
             model=job.recipe.model,
@@ -175,20 +174,20 @@ class JobLine(View):
 class BatchLine(View):
     """A batch at the provider that this server did not make."""
 
-    batch_id: str
-    status: str
-    created_at: str
-    endpoint: str
+    batch_id: Name
+    status: Name
+    created_at: Name
+    endpoint: Name
     requests: int | None = None
 
     @classmethod
     def of(cls, batch: "ForeignBatch") -> Self:
         """Show a batch."""
         return cls(
-            batch_id=cleaned(batch.batch_id, 80),
-            status=cleaned(batch.status, 40),
+            batch_id=batch.batch_id,
+            status=batch.status,
             created_at=batch.created_at.isoformat(timespec="seconds"),
-            endpoint=cleaned(batch.endpoint, 40),
+            endpoint=batch.endpoint,
             requests=batch.requests,
         )
 
@@ -203,7 +202,7 @@ class JobsView(View):
         list[BatchLine] | None, Field(description="batches at the provider that this server did not make")
     ] = None
     others_left_out: int | None = None
-    notes: list[str] | None = None
+    notes: list[Sentence] | None = None
     next: Next
 
     @classmethod
@@ -217,7 +216,7 @@ class JobsView(View):
         if page.others is None:
             notes.append("The provider could not be asked for batches that were made elsewhere.")
         if not total and others:
-            following = f'adopt_batch(batch_id="{cleaned(others[0].batch_id, 80)}")'
+            following = f"adopt_batch({problem_views.told({'batch_id': one_line(others[0].batch_id)})})"
         elif not total:
             following = 'inspect_data(source="FILE"), then create_batch_file'
         elif not jobs and offset:
@@ -231,7 +230,7 @@ class JobsView(View):
             left_out=left_out if left_out > 0 else None,
             others=[BatchLine.of(batch) for batch in others[:MAX_SHOWN_BATCHES]] or None,
             others_left_out=max(0, len(others) - MAX_SHOWN_BATCHES) or None,
-            notes=[cleaned(note, 500) for note in notes] or None,
+            notes=notes or None,
             next=following,
         )
 
@@ -250,7 +249,7 @@ def _shown_request(body: Mapping[str, Json]) -> str:
             body = {**body, "input": [*texts[:SHOWN_INPUTS], f"… ({len(texts) - SHOWN_INPUTS:,} more)"]}
         case _:
             pass
-    return cleaned(msgspec.json.encode(body).decode(), MAX_REQUEST_CHARACTERS)
+    return msgspec.json.encode(body).decode()
 
 
 def _start(text: str) -> str:

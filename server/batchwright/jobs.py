@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from batchwright import files
 from batchwright.adoption import JOB_FILE, Adoption, ForeignBatch
-from batchwright.agreement import agreement, question, shown_most, shown_usd
+from batchwright.agreement import agreement, question, resend_question, shown_most, shown_usd
 from batchwright.asking import Asking
 from batchwright.changes import Changes
 from batchwright.comparing import Comparing
@@ -40,6 +40,7 @@ from batchwright.submission import Rules
 from batchwright.tables.origin import find
 from batchwright.tables.sources import profile
 from batchwright.trying import Trying
+from batchwright.untrusted import one_line
 
 if TYPE_CHECKING:
     from batchwright.batch_api import BatchAPI
@@ -55,6 +56,8 @@ EARLY_LOOK_SECONDS = 5.0
 """How often while a batch is validated, which is when most faults show."""
 
 _ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+
+_MAX_REASON_CHARACTERS = 600
 
 OnJob = Callable[[Job], Awaitable[None]]
 """Told how a job stands, while somebody waits for it."""
@@ -208,15 +211,15 @@ class Jobs:
         job = self._journal.job(job_id)
         if user_says == "resend":
             again = sum((self._journal.share_of(part) for part in job.parts if part.state == "unknown"), Decimal(0))
-            cost = f", at most {shown_most(again)} more" if again else ""
-            return f"It is not known whether {job_id} was sent. Send it again? It may then be paid twice{cost}."
-        reason = self._journal.standing.frozen() if user_says == "go_on" else None
-        asked = [f"{reason} Go on with submitting?"] if reason else []
+            return resend_question(job, again)
+        asked: list[str] = []
         if (drafted := self.overviews.drafted(job)).parts:
             agreed = agreement(drafted, drafted.parts, max_cost_usd, self._rules.spending)
             duplicate = self._journal.same_job(job) if job.submitted_at is None else None
             if not agreed.is_bounded or agreed.total_usd > self._rules.spending.ask_above_usd:
                 asked.append(question(drafted, drafted.parts, agreed, duplicate=duplicate))
+        if user_says == "go_on" and (reason := self._journal.standing.frozen()):
+            asked.append(f"Go on with submitting? {one_line(reason, _MAX_REASON_CHARACTERS)}")
         return " ".join(asked) or None
 
     async def submit(

@@ -16,7 +16,7 @@ import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from batchwright.app import build_server
+from batchwright.app import build_server, log_to_stderr
 from batchwright.children import DESKTOP, Child
 from batchwright.dashboard import framed_policy, outer_page, page
 from batchwright.settings import Settings
@@ -93,6 +93,7 @@ def run_dashboard(settings: Settings, *, port: int, opens: bool) -> int:
     own_port = taken.getsockname()[1]
     hosts = (f"{ADDRESS}:{own_port}", f"localhost:{own_port}")
     address = f"http://{hosts[0]}/#{key}"
+    log_to_stderr(settings)
     gate = application(build_server(settings), Access(hosts, key))
     shortcut = _shortcut(settings.data_folder(), address) if opens else None
     server = _Server(Pages(gate, hosts), gate, log_level=settings.log_level, address=address, shortcut=shortcut)

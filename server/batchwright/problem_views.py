@@ -1,22 +1,21 @@
 """How causes of failures are shown, and the calls that help: as facts to be passed on, and in words."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
-from batchwright.answer import View
+from batchwright.answer import Facts, Name, Sentence, View, Words
 from batchwright.model import Job, Json, Outcome
-from batchwright.untrusted import MARK, cleaned
+from batchwright.untrusted import MARK, one_line
 
 if TYPE_CHECKING:
     from batchwright.causes.remedies import Explained, Retried
 
 MAX_SHOWN = 5
-MAX_WORDS_CHARACTERS = 300
 
 Problems = Annotated[
-    list[dict[str, Any]] | None,
+    list[Facts] | None,
     Field(description="by cause; the call of a remedy can be made as it stands"),
 ]
 
@@ -24,8 +23,8 @@ Problems = Annotated[
 class RemedyView(View):
     """A call that helps."""
 
-    call: str = "retry_job"
-    arguments: dict[str, Any]
+    call: Name = "retry_job"
+    arguments: Facts
     takes_up: int | None = None
     """Rows, where they are more than those with this cause."""
 
@@ -33,16 +32,16 @@ class RemedyView(View):
 class ProblemView(View):
     """Rows that have no good answer for one and the same cause."""
 
-    cause: str
+    cause: Name
     outcome: Outcome
     rows: int
-    problem: str
-    provider_says: str | None = None
-    model_says: str | None = None
-    details: str | None = None
-    ids: list[str] | None = None
-    retry: str
-    advice: str | None = None
+    problem: Sentence
+    provider_says: Words | None = None
+    model_says: Words | None = None
+    details: Words | None = None
+    ids: list[Name] | None = None
+    retry: Sentence
+    advice: Sentence | None = None
     remedy: RemedyView | None = None
 
     @classmethod
@@ -51,7 +50,7 @@ class ProblemView(View):
 
         What helps is left out where that is met already.
         """
-        said = cleaned(found.words, MAX_WORDS_CHARACTERS) if found.words else None
+        said = found.words or None
         speaker = found.speaker
         remedy = None
         if found.arguments and not is_met:
@@ -61,13 +60,13 @@ class ProblemView(View):
             cause=found.cause.name,
             outcome=found.outcome,
             rows=found.rows,
-            problem=cleaned(found.meaning),
+            problem=found.meaning,
             provider_says=said if speaker == "provider" else None,
             model_says=said if speaker == "model" else None,
             details=said if speaker == "check" else None,
-            ids=[cleaned(custom_id, 64) for custom_id in found.ids] or None,
+            ids=list(found.ids) or None,
             retry=found.helps,
-            advice=None if is_met else cleaned(found.advice, 400),
+            advice=None if is_met else found.advice,
             remedy=remedy,
         )
 
@@ -86,7 +85,7 @@ def shown_of_retry(retried: "Retried", job: Job) -> list[dict[str, Json]] | None
 def in_phrases(found: "Sequence[Explained]", most: int) -> list[str] | None:
     """Say in a phrase each why rows have no good answer, and whether a retry helps."""
     phrases = [
-        f"{each.rows:,} {each.outcome}: {cleaned(each.meaning, 120)}; a retry {each.helps}" for each in found[:most]
+        f"{each.rows:,} {each.outcome}: {one_line(each.meaning, 120)}; a retry {each.helps}" for each in found[:most]
     ]
     if others := sum(each.rows for each in found[most:]):
         phrases.append(f"{others:,} with other causes, in check_job")
@@ -107,10 +106,14 @@ def notes(found: "Sequence[Explained]") -> list[str]:
 
 def call(arguments: Mapping[str, Json]) -> str:
     """Write a retry as it is called."""
+    return f"retry_job({told(arguments)})"
+
+
+def told(arguments: Mapping[str, Json]) -> str:
+    """Write the arguments of a call: in JSON, which no text in it leaves."""
     import msgspec
 
-    told = ", ".join(f"{name}={msgspec.json.encode(value).decode()}" for name, value in arguments.items())
-    return f"retry_job({told})"
+    return ", ".join(f"{name}={msgspec.json.encode(value).decode()}" for name, value in arguments.items())
 
 
 def remedy_call(found: "Sequence[Explained]", job: Job) -> str | None:

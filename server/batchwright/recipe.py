@@ -226,7 +226,7 @@ def _used_columns(text: str, name: str, columns: Sequence[str]) -> set[str]:
     try:
         env.add_template(name, source)
         variables = env.undeclared_variables_in_str(source)
-    except minijinja.TemplateError as error:
+    except (minijinja.TemplateError, UnicodeEncodeError) as error:
         raise InvalidInput(
             f"The {name} is not a valid template: {_reason(error)}. "
             "Columns are written {{column}}; where {{ or {% is meant as text, write {% raw %}...{% endraw %} around it."
@@ -235,8 +235,11 @@ def _used_columns(text: str, name: str, columns: Sequence[str]) -> set[str]:
     if unknown := sorted(variables - known - _BUILT_IN):
         raise InvalidInput(f"The {name} names the column {unknown[0]!r}, which is not there. {_listed(columns)}")
     code = "".join(tag for text in _code(source) for tag in _TAG.findall(text))
-    looked_up = [msgspec.json.decode(name) for name in _LOOKUP.findall(code)]
-    # Which cells a template takes out of `row` can be seen only where each is a plain look-up.
+    try:
+        looked_up = [msgspec.json.decode(name) for name in _LOOKUP.findall(code)]
+    except msgspec.DecodeError:
+        return known
+    # Which cells a template takes out of `row` can be seen only where each is a plain look-up, written as in JSON.
     if len(looked_up) < len(_ROW.findall(code)):
         return known
     # A column that the template sets anew is no longer among its variables, but may be read before.

@@ -9,7 +9,7 @@ from batchwright.errors import InvalidInput, NotAgreed, NotFound, NotReady, Prov
 from batchwright.model import Job
 from batchwright.points import OnPoint
 from batchwright.recovery import job_of_upload
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import one_line, quote_name, quote_names
 
 if TYPE_CHECKING:
     from openai.types import FileObject
@@ -96,11 +96,11 @@ class RemoteFiles:
                 f"{job_id} has no files at the provider, so nothing was deleted. `list_files` shows all files."
             )
         if missing := sorted(set(file_ids) - {file.file_id for file in files}):
-            raise NotFound(f"There is no file {missing[0][:80]!r} at the provider. `list_files` shows the ids.")
+            raise NotFound(f"There is no file {quote_name(missing[0])} at the provider. `list_files` shows the ids.")
         for file in files:
             if file.job_id is None:
                 raise InvalidInput(
-                    f"{file.file_id} belongs to no job of this server, so it is left alone. Name others."
+                    f"{one_line(file.file_id)} belongs to no job of this server, so it is left alone. Name others."
                 )
         owners = dict.fromkeys(file.job_id for file in files if file.job_id)
         for owner in owners.keys() - {job_id}:
@@ -114,12 +114,11 @@ class RemoteFiles:
         owners = sorted({file.job_id for file in files if file.job_id})
         sizes = [file.size_bytes for file in files if file.size_bytes is not None]
         size = f", {sum(sizes) / 1e6:,.3f} MB" if len(sizes) == len(files) else ""
-        named = _listed(sorted(cleaned(file.name, 80) for file in files))
-        host = self._journal.job(owners[0]).provider.host
+        named = quote_names(sorted(file.name for file in files)[:_SHOWN]) + _more(files)
+        host = quote_name(self._journal.job(owners[0]).provider.host)
         what = "1 file" if len(files) == 1 else f"{len(files):,} files"
-        return (
-            f"Delete {what} at {host} for good{size}, of {_listed(owners)}? The results stay here. The files: {named}."
-        )
+        whose = ", ".join(owners[:_SHOWN]) + _more(owners)
+        return f"Delete {what} at {host} for good{size}, of {whose}? The results stay here. The files: {named}."
 
     async def _chosen(self, job_id: str | None, file_ids: Sequence[str]) -> Sequence[RemoteFile]:
         try:
@@ -158,9 +157,8 @@ class RemoteFiles:
         return named if named and self._journal.has_job(named) else None
 
 
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
+def _more(things: Sequence[object]) -> str:
+    return f" and {len(things) - _SHOWN:,} more" if len(things) > _SHOWN else ""
 
 
 def _files_of(job: Job) -> Sequence[RemoteFile]:

@@ -1,14 +1,14 @@
 """What the tools answer about results, each with the next useful call, and short whatever the results hold."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
-from batchwright.answer import Next, View, present
+from batchwright.answer import Facts, Name, Next, Sentence, View, present
 from batchwright.job_views import job_cost
 from batchwright.model import Json
 from batchwright.problem_views import in_phrases, remedy_call
-from batchwright.untrusted import MARK, cleaned
+from batchwright.untrusted import MARK, cleaned, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,22 +34,22 @@ LABEL_CHARACTERS = 48
 class ResultsView(View):
     """Joined results."""
 
-    job_id: str
-    status: str
+    job_id: Name
+    status: Name
     rows: int
     counts: Annotated[dict[str, int], Field(description="rows by outcome; the sum is rows")]
-    answered_by: str
+    answered_by: Sentence
     input_tokens: int | None = None
     output_tokens: int | None = None
-    cost: str | None = None
-    causes: list[str] | None = None
-    columns: list[str]
-    shown: Annotated[list[dict[str, Any]], Field(description="some joined rows; row is the number in the source")]
+    cost: Sentence | None = None
+    causes: list[Sentence] | None = None
+    columns: list[Sentence]
+    shown: Annotated[list[Facts], Field(description="some joined rows; row is the number in the source")]
     matching: Annotated[int | None, Field(description="rows of the outcome asked for")] = None
     left_out: int | None = None
-    saved_as: str | None = None
-    notes: list[str] | None = None
-    about: str
+    saved_as: Sentence | None = None
+    notes: list[Sentence] | None = None
+    about: Sentence
     next: Next
 
     @classmethod
@@ -90,19 +90,19 @@ class ResultsView(View):
 class QueryView(View):
     """Rows of SQL over results, or a profile of the answers."""
 
-    job_id: str
-    status: str
+    job_id: Name
+    status: Name
     rows: Annotated[int, Field(description="that sql gives; for a profile, of the source")]
     counts: dict[str, int] | None = None
-    answered_by: str
-    columns: list[str] | None = None
-    shown: list[dict[str, Any]] | None = None
+    answered_by: Sentence
+    columns: list[Sentence] | None = None
+    shown: list[Facts] | None = None
     left_out: int | None = None
-    answers: list[dict[str, Any]] | None = None
-    agreement: dict[str, Any] | None = None
-    saved_as: str | None = None
-    notes: list[str] | None = None
-    about: str
+    answers: list[Facts] | None = None
+    agreement: Facts | None = None
+    saved_as: Sentence | None = None
+    notes: list[Sentence] | None = None
+    about: Sentence
     next: Next
 
     @classmethod
@@ -182,7 +182,7 @@ def _room(rows: int, columns: int, *, few: int) -> int:
 def _number_name(page: "ResultPage") -> str:
     """Give the name that a row's number has beside its cells, which no column has that is shown."""
     name = page.number_name
-    shown = {cleaned(column, 64) for column in page.columns if column != name}
+    shown = {one_line(column) for column in page.columns if column != name}
     while name in shown:
         name = f"answer_{name}"
     return name
@@ -269,7 +269,7 @@ def _in_sql(name: str) -> str:
 
 
 def _column_facts(column: "AnswerColumn") -> dict[str, Json]:
-    facts: dict[str, Json] = {"column": cleaned(column.name, 64), "filled": column.filled}
+    facts: dict[str, Json] = {"column": one_line(column.name), "filled": column.filled}
     if column.empty:
         facts["empty"] = column.empty
     if column.distinct is not None:
@@ -305,8 +305,8 @@ def _agreement_facts(found: "Agreement") -> dict[str, Json]:
 
 
 def _agreement_items(found: "Agreement") -> "Iterator[tuple[str, Json]]":
-    yield "truth", cleaned(found.truth, 64)
-    yield "answer", cleaned(found.answer, 64)
+    yield "truth", one_line(found.truth)
+    yield "answer", one_line(found.answer)
     yield "compared", found.compared
     yield "agree", found.agree
     if found.compared:

@@ -16,6 +16,7 @@ from batchwright.part_files import Line, Measure, OnRows, PartPlan, RecipeMeasur
 from batchwright.recipe import body_builder, template_columns
 from batchwright.repeats import digest
 from batchwright.tables.sources import frozen_rows
+from batchwright.untrusted import model_name
 
 RETRIED: tuple[Outcome, ...] = ("failed", "expired", "never_ran")
 """Outcomes that are retried unless others are named."""
@@ -51,7 +52,7 @@ class Mending:
             before,
             prompt=self.prompt or before.prompt,
             system=self.system or before.system,
-            model=self.model or before.model,
+            model=model_name(self.model) if self.model else before.model,
             parameters=parameters,
         )
 

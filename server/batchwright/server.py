@@ -23,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 
 from batchwright.arguments import understood
 from batchwright.errors import BatchwrightError, InvalidInput, NotFound
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import one_line, quote_name
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -112,15 +112,15 @@ class Server(MCPServer[T], Generic[T]):
             return _without_links(called, context)
         except UnexpectedToolError as error:
             if isinstance(error.__cause__, BatchwrightError):
-                raise ToolError(cleaned(str(error.__cause__), MAX_ERROR_CHARACTERS)) from error
+                raise ToolError(one_line(str(error.__cause__), MAX_ERROR_CHARACTERS)) from error
             if sentence := _disk_sentence(error.__cause__):
-                raise ToolError(sentence) from error
+                raise ToolError(one_line(sentence, MAX_ERROR_CHARACTERS)) from error
             raise UnexpectedToolError(
                 f"{name} failed by a fault of this server. Try once more; if it stays, `batchwright doctor` tells more."
             ) from error.__cause__
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
-                raise ToolError(_sentence(name, error.__cause__)) from None
+                raise ToolError(one_line(_sentence(name, error.__cause__), MAX_ERROR_CHARACTERS)) from None
             raise
 
     def _known(self, name: str, arguments: dict[str, Any]) -> Tool:
@@ -128,11 +128,11 @@ class Server(MCPServer[T], Generic[T]):
         tool = self._tool_manager.get_tool(name)
         if tool is None:
             names = ", ".join(tool.name for tool in self._tool_manager.list_tools())
-            raise ToolError(f"There is no tool {cleaned(name, 64)!r}. The tools are: {names}.")
+            raise ToolError(f"There is no tool {quote_name(name)}. The tools are: {names}.")
         known = tool.parameters.get("properties", {})
         if unknown := sorted(arguments.keys() - known.keys()):
-            wrong = cleaned(unknown[0], 64)
-            raise ToolError(f"{name} has no argument {wrong!r}; nothing was done. Its arguments: {', '.join(known)}.")
+            wrong = quote_name(unknown[0])
+            raise ToolError(f"{name} has no argument {wrong}; nothing was done. Its arguments: {', '.join(known)}.")
         return tool
 
 
@@ -190,7 +190,7 @@ def _guarded(answer: Answer) -> Answer:
             raise
         except BatchwrightError as error:
             code = INVALID_PARAMS if isinstance(error, InvalidInput | NotFound) else INTERNAL_ERROR
-            raise MCPError(code, cleaned(str(error), MAX_ERROR_CHARACTERS), data) from error
+            raise MCPError(code, one_line(str(error), MAX_ERROR_CHARACTERS), data) from error
         except Exception as error:
             log.error("%s failed: %s", ctx.method, type(error).__name__)
             told = f"{ctx.method} failed by a fault of this server. Try once more; `batchwright doctor` tells more."

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from batchwright.errors import InvalidInput
 from batchwright.model import SpendingLimits
+from batchwright.untrusted import model_name
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 ProviderKind = Literal["openai", "endpoint", "embedded"]
@@ -199,7 +200,7 @@ class Settings:
             has_openai_prices=openai_url == OPENAI_URL or prices == "openai",
             endpoint=_url("BATCHWRIGHT_ENDPOINT", get),
             endpoint_key=_key("BATCHWRIGHT_ENDPOINT_KEY", get["BATCHWRIGHT_ENDPOINT_KEY"]),
-            model=get["BATCHWRIGHT_MODEL"],
+            model=_model("BATCHWRIGHT_MODEL", get["BATCHWRIGHT_MODEL"]),
             spending=SpendingLimits(
                 job_usd=_usd("BATCHWRIGHT_MAX_JOB_USD", get["BATCHWRIGHT_MAX_JOB_USD"], "25"),
                 day_usd=_usd("BATCHWRIGHT_MAX_DAY_USD", get["BATCHWRIGHT_MAX_DAY_USD"], "100"),
@@ -272,6 +273,13 @@ def _url(name: str, get: Mapping[str, str | None]) -> str | None:
     if "@" in parts.netloc or parts.query or parts.fragment or holds_key:
         raise InvalidInput(f"{name} holds more than an address. Put the key into {key_name}.")
     return text.rstrip("/")
+
+
+def _model(name: str, text: str | None) -> str | None:
+    try:
+        return model_name(text) if text else None
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error}") from error
 
 
 def _key(name: str, text: str | None) -> str | None:

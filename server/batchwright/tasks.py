@@ -29,7 +29,7 @@ from mcp_types.jsonrpc import HEADER_MISMATCH
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import one_line
 
 if TYPE_CHECKING:
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -132,7 +132,7 @@ class _Reporting(ServerSession):
     async def report_progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
         """Keep the message; and send it on as long as the request is open."""
         of_total = f"{progress:g}" + ("" if total is None else f" of {total:g}")
-        self._task.message = cleaned(message or of_total, MAX_MESSAGE_CHARACTERS)
+        self._task.message = one_line(message or of_total, MAX_MESSAGE_CHARACTERS)
         self._task.changed_at = self._task.now()
         if not self._task.is_on_its_own:
             await super().report_progress(progress, total, message)

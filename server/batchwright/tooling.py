@@ -18,7 +18,7 @@ from batchwright.links import links
 from batchwright.model import Job, Json
 from batchwright.progress import Progress
 from batchwright.tasks import MODERN
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +81,7 @@ def progress_of(ctx: Context[App]) -> Progress:
     """Begin work in a worker thread, of which the client hears how far it is, in percent."""
 
     def tell(percent: float, doing: str) -> None:
-        anyio.from_thread.run(ctx.report_progress, percent, 100, cleaned(doing, _MAX_DOING_CHARACTERS))
+        anyio.from_thread.run(ctx.report_progress, percent, 100, one_line(doing, _MAX_DOING_CHARACTERS))
 
     def check() -> None:
         anyio.from_thread.check_cancelled()

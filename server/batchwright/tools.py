@@ -23,7 +23,7 @@ from batchwright.tooling import can_ask as _can_ask
 from batchwright.tooling import progress_of as _progress
 from batchwright.tooling import usd as _usd
 from batchwright.trying_tools import TRY, try_requests
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import one_line
 from batchwright.views import CostsView, DeletedView, FilesView, InspectView
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
@@ -43,6 +43,7 @@ SHOWN: dict[str, Any] = {"ui": {"resourceUri": DASHBOARD}}
 RetriedOutcome = Literal["refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
 
 ROWS_A_REPORT = 500
+MAX_NOTE_CHARACTERS = 200
 
 FileName = Annotated[str, Field(max_length=1000)]
 Source = Annotated[str, Field(max_length=10_000)]
@@ -188,9 +189,8 @@ async def check_job(
 
     async def on_job(job: Job) -> None:
         done = job.source.rows - job.counts["running"]
-        note = next((part.note for part in job.parts if part.note), None)
-        message = f"{done:,} of {job.source.rows:,} rows done" + (f"; {cleaned(note)}" if note else "")
-        await ctx.report_progress(done, job.source.rows, message)
+        note = next((f"; {one_line(part.note, MAX_NOTE_CHARACTERS)}" for part in job.parts if part.note), "")
+        await ctx.report_progress(done, job.source.rows, f"{done:,} of {job.source.rows:,} rows done{note}")
 
     job = await jobs.check(job_id, wait_seconds=wait_seconds, on_job=on_job)
     problems = await jobs.failures.of(job)

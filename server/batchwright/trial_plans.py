@@ -14,7 +14,7 @@ from batchwright.part_files import Measure
 from batchwright.pricing import Price, RequestTokens, add_up, estimate, price
 from batchwright.recipe import body_builder, template_columns
 from batchwright.trial_rows import Choice, TriedRow, tried_rows
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import model_name, quote_name, quote_names
 
 MAX_VARIANTS = 4
 MAX_LISTED_COLUMNS = 40
@@ -126,7 +126,7 @@ def _recipes(job: Job, request: TrialRequest) -> Sequence[Recipe]:
             f"{job.id} was made from a ready-made batch file, which has no prompt of its own. Compare models."
         )
     recipes = {(own.model, own.prompt): own}
-    models, prompts = dict.fromkeys(request.models), dict.fromkeys(request.prompts)
+    models, prompts = dict.fromkeys(map(model_name, request.models)), dict.fromkeys(request.prompts)
     others = product(models or [own.model], prompts or [own.prompt])
     for model, prompt in islice(others, MAX_VARIANTS + 1):
         recipes.setdefault((model, prompt), replace(own, model=model, prompt=prompt))
@@ -164,16 +164,16 @@ def _truth(job: Job, given: str) -> Truth:
         named = [name for name in names if name.casefold() == given.casefold()]
         if not named and len(names) > 1:
             raise InvalidInput(
-                f"The answers have the properties {', '.join(names)}, and it is not said which of them {given!r} has "
-                f'right. Give truth as "{names[0]}={given}".'
+                f"The answers have the properties {quote_names(names)}, and it is not said which of them "
+                f'{quote_name(given)} has right. Give truth as "{names[0]}={given}".'
             )
         return Truth(given, (named or names)[0])
     name, _, column = given.partition("=")
     if name not in names or column not in columns:
         raise InvalidInput(
-            f"truth names no column of {job.source.name}: {cleaned(given, 64)!r}. "
-            f"Columns: {', '.join(columns[:MAX_LISTED_COLUMNS])}. With "
-            f'several properties give it as "PROPERTY=COLUMN"; the properties are {", ".join(names)}.'
+            f"truth names no column of {quote_name(job.source.name)}: {quote_name(given)}. "
+            f"Columns: {quote_names(columns[:MAX_LISTED_COLUMNS])}. With "
+            f'several properties give it as "PROPERTY=COLUMN"; the properties are {quote_names(names)}.'
         )
     return Truth(column, name)
 

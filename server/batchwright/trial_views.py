@@ -7,13 +7,13 @@ from dataclasses import replace
 from decimal import Decimal
 from math import isfinite
 from struct import unpack
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 from batchwright.agreement import ceiling_usd, shown_most, shown_usd
-from batchwright.answer import Next, View, present
+from batchwright.answer import Facts, Name, Next, Sentence, View, present
 from batchwright.job_views import submit_call
 from batchwright.model import Job, Json, Outcome, Result
-from batchwright.untrusted import MARK, cleaned, cleaned_value
+from batchwright.untrusted import MARK, cleaned, cleaned_value, one_line, quote_name
 
 if TYPE_CHECKING:
     from batchwright.trial_plans import TrialPlan
@@ -35,15 +35,15 @@ SHOWN_NUMBERS = 4
 class TrialView(View):
     """Tried rows with their answers."""
 
-    job_id: str
-    tried: str
-    answered_by: str
-    rows: list[dict[str, Any]]
-    variants: list[dict[str, Any]]
-    agreement: list[str] | None = None
-    cost: str
-    notes: list[str] | None = None
-    about: str = MARK
+    job_id: Name
+    tried: Sentence
+    answered_by: Sentence
+    rows: list[Facts]
+    variants: list[Facts]
+    agreement: list[Sentence] | None = None
+    cost: Sentence
+    notes: list[Sentence] | None = None
+    about: Sentence = MARK
     next: Next
 
     @classmethod
@@ -58,7 +58,7 @@ class TrialView(View):
             variants=[_variant(plan, tried, number) for number, tried in enumerate(trial.tried)],
             agreement=_agreement(trial) or None,
             cost=_cost(trial),
-            notes=[cleaned(note, 500) for note in _notes(trial)] or None,
+            notes=list(_notes(trial)) or None,
             next=_next_call(trial),
         )
 
@@ -81,7 +81,7 @@ def _choice(plan: "TrialPlan") -> str:
 def _answered_by(plan: "TrialPlan") -> str:
     """Say who answered: one that runs batches was asked otherwise here."""
     names = ", ".join(dict.fromkeys(variant.provider.model for variant in plan.variants))
-    provider = replace(plan.job.provider, model=cleaned(names))
+    provider = replace(plan.job.provider, model=names)
     return f"{provider.model} at {provider.host}" if provider.kind == "service" else provider.sentence
 
 
@@ -109,10 +109,10 @@ def _asked(plan: "TrialPlan", row: "TriedRow", most: int) -> dict[str, Json]:
     """Give what was asked about a row, and the right answer if it is known."""
     line: dict[str, Json] = {"row": row.number}
     if plan.job.source.id_column is not None:
-        line["id"] = cleaned(row.custom_id, 64)
+        line["id"] = one_line(row.custom_id)
     cells = {name: row.cells[name] for name in plan.columns[:MAX_SHOWN_COLUMNS] if row.cells[name] is not None}
     if cells:
-        line["source"] = {cleaned(name, 64): _cut(value, most) for name, value in cells.items()}
+        line["source"] = {one_line(name): _cut(value, most) for name, value in cells.items()}
     if plan.job.recipe.prompt is None:
         line["request"] = _cut(_text_of(row.body), most)
     if plan.truth and row.cells[plan.truth.column] is not None:
@@ -154,7 +154,7 @@ def _answer(result: Result, job: Job, most: int) -> Json:
         return _vector(result.text)
     if result.values is None:
         return _cut(result.text, most)
-    return {cleaned(name, 64): _cut(value, most) for name, value in result.values.items()}
+    return {one_line(name): _cut(value, most) for name, value in result.values.items()}
 
 
 def _vector(text: str) -> dict[str, Json]:
@@ -202,7 +202,7 @@ def _variant(plan: "TrialPlan", tried: "Tried", number: int) -> dict[str, Json]:
     recipe = tried.variant.recipe
     if len(plan.variants) > 1:
         shown["variant"] = number + 1
-    shown["model"] = cleaned(recipe.model)
+    shown["model"] = one_line(recipe.model)
     if len({variant.recipe.prompt for variant in plan.variants}) > 1:
         shown["prompt"] = cleaned(recipe.prompt or "", MAX_PROMPT_CHARACTERS)
     shown["counts"] = present(Counter[Outcome](result.outcome for result in tried.results))
@@ -259,7 +259,7 @@ def _agreement(trial: "Trial") -> list[str]:
         return []
     lines: list[str] = []
     for (one, two), counts in trial.alike.items():
-        said = [f"{cleaned(name, 64)} in {same} of {both} rows" for name, (same, both) in counts.items()]
+        said = [f"{quote_name(name)} in {same} of {both} rows" for name, (same, both) in counts.items()]
         lines.append(f"{one + 1} and {two + 1} say the same: {'; '.join(said) or 'no row has a good answer from both'}")
     return lines
 

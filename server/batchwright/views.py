@@ -1,12 +1,12 @@
 """What the tools answer, each with the next useful call."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from batchwright.agreement import shown_usd
-from batchwright.answer import Next, View
+from batchwright.answer import MAX_SENTENCE_CHARACTERS, Facts, Name, Next, Sentence, View
 from batchwright.model import Job, Json, Profile
-from batchwright.untrusted import MARK, cleaned
+from batchwright.untrusted import MARK, cleaned, one_line
 
 if TYPE_CHECKING:
     from batchwright.comparing import Compared
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 MAX_SHOWN_COLUMNS = 40
 MAX_SHOWN_DELETED = 50
 MAX_WARNINGS = 5
-MAX_NAME_CHARACTERS = 64
 MAX_NESTED_BYTES = 600
 """Of a list or an object in a cell."""
 
@@ -24,8 +23,8 @@ MAX_NESTED_BYTES = 600
 class ColumnView(View):
     """One column."""
 
-    name: str
-    type: str
+    name: Name
+    type: Name
     empty: int | None = None
     distinct: int | None = None
     longest: int | None = None
@@ -34,14 +33,14 @@ class ColumnView(View):
 class InspectView(View):
     """What is in the data."""
 
-    name: str
+    name: Sentence
     rows: int
     columns: list[ColumnView]
     columns_left_out: int | None = None
-    id_column: str | None = None
-    sample: list[dict[str, Any]]
-    warnings: list[str] | None = None
-    about: str = MARK
+    id_column: Name | None = None
+    sample: list[Facts]
+    warnings: list[Sentence] | None = None
+    about: Sentence = MARK
     next: Next
 
     @classmethod
@@ -51,7 +50,7 @@ class InspectView(View):
 
         columns = [
             ColumnView(
-                name=cleaned(column.name, 64),
+                name=column.name,
                 type=column.type,
                 empty=column.empty or None,
                 distinct=column.distinct,
@@ -64,7 +63,8 @@ class InspectView(View):
         id_column = profile.id_column if _is_plain(profile.id_column or "") else None
         id_part = f', id_column="{id_column}"' if id_column else ""
         is_batch = is_batch_file([column.name for column in profile.columns])
-        source = "the same query" if profile.kind == "query" else f'"{profile.name}"'
+        file = f'"{profile.name}"' if _is_plain(profile.name) else "the same file"
+        source = "the same query" if profile.kind == "query" else file
         told_part = ", reading as here" if was_told else ""
         data_call = f'create_batch_file(source={source}{told_part}, prompt="... {{{{column}}}} ..."{id_part})'
         return cls(
@@ -74,28 +74,28 @@ class InspectView(View):
             columns_left_out=left_out or None,
             id_column=id_column,
             sample=[_shown_row(row) for row in profile.sample],
-            warnings=[cleaned(warning, 400) for warning in profile.warnings[:MAX_WARNINGS]] or None,
-            next=f'create_batch_file(batch_file="{profile.name}")' if is_batch else data_call,
+            warnings=list(profile.warnings[:MAX_WARNINGS]) or None,
+            next=f"create_batch_file(batch_file={file})" if is_batch else data_call,
         )
 
 
 class FileLine(View):
     """One file at the provider."""
 
-    file_id: str
-    name: str
-    purpose: str
+    file_id: Name
+    name: Name
+    purpose: Name
     bytes: int | None = None
-    created_at: str | None = None
-    job_id: str | None = None
+    created_at: Name | None = None
+    job_id: Name | None = None
 
     @classmethod
     def of(cls, remote: "RemoteFile") -> Self:
         """Show a file."""
         return cls(
-            file_id=cleaned(remote.file_id, 80),
-            name=cleaned(remote.name, 80),
-            purpose=cleaned(remote.purpose, 40),
+            file_id=remote.file_id,
+            name=remote.name,
+            purpose=remote.purpose,
             bytes=remote.size_bytes,
             created_at=remote.created_at.isoformat(timespec="seconds") if remote.created_at else None,
             job_id=remote.job_id,
@@ -130,17 +130,17 @@ class FilesView(View):
 class DeletedView(View):
     """Files that were deleted at the provider."""
 
-    deleted: list[str]
+    deleted: list[Name]
     left_out: int | None = None
     freed_bytes: int | None = None
-    kept: str = "the results stay here: get_results works as before"
+    kept: Sentence = "the results stay here: get_results works as before"
     next: Next
 
     @classmethod
     def of(cls, files: "Sequence[RemoteFile]") -> Self:
         """Show what was deleted."""
         return cls(
-            deleted=[cleaned(file.file_id, 80) for file in files[:MAX_SHOWN_DELETED]],
+            deleted=[file.file_id for file in files[:MAX_SHOWN_DELETED]],
             left_out=max(0, len(files) - MAX_SHOWN_DELETED) or None,
             freed_bytes=sum(file.size_bytes or 0 for file in files) or None,
             next="list_files() shows what is left",
@@ -150,11 +150,11 @@ class DeletedView(View):
 class CostsView(View):
     """Costs on several models, the cheapest batch first."""
 
-    compared: str
-    costs: list[dict[str, str]]
-    prices: str
-    saved_as: str | None = None
-    notes: list[str] | None = None
+    compared: Sentence
+    costs: list[dict[str, Name]]
+    prices: Sentence
+    saved_as: Sentence | None = None
+    notes: list[Sentence] | None = None
     next: Next
 
     @classmethod
@@ -169,7 +169,7 @@ class CostsView(View):
             costs=[_cost_line(line, comparison) for line in comparison.costs],
             prices=comparison.source,
             saved_as=compared.saved_as,
-            notes=[cleaned(note, 500) for note in (*comparison.notes, *compared.notes)] or None,
+            notes=[*comparison.notes, *compared.notes] or None,
             next=submit + draft,
         )
 
@@ -181,8 +181,8 @@ def _go_on(job: Job) -> str:
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a column's name can stand in a call as it is."""
-    return 0 < len(name) <= MAX_NAME_CHARACTERS and name.isprintable() and cleaned(name) == name and '"' not in name
+    """Whether a name can stand in a call as it is."""
+    return bool(name) and one_line(name, MAX_SENTENCE_CHARACTERS) == name and '"' not in name
 
 
 def _cost_line(line: "ModelCost", comparison: "Comparison") -> dict[str, str]:

@@ -7,6 +7,9 @@ import anyio
 from batchwright.app import opened
 from batchwright.model import Job
 from batchwright.settings import Settings
+from batchwright.untrusted import one_line
+
+MAX_NOTE_CHARACTERS = 200
 
 
 def run_work(settings: Settings, *, stay: bool) -> int:
@@ -48,5 +51,5 @@ def _say(said: dict[str, str], lines: Mapping[str, str]) -> None:
 
 def _line(job: Job) -> str:
     done = job.source.rows - job.counts["running"]
-    note = next((f"; {part.note}" for part in job.running_parts if part.note), "")
+    note = next((f"; {one_line(part.note, MAX_NOTE_CHARACTERS)}" for part in job.running_parts if part.note), "")
     return f"{job.id}: {job.status}, {done:,} of {job.source.rows:,} rows done{note}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from batchwright.agreement import shown_most, shown_usd
 from batchwright.answer import present
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import cleaned, inert_value, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,8 +24,8 @@ def of_job(overview: "Overview", now: datetime) -> "dict[str, Json]":
     job = overview.job
     facts: dict[str, Json] = {
         "at": _time(now),
-        "source": cleaned(job.source.name, 120),
-        "model": cleaned(job.recipe.model, 120),
+        "source": one_line(job.source.name),
+        "model": one_line(job.recipe.model),
         "prompt": cleaned(job.recipe.prompt or "", MAX_PROMPT_CHARACTERS) or None,
         "created_at": _time(job.created_at),
         "submitted_at": _time(job.submitted_at),
@@ -35,7 +35,7 @@ def of_job(overview: "Overview", now: datetime) -> "dict[str, Json]":
         "offer": _offer(overview.offer) if overview.offer else None,
         "course": [_point(point) for point in overview.course] or None,
     }
-    return {KEY: {name: value for name, value in facts.items() if value is not None}}
+    return {KEY: inert_value({name: value for name, value in facts.items() if value is not None})}
 
 
 def of_jobs(jobs: "Iterable[Job]", now: datetime) -> "dict[str, Json]":

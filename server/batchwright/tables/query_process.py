@@ -18,7 +18,7 @@ from batchwright.tables.connection import MEMORY_LIMIT, WORKING, connection, ide
 from batchwright.tables.processes import Report, progress_of, serve
 from batchwright.tables.saving import SaveKind, cut_cell, save
 from batchwright.tables.watching import execute as watched
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import one_line
 
 if TYPE_CHECKING:
     import duckdb
@@ -64,7 +64,7 @@ def too_much_memory() -> InvalidInput:
 
 def refusal(message: str, advice: str) -> InvalidInput:
     """Give the error of SQL that cannot be run, in DuckDB's words."""
-    words = cleaned(" ".join(message.split()), _SHOWN_CHARACTERS)
+    words = one_line(" ".join(message.split()), _SHOWN_CHARACTERS)
     return InvalidInput(f"The query cannot be run: {words.rstrip('.!?')}. {advice}")
 
 

@@ -14,8 +14,7 @@ from batchwright.tables.cells import types_of
 from batchwright.tables.connection import connection, identifier, pattern
 from batchwright.tables.query import MEND, carry_out, table_names
 from batchwright.tables.query_process import Order
-from batchwright.tables.results import SHOWN_NAME_CHARACTERS
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import one_line, quote_name
 
 if TYPE_CHECKING:
     from batchwright.model import Json
@@ -65,7 +64,7 @@ def query(  # noqa: PLR0913  # what is asked, what is saved, and who waits
     advice = f"Tables: results ({columns}), and source."
     for name in table_names(sql, advice=advice):
         if name.lower() not in tables:
-            raise InvalidInput(f"There is no table {cleaned(name, 80)!r}. {advice}")
+            raise InvalidInput(f"There is no table {quote_name(name)}. {advice}")
     made, preview = folder / "query.parquet", folder / "query.jsonl"
     paths = {str(path): None for each in tables.values() for path in each.paths}
     order = Order(
@@ -87,6 +86,6 @@ def query(  # noqa: PLR0913  # what is asked, what is saved, and who waits
 
 def _columns(names: Sequence[str]) -> str:
     """Name columns as SQL takes them."""
-    named = (cleaned(name, SHOWN_NAME_CHARACTERS) for name in names[:_NAMED_COLUMNS])
+    named = (one_line(name) for name in names[:_NAMED_COLUMNS])
     shown = ", ".join(name if name.isidentifier() else identifier(name) for name in named)
     return shown + (f" and {len(names) - _NAMED_COLUMNS} more" if len(names) > _NAMED_COLUMNS else "")

@@ -17,12 +17,11 @@ from batchwright.tables.joining import is_embedding, properties
 from batchwright.tables.reading import Table
 from batchwright.tables.saving import SaveKind, save
 from batchwright.tables.sources import CUSTOM_ID, ROW
-from batchwright.untrusted import cleaned
+from batchwright.untrusted import one_line, quote_name, quote_names
 
 if TYPE_CHECKING:
     import duckdb
 
-SHOWN_NAME_CHARACTERS = 64
 _SHOWN_COLUMNS = 30
 _ANOTHER_ROW = "one row beside another"
 _CHANGED = "The results do not belong to the rows any more: a file of the job was changed. Restore its folder."
@@ -123,13 +122,13 @@ class ResultTable:
         if not columns:
             return self._output
         known = {**self._output, **self._numbering}
-        shown = {cleaned(name, SHOWN_NAME_CHARACTERS): name for name in reversed(known)}
+        shown = {one_line(name): name for name in reversed(known)}
         named = [name if name in known else shown.get(name, name) for name in columns]
         if unknown := [name for name in named if name not in known]:
             more = f" and {len(known) - _SHOWN_COLUMNS} more" if len(known) > _SHOWN_COLUMNS else ""
             raise InvalidInput(
-                f"There is no column {cleaned(unknown[0], SHOWN_NAME_CHARACTERS)!r}. "
-                f"Columns: {', '.join(list(shown)[::-1][:_SHOWN_COLUMNS])}{more}."
+                f"There is no column {quote_name(unknown[0])}. "
+                f"Columns: {quote_names(list(known)[:_SHOWN_COLUMNS])}{more}."
             )
         return {name: known[name] for name in named}
 
