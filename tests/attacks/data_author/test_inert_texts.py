@@ -17,7 +17,7 @@ from batchwright.untrusted import cleaned, cleaned_value, inert, inert_value, on
 
 RENDERED = r"<(?:[^\W\d]|[/!?|\uff5c])|!\[|\]\(|\]:\s*\w+:"
 ACTING = re.compile(RENDERED + r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e]")
-PIECES = [*"<>/![]():|b \n\u200b\"'", "data", "http://x", "\x1b[0m"]
+PIECES = [*"<>/![]():|b \n\u200b\"'", "</data>", "<data>", "http://x", "\x1b[0m"]
 TEXTS = st.lists(st.sampled_from(PIECES) | st.characters(), max_size=30).map("".join)
 
 
