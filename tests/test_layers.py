@@ -34,6 +34,7 @@ LAYERS: tuple[set[str], ...] = (
     {"faults", "spelling", "guides"},
     {"causes"},
     {"answers", "checking", "comparison", "common_jobs", "sampling", "fitting"},
+    {"descriptors"},
     {"batch_api", "workspace", "files", "clock", "points", "database", "services", "charts"},
     {"ledger", "standing", "attempts", "catalog", "history"},
     {"records", "trials"},
