@@ -60,7 +60,9 @@ def made(planned: Plan) -> Draft:
 
 def adopted(planned: Plan, *, models: Sequence[str] = ("m",)) -> Draft:
     """Adopt the batch file, at a provider that has *models*."""
-    return adopt_batch_file(planned, is_model_known=models.__contains__)
+    copy = planned.source.with_suffix(".copy")
+    copy.write_bytes(planned.source.read_bytes())
+    return adopt_batch_file(planned, copy, is_model_known=models.__contains__)
 
 
 def contents(folder: Path, found: Draft) -> list[bytes]:

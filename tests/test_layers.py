@@ -34,6 +34,7 @@ LAYERS: tuple[set[str], ...] = (
     {"faults", "spelling", "guides"},
     {"causes"},
     {"answers", "checking", "comparison", "common_jobs", "sampling", "fitting"},
+    {"descriptors"},
     {
         "batch_api",
         "shutdown_dates",

@@ -233,7 +233,7 @@ async def with_tools(tasks: Tasks, *tools: Callable[..., Awaitable[CallToolResul
         async with tasks.owned():
             yield Idle()
 
-    server: Server[Any] = Server("tools", tools=list, answers={}, extensions=[tasks], lifespan=lifespan)
+    server: Server[Any] = Server("tools", tools=list, answers={}, folder=Path(), extensions=[tasks], lifespan=lifespan)
     for tool in tools:
         server.add_tool(tool, structured_output=False)
     async with Client(server, extensions=[WithTasks()]) as client:

@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 
 from batchwright.errors import BatchwrightError, InvalidInput, NotFound, OutsideWorkspace
-from batchwright.workspace import Workspace, default_root, whole_file
+from batchwright.workspace import Workspace, default_root
 
 HOME = Path("/home/ann")
 
@@ -387,11 +387,12 @@ def test_an_existing_file_is_replaced_only_when_that_is_wanted(tmp_path: Path) -
 
 def test_a_missing_folder_is_made_only_when_the_file_is_written(tmp_path: Path) -> None:
     """An assistant cannot make folders itself; and a refused call must leave none behind."""
-    target = opened(tmp_path).file_to_write("new/deep/t.csv", overwrite=False)
+    workspace = opened(tmp_path)
+    target = workspace.file_to_write("new/deep/t.csv", overwrite=False)
     before = list(tmp_path.iterdir())
 
-    with whole_file(target, overwrite=False) as temporary:
-        temporary.write_text("whole")
+    with workspace.new_file(target, overwrite=False) as file:
+        file.write(b"whole")
 
     assert before == []
     assert (tmp_path / "new" / "deep" / "t.csv").read_text() == "whole"
@@ -419,13 +420,13 @@ def test_a_new_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
     """Another program that watches the folder must not read a half file."""
     target = tmp_path / "t.csv"
 
-    with whole_file(target, overwrite=False) as temporary:
-        temporary.write_text("half")
+    with opened(tmp_path).new_file(target, overwrite=False) as file:
+        file.write(b"half")
         was_there = target.exists()
-        temporary.write_text("whole")
+        file.write(b", whole")
 
     assert not was_there
-    assert target.read_text() == "whole"
+    assert target.read_text() == "half, whole"
     assert list(tmp_path.iterdir()) == [target]
 
 
@@ -434,9 +435,9 @@ def test_a_body_that_fails_leaves_nothing_behind(tmp_path: Path, *, overwrite: b
     """A full disk in the middle must not leave a file that looks like results."""
     with (  # noqa: PT012  # the body of the block is what fails
         pytest.raises(ZeroDivisionError),
-        whole_file(tmp_path / "t.csv", overwrite=overwrite) as temporary,
+        opened(tmp_path).new_file(tmp_path / "t.csv", overwrite=overwrite) as file,
     ):
-        temporary.write_text("half")
+        file.write(b"half")
         raise ZeroDivisionError
 
     assert list(tmp_path.iterdir()) == []
@@ -447,8 +448,8 @@ def test_a_body_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     target = tmp_path / "t.csv"
     target.write_text("old")
 
-    with pytest.raises(ZeroDivisionError), whole_file(target, overwrite=True) as temporary:  # noqa: PT012  # the body of the block is what fails
-        temporary.write_text("half")
+    with pytest.raises(ZeroDivisionError), opened(tmp_path).new_file(target, overwrite=True) as file:  # noqa: PT012  # the body of the block is what fails
+        file.write(b"half")
         raise ZeroDivisionError
 
     assert target.read_text() == "old"
@@ -460,8 +461,8 @@ def test_a_file_is_replaced_when_that_is_wanted(tmp_path: Path) -> None:
     target = tmp_path / "t.csv"
     target.write_text("old")
 
-    with whole_file(target, overwrite=True) as temporary:
-        temporary.write_text("new")
+    with opened(tmp_path).new_file(target, overwrite=True) as file:
+        file.write(b"new")
 
     assert target.read_text() == "new"
 
@@ -470,8 +471,8 @@ def test_a_file_that_came_into_being_meanwhile_is_kept(tmp_path: Path) -> None:
     """Between the check and the end of a long write the user may save a file of that name."""
     target = tmp_path / "t.csv"
 
-    with pytest.raises(InvalidInput, match=r"'t\.csv'"), whole_file(target, overwrite=False) as temporary:  # noqa: PT012  # the body of the block is what fails
-        temporary.write_text("ours")
+    with pytest.raises(InvalidInput, match=r"'t\.csv'"), opened(tmp_path).new_file(target, overwrite=False) as file:  # noqa: PT012  # the body of the block is what fails
+        file.write(b"ours")
         target.write_text("theirs")
 
     assert target.read_text() == "theirs"
@@ -480,10 +481,11 @@ def test_a_file_that_came_into_being_meanwhile_is_kept(tmp_path: Path) -> None:
 
 def test_the_longest_name_that_a_folder_takes_can_be_written(tmp_path: Path) -> None:
     """What `file_to_write` allows must also be possible."""
-    target = opened(tmp_path).file_to_write("n" * 251 + ".csv", overwrite=False)
+    workspace = opened(tmp_path)
+    target = workspace.file_to_write("n" * 251 + ".csv", overwrite=False)
 
-    with whole_file(target, overwrite=False) as temporary:
-        temporary.write_text("whole")
+    with workspace.new_file(target, overwrite=False) as file:
+        file.write(b"whole")
 
     assert target.read_text() == "whole"
 

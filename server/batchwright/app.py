@@ -208,6 +208,7 @@ def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> Server[A
         tools=_tools,
         extensions=[Apps(), tasks],
         answers=answers(updates),
+        folder=settings.data_folder(),
         subscriptions=updates.bus,
         request_state_security=security(settings.data_folder()),
         middleware=[updates],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from batchwright import files
 from batchwright.errors import InvalidInput, NotReady
 from batchwright.model import Job, Outcome
 from batchwright.progress import SILENT, Progress
@@ -16,7 +17,6 @@ from batchwright.tables.result_query import QueryRows, query
 from batchwright.tables.results import JoinedRows, ResultTable
 from batchwright.tables.saving import SaveKind, save_kind
 from batchwright.untrusted import one_line, quote_name, quote_names
-from batchwright.workspace import whole_file
 
 if TYPE_CHECKING:
     from batchwright.runs import Runs
@@ -110,7 +110,7 @@ class Asking:
             NotReady: The job has not ended before.
             InvalidInput: The target cannot be written, or there is no such column.
         """
-        saving = self._saving(save_as, overwrite=overwrite)
+        saving = self._saving(job_id, save_as, overwrite=overwrite)
         job = await self._asked(job_id, saving)
         table = self._runs.table(job)
         if job.ended_at is None and not self._runs.has_results(job):
@@ -142,7 +142,7 @@ class Asking:
             InvalidInput: The question cannot be answered, or the target cannot be written.
         """
         _check(question)
-        saving = self._saving(question.save_as, overwrite=question.overwrite)
+        saving = self._saving(job_id, question.save_as, overwrite=question.overwrite)
         job = await self._asked(job_id, saving)
         return await anyio.to_thread.run_sync(self._replied, job, question, saving, progress)
 
@@ -179,25 +179,35 @@ class Asking:
             raise NotReady(f"{job_id} is a draft and was never run. Submit it with `submit_job` first.")
         return job
 
-    def _saving(self, name: str | None, *, overwrite: bool) -> "_Saving | None":
+    def _saving(self, job_id: str, name: str | None, *, overwrite: bool) -> "_Saving | None":
         if not name:
             return None
         target = self._workspace.file_to_write(name, overwrite=overwrite)
-        return _Saving(name, target, save_kind(target), overwrite)
+        return _Saving(name, target, save_kind(target), overwrite, self._workspace, self._runs.folder(job_id))
 
 
 @dataclass(frozen=True, slots=True)
 class _Saving:
-    """A file for the user, which is written whole or not at all."""
+    """A file for the user, which is written whole or not at all.
+
+    Attributes:
+        folder: Of the job, where it is written first: what writes tables takes names, which may lead elsewhere by then.
+    """
 
     name: str
     target: Path
     kind: SaveKind
     overwrite: bool
+    workspace: "Workspace"
+    folder: Path
 
     def write(self, write: Callable[[Path, SaveKind], None]) -> None:
-        with whole_file(self.target, overwrite=self.overwrite) as temporary:
-            write(temporary, self.kind)
+        with TemporaryDirectory(prefix="saving-", dir=self.folder) as temporary:
+            made = Path(temporary) / "table"
+            write(made, self.kind)
+            with self.workspace.new_file(self.target, overwrite=self.overwrite) as file:
+                for block in files.blocks(made):
+                    file.write(block)
 
 
 def _check(question: Question) -> None:

@@ -28,7 +28,6 @@ from batchwright.errors import InvalidInput, MissingExtra, NotReady
 from batchwright.model import Job
 from batchwright.part_files import Measure, OnRows
 from batchwright.tokens import Encoding, encoding_of, is_encoding_known
-from batchwright.workspace import whole_file
 
 if TYPE_CHECKING:
     from batchwright.journal import Journal
@@ -152,7 +151,8 @@ class Comparing:
         except MissingExtra as error:
             return replace(compared, notes=(*compared.notes, str(error)))
         if target is not None:
-            save_chart(chart, target)
+            with self._workspace.new_file(target, overwrite=False) as file:
+                file.write(chart)
         return replace(compared, chart=chart, saved_as=str(target) if target else None)
 
 
@@ -169,16 +169,6 @@ def compare_rows(request: CostRequest, today: date) -> Comparison:
         output_tokens=request.output_tokens,
         today=today,
     )
-
-
-def save_chart(chart: bytes, target: Path) -> None:
-    """Write a chart, whole, where nothing is yet.
-
-    Raises:
-        InvalidInput: There is something meanwhile.
-    """
-    with whole_file(target, overwrite=False) as temporary:
-        temporary.write_bytes(chart)
 
 
 class _Counting:

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from batchwright import charts
+from batchwright import charts, descriptors
 from batchwright.agreement import shown_usd
 from batchwright.app import now, opened
-from batchwright.comparing import Compared, CostRequest, compare_rows, save_chart
+from batchwright.comparing import Compared, CostRequest, compare_rows
 from batchwright.comparison import Comparison, ModelCost
 from batchwright.errors import BatchwrightError, DiskFault, InvalidInput
 from batchwright.settings import Settings
@@ -58,7 +58,11 @@ def run_costs(settings: Settings, options: "argparse.Namespace") -> int:
 
 def _save(chart: bytes, png: "Path") -> None:
     try:
-        save_chart(chart, png.absolute())
+        folder = png.parent.resolve()
+        with descriptors.new_file(folder, folder / png.name, overwrite=False) as file:
+            file.write(chart)
+    except FileExistsError as error:
+        raise InvalidInput(f"{png.name!r} was made meanwhile. Choose another name.") from error
     except OSError as error:
         raise DiskFault(f"{png} cannot be written: {error.strerror}. Choose another folder.") from error
 

@@ -81,18 +81,7 @@ class Drafting:
 
     async def _made(self, request: DraftRequest, folder: Path, progress: Progress) -> Draft:
         if request.batch_file:
-            path = self._workspace.file_to_read(request.batch_file)
-            origin = _batch_origin(path, self._workspace.shown(path))
-            _refuse_recipe(request)
-            recipe = await anyio.to_thread.run_sync(batch_file_recipe, path, request.batch_file)
-            known = self._api.is_model_known
-            try:
-                plan = self._plan(request, recipe, folder, origin)
-            except InvalidInput as error:
-                # The file may have more faults than its model: all are told at once.
-                await anyio.to_thread.run_sync(_tell_faults, path, request, recipe, known, error)
-                raise
-            return await anyio.to_thread.run_sync(lambda: adopt_batch_file(plan, progress, is_model_known=known))
+            return await self._made_of_batch_file(request, request.batch_file, folder, progress)
         wanted = schema.plain(request.output_schema) if request.output_schema else None
         recipe = Recipe(
             endpoint=request.endpoint,
@@ -122,6 +111,28 @@ class Drafting:
             note = f"Strict mode requires every property, so these may come back null: {', '.join(optional)}."
             made = replace(made, warnings=[*made.warnings, note])
         return made
+
+    async def _made_of_batch_file(
+        self, request: DraftRequest, batch_file: str, folder: Path, progress: Progress
+    ) -> Draft:
+        path, copy = self._workspace.file_to_read(batch_file), folder / "batch.jsonl"
+        name = self._workspace.shown(path)
+        _refuse_recipe(request)
+
+        def read() -> Recipe:
+            self._workspace.copy(path, copy, progress.stage(0, 0.05, f"Reading {name}"))
+            return batch_file_recipe(copy, batch_file)
+
+        recipe = await anyio.to_thread.run_sync(read)
+        known = self._api.is_model_known
+        try:
+            plan = self._plan(request, recipe, folder, _batch_origin(path, name))
+        except InvalidInput as error:
+            # The file may have more faults than its model: all are told at once.
+            await anyio.to_thread.run_sync(_tell_faults, copy, request, recipe, known, error)
+            raise
+        adopting = progress.stage(0.05, 1)
+        return await anyio.to_thread.run_sync(lambda: adopt_batch_file(plan, copy, adopting, is_model_known=known))
 
     def _plan(self, request: DraftRequest, recipe: Recipe, folder: Path, origin: Origin) -> Plan:
         provider = self._api.answering(recipe.model or None, recipe.endpoint)

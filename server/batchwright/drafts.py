@@ -191,17 +191,20 @@ def _hashed(lines: Iterator[tuple[str, Line]], whole: Digest) -> Iterator[tuple[
         yield custom_id, line
 
 
-def adopt_batch_file(plan: Plan, progress: Progress = SILENT, *, is_model_known: Callable[[str], bool]) -> Draft:
+def adopt_batch_file(
+    plan: Plan, copy: Path, progress: Progress = SILENT, *, is_model_known: Callable[[str], bool]
+) -> Draft:
     """Check a ready-made batch file as the Batch API would, and make it a draft, its lines unchanged.
 
-    The plan's recipe gives way to what the file says.
+    The plan's recipe gives way to what the file says. All is read from *copy*, the program's own, which is deleted at
+    the end: the user's file may be another one meanwhile.
 
     Raises:
         InvalidInput: The Batch API would refuse the file; the sentence names the first lines and their errors.
     """
-    recipe = batch_file_recipe(plan.source, plan.name)
+    recipe = batch_file_recipe(copy, plan.name)
     report = check_batch_file(
-        plan.source,
+        copy,
         plan.name,
         recipe.endpoint,
         plan.provider,
@@ -218,7 +221,7 @@ def adopt_batch_file(plan: Plan, progress: Progress = SILENT, *, is_model_known:
     whole, writing = hashlib.sha256(), progress.stage(0.3, 1, "Writing requests")
 
     def lines() -> Iterator[Line]:
-        for number, line in enumerate(Measure(recipe.model, recipe.endpoint).lines(plan.source), 1):
+        for number, line in enumerate(Measure(recipe.model, recipe.endpoint).lines(copy), 1):
             yield line
             if number % _ROWS_A_REPORT == 0:
                 writing.counted(number, source.rows, "requests")
@@ -226,6 +229,7 @@ def adopt_batch_file(plan: Plan, progress: Progress = SILENT, *, is_model_known:
     files.sync(plan.folder / FROZEN)
     plan = replace(plan, recipe=recipe)
     written = write_parts(plan.parts, lines(), whole)
+    copy.unlink()
     job = _job(plan, replace(source, kind="batch", path=str(plan.source)), written, whole.hexdigest())
     warnings = [f"{SUSPECTED}: {_told_with_lines(finding)}" for finding in report.suspected[:_SHOWN_ERRORS]]
     return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)

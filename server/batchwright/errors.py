@@ -18,6 +18,11 @@ BatchwrightError
     └── ProviderUnclear      it may have done what was asked, or not
 """
 
+import errno
+from typing import cast
+
+_OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
+
 
 class BatchwrightError(Exception):
     """Anything that a user can be told in a sentence."""
@@ -54,6 +59,14 @@ class Frozen(NotReady):
 class DiskFault(BatchwrightError):
     """Something cannot be written; what was written before is kept."""
 
+    @classmethod
+    def at(cls, folder: object, reason: str) -> "DiskFault":
+        """Say that nothing more can be written to one of the server's own folders."""
+        return cls(
+            f"{reason}: nothing more can be written to {folder}. "
+            "Make room there, or mend it, and try again; what was written before is kept."
+        )
+
 
 class MissingExtra(BatchwrightError):
     """An optional dependency is missing; the message says what to install."""
@@ -89,3 +102,13 @@ class ProviderUnreachable(ProviderError):
 
 class ProviderUnclear(ProviderError):
     """Something was sent, and no answer says what became of it; whether it was done has to be found out."""
+
+
+def reason_of_the_disk(error: BaseException | None) -> str | None:
+    """Return what the system said where *error*, or the first of a group, is a fault of the disk; None: it is another.
+
+    Only what opens a file knows its name: a full disk is met when something is written.
+    """
+    while isinstance(error, BaseExceptionGroup):
+        error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
+    return error.strerror if isinstance(error, OSError) and error.errno in _OF_THE_DISK else None

@@ -219,7 +219,8 @@ class Runs:
         # Read again: the step may have brought the part further before it failed.
         part = next(part for part in self._journal.job(job.id).parts if part.number == number)
         if not isinstance(error, ProviderGone):
-            reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error)
+            place = isinstance(error, OSError) and (error.filename or self.folder(job.id))
+            reason = f"{error.strerror} ({place})" if isinstance(error, OSError) else str(error)
             self._journal.save_part(replace(part, note=reason))
         elif self._api.lists_everything or self._journal.is_cancelled(job.id):
             again = f"; if another key shows batch {part.batch_id}, adopt_batch takes it up" if part.batch_id else ""

@@ -22,10 +22,12 @@ from mcp.types import (
 from pydantic import BaseModel, ValidationError
 
 from batchwright.arguments import understood
-from batchwright.errors import BatchwrightError, InvalidInput, NotFound
+from batchwright.errors import BatchwrightError, DiskFault, InvalidInput, NotFound, reason_of_the_disk
 from batchwright.untrusted import one_line, quote_name
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mcp.server.context import ServerRequestContext
 
     from batchwright.model import Json
@@ -83,6 +85,7 @@ class Server(MCPServer[T], Generic[T]):
         *args: Any,  # noqa: ANN401  # the SDK's
         tools: Callable[[], Sequence[Tool]],
         answers: Mapping[str, tuple[type[BaseModel], Answer]],
+        folder: "Path",
         **kwargs: Any,  # noqa: ANN401  # the SDK's
     ) -> None:
         """Make a server.
@@ -91,12 +94,14 @@ class Server(MCPServer[T], Generic[T]):
             args: The SDK's.
             tools: Made when they are first asked for.
             answers: By the method of a request: its parameters, and what answers it in place of the SDK.
+            folder: Where its files are, for errors.
             kwargs: The SDK's.
         """
         super().__init__(*args, **kwargs)
         self._tool_manager = ToolsOnDemand(tools)
+        self._folder = folder
         for method, (params_type, answer) in answers.items():
-            self._lowlevel_server.add_request_handler(method, params_type, _guarded(answer))
+            self._lowlevel_server.add_request_handler(method, params_type, _guarded(answer, folder))
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[T, Any] | None = None
@@ -111,10 +116,8 @@ class Server(MCPServer[T], Generic[T]):
             called = await super().call_tool(name, understood(tool.parameters, arguments), context)
             return _without_links(called, context)
         except UnexpectedToolError as error:
-            if isinstance(error.__cause__, BatchwrightError):
-                raise ToolError(one_line(str(error.__cause__), MAX_ERROR_CHARACTERS)) from error
-            if sentence := _disk_sentence(error.__cause__):
-                raise ToolError(one_line(sentence, MAX_ERROR_CHARACTERS)) from error
+            if known := _known_error(error.__cause__, self._folder):
+                raise ToolError(one_line(str(known), MAX_ERROR_CHARACTERS)) from error
             raise UnexpectedToolError(
                 f"{name} failed by a fault of this server. Try once more; if it stays, `batchwright doctor` tells more."
             ) from error.__cause__
@@ -178,7 +181,7 @@ def _without_guards(argument: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in argument.items() if key not in guards}
 
 
-def _guarded(answer: Answer) -> Answer:
+def _guarded(answer: Answer, folder: "Path") -> Answer:
     """Let our own errors reach the client as they are, and mask everything else."""
 
     async def guarded(ctx: "ServerRequestContext[Any]", params: Any) -> BaseModel:  # noqa: ANN401  # each has its own
@@ -188,10 +191,10 @@ def _guarded(answer: Answer) -> Answer:
             return await answer(ctx, params)
         except MCPError:
             raise
-        except BatchwrightError as error:
-            code = INVALID_PARAMS if isinstance(error, InvalidInput | NotFound) else INTERNAL_ERROR
-            raise MCPError(code, one_line(str(error), MAX_ERROR_CHARACTERS), data) from error
         except Exception as error:
+            if known := _known_error(error, folder):
+                code = INVALID_PARAMS if isinstance(known, InvalidInput | NotFound) else INTERNAL_ERROR
+                raise MCPError(code, one_line(str(known), MAX_ERROR_CHARACTERS), data) from error
             log.error("%s failed: %s", ctx.method, type(error).__name__)
             told = f"{ctx.method} failed by a fault of this server. Try once more; `batchwright doctor` tells more."
             raise MCPError(INTERNAL_ERROR, told, data) from error
@@ -218,12 +221,22 @@ def _without_docstrings(schema: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _disk_sentence(error: BaseException | None) -> str | None:
-    """Say what the system said of a file or the journal; None for another fault."""
+def _known_error(error: BaseException | None, folder: "Path") -> BatchwrightError | None:
+    """Return *error* where it is for the user, and say what the system said of a disk, a file or the journal.
+
+    What is written elsewhere than to *folder* names its place itself.
+    """
+    if isinstance(error, BatchwrightError):
+        return error
     if isinstance(error, sqlite3.DatabaseError):
-        return f"The journal cannot be written: {error}. Make room on its disk, or mend its folder, and try again."
+        return DiskFault(
+            f"The journal in {folder} cannot be written: {error}. "
+            "Make room on its disk, or mend the folder, and try again."
+        )
+    if reason := reason_of_the_disk(error):
+        return DiskFault.at(folder, reason)
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename} cannot be used: {error.strerror}. Make room on its disk, or mend the folder."
+        return DiskFault(f"{error.filename} cannot be used: {error.strerror}. Mend the file or its folder.")
     return None
 
 

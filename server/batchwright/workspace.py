@@ -1,19 +1,25 @@
 """The folders that the user lets the server read and write. The only opener of the user's files."""
 
 import difflib
+import errno
 import itertools
 import os
-import secrets
 import stat
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from batchwright.errors import InvalidInput, NotFound, OutsideWorkspace
+from batchwright import descriptors
+from batchwright.errors import DiskFault, InvalidInput, NotFound, OutsideWorkspace
+from batchwright.progress import SILENT, Progress
 
 MAX_FILE_BYTES = 50 * 1024**3
 MAX_NAME_CHARACTERS = 1_000
 MAX_STEP_CHARACTERS = 255
+_CHUNK_BYTES = 1 << 20
+_SWAPPED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENOENT})
+"""What opening says where a step of a name became a link, a file or nothing after it was checked."""
 _OFFERED = 8
 _LOOKED_AT = 10_000
 
@@ -44,23 +50,46 @@ class Workspace:
         return self._roots
 
     def file_to_read(self, name: str) -> Path:
-        """Give the real path of the regular file that *name* means.
+        """Return the real path of the regular file that *name* means. To be read it is copied, by `copy`.
 
         Raises:
             NotFound: There is no such file.
             OutsideWorkspace: It lies outside, or is of a kind that is never opened.
-            InvalidInput: It is not a regular file, or too large.
+            InvalidInput: It is not a regular file, too large, or has another name.
         """
         path = self._existing(name)
         self._refuse_private(path, name)
-        info = _stat(path, name)
-        if not stat.S_ISREG(info.st_mode):
-            what = "a folder" if stat.S_ISDIR(info.st_mode) else "not a regular file"
-            inside = path if stat.S_ISDIR(info.st_mode) else None
-            raise InvalidInput(f"{name!r} is {what}. Name one data file. {self._offer(folder=inside)}")
-        if info.st_size > MAX_FILE_BYTES:
-            raise InvalidInput(f"{name!r} has {info.st_size:,} bytes, more than {MAX_FILE_BYTES:,}. Split it first.")
+        if path.is_dir():
+            raise InvalidInput(f"{name!r} is a folder. Name one data file. {self._offer(folder=path)}")
+        with self._opened(path, name) as file:
+            self._fit(file, name)
         return path
+
+    def copy(self, path: Path, target: Path, progress: Progress = SILENT, *, most: int | None = None) -> None:
+        """Copy a file that `file_to_read` found to *target*, a new file of the server's own.
+
+        The copy alone is read, checked and used: whatever becomes of the user's file meanwhile, it is one and the same.
+
+        Args:
+            path: Opened anew, by the same rules.
+            target: Made here.
+            progress: Of the copying.
+            most: How many bytes are wanted; None: all.
+
+        Raises:
+            InvalidInput: It is not what it was, or changes while it is copied.
+        """
+        name = self.shown(path)
+        with self._opened(path, name) as file:
+            before, done = self._fit(file, name), 0
+            wanted = before.st_size if most is None else min(most, before.st_size)
+            with target.open("xb") as out:
+                while done < wanted and (chunk := file.read(min(_CHUNK_BYTES, wanted - done))):
+                    out.write(chunk)
+                    done += len(chunk)
+                    progress.at(done / wanted)
+            if _state(os.fstat(file.fileno())) != _state(before) or done < wanted:
+                raise InvalidInput(f"{name} was changed while it was read. Try again when it is no longer written to.")
 
     def files_to_read(self, pattern: str, *, most: int) -> list[Path]:
         """Give the real paths of the regular files that *pattern* matches, in the order of their names.
@@ -95,7 +124,7 @@ class Workspace:
         """
         given = _path(name)
         target = given if given.is_absolute() else self._first_root() / given
-        folder = Path(os.path.realpath(target.parent))
+        folder = _real(target.parent, name)
         path = folder / target.name
         self._refuse_outside(path, name)
         self._refuse_private(path, name)
@@ -109,6 +138,28 @@ class Workspace:
         if path.exists() and not overwrite:
             raise InvalidInput(f"{name!r} exists already. Choose another name, or pass overwrite=true to replace it.")
         return path
+
+    @contextmanager
+    def new_file(self, path: Path, *, overwrite: bool) -> Generator[BinaryIO]:
+        """Open a file that becomes *path*, as `file_to_write` gave it, whole at the end; if that fails, nothing does.
+
+        Raises:
+            InvalidInput: Something came to be there meanwhile.
+            DiskFault: It cannot be written.
+        """
+        try:
+            with descriptors.new_file(self._root(path), path, overwrite=overwrite) as file:
+                yield file
+        except FileExistsError as error:
+            raise InvalidInput(f"{path.name!r} was made meanwhile. Choose another name.") from error
+        except OSError as error:
+            if error.errno in _SWAPPED:
+                raise InvalidInput(
+                    f"The folder of {path.name!r} was replaced meanwhile. Try again, or choose another place."
+                ) from error
+            raise DiskFault(
+                f"{self.shown(path)} cannot be written: {error.strerror}. Make room there, or choose another place."
+            ) from error
 
     def shown(self, path: Path) -> str:
         """Name *path* as the user would: relative to the first folder where it lies in it."""
@@ -125,13 +176,40 @@ class Workspace:
         root.mkdir(parents=True, exist_ok=True)
         return root
 
+    def _root(self, path: Path) -> Path:
+        return next(root for root in self._roots if path.is_relative_to(root))
+
+    def _opened(self, path: Path, name: str) -> BinaryIO:
+        try:
+            return descriptors.open_file(self._root(path), path)
+        except PermissionError as error:
+            raise InvalidInput(f"{name!r} may not be read by this user. Change its permissions.") from error
+        except OSError as error:
+            if error.errno in _SWAPPED:
+                raise _replaced(name) from error
+            raise InvalidInput(f"{name!r} cannot be opened: {error.strerror}. Check the name.") from error
+
+    def _fit(self, file: BinaryIO, name: str) -> os.stat_result:
+        """Return the state of an open file; refuse one that is never read. Nothing can replace it any more."""
+        info = os.fstat(file.fileno())
+        if not stat.S_ISREG(info.st_mode):
+            raise InvalidInput(f"{name!r} is not a regular file. Name one data file. {self._offer()}")
+        if info.st_nlink > 1:
+            raise InvalidInput(
+                f"{name!r} has {info.st_nlink:,} names (hard links), and the others may lie outside the workspace. "
+                "Copy it, and name the copy."
+            )
+        if info.st_size > MAX_FILE_BYTES:
+            raise InvalidInput(f"{name!r} has {info.st_size:,} bytes, more than {MAX_FILE_BYTES:,}. Split it first.")
+        return info
+
     def _existing(self, name: str) -> Path:
         if not name.strip():
             raise InvalidInput(f"No file is named. {self._offer()}")
         given = _path(name)
         candidates = [given] if given.is_absolute() else [root / given for root in self._roots]
         for candidate in candidates:
-            path = Path(os.path.realpath(candidate))
+            path = _real(candidate, name)
             self._refuse_outside(path, name)
             if _exists(path, name):
                 return path
@@ -140,7 +218,7 @@ class Workspace:
     def _nearest(self, given: Path) -> Path | None:
         """Give the folder that *given* lies in, where that is one of the workspace and not its top."""
         for root in self._roots:
-            folder = Path(os.path.realpath((given if given.is_absolute() else root / given).parent))
+            folder = _real((given if given.is_absolute() else root / given).parent, given.name)
             is_below = folder != root and folder.is_relative_to(root) and folder.is_dir()
             if is_below and not any(step.startswith(".") for step in folder.relative_to(root).parts):
                 return folder
@@ -171,8 +249,7 @@ class Workspace:
             )
 
     def _refuse_private(self, path: Path, name: str) -> None:
-        root = next(root for root in self._roots if path.is_relative_to(root))
-        steps = path.relative_to(root).parts
+        steps = path.relative_to(self._root(path)).parts
         if any(step.startswith(".") for step in steps):
             raise OutsideWorkspace(
                 f"{name!r} is a hidden file or lies in a hidden folder; these are never opened. Copy it."
@@ -209,41 +286,6 @@ def default_root(start: Path, home: Path) -> Path:
     return start
 
 
-@contextmanager
-def whole_file(target: Path, *, overwrite: bool) -> Generator[Path]:
-    """Give a temporary path beside *target*; what was written there becomes *target*, whole, or nothing does.
-
-    The folder of *target* is made where it is missing.
-
-    Raises:
-        InvalidInput: *target* came into being meanwhile, and *overwrite* is false.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        if overwrite:
-            temporary.replace(target)
-        else:
-            _link(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _link(temporary: Path, target: Path) -> None:
-    try:
-        os.link(temporary, target)
-    except FileExistsError as error:
-        raise InvalidInput(f"{target.name!r} was made meanwhile. Choose another name.") from error
-    except OSError:
-        # Some file systems have no links: there, another program may come in between.
-        if target.exists():
-            raise InvalidInput(f"{target.name!r} was made meanwhile. Choose another name.") from None
-        temporary.replace(target)
-
-
 def _matches(root: Path, pattern: Path) -> Iterator[Path]:
     for path in root.glob(str(pattern)):
         is_hidden = any(step.startswith(".") for step in path.relative_to(root).parts)
@@ -270,6 +312,17 @@ def _path(name: str) -> Path:
         raise OutsideWorkspace(f"{name!r} names another user's home. Name a file in the workspace.") from error
 
 
+def _real(path: Path, name: str) -> Path:
+    try:
+        return Path(os.path.realpath(path))
+    except OSError as error:  # a link became something else while it was read
+        raise _replaced(name) from error
+
+
+def _replaced(name: str) -> InvalidInput:
+    return InvalidInput(f"{name!r} was replaced while it was opened. Try again when it stays.")
+
+
 def _exists(path: Path, name: str) -> bool:
     try:
         path.stat()
@@ -280,11 +333,6 @@ def _exists(path: Path, name: str) -> bool:
     return True
 
 
-def _stat(path: Path, name: str) -> os.stat_result:
-    try:
-        info = path.stat()
-        if stat.S_ISREG(info.st_mode) and not os.access(path, os.R_OK):
-            raise InvalidInput(f"{name!r} may not be read by this user. Change its permissions.")
-    except OSError as error:
-        raise InvalidInput(f"{name!r} cannot be opened: {error.strerror}. Check the name.") from error
-    return info
+def _state(info: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes with a file's content, also where the time of its last change was set back."""
+    return info.st_size, info.st_mtime_ns, info.st_ctime_ns

@@ -16,7 +16,10 @@ PARQUET = "FORMAT parquet, ROW_GROUP_SIZE 2048"
 """Options of COPY. A group of rows is held in memory until it is written: at the usual size, long texts do not fit."""
 WORKING = f"{PARQUET}, COMPRESSION snappy, DICTIONARY_SIZE_LIMIT 1, WRITE_BLOOM_FILTER false"
 """Options of COPY for the program's own files: faster to write. Not compressed, they take more memory to read."""
-_DISK_FAULTS = ("No space left on device", "Read-only file system", "Permission denied", "Disk quota exceeded")
+_DISK_FAULTS = (
+    *("No space left on device", "Disk quota exceeded", "File too large", "Read-only file system"),
+    *("Permission denied", "Input/output error"),
+)
 
 
 @contextmanager
@@ -67,9 +70,11 @@ def connection(
         yield con
     except duckdb.IOException as error:
         if reason := next((text for text in _DISK_FAULTS if text in str(error)), None):
-            raise DiskFault(f"{reason}: the table cannot be written. Make room, or mend the folder.") from error
+            raise DiskFault.at(folder or "the server's folder", reason) from error
         raise InvalidInput(explain() if explain else _sentence(error, name)) from error
     except duckdb.OutOfMemoryException as error:
+        if spill is None and folder is not None and "max_temp_directory_size" in str(error):
+            raise DiskFault.at(folder, "The disk is full") from error
         raise InvalidInput(_sentence(error, name)) from error
     except duckdb.Error as error:
         raise InvalidInput(explain() if explain else _sentence(error, name)) from error

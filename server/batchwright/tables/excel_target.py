@@ -5,6 +5,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -80,10 +81,11 @@ def write(
     total = int(counted[0]) if counted else 0
     check_size(total, len(columns))
     with TemporaryDirectory(dir=target.parent, prefix=".", suffix=".part") as temporary:
+        book = xlsxwriter.Workbook(str(target), {"constant_memory": True, "tmpdir": temporary})
+        sheet = book.add_worksheet("results")
         try:
-            with xlsxwriter.Workbook(str(target), {"constant_memory": True, "tmpdir": temporary}) as book:
+            with book:
                 book.use_zip64()
-                sheet = book.add_worksheet("results")
                 sheet.freeze_panes(1, 0)
                 cells = _Cells(sheet, book.add_format({"quote_prefix": True}), columns, is_formula)
                 cells.write_row(0, columns)
@@ -93,7 +95,10 @@ def write(
                     if number % _ROWS_AT_ONCE == 0:
                         progress.counted(number, total, "rows")
         except (OSError, XlsxFileError) as error:
-            raise DiskFault("The Excel file cannot be written. Make room, or mend the folder.") from error
+            with suppress(OSError):  # it was left open, and finds no room now either
+                sheet.fh.close()
+            fault = next((each for each in (error, *error.args) if isinstance(each, OSError)), None)
+            raise DiskFault.at(target.parent, (fault and fault.strerror) or "The Excel file is refused") from error
 
 
 def _rows(con: "duckdb.DuckDBPyConnection") -> "Iterator[Sequence[Json]]":

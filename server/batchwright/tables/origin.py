@@ -74,6 +74,7 @@ class DataFile:
     Attributes:
         name: What the user calls it.
         sheet: Of an Excel file; None: the first.
+        workspace: Whose file it is, to be copied before it is read; None: the program's own.
     """
 
     path: Path
@@ -82,6 +83,7 @@ class DataFile:
     is_gzipped: bool = False
     sheet: str | None = None
     reading: Reading = field(default_factory=Reading)
+    workspace: "Workspace | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def one_file(path: Path, name: str, *, sheet: str | None = None, how: Reading | 
     Raises:
         InvalidInput: Its ending is none that can be read.
     """
-    file = _data_file(path, name, how or Reading(), sheet)
+    file = DataFile(path, name, kind_of(path), _is_gzipped(path), sheet, how or Reading())
     return Origin(name, file.kind, {name: [file]})
 
 
@@ -202,17 +204,18 @@ def _files(workspace: "Workspace", name: str, how: Reading) -> list[DataFile]:
     except NotFound:
         if found := _SHEET.fullmatch(name):
             path = workspace.file_to_read(found["book"])
-            return [_data_file(path, f"{workspace.shown(path)}#{found['sheet']}", how, found["sheet"])]
+            return [_data_file(workspace, path, how, found["sheet"])]
         if _PATTERN.search(name) is None:
             raise
     else:
-        return [_data_file(path, workspace.shown(path), how)]
+        return [_data_file(workspace, path, how)]
     paths = workspace.files_to_read(name, most=MAX_FILES)
-    return [_data_file(path, workspace.shown(path), how) for path in paths]
+    return [_data_file(workspace, path, how) for path in paths]
 
 
-def _data_file(path: Path, name: str, how: Reading, sheet: str | None = None) -> DataFile:
-    return DataFile(path, name, kind_of(path), _is_gzipped(path), sheet, how)
+def _data_file(workspace: "Workspace", path: Path, how: Reading, sheet: str | None = None) -> DataFile:
+    name = workspace.shown(path) + (f"#{sheet}" if sheet else "")
+    return DataFile(path, name, kind_of(path), _is_gzipped(path), sheet, how, workspace)
 
 
 def _is_gzipped(path: Path) -> bool:

@@ -63,9 +63,13 @@ def carry_out(module: str, order: msgspec.Struct, target: Path, bounds: Bounds, 
     """
     with _TURNS.take(progress):
         report = _reported(module, order, target, bounds, progress)
-    if report.error is not None:
-        raise (DiskFault if report.error == "DiskFault" else InvalidInput)(report.sentence)
-    return report
+    match report.error:
+        case None:
+            return report
+        case "OSError":
+            raise DiskFault.at(target.parent, report.sentence)
+        case error:
+            raise (DiskFault if error == "DiskFault" else InvalidInput)(report.sentence)
 
 
 def progress_file(target: Path) -> Path:
@@ -94,6 +98,8 @@ def serve(kind: type[Asked], do: Callable[[Asked], Report]) -> None:
         report = do(order)
     except BatchwrightError as error:
         report = Report(error=type(error).__name__, sentence=str(error))
+    except OSError as error:
+        report = Report(error="OSError", sentence=error.strerror or type(error).__name__)
     sys.stdout.buffer.write(msgspec.json.encode(report))
     sys.stdout.buffer.flush()
     os._exit(0)  # the thread may hold the input

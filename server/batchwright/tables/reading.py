@@ -25,6 +25,9 @@ MAX_ROWS = 50_000_000
 """A thousand batches of OpenAI's size; what claims to hold more is a mistake, or made to fill the disk."""
 MAX_TEXT_BYTES = 50 * 1024**3
 _SHOWN_WARNINGS = 4
+_SUFFIX_CHARACTERS = 8
+_COPYING = 0.1
+"""The share of reading that is copying."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Table:
 
     Attributes:
         sql: Gives them, in their order, from *paths*.
-        paths: Parquet files: the user's own, or in a temporary folder.
+        paths: Parquet files of the program's own.
     """
 
     sql: str
@@ -68,18 +71,42 @@ def read(files: Sequence["DataFile"], folder: Path, progress: Progress = SILENT)
         MissingExtra: What reads its kind is not installed.
     """
     folder.mkdir()
+    copying, reading = progress.stage(0, _COPYING), progress.stage(_COPYING, 1)
+    count = len(files)
+    files = [
+        own_copy(file, folder / str(number), copying.stage(number / count, (number + 1) / count))
+        for number, file in enumerate(files)
+    ]
     tables: list[Table] = []
     sizes = [file.path.stat().st_size for file in files]
     for number, file in enumerate(files):
-        place = folder / str(number)
-        place.mkdir()
         begin, end = (sum(sizes[:count]) / max(sum(sizes), 1) for count in (number, number + 1))
-        table = _read(file, place, progress.stage(begin, end, f"Reading {file.name}"))
+        table = _read(file, folder / str(number), reading.stage(begin, end, f"Reading {file.name}"))
         if tables and set(table.columns) != set(tables[0].columns):
             raise InvalidInput(_unlike(files[0].name, tables[0].columns, file.name, table.columns))
         tables.append(table)
     tables = [_with_file(table, file) for table, file in zip(tables, files, strict=True)]
     return tables[0] if len(tables) == 1 else _together(tables)
+
+
+def own_copy(file: "DataFile", folder: Path, progress: Progress = SILENT, *, most: int | None = None) -> "DataFile":
+    """Copy a file of the user into *folder*, which is made here; all that is said of it is said of the copy.
+
+    Args:
+        file: One of the program's own is returned as it is.
+        folder: For all that is written to read it.
+        progress: Of the copying.
+        most: How many bytes of it are wanted; None: all.
+
+    Raises:
+        InvalidInput: It is not what it was when it was found.
+    """
+    folder.mkdir()
+    if file.workspace is None:
+        return file
+    path = folder / f"copy{''.join(suffix[:_SUFFIX_CHARACTERS] for suffix in file.path.suffixes[-2:])}"
+    file.workspace.copy(file.path, path, progress, most=most)
+    return replace(file, path=path, workspace=None)
 
 
 def _with_file(table: Table, file: "DataFile") -> Table:
@@ -119,8 +146,8 @@ def scan(files: Sequence["DataFile"], folder: Path, progress: Progress = SILENT)
     file = files[0]
     if len(files) > 1 or file.kind == "parquet" or file.reading.file_column is not None:
         return scan_of(read(files, folder, progress), file.name)
-    folder.mkdir()
-    return _scan(file, folder, progress)
+    file = own_copy(file, folder, progress.stage(0, _COPYING))
+    return _scan(file, folder, progress.stage(_COPYING, 1))
 
 
 def scan_of(table: Table, name: str) -> Scan:
@@ -147,9 +174,9 @@ def _read(file: "DataFile", folder: Path, progress: Progress) -> Table:
         execute(con, f"COPY ({sql}) TO {quoted(str(target))} ({WORKING})", progress.stage(0.5, 1))
         table = parquet_table(con, target, file.name)
     scan.refuse_missing(table.rows)
-    for path in scan.paths:
+    for path in {file.path, *scan.paths}:
         if path.is_relative_to(folder):
-            path.unlink()
+            path.unlink(missing_ok=True)
     return replace(table, warnings=scan.warnings)
 
 

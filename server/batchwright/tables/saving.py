@@ -28,7 +28,22 @@ _KINDS: Mapping[str, SaveKind] = {
     ".parquet": "parquet",
     ".xlsx": "xlsx",
 }
-_FORMULA_START = "=+@\t\r＝＋－＠-"
+_FORMULA_START = "=+@＝＋－＠-"
+_UNSEEN = (
+    *((0x00, 0x20), (0x7F, 0xA0), (0xAD, 0xAD), (0x1680, 0x1680), (0x2000, 0x200F), (0x2028, 0x202F)),
+    *((0x205F, 0x206F), (0x3000, 0x3000), (0xFEFF, 0xFEFF)),
+)
+"""Blanks, and characters that are not shown: programs may drop them at the start of a cell."""
+
+
+def _formula(character: str) -> str:
+    """Return the pattern of a text that may be a formula, with characters written by their numbers as *character*."""
+    unseen = "".join(f"{character.format(first)}-{character.format(last)}" for first, last in _UNSEEN)
+    return f"^([\t\r]|[{unseen}]*[{_FORMULA_START}])"
+
+
+_FORMULA = re.compile(_formula(r"\u{:04x}"))
+_FORMULA_IN_SQL = quoted(_formula(r"\x{{{:x}}}"))
 _NUMBERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"})
 _FRACTIONS = frozenset({"DOUBLE", "FLOAT"})
 _PLAIN = _NUMBERS | _FRACTIONS | {"VARCHAR", "BOOLEAN"}
@@ -98,7 +113,7 @@ def cut_cell(name: str, sql_type: str, most: int) -> str:
 
 def is_formula(text: str) -> bool:
     """Whether a spreadsheet might take *text* for a formula, or for a number."""
-    return bool(text) and text[0] in _FORMULA_START
+    return _FORMULA.match(text) is not None
 
 
 def _harmless(name: str) -> str:
@@ -146,7 +161,7 @@ def _csv_cell(column: str, sql_type: str) -> str:
     text = text_of(column, sql_type)
     if is_nested(sql_type):
         return text
-    is_formula = f"regexp_matches({text}, {quoted(f'^[{_FORMULA_START}]')}) AND TRY_CAST({text} AS DOUBLE) IS NULL"
+    is_formula = f"regexp_matches({text}, {_FORMULA_IN_SQL}) AND TRY_CAST({text} AS DOUBLE) IS NULL"
     return f"CASE WHEN {is_formula} THEN '''' || ({text}) ELSE {text} END"
 
 

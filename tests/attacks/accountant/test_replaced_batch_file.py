@@ -1,0 +1,83 @@
+"""A ready-made batch file that is replaced while it is read: what was checked and priced is what is sent."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from batchwright import files
+from batchwright.app import opened
+from batchwright.drafting import DraftRequest
+from batchwright.drafts import Draft
+from batchwright.errors import BatchwrightError
+from batchwright.jsonl import decode_request
+from batchwright.progress import Progress
+from batchwright.settings import Settings
+from openai_server import OpenAIServer
+from session import openai_environment
+from swapping import swapping, tries
+
+pytestmark = pytest.mark.anyio
+
+CHEAP, DEAR = "gpt-4o-mini", "gpt-4"
+LINES = 500
+
+
+def write(path: Path, model: str) -> None:
+    """Write a batch file."""
+    body = {"model": model, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 9}
+    line = {"method": "POST", "url": "/v1/chat/completions", "body": body}
+    path.write_bytes(
+        b"".join(msgspec.json.encode({"custom_id": f"r{number}", **line}) + b"\n" for number in range(LINES))
+    )
+
+
+def models(folder: Path, draft: Draft) -> list[str]:
+    """Return the models of all requests that would be sent, in the order of the lines."""
+    paths = [folder / "jobs" / draft.job.id / part.file_name for part in draft.job.parts]
+    return [str(decode_request(line).body["model"]) for path in paths for line in files.lines(path)]
+
+
+@pytest.mark.parametrize("moment", ["Reading", "Checking", "Numbering", "Writing"])
+async def test_what_replaces_a_batch_file_is_neither_priced_nor_sent(
+    tmp_path: Path, server: OpenAIServer, moment: str
+) -> None:
+    """The price is that of the lines that were checked; dearer lines would be paid for without anybody's word."""
+    settings = Settings.from_env(openai_environment(tmp_path, server))
+    path, dear = tmp_path / "work" / "q.jsonl", tmp_path / "work" / "dear.jsonl"
+    write(path, CHEAP)
+    write(dear, DEAR)
+
+    def replace(_percent: float, doing: str) -> None:
+        if doing.startswith(moment) and dear.exists():
+            dear.replace(path)
+
+    async with opened(settings) as app:
+        jobs = await app.jobs()
+        draft = await jobs.create(DraftRequest(batch_file="q.jsonl"), Progress.to(replace))
+
+    sent = models(tmp_path / "data", draft)
+    assert not dear.exists(), "the file was replaced in time"
+    assert len(sent) == LINES
+    assert set(sent) == {draft.job.recipe.model}
+    assert draft.job.recipe.model == (DEAR if moment == "Reading" else CHEAP)
+
+
+async def test_a_batch_file_replaced_again_and_again_is_one_or_the_other(tmp_path: Path, server: OpenAIServer) -> None:
+    """Whoever swaps without rest meets each moment sooner or later."""
+    settings = Settings.from_env(openai_environment(tmp_path, server))
+    path, dear = tmp_path / "work" / "q.jsonl", tmp_path / "work" / "dear.jsonl"
+    write(path, CHEAP)
+    write(dear, DEAR)
+    drafts: list[Draft] = []
+
+    async with opened(settings) as app:
+        jobs = await app.jobs()
+        with swapping(path, dear):
+            for _ in tries():
+                with suppress(BatchwrightError):
+                    drafts.append(await jobs.create(DraftRequest(batch_file="q.jsonl")))
+        found = [(draft.job.recipe.model, set(models(tmp_path / "data", draft))) for draft in drafts]
+
+    assert [model for model, sent in found if sent != {model}] == []
