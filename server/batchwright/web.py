@@ -11,17 +11,20 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import anyio
 import uvicorn
 from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 
+from batchwright.connections import IDLE_SECONDS, LET_IN, MAX_HEAD_BYTES, Connections, room
 from batchwright.errors import InvalidInput
 from batchwright.settings import MIN_SECRET_CHARACTERS
 
 if TYPE_CHECKING:
+    import asyncio
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PATH = "/mcp"
@@ -94,6 +97,7 @@ class Gate:
             sent.append("a part" if is_part else "all")
             await send(message)
 
+        scope["state"][LET_IN] = True
         with anyio.CancelScope() as running:
             self._running.add(running)
             try:
@@ -195,11 +199,18 @@ class Web(uvicorn.Server):
     def __init__(self, gate: Gate, *, log_level: str) -> None:
         """Make a server of what is behind *gate*."""
         self._gate = gate
+        connections = Connections(room())
         super().__init__(
             uvicorn.Config(
                 gate,
+                # uvicorn would take another parser where there is one, and that one's memory has no bound.
+                http=cast("type[asyncio.Protocol]", connections.connection),
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+                timeout_keep_alive=IDLE_SECONDS,
+                backlog=connections.burst,
                 log_config=None,
-                log_level=log_level.lower(),
+                # What strangers send must not fill the log.
+                log_level="error" if log_level == "WARNING" else log_level.lower(),
                 access_log=False,
                 lifespan="on",
                 ws="none",
