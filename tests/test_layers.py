@@ -35,7 +35,7 @@ LAYERS: tuple[set[str], ...] = (
     {"causes"},
     {"answers", "checking", "comparison", "common_jobs", "sampling", "fitting"},
     {"batch_api", "workspace", "files", "clock", "points", "database", "services", "charts"},
-    {"secret_file", "connections"},
+    {"secret_file", "connections", "sessions"},
     {"ledger", "standing", "attempts", "catalog", "history"},
     {"records", "trials"},
     {"local", "journal", "openai_api", "tables"},

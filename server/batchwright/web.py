@@ -20,6 +20,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 
 from batchwright.connections import IDLE_SECONDS, LET_IN, MAX_HEAD_BYTES, Connections, room
 from batchwright.errors import InvalidInput
+from batchwright.sessions import Sessions
 from batchwright.settings import MIN_SECRET_CHARACTERS
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def application(server: MCPServer[Any], allowed: Access, pages: "ASGIApp | None"
         # The gate has looked at Host and Origin before, also for paths that the SDK only redirects.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    return Gate(inside, allowed, pages)
+    return Gate(Sessions(inside, MAX_SESSIONS), allowed, pages)
 
 
 def listening(host: str, port: int, *, has_token: bool) -> socket.socket:
