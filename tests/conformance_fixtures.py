@@ -60,7 +60,7 @@ from mcp.types import (
 from pydantic import BaseModel, Field
 
 from batchwright import web
-from batchwright.app import App, build_server
+from batchwright.app import App, build_server, http_token
 from batchwright.server import Server
 from batchwright.settings import Settings
 from batchwright.tasks import TASKS
@@ -610,9 +610,9 @@ def _more(server: Server[Any], method: str, add: Callable[[Any], None]) -> None:
 def main() -> None:
     """Serve on a free port of this machine."""
     settings = Settings.from_env(os.environ)
-    taken = web.listening("127.0.0.1", 0, token=None)
-    server = mounted(build_server(settings))
-    web.run(server, taken, web.access(taken, "127.0.0.1"), log_level="ERROR")
+    taken = web.listening("127.0.0.1", 0, has_token=True)
+    allowed = web.Access(web.hosts(taken, "127.0.0.1"), http_token(settings), "The test sends it.")
+    web.run(mounted(build_server(settings)), taken, allowed, log_level="ERROR")
 
 
 if __name__ == "__main__":

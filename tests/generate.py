@@ -14,15 +14,17 @@ from typing import Any, Literal
 import anyio
 from mcp import Client
 
+from batchwright.__main__ import HOST, PORT
 from batchwright.agreement import shown_usd
 from batchwright.app import build_server
 from batchwright.causes.known import CAUSES, VARIOUS
 from batchwright.comparison import compare_tokens
-from batchwright.connecting import PUBLISHED, Launch, ways
+from batchwright.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
 from batchwright.prompts import prompts
 from batchwright.resources import templates
 from batchwright.settings import SETTINGS, Settings
 from batchwright.tools import all_tools
+from batchwright.web import PATH
 from distribution import written
 
 README = Path(__file__).parent.parent / "README.md"
@@ -92,16 +94,27 @@ def connect_table(launch: Launch = INSTALLED) -> str:
     # A desktop program starts it anywhere, and what is written into its file is the user's own.
     blocks = ways(replace(launch, workspace="/path/to/your/data"))
     for plain, filled in zip(ways(launch), blocks, strict=True):
-        way = filled if plain.where.startswith("claude") else plain
-        shown = f"[add it]({way.text})" if way.text.startswith("https:") else f"`{way.text}`"
-        where = f" in {' or '.join(f'`{file}`' for file in way.where.split(', '))}" if way.where else ""
-        rows.append(f"| {way.assistant} | {shown}{where} |")
+        rows.append(connect_row(filled if plain.where.startswith("claude") else plain))
     return "\n".join(rows)
+
+
+def http_table() -> str:
+    """Give the table of the assistants, and how each is told of a server that runs over HTTP."""
+    rows = [connect_row(way) for way in ways_over_http(f"http://{HOST}:{PORT}{PATH}")]
+    return "\n".join(["| assistant | how |", "|---|---|", *rows])
+
+
+def connect_row(way: Way) -> str:
+    """Give the row of one way to tell an assistant."""
+    shown = f"[add it]({way.text})" if way.text.startswith("https:") else f"`{way.text}`"
+    where = f" in {' or '.join(f'`{file}`' for file in way.where.split(', '))}" if way.where else ""
+    return f"| {way.assistant} | {shown}{where} |"
 
 
 TABLES = {
     "connect": connect_table,
     "published": partial(connect_table, PUBLISHED),
+    "http": http_table,
     "tools": tool_table,
     "resources": resource_table,
     "prompts": prompt_table,

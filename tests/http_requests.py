@@ -8,6 +8,8 @@ from typing import Any
 import aiohttp
 
 VERSION = "2026-07-28"
+TOKEN = "a-secret-of-enough-characters"
+"""What a server of these tests lets in."""
 _META = "io.modelcontextprotocol/"
 CAN_ASK: dict[str, Any] = {"elicitation": {"form": {}}}
 
@@ -34,6 +36,7 @@ async def ask(
     *,
     capabilities: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
+    token: str | None = TOKEN,
 ) -> Answer:
     """Send a request, and read its answer."""
     envelope = {
@@ -49,6 +52,7 @@ async def ask(
     }
     named = [params[key] for key in ("name", "uri", "taskId") if key in params]
     sent |= {"Mcp-Name": named[0]} if named else {}
+    sent |= {"Authorization": f"Bearer {token}"} if token else {}
     sent |= headers or {}
     async with aiohttp.ClientSession() as session, session.post(url, json=body, headers=sent) as response:
         text = await response.text()

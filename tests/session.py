@@ -7,17 +7,20 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 import anyio
 import anyio.to_thread
 from mcp import Client, StdioServerParameters
+from mcp.client.streamable_http import streamable_http_client
+from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
 from batchwright import web
-from batchwright.app import build_server
+from batchwright.app import build_server, http_token
 from batchwright.server import Server
 from batchwright.settings import Settings
+from http_requests import TOKEN
 
 if TYPE_CHECKING:
     from mcp.client import ClientRequestContext
@@ -125,12 +128,12 @@ async def in_memory(
 @asynccontextmanager
 async def serving(env: Mapping[str, str]) -> AsyncGenerator[tuple[str, Server[Any]]]:
     """Serve over HTTP on a free port, in this process; give the address and the server."""
-    settings = Settings.from_env(env)
-    server, token = build_server(settings), settings.http_token
-    taken = web.listening("127.0.0.1", 0, token=token)
+    settings = Settings.from_env({"BATCHWRIGHT_HTTP_TOKEN": TOKEN, **env})
+    server = build_server(settings)
+    taken = web.listening("127.0.0.1", 0, has_token=True)
     url = f"http://127.0.0.1:{taken.getsockname()[1]}{web.PATH}"
-    gate = web.application(server, web.access(taken, "127.0.0.1", names=settings.http_hosts, token=token))
-    running = web.Web(gate, gate, log_level="CRITICAL")
+    hosts = web.hosts(taken, "127.0.0.1", settings.http_hosts)
+    running = web.Web(web.application(server, web.Access(hosts, http_token(settings), "Ask.")), log_level="CRITICAL")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(running.serve, [taken])
         try:
@@ -140,24 +143,47 @@ async def serving(env: Mapping[str, str]) -> AsyncGenerator[tuple[str, Server[An
 
 
 @asynccontextmanager
-async def http_process(env: dict[str, str], *arguments: str) -> AsyncGenerator[tuple[str, subprocess.Popen[str]]]:
-    """Run `batchwright serve --http` as a process of its own; give its address."""
+async def http_process(
+    env: dict[str, str], *arguments: str, descriptors: int | None = None
+) -> AsyncGenerator[tuple[str, subprocess.Popen[str]]]:
+    """Run `batchwright serve --http` as a process of its own, which may open so many files; give its address."""
     command = [sys.executable, "-P", "-m", "batchwright", "serve", "--http", "--port", "0", *arguments]
+    if descriptors is not None:
+        command = ["sh", "-c", 'ulimit -n "$0" && exec "$@"', str(descriptors), *command]
+    whole = {**os.environ, "BATCHWRIGHT_HTTP_TOKEN": TOKEN, **env}
     # asyncio's own processes are bound to one event loop; this one is waited for in a thread.
-    with subprocess.Popen(command, env={**os.environ, **env}, stderr=subprocess.PIPE, text=True) as served:  # noqa: ASYNC220
+    with subprocess.Popen(command, env=whole, stderr=subprocess.PIPE, text=True) as served:  # noqa: ASYNC220
         assert served.stderr is not None
         try:
-            said = await anyio.to_thread.run_sync(served.stderr.readline)
-            assert said.startswith("Batchwright serves MCP at http://"), said
+            said = await anyio.to_thread.run_sync(_address_line, served.stderr)
             yield said.split()[-1], served
         finally:
             served.kill()
 
 
+def _address_line(said: IO[str]) -> str:
+    before: list[str] = []
+    for line in said:
+        if line.startswith("Batchwright serves MCP at http://"):
+            return line
+        before.append(line)
+    raise AssertionError("".join(before))
+
+
+@asynccontextmanager
+async def client_over_http(url: str, mode: Mode = "auto", **more: Any) -> AsyncGenerator[Client]:
+    """Make a client that sends the token; *more* is the client's."""
+    async with (
+        create_mcp_http_client(headers={"Authorization": f"Bearer {TOKEN}"}) as http,
+        Client(streamable_http_client(url, http_client=http), mode=mode, **more) as client,
+    ):
+        yield client
+
+
 @asynccontextmanager
 async def over_http(url: str, mode: Mode = "auto", *, user: User | None = None) -> AsyncGenerator[Session]:
     """Talk to a server at an address; without a *user*, the client can ask nobody."""
-    async with Client(url, mode=mode, elicitation_callback=user) as client:
+    async with client_over_http(url, mode, elicitation_callback=user) as client:
         yield Session(client)
 
 

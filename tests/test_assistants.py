@@ -21,10 +21,12 @@ import pytest
 
 import batchwright
 from batchwright.app import INSTRUCTIONS
-from batchwright.connecting import PUBLISHED, Launch, ways
+from batchwright.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
 from conftest import SAMPLE
 from generate import SNAPSHOT
+from http_requests import TOKEN
 from model_server import END, Call, ModelServer, running_model
+from session import environment, http_process
 
 pytestmark = pytest.mark.node
 
@@ -65,9 +67,9 @@ class Assistant:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def add(self, launch: Launch) -> None:
+    def add(self, documented: list[Way]) -> None:
         """Run the command that adds the server, word by word as it is documented."""
-        (text,) = [way.text for way in ways(launch) if way.kind == "command" and way.text.startswith(f"{self.name} ")]
+        (text,) = [way.text for way in documented if way.kind == "command" and way.text.startswith(f"{self.name} ")]
         self.run(*shlex.split(text)[1:])
 
 
@@ -151,7 +153,7 @@ def test_the_documented_command_is_understood(tmp_path: Path, sample: Path, name
     """Its own parser has the last word: an option of the server's must not be taken for its own."""
     assert sample.exists()
     one = assistant(name, tmp_path)
-    one.add(launch)
+    one.add(ways(launch))
 
     text = "".join(path.read_text(encoding="utf-8") for path in one.home.rglob(".claude.json"))
     text += "".join(path.read_text(encoding="utf-8") for path in one.home.rglob("config.toml"))
@@ -165,9 +167,36 @@ def test_it_connects(tmp_path: Path, sample: Path, name: str) -> None:
     """Codex only lists what was added; the turn below shows that it connects."""
     assert sample.exists()
     one = assistant(name, tmp_path)
-    one.add(Launch("batchwright"))
+    one.add(ways(Launch("batchwright")))
 
     assert re.search(r"batchwright: batchwright.* (✔|-) Connected", one.run("mcp", "list"))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("name", ["claude", "gemini"])
+async def test_it_connects_over_http_with_the_token_of_its_environment(tmp_path: Path, sample: Path, name: str) -> None:
+    """Its own file holds only the variable's name. Codex only lists what was added."""
+    assert sample.exists()
+    one = assistant(name, tmp_path)
+    async with http_process(environment(tmp_path)) as (url, _):
+        await anyio.to_thread.run_sync(one.add, ways_over_http(url))
+        without = await anyio.to_thread.run_sync(one.run, "mcp", "list")
+        one.env["BATCHWRIGHT_HTTP_TOKEN"] = TOKEN
+        connected = await anyio.to_thread.run_sync(one.run, "mcp", "list")
+
+    assert not re.search(r"batchwright: .* (✔|-) Connected", without)
+    assert re.search(r"batchwright: .* (✔|-) Connected", connected)
+    assert TOKEN not in "".join(path.read_text("utf-8") for path in one.home.rglob("*.json"))
+
+
+def test_codex_takes_the_command_for_http(tmp_path: Path, sample: Path) -> None:
+    """It keeps the name of the variable, and reads it when it starts."""
+    assert sample.exists()
+    one = assistant("codex", tmp_path)
+    one.add(ways_over_http("http://127.0.0.1:8000/mcp"))
+
+    kept = (one.home / ".codex" / "config.toml").read_text(encoding="utf-8")
+    assert 'url = "http://127.0.0.1:8000/mcp"\nbearer_token_env_var = "BATCHWRIGHT_HTTP_TOKEN"' in kept
 
 
 @dataclass(frozen=True)
@@ -189,7 +218,7 @@ def turn(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
     async def take() -> Turn:
         async with running_model(CALLS) as model:
-            await anyio.to_thread.run_sync(one.add, Launch("batchwright", workspace=str(one.work)))
+            await anyio.to_thread.run_sync(one.add, ways(Launch("batchwright", workspace=str(one.work))))
             arguments = PREPARE[one.name](model.url, one)
             said = await anyio.to_thread.run_sync(lambda: one.run(*arguments))
         return Turn(one.name, model, said)

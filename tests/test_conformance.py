@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from http_requests import TOKEN
 from session import environment
 
 CONFORMANCE = shutil.which("conformance")
 FIXTURES = Path(__file__).with_name("conformance_fixtures.py")
+WITH_TOKEN = Path(__file__).with_name("with_token.mjs")
 NOT_OFFERED = {
     # Streams that are closed on purpose and taken up again: no client is known to ask for it.
     "server-sse-polling",
@@ -60,7 +62,7 @@ FIXTURE_FREE = {
 @contextmanager
 def served(tmp_path: Path, *command: str) -> Generator[str]:
     """Run a server, and give its address."""
-    env = {**os.environ, **environment(tmp_path)}
+    env = {**os.environ, **environment(tmp_path, http_token=TOKEN)}
     with subprocess.Popen([sys.executable, *command], env=env, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
@@ -74,7 +76,8 @@ def served(tmp_path: Path, *command: str) -> Generator[str]:
 def run(tmp_path: Path, url: str, *arguments: str) -> tuple[int, str]:
     """Run the suite, and give its exit status and what it printed."""
     command = [CONFORMANCE or "", "server", "--url", url, "-o", str(tmp_path / "checks"), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    env = {**os.environ, "BATCHWRIGHT_HTTP_TOKEN": TOKEN, "NODE_OPTIONS": f"--import={WITH_TOKEN.as_uri()}"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300, check=False)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from batchwright.connecting import PUBLISHED, Launch, Way, ways
+from batchwright.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
 
 HERE = Launch("/my tools/batchwright", workspace="/my data")
 LAUNCHES = [pytest.param(HERE, id="here"), pytest.param(PUBLISHED, id="published")]
@@ -77,6 +77,25 @@ def test_goose_gets_a_link_only_for_what_it_lets_a_link_start() -> None:
     assert (link.scheme, link.netloc) == ("goose", "extension")
     assert [*query["cmd"], *query["arg"]] == PUBLISHED.words
     assert not [way for way in ways(HERE) if way.assistant == "Goose"]
+
+
+def test_over_http_each_assistant_reads_the_token_where_no_one_else_does() -> None:
+    """What a command holds, other users see while it runs; and a file in the user's folder gets shared."""
+    url = "http://127.0.0.1:8000/mcp"
+    found = {way.assistant: way for way in ways_over_http(url)}
+    sent = "Authorization: Bearer ${BATCHWRIGHT_HTTP_TOKEN}"
+    vs_code = json.loads(found["VS Code"].text)
+
+    assert [found[name].kind for name in found] == ["command"] * 3 + ["block"] * 2
+    assert shlex.split(found["Claude Code"].text)[-4:] == ["batchwright", url, "--header", sent]
+    assert shlex.split(found["Codex"].text)[-3:] == [url, "--bearer-token-env-var", "BATCHWRIGHT_HTTP_TOKEN"]
+    assert shlex.split(found["Gemini CLI"].text)[-4:] == ["--header", sent, "batchwright", url]
+    assert vs_code["servers"]["batchwright"]["headers"] == {"Authorization": "Bearer ${input:token}"}
+    assert [(given["id"], given["password"]) for given in vs_code["inputs"]] == [("token", True)]
+    assert json.loads(found["Cursor"].text)["mcpServers"]["batchwright"] == {
+        "url": url,
+        "headers": {"Authorization": "Bearer ${env:BATCHWRIGHT_HTTP_TOKEN}"},
+    }
 
 
 def connect(folder: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:

@@ -47,6 +47,7 @@ LAYERS: tuple[set[str], ...] = (
         "charts",
         "children",
     },
+    {"secret_file", "connections", "sessions"},
     {"ledger", "standing", "attempts", "catalog", "history"},
     {"records", "trials"},
     {"local", "journal", "openai_api", "tables"},

@@ -19,7 +19,7 @@ from batchwright.tasks import MAX_MESSAGE_CHARACTERS, TASKS, TTL, Tasks
 from endpoint import running_endpoint
 from http_requests import ask
 from openai_server import running_openai
-from session import Mode, Session, User, environment, in_memory, openai_environment, serving
+from session import Mode, Session, User, client_over_http, environment, in_memory, openai_environment, serving
 from tasks_client import Created, WithTasks, begin, cancel, get, task_of, until_status, update
 
 pytestmark = pytest.mark.anyio
@@ -185,7 +185,7 @@ async def test_tasks_over_http_belong_to_their_server(tmp_path: Path, sample: Pa
                 params = {"name": name, "arguments": arguments}
                 return (await ask(url, "tools/call", params, capabilities=declared)).result
 
-            async with Client(url, extensions=[WithTasks()]) as client:
+            async with client_over_http(url, extensions=[WithTasks()]) as client:
                 draft = await Session(client).call("create_batch_file", **DRAFT)
                 await Session(client).call("submit_job", job_id=draft["job_id"])
             created = await called("check_job", job_id=draft["job_id"], wait_seconds=600)

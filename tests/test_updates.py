@@ -27,7 +27,7 @@ from batchwright.server import Server
 from batchwright.settings import Settings
 from batchwright.updates import MAX_SUBSCRIPTIONS, Updates
 from endpoint import running_endpoint
-from session import Mode, Session, environment, in_memory, over_stdio, serving
+from session import Mode, Session, client_over_http, environment, in_memory, over_stdio, serving
 from waiting import WAIT_SECONDS, until
 
 pytestmark = pytest.mark.anyio
@@ -209,7 +209,7 @@ async def test_a_session_over_http_is_told_and_its_subscriptions_end_with_it(
     assert sample.exists()
     told = Told()
     async with running_endpoint() as endpoint, serving(environment(tmp_path, endpoint=endpoint.url)) as (url, server):
-        async with Client(url, mode=mode, message_handler=told) as client:
+        async with client_over_http(url, mode, message_handler=told) as client:
             session = Session(client)
             job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
             wanted = [JOBS, of_job(job_id)]
@@ -231,7 +231,7 @@ async def test_a_session_over_http_is_told_and_its_subscriptions_end_with_it(
             return updates_of(server).sessions == 0
 
         await until(all_gone)
-        async with Client(url, mode=mode) as client:
+        async with client_over_http(url, mode) as client:
             await submitted(Session(client))
 
     assert during == (1 if mode == "legacy" else 0)
@@ -244,7 +244,7 @@ async def test_one_client_that_leaves_takes_nothing_from_another(tmp_path: Path,
     async with (
         running_endpoint() as endpoint,
         serving(environment(tmp_path, endpoint=endpoint.url)) as (url, _),
-        Client(url, mode="legacy", message_handler=told) as client,
+        client_over_http(url, "legacy", message_handler=told) as client,
     ):
         await subscribe(client, JOBS)
         await heard_and_left(url, others)
@@ -255,7 +255,7 @@ async def test_one_client_that_leaves_takes_nothing_from_another(tmp_path: Path,
 
 async def heard_and_left(url: str, told: Told) -> None:
     """Subscribe, be told, and go."""
-    async with Client(url, mode="legacy", message_handler=told) as client:
+    async with client_over_http(url, "legacy", message_handler=told) as client:
         await subscribe(client, JOBS)
         await submitted(Session(client))
         await told.of(JOBS)

@@ -7,21 +7,18 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import aiohttp
 import anyio
 import anyio.abc
 import anyio.to_thread
-import httpx2
 import pytest
-from mcp import Client
-from mcp.client.streamable_http import streamable_http_client
 
 from batchwright import web
 from batchwright.errors import InvalidInput
 from endpoint import Endpoint, running_endpoint
-from http_requests import CAN_ASK, Answer, ask, call
+from http_requests import CAN_ASK, TOKEN, Answer, ask, call
 from openai_server import running_openai
 from session import Mode, Session, User, environment, http_process, openai_environment, over_http, serving
 from waiting import WAIT_SECONDS, until
@@ -30,7 +27,6 @@ pytestmark = pytest.mark.anyio
 
 MODES = get_args(Mode)
 DRAFT = {"source": "sample.csv", "prompt": "say {{text}}", "model": "m"}
-TOKEN = "a-secret-of-enough-characters"
 
 
 async def ended(served: "subprocess.Popen[str]") -> int:
@@ -181,51 +177,45 @@ async def greeted(url: str, headers: dict[str, str]) -> Answer:
     info = {"name": "by hand", "version": "0"}
     params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": info}
     body = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}
-    sent = {"Accept": "application/json, text/event-stream", **headers}
+    sent = {"Accept": "application/json, text/event-stream", "Authorization": f"Bearer {TOKEN}", **headers}
     async with aiohttp.ClientSession() as session, session.post(url, json=body, headers=sent) as response:
         return Answer(response.status, response.headers, {"text": await response.text()})
 
 
-async def test_a_server_with_a_token_lets_nobody_in_without_it(tmp_path: Path, caplog: Any) -> None:
-    """Also on this machine: whoever sets a token means it."""
-    async with serving(environment(tmp_path, http_token=TOKEN)) as (url, _):
-        without = await ask(url, "tools/list", {})
+async def test_nobody_is_let_in_without_the_token(tmp_path: Path) -> None:
+    """Other users of this machine reach it too; what they are told is what a client of before has to do."""
+    async with http_process(environment(tmp_path)) as (url, served):
+        assert served.stderr is not None
+        without = await ask(url, "tools/list", {}, token=None)
         given = ["Bearer wrong-but-long-enough-as-well", f"Basic {TOKEN}", TOKEN, "Bearer", f"Bearer {TOKEN}x", "é"]
         wrong = [await ask(url, "tools/list", {}, headers={"Authorization": value}) for value in given]
         right = await ask(url, "tools/list", {}, headers={"Authorization": f"bearer {TOKEN}"})
         async with aiohttp.ClientSession() as session, session.get(url.replace("/mcp", "/health")) as response:
             health = response.status, await response.json()
+        served.send_signal(signal.SIGTERM)
+        said = await anyio.to_thread.run_sync(served.stderr.read)
 
+    port = url.split(":")[2].split("/")[0]
+    advice = f"`batchwright connect --http --port {port}`, run by the same user, shows how each assistant sends it."
     assert without.status == 401
     assert without.headers["WWW-Authenticate"] == 'Bearer realm="batchwright"'
-    assert without.message == {
-        "error": "The bearer token is missing. It is what BATCHWRIGHT_HTTP_TOKEN of the server holds."
-    }
+    assert without.message == {"error": f"The bearer token is missing. {advice}"}
     assert {answer.status for answer in wrong} == {401}
     assert {answer.headers["WWW-Authenticate"] for answer in wrong} == {
         'Bearer realm="batchwright", error="invalid_token"'
     }
     assert right.status == 200
     assert health == (200, {"status": "ok"})
-    assert TOKEN not in caplog.text
-
-
-@pytest.mark.parametrize("mode", MODES)
-async def test_a_client_with_the_token_works(tmp_path: Path, mode: Mode) -> None:
-    """The SDK's own client sends it as a header."""
-    async with (
-        serving(environment(tmp_path, http_token=TOKEN)) as (url, _),
-        httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as http,
-        Client(streamable_http_client(url, http_client=http), mode=mode) as client,
-    ):
-        jobs = await Session(client).call("list_jobs")
-
-    assert jobs["total"] == 0
+    assert said.splitlines() == [
+        f"Clients send a token. {advice}",
+        f"A client was refused. The bearer token is missing. {advice}",
+    ]
+    assert TOKEN not in said
 
 
 async def test_a_server_for_other_machines_answers_by_its_further_names(tmp_path: Path) -> None:
     """Behind a proxy it is called by the proxy's name; the SDK's own default would check nothing at 0.0.0.0."""
-    env = environment(tmp_path, http_token=TOKEN, http_hosts="batches.example.com, other.example:8443")
+    env = environment(tmp_path, http_hosts="batches.example.com, other.example:8443")
     async with http_process(env, "--host", "0.0.0.0") as (url, _):
         port = url.split(":")[2].split("/")[0]
         here = f"http://127.0.0.1:{port}/mcp"
@@ -239,9 +229,8 @@ async def test_a_server_for_other_machines_answers_by_its_further_names(tmp_path
             f"localhost:{port}.evil.com": 421,
             "batches.example.com.evil.com": 421,
         }
-        right = {"Authorization": f"Bearer {TOKEN}"}
-        seen = {name: (await ask(here, "tools/list", {}, headers={"Host": name, **right})).status for name in names}
-        without = await ask(here, "tools/list", {}, headers={"Host": "batches.example.com"})
+        seen = {name: (await ask(here, "tools/list", {}, headers={"Host": name})).status for name in names}
+        without = await ask(here, "tools/list", {}, headers={"Host": "batches.example.com"}, token=None)
 
     assert seen == names
     assert without.status == 401
@@ -267,9 +256,9 @@ def test_an_address_that_cannot_be_had_is_said() -> None:
         port = taken.getsockname()[1]
         for host, number in (("127.0.0.1", port), ("no.such.host.invalid", 0), ("x" * 300, 0)):
             with pytest.raises(InvalidInput, match="Name another address, or port 0"):
-                web.listening(host, number, token=None)
+                web.listening(host, number, has_token=False)
     with pytest.raises(InvalidInput, match="There is no port 99999"):
-        web.listening("127.0.0.1", 99_999, token=None)
+        web.listening("127.0.0.1", 99_999, has_token=False)
 
 
 def test_host_and_port_need_http(tmp_path: Path) -> None:
@@ -317,7 +306,10 @@ async def half_a_request(url: str) -> anyio.abc.SocketStream:
     """Begin a request, and do not end it."""
     host, port = url.removeprefix("http://").removesuffix("/mcp").split(":")
     stream = await anyio.connect_tcp(host, int(port))
-    await stream.send(b"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+    head = (
+        f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 100\r\n\r\n{{"
+    )
+    await stream.send(head.encode())
     return stream
 
 

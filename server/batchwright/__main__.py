@@ -36,15 +36,23 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
     from batchwright.app import serve, serve_http
 
-    # Without a command there are no options of one.
-    host, port = getattr(options, "host", None), getattr(options, "port", None)
-    if getattr(options, "http", False):
-        serve_http(settings, host=host or HOST, port=PORT if port is None else port)
-    elif host or port is not None:
-        raise InvalidInput("--host and --port belong to --http. Add it, or leave them out.")
+    address = _address(options)
+    if address:
+        serve_http(settings, host=address[0], port=address[1])
     else:
         serve(settings)
     return 0
+
+
+def _address(options: argparse.Namespace) -> tuple[str, int] | None:
+    """Return where a server over HTTP is; None: it is not over HTTP."""
+    # Without a command there are no options of one.
+    host, port = getattr(options, "host", None), getattr(options, "port", None)
+    if getattr(options, "http", False):
+        return host or HOST, PORT if port is None else port
+    if host or port is not None:
+        raise InvalidInput("--host and --port belong to --http. Add it, or leave them out.")
+    return None
 
 
 def _demo(_settings: Settings, options: argparse.Namespace) -> int:
@@ -60,8 +68,11 @@ def _doctor(settings: Settings, _options: argparse.Namespace) -> int:
 
 
 def _connect(settings: Settings, options: argparse.Namespace) -> int:
-    from batchwright.connect import run_connect
+    from batchwright.connect import run_connect, run_connect_over_http
 
+    address = _address(options)
+    if address:
+        return run_connect_over_http(settings, options.assistant, host=address[0], port=address[1])
     return run_connect(settings, options.assistant)
 
 
@@ -99,9 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"batchwright {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     served = commands.add_parser("serve", help="serve MCP over standard input and output (the default), or over HTTP")
-    served.add_argument("--http", action="store_true", help="over streamable HTTP, at /mcp")
-    served.add_argument("--host", metavar="HOST", help=f"with --http: where to listen, {HOST} by default")
-    served.add_argument("--port", type=int, metavar="PORT", help=f"with --http: {PORT} by default, 0 for a free one")
+    _add_address(served, http="over streamable HTTP, at /mcp", host="where to listen", port="0 for a free one")
     demo = commands.add_parser("demo", help="run a real job through a real MCP client, and show what an assistant sees")
     demo.add_argument("--plain", action="store_true", help="no progress bar that moves")
     work = commands.add_parser("work", help="move submitted jobs on without an assistant, until all have ended")
@@ -112,8 +121,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_costs(commands.add_parser("costs", help="compare what models cost, as a table and a chart"))
     connect = commands.add_parser("connect", help="say how assistants are told of this installation")
     connect.add_argument("assistant", nargs="?", default="", help="a part of its name; without it, all")
+    _add_address(connect, http="of a server that runs over HTTP", host="its name for clients", port="as it was started")
     commands.add_parser("doctor", help="say what is configured, what works and what is missing")
     return parser
+
+
+def _add_address(command: argparse.ArgumentParser, *, http: str, host: str, port: str) -> None:
+    command.add_argument("--http", action="store_true", help=http)
+    command.add_argument("--host", metavar="HOST", help=f"with --http: {host}, {HOST} by default")
+    command.add_argument("--port", type=int, metavar="PORT", help=f"with --http: {port}, {PORT} by default")
 
 
 def _add_costs(costs: argparse.ArgumentParser) -> None:

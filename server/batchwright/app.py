@@ -1,6 +1,7 @@
 """The composition root: settings to journal, provider, jobs and MCP server. The only module that knows all others."""
 
 import logging
+import secrets
 import sys
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -14,10 +15,11 @@ import anyio.abc
 from mcp.server.apps import Apps
 
 from batchwright import __version__
+from batchwright.errors import InvalidInput
 from batchwright.points import OnPoint, pass_by
 from batchwright.sealing import security
 from batchwright.server import Server
-from batchwright.settings import Settings
+from batchwright.settings import Settings, token_of
 from batchwright.surface import answers
 from batchwright.tasks import Tasks
 from batchwright.untrusted import visible
@@ -229,15 +231,41 @@ def serve_http(settings: Settings, *, host: str, port: int) -> None:
     """Serve MCP over streamable HTTP until the process is told to end.
 
     Raises:
-        InvalidInput: The address cannot be had, or anybody could come in there.
+        InvalidInput: The address cannot be had, anybody could come in there, or the token's file is open to others.
     """
     from batchwright import web
 
     log_to_stderr(settings)
-    token = settings.http_token
-    taken = web.listening(host, port, token=token)
-    allowed = web.access(taken, host, names=settings.http_hosts, token=token)
+    taken = web.listening(host, port, has_token=settings.http_token is not None)
+    own_port = taken.getsockname()[1]
+    advice = f"`batchwright connect --http --port {own_port}`, run by the same user, shows how each assistant sends it."
+    allowed = web.Access(web.hosts(taken, host, settings.http_hosts), http_token(settings), advice)
     web.run(build_server(settings), taken, allowed, log_level=settings.log_level)
+
+
+def http_token(settings: Settings) -> str:
+    """Return what clients over HTTP have to show: as it is set, or made here and kept.
+
+    Raises:
+        InvalidInput: It cannot be kept, or not from others.
+    """
+    from batchwright import secret_file
+
+    if settings.http_token:
+        return settings.http_token
+    path = token_file(settings)
+    try:
+        kept = secret_file.read(path) or secret_file.make(path, secrets.token_urlsafe(32).encode())
+    except OSError as error:
+        raise InvalidInput(
+            f"The token for clients cannot be kept in {path}: {error.strerror}. Set BATCHWRIGHT_HTTP_TOKEN instead."
+        ) from error
+    return token_of(str(path), kept.decode(errors="replace").strip())
+
+
+def token_file(settings: Settings) -> Path:
+    """Return the file that holds what clients over HTTP have to show, where it is not set."""
+    return settings.data_folder() / "http.token"
 
 
 class InertFormatter(logging.Formatter):

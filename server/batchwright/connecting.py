@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 NAME = "batchwright"
 WORKSPACE = "BATCHWRIGHT_WORKSPACE"
+BEARER = "BATCHWRIGHT_HTTP_TOKEN"
 
 _GOOSE_STARTS = frozenset({"docker", "jbang", "npx", "uvx"})
 """What Goose lets a link start; anything else is added by hand."""
@@ -89,6 +90,26 @@ def ways(launch: Launch) -> list[Way]:
         about = [("id", NAME), ("name", "Batchwright"), ("description", "Bulk GPT jobs in conversation")]
         found.append(Way("Goose", "link", f"goose://extension?{urlencode([*asked, *about], quote_via=quote)}"))
     return found
+
+
+def ways_over_http(url: str) -> list[Way]:
+    """Return every way to a server that runs at *url*; none holds the token, which others would see in a command."""
+    header = f"Authorization: Bearer ${{{BEARER}}}"
+    added = ["mcp", "add", "--transport", "http"]
+    asked = {"type": "promptString", "id": "token", "description": "Batchwright's token", "password": True}
+    in_vs_code = {"type": "http", "url": url, "headers": {"Authorization": "Bearer ${input:token}"}}
+    in_cursor = {"url": url, "headers": {"Authorization": f"Bearer ${{env:{BEARER}}}"}}
+    return [
+        Way("Claude Code", "command", shlex.join(["claude", *added, NAME, url, "--header", header])),
+        Way(
+            "Codex",
+            "command",
+            shlex.join(["codex", "mcp", "add", NAME, "--url", url, "--bearer-token-env-var", BEARER]),
+        ),
+        Way("Gemini CLI", "command", shlex.join(["gemini", *added, "--scope", "user", "--header", header, NAME, url])),
+        Way("VS Code", "block", _json({"inputs": [asked], "servers": {NAME: in_vs_code}}), ".vscode/mcp.json"),
+        Way("Cursor", "block", _json({"mcpServers": {NAME: in_cursor}}), "~/.cursor/mcp.json"),
+    ]
 
 
 def _link(address: str, config: str) -> str:

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from batchwright.app import build_server, log_to_stderr
 from batchwright.children import DESKTOP, Child
 from batchwright.dashboard import framed_policy, outer_page, page
 from batchwright.settings import Settings
-from batchwright.web import PATH, Access, Application, Gate, Receive, Scope, Send, Web, application, listening
+from batchwright.web import Access, Gate, Web, application, listening
 
 ADDRESS = "127.0.0.1"
 _BROWSER_SECONDS = 30
@@ -33,35 +33,21 @@ _HEADERS = {
 }
 
 
-class Pages:
-    """The pages, which hold nothing, for whoever comes by the right address; and the way to the MCP endpoint."""
-
-    def __init__(self, endpoint: Application, hosts: tuple[str, ...]) -> None:
-        self._endpoint = endpoint
-        self._hosts = hosts
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as an ASGI application does."""
-        if scope["type"] != "http" or scope["path"] == PATH:
-            await self._endpoint(scope, receive, send)
-        else:
-            await self._page(scope)(scope, receive, send)
-
-    def _page(self, scope: Scope) -> Response:
-        # A name that somebody else points at loopback is not this server's.
-        if Headers(scope=scope).get("host") not in self._hosts:
-            return _refusal(421, "This is not the address of this server.")
-        if scope["method"] not in {"GET", "HEAD"} or scope["path"] not in {"/", "/app"}:
-            return _refusal(404, "There is nothing here.")
+async def pages(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer with the pages, which hold nothing."""
+    if scope["method"] not in {"GET", "HEAD"} or scope["path"] not in {"/", "/app"}:
+        answer: Response = PlainTextResponse("There is nothing here.", status_code=404, headers=_HEADERS)
+    else:
         text, policy = outer_page() if scope["path"] == "/" else (page(), framed_policy())
-        return HTMLResponse(text, headers={**_HEADERS, "Content-Security-Policy": policy})
+        answer = HTMLResponse(text, headers={**_HEADERS, "Content-Security-Policy": policy})
+    await answer(scope, receive, send)
 
 
 class _Server(Web):
     """Says where it is when it can be asked, and takes the shortcut away at its end."""
 
-    def __init__(self, pages: Pages, gate: Gate, *, log_level: str, address: str, shortcut: Path | None) -> None:
-        super().__init__(pages, gate, log_level=log_level)
+    def __init__(self, gate: Gate, *, log_level: str, address: str, shortcut: Path | None) -> None:
+        super().__init__(gate, log_level=log_level)
         self._address = address
         self._shortcut = shortcut
 
@@ -89,14 +75,15 @@ def run_dashboard(settings: Settings, *, port: int, opens: bool) -> int:
         InvalidInput: The port is taken.
     """
     key = secrets.token_urlsafe(32)
-    taken = listening(ADDRESS, port, token=key)
+    taken = listening(ADDRESS, port, has_token=True)
     own_port = taken.getsockname()[1]
     hosts = (f"{ADDRESS}:{own_port}", f"localhost:{own_port}")
     address = f"http://{hosts[0]}/#{key}"
     log_to_stderr(settings)
-    gate = application(build_server(settings), Access(hosts, key))
+    allowed = Access(hosts, key, "It is in the address that `batchwright dashboard` printed, after the `#`.")
+    gate = application(build_server(settings), allowed, pages)
     shortcut = _shortcut(settings.data_folder(), address) if opens else None
-    server = _Server(Pages(gate, hosts), gate, log_level=settings.log_level, address=address, shortcut=shortcut)
+    server = _Server(gate, log_level=settings.log_level, address=address, shortcut=shortcut)
     anyio.run(server.serve, [taken])
     return 0
 
@@ -115,7 +102,3 @@ def _shortcut(folder: Path, address: str) -> Path:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
     return path
-
-
-def _refusal(status: int, text: str) -> Response:
-    return PlainTextResponse(text, status_code=status, headers=_HEADERS)

@@ -5,11 +5,12 @@ It is kept in the data folder, so that a round can be ended by another process t
 
 import logging
 import os
-import secrets
-from contextlib import suppress
 from pathlib import Path
 
 from mcp.server.request_state import AESGCMRequestStateCodec, InvalidRequestState, RequestStateSecurity
+
+from batchwright import secret_file
+from batchwright.errors import InvalidInput
 
 KEY_BYTES = 32
 ANSWER_SECONDS = 3600.0
@@ -58,32 +59,21 @@ def security(folder: Path) -> RequestStateSecurity:
 
 def _read(path: Path) -> bytes | None:
     try:
-        key = path.read_bytes()
-    except OSError:
+        key = secret_file.read(path)
+    except InvalidInput:
         return None
-    return key if len(key) == KEY_BYTES else None
+    return key if key and len(key) == KEY_BYTES else None
 
 
 def _make(folder: Path) -> bytes:
     """Make the key; of several processes that do so at once, one wins, and all use its key."""
     path, key = folder / _FILE, os.urandom(KEY_BYTES)
-    temporary = folder / f"{_FILE}.{secrets.token_hex(4)}.tmp"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(key)
-            os.fsync(file.fileno())
         if path.exists() and _read(path) is None:
-            path.unlink(missing_ok=True)  # a file of another size is no key
-        try:
-            os.link(temporary, path)  # unlike a renaming, this leaves a key alone that has just been made
-        except FileExistsError:
-            return _read(path) or key
+            path.unlink(missing_ok=True)  # a file of another size is no key, and one that others can read is no secret
+        return secret_file.make(path, key)
     except OSError as error:
         log.warning(
             "The key for questions cannot be kept: %s. They have to be answered to this process.", error.strerror
         )
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
     return key

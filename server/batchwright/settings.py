@@ -115,7 +115,7 @@ SETTINGS = (
         "BATCHWRIGHT_HTTP_TOKEN",
         "",
         "What clients of `batchwright serve --http` send as bearer token: at least 16 characters (secret). "
-        "Needed where other machines reach the server.",
+        "By default one is made and kept in the data folder; where other machines reach the server, set your own.",
         kind="secret",
     ),
     Setting(
@@ -146,7 +146,7 @@ class Settings:
         has_openai_prices: Whether the service at `openai_url` takes OpenAI's prices.
         enqueued_tokens: None: learned from the provider's refusals.
         data_dir, cache_dir: None for the system's own.
-        http_token: None: clients on this machine need none, and no others come in.
+        http_token: None: one that is made at the first start, for clients on this machine alone.
         http_hosts: Host names, some with a port, beside those that the server knows itself.
     """
 
@@ -212,7 +212,7 @@ class Settings:
             local_model=_path("BATCHWRIGHT_LOCAL_MODEL", get["BATCHWRIGHT_LOCAL_MODEL"]),
             data_dir=_path("BATCHWRIGHT_DATA_DIR", get["BATCHWRIGHT_DATA_DIR"]),
             cache_dir=_path("BATCHWRIGHT_CACHE_DIR", get["BATCHWRIGHT_CACHE_DIR"]),
-            http_token=_token("BATCHWRIGHT_HTTP_TOKEN", get["BATCHWRIGHT_HTTP_TOKEN"]),
+            http_token=(token := get["BATCHWRIGHT_HTTP_TOKEN"]) and token_of("BATCHWRIGHT_HTTP_TOKEN", token),
             http_hosts=_hosts("BATCHWRIGHT_HTTP_HOSTS", get["BATCHWRIGHT_HTTP_HOSTS"]),
             log_level=_log_level(get["BATCHWRIGHT_LOG_LEVEL"]),
         )
@@ -288,10 +288,16 @@ def _key(name: str, text: str | None) -> str | None:
     return text
 
 
-def _token(name: str, text: str | None) -> str | None:
-    if text is not None and len(text) < MIN_SECRET_CHARACTERS:
+def token_of(name: str, text: str) -> str:
+    """Return a bearer token as it stands in *name*, a setting or a file.
+
+    Raises:
+        InvalidInput: It is too short, or no header can hold it.
+    """
+    if len(text) < MIN_SECRET_CHARACTERS:
         raise InvalidInput(f"{name} has fewer than {MIN_SECRET_CHARACTERS} characters. Make a longer secret of it.")
-    return _key(name, text)
+    _key(name, text)
+    return text
 
 
 def _hosts(name: str, text: str | None) -> tuple[str, ...]:

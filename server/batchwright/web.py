@@ -4,22 +4,29 @@ Knows who may come in, and how to stop in good order. Knows nothing of jobs.
 """
 
 import hmac
+import json
 import os
 import socket
 import sys
 import threading
-from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import anyio
 import uvicorn
 from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 
+from batchwright.connections import IDLE_SECONDS, LET_IN, MAX_HEAD_BYTES, Connections, room
 from batchwright.errors import InvalidInput
+from batchwright.sessions import Sessions
 from batchwright.settings import MIN_SECRET_CHARACTERS
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PATH = "/mcp"
 HEALTH = "/health"
@@ -31,12 +38,6 @@ _LAST_SECONDS = 5
 """After which the process ends whatever still runs: the journal knows how to go on."""
 _USUAL_PORTS = {80: "http", 443: "https"}
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 
 @dataclass(frozen=True, slots=True)
 class Access:
@@ -44,31 +45,43 @@ class Access:
 
     Attributes:
         hosts: The names by which clients call the server, with the port where `Host` has it.
-        token: What they have to show; None: nothing.
+        token: What they have to show.
+        advice: A sentence that says how they come by it.
     """
 
     hosts: tuple[str, ...]
-    token: str | None = field(default=None, repr=False)
+    token: str = field(repr=False)
+    advice: str
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origins of pages that the server itself has given."""
+        return tuple(f"{scheme}://{host}" for scheme in ("http", "https") for host in self.hosts)
 
 
 class Gate:
     """Lets requests in, to the MCP server; and ends them when the server is to stop."""
 
-    def __init__(self, inside: Application, token: str | None) -> None:
+    def __init__(self, inside: "ASGIApp", allowed: Access, pages: "ASGIApp | None" = None) -> None:
+        """Make a gate before *inside*; *pages* are for everybody who calls the server by its name."""
         self._inside = inside
-        self._token = token
+        self._allowed = allowed
+        self._pages = pages
         self._running: set[anyio.CancelScope] = set()
+        self._has_told = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         """Answer a request, as an ASGI application does."""
         if scope["type"] != "http":
             await self._inside(scope, receive, send)
         elif scope["path"] == HEALTH:
             await _respond(send, 200, b'{"status": "ok"}')
-        elif fault := self._token_fault(scope):
-            challenge = b'Bearer realm="batchwright"' + (b', error="invalid_token"' if fault == "wrong" else b"")
-            told = f'{{"error": "The bearer token is {fault}. It is what BATCHWRIGHT_HTTP_TOKEN of the server holds."}}'
-            await _respond(send, 401, told.encode(), (b"www-authenticate", challenge))
+        elif fault := self._address_fault(scope):
+            await _respond(send, *fault)
+        elif self._pages is not None and scope["path"] != PATH:
+            await self._pages(scope, receive, send)
+        elif lack := self._token_fault(scope):
+            await self._refuse(send, lack)
         else:
             await self._let_in(scope, receive, send)
 
@@ -77,20 +90,19 @@ class Gate:
         for running in list(self._running):
             running.cancel()
 
-    async def _let_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _let_in(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
         sent: list[Literal["a part", "all"]] = []
 
-        async def sending(message: Message) -> None:
+        async def sending(message: "Message") -> None:
             is_part = message["type"] == "http.response.start" or message.get("more_body")
             sent.append("a part" if is_part else "all")
             await send(message)
 
-        # Whitespace around a value is no part of it, and not every parser takes it off.
-        headers = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
+        scope["state"][LET_IN] = True
         with anyio.CancelScope() as running:
             self._running.add(running)
             try:
-                await self._inside({**scope, "headers": headers}, receive, sending)
+                await self._inside(scope, receive, sending)
             finally:
                 self._running.discard(running)
         if running.cancelled_caught and not sent:
@@ -98,55 +110,69 @@ class Gate:
         elif running.cancelled_caught and sent[-1] != "all":
             await send({"type": "http.response.body", "body": b""})
 
-    def _token_fault(self, scope: Scope) -> Literal["missing", "wrong"] | None:
-        if self._token is None:
-            return None
-        given = [value for name, value in scope["headers"] if name == b"authorization"]
+    def _address_fault(self, scope: "Scope") -> tuple[int, bytes] | None:
+        """Say what is wrong with the name or the page that a request comes by."""
+        hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
+        if len(hosts) != 1 or len(origins) > 1:
+            return 400, b'{"error": "A request has one Host header, and at most one Origin."}'
+        if hosts[0].lower() not in self._allowed.hosts:
+            # A name that somebody else points at this machine is not this server's.
+            return 421, b'{"error": "This is not the address of this server."}'
+        if origins and origins[0] not in self._allowed.origins:
+            return 403, b'{"error": "Pages from elsewhere may not call this server."}'
+        return None
+
+    def _token_fault(self, scope: "Scope") -> Literal["missing", "wrong"] | None:
+        given = _values(scope, b"authorization")
         if not given:
             return "missing"
-        kind, _, token = given[0].partition(b" ")
-        is_right = hmac.compare_digest(token.strip(), self._token.encode())
-        return None if len(given) == 1 and kind.lower() == b"bearer" and is_right else "wrong"
+        kind, _, token = given[0].partition(" ")
+        is_right = hmac.compare_digest(token.strip().encode(), self._allowed.token.encode())
+        return None if len(given) == 1 and kind.lower() == "bearer" and is_right else "wrong"
+
+    async def _refuse(self, send: "Send", lack: Literal["missing", "wrong"]) -> None:
+        told = f"The bearer token is {lack}. {self._allowed.advice}"
+        if not self._has_told:
+            self._has_told = True
+            print(f"A client was refused. {told}", file=sys.stderr, flush=True)
+        challenge = b'Bearer realm="batchwright"' + (b', error="invalid_token"' if lack == "wrong" else b"")
+        await _respond(send, 401, json.dumps({"error": told}).encode(), (b"www-authenticate", challenge))
 
 
-def access(taken: socket.socket, host: str, *, names: tuple[str, ...] = (), token: str | None = None) -> Access:
-    """Say who may come in to a server that listens at *taken*, is called *host* there, and has further *names*."""
+def hosts(taken: socket.socket, host: str, further: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Give the names of a server that listens at *taken*, is called *host* there, and has *further* ones."""
     address, port = taken.getsockname()[:2]
     own = () if ip_address(address).is_unspecified else (address, host.lower())
     shown = (f"[{name}]" if ":" in name else name for name in ("localhost", "127.0.0.1", "::1", *own))
     # Behind a proxy the server is called by the proxy's port.
-    further = [host for name in names for host in (name, _with_port(name, port))]
-    return Access(tuple(dict.fromkeys([*(_with_port(name, port) for name in shown), *further])), token)
+    others = [host for name in further for host in (name, _with_port(name, port))]
+    return tuple(dict.fromkeys([*(_with_port(name, port) for name in shown), *others]))
 
 
-def application(server: MCPServer[Any], allowed: Access) -> Gate:
-    """Give the ASGI application that serves MCP at `/mcp`."""
-    # The SDK's own default checks nothing at 0.0.0.0, and takes localhost:8000.evil.example for localhost.
-    security = TransportSecuritySettings(
-        allowed_hosts=list(allowed.hosts),
-        allowed_origins=[f"{scheme}://{host}" for scheme in ("http", "https") for host in allowed.hosts],
-    )
+def application(server: MCPServer[Any], allowed: Access, pages: "ASGIApp | None" = None) -> Gate:
+    """Give the ASGI application that serves MCP at `/mcp`, and *pages* beside it."""
     inside = server.streamable_http_app(
         streamable_http_path=PATH,
         max_request_body_size=MAX_REQUEST_BYTES,
         max_sessions=MAX_SESSIONS,
-        transport_security=security,
+        # The gate has looked at Host and Origin before, also for paths that the SDK only redirects.
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
-    return Gate(inside, allowed.token)
+    return Gate(Sessions(inside, MAX_SESSIONS), allowed, pages)
 
 
-def listening(host: str, port: int, *, token: str | None) -> socket.socket:
+def listening(host: str, port: int, *, has_token: bool) -> socket.socket:
     """Take an address; port 0 takes a free one.
 
     Raises:
-        InvalidInput: It cannot be had, or anybody could come in.
+        InvalidInput: It cannot be had, or other machines reach it and the operator has set no token.
     """
     if not 0 <= port < 65_536:
         raise InvalidInput(f"There is no port {port}. Name one from 1 to 65535 with --port, or 0 for a free one.")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, address = found[0][0], str(found[0][4][0])
-        if token is None and not is_loopback(address):
+        if not has_token and not is_loopback(address):
             raise InvalidInput(
                 f"{host} can be reached from other machines, so a server there needs BATCHWRIGHT_HTTP_TOKEN, a secret "
                 f"of at least {MIN_SECRET_CHARACTERS} characters that clients send. Set it, or leave --host out."
@@ -163,22 +189,29 @@ def run(server: MCPServer[Any], taken: socket.socket, allowed: Access, *, log_le
     """Serve MCP at an address until the process is told to end."""
     address, port = taken.getsockname()[:2]
     shown = f"[{address}]" if ":" in address else address
-    print(f"Batchwright serves MCP at http://{shown}:{port}{PATH}", file=sys.stderr, flush=True)
-    gate = application(server, allowed)
-    anyio.run(Web(gate, gate, log_level=log_level).serve, [taken])
+    print(f"Batchwright serves MCP at http://{shown}:{port}{PATH}", file=sys.stderr)
+    print(f"Clients send a token. {allowed.advice}", file=sys.stderr, flush=True)
+    anyio.run(Web(application(server, allowed), log_level=log_level).serve, [taken])
 
 
 class Web(uvicorn.Server):
     """An HTTP server for an MCP server, which ends well when it is told to, and within a bounded time."""
 
-    def __init__(self, served: Application, gate: Gate, *, log_level: str) -> None:
-        """Make a server of *served*, which is *gate* or leads to it."""
+    def __init__(self, gate: Gate, *, log_level: str) -> None:
+        """Make a server of what is behind *gate*."""
         self._gate = gate
+        connections = Connections(room())
         super().__init__(
             uvicorn.Config(
-                served,
+                gate,
+                # uvicorn would take another parser where there is one, and that one's memory has no bound.
+                http=cast("type[asyncio.Protocol]", connections.connection),
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+                timeout_keep_alive=IDLE_SECONDS,
+                backlog=connections.burst,
                 log_config=None,
-                log_level=log_level.lower(),
+                # What strangers send must not fill the log.
+                log_level="error" if log_level == "WARNING" else log_level.lower(),
                 access_log=False,
                 lifespan="on",
                 ws="none",
@@ -214,7 +247,11 @@ def _with_port(name: str, port: int) -> str:
     return name if has_port or port in _USUAL_PORTS else f"{name}:{port}"
 
 
-async def _respond(send: Send, status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
+def _values(scope: "Scope", name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+async def _respond(send: "Send", status: int, body: bytes, *headers: tuple[bytes, bytes]) -> None:
     head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *headers]
     await send({"type": "http.response.start", "status": status, "headers": head})
     await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,61 @@
+"""Secrets that this program makes for itself, each in a file that its user alone can read. Knows not what they open."""
+
+import os
+import secrets
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from batchwright.errors import InvalidInput
+
+_MAX_BYTES = 4096
+# Not every system knows each of them.
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+
+
+def read(path: Path) -> bytes | None:
+    """Return the secret in a file; None if there is no such file.
+
+    Raises:
+        InvalidInput: Others could have read or written it, or it cannot be read.
+    """
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}. Remove it: a new one is made.") from error
+    try:
+        if not _is_private(os.fstat(descriptor)):
+            raise InvalidInput(f"{path} is open to other users of this machine. Remove it: a new one is made.")
+        return os.read(descriptor, _MAX_BYTES)
+    finally:
+        os.close(descriptor)
+
+
+def make(path: Path, secret: bytes) -> bytes:
+    """Keep *secret* in a file, and return it; if another process was first, return what that one keeps there.
+
+    Raises:
+        InvalidInput: The other's file is open to others.
+        OSError: It cannot be kept.
+    """
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secret)
+            os.fsync(file.fileno())
+        os.link(temporary, path)  # unlike a renaming, this leaves a file alone that has just been made
+    except FileExistsError:
+        return read(path) or secret
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+    return secret
+
+
+def _is_private(status: os.stat_result) -> bool:
+    is_file = stat.S_ISREG(status.st_mode)
+    # Elsewhere, access lists keep others from a user's folders.
+    return is_file and (os.name != "posix" or (status.st_uid == os.geteuid() and not status.st_mode & 0o077))
