@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 Ask = Callable[[Request], Awaitable[ResultLine]]
 """Sends one request, and gives its answer."""
 
+REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 422, 429})
+"""Statuses with which a provider says that it did nothing, so that nothing is charged."""
+
 
 class BatchAPI(Protocol):
     """Files and batches, as OpenAI's API has them.

@@ -253,6 +253,7 @@ def _batch(record: BatchRecord) -> "Batch":
             "request_counts": {"total": record.total, "completed": record.completed, "failed": record.failed},
             "metadata": record.metadata,
             "note": record.note,
+            "spent_usd": record.spent_usd,
         }
     )
 
