@@ -17,14 +17,14 @@ from filelock import FileLock, Timeout
 
 from batchwright import files
 from batchwright.adoption import JOB_FILE, Adoption, ForeignBatch
-from batchwright.agreement import agreement, question, shown_most, shown_usd
+from batchwright.agreement import agreement, ceiling_usd, question, shown_most, shown_usd
 from batchwright.asking import Asking
 from batchwright.changes import Changes
 from batchwright.comparing import Comparing
 from batchwright.contents import Contents
 from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
-from batchwright.errors import InvalidInput, NotReady, OverLimit, ProviderError
+from batchwright.errors import InvalidInput, NotAgreed, NotReady, OverLimit, ProviderError
 from batchwright.failures import Failures
 from batchwright.model import Job, Json, Outcome, Profile, UserSays
 from batchwright.overviews import Overviews
@@ -203,7 +203,7 @@ class Jobs:
         """
         job = self._journal.job(job_id)
         if user_says == "resend":
-            again = sum((self._journal.share_of(part) for part in job.parts if part.state == "unknown"), Decimal(0))
+            again = self._unconfirmed_usd(job)
             cost = f", at most {shown_most(again)} more" if again else ""
             return f"It is not known whether {job_id} was sent. Send it again? It may then be paid twice{cost}."
         reason = self._journal.standing.frozen() if user_says == "go_on" else None
@@ -214,6 +214,29 @@ class Jobs:
             if not agreed.is_bounded or agreed.total_usd > self._rules.spending.ask_above_usd:
                 asked.append(question(drafted, drafted.parts, agreed, duplicate=duplicate))
         return " ".join(asked) or None
+
+    def refuse_unnamed(self, job_id: str, *, user_says: UserSays) -> None:
+        """Refuse to submit what nobody can be asked about, and nobody named a maximum for.
+
+        Raises:
+            NotAgreed: It may cost more than the operator lets go without a question.
+        """
+        job = self._journal.job(job_id)
+        drafted = self.overviews.drafted(job)
+        is_charged = drafted.provider.charges != "nothing"
+        most = (ceiling_usd(drafted.parts) if is_charged else None) or Decimal(0)
+        if user_says == "resend":
+            most = self._unconfirmed_usd(job)
+        if most > self._rules.spending.ask_above_usd:
+            said = ', user_says="resend"' if user_says == "resend" else ""
+            raise NotAgreed(
+                f"{job_id} may cost up to {shown_most(most)}, and no maximum was named. Nothing was sent. Ask the "
+                f'user, then submit_job(job_id="{job_id}"{said}, max_cost_usd=...).'
+            )
+
+    def _unconfirmed_usd(self, job: Job) -> Decimal:
+        """Give what it costs to send the unconfirmed parts of a job once more."""
+        return sum((self._journal.share_of(part) for part in job.parts if part.state == "unknown"), Decimal(0))
 
     async def submit(
         self, job_id: str, *, max_cost_usd: Decimal | None = None, user_says: UserSays = ""
@@ -335,8 +358,7 @@ class Jobs:
         return self._journal.job(job_id)
 
     async def _resent(self, job: Job, max_cost_usd: Decimal | None) -> Job:
-        unknown = [part for part in job.parts if part.state == "unknown"]
-        again = sum((self._journal.share_of(part) for part in unknown), job.agreed_usd or Decimal(0))
+        again = self._unconfirmed_usd(job) + (job.agreed_usd or Decimal(0))
         if max_cost_usd is not None and max_cost_usd < again:
             raise OverLimit(
                 f"If {job.id} is sent again and both are paid, it may cost up to {shown_most(again)}, above "

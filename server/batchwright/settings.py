@@ -78,7 +78,7 @@ SETTINGS = (
     Setting(
         "BATCHWRIGHT_ASK_ABOVE_USD",
         "1",
-        "Above this cost the user is asked, where the assistant's program can.",
+        "Above this cost the user is asked; where the assistant's program cannot, a maximum has to be named.",
         kind="number",
     ),
     Setting(
