@@ -262,6 +262,7 @@ class Jobs:
                 )
             await self._adoption.meet(drafted.provider.host)
             await self._adoption.look_again(job)
+            self._journal.elapsed.keep(self._api.told.now())
             if self._journal.job(job_id).submitted_at != job.submitted_at:
                 return await self._runs.advance(job_id), True
             agreed = agreement(drafted, drafted.parts, max_cost_usd, self._rules.spending)
@@ -311,6 +312,7 @@ class Jobs:
 
     async def resume(self) -> None:
         """Move on every job that was submitted and has not ended."""
+        self._journal.elapsed.keep(self._api.told.now())
         for job_id in self._journal.unfinished():
             try:
                 await self._runs.advance(job_id)
