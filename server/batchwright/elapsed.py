@@ -8,6 +8,7 @@ systems that do not tell one run of the machine from another, at the latest 24 h
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 
 from batchwright.clock import Moment, Uptime, seconds_between
@@ -39,7 +40,8 @@ class Elapsed:
         """Write down from time to time how it stands; *told* is the time by the provider's clock."""
         if self._is_kept(told):
             return
-        with writing(self._db):
+        # On a full disk less time has gone by for the limits, and all else goes on.
+        with suppress(sqlite3.OperationalError), writing(self._db):
             row, now = self._row(), self._moment()
             seconds = _seconds(row, now)
             if told is None:
