@@ -26,6 +26,7 @@ class Endpoint:
         statuses: HTTP statuses to answer next, before any good answer; per text of the user.
         headers: Sent with those.
         trouble: What they say.
+        cuts: How many requests lose their connection instead of an answer, though they are answered; per text.
         raw: Sent as the body of every good answer, if it is not None.
         gate: While cleared, requests wait.
         seen: How often each user text came.
@@ -41,6 +42,7 @@ class Endpoint:
     trouble: str = "told to fail"
     finish_reason: str = "stop"
     key: str | None = None
+    cuts: Counter[str] = field(default_factory=Counter[str])
     raw: bytes | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     seen: Counter[str] = field(default_factory=Counter[str])
@@ -64,6 +66,10 @@ class Endpoint:
             await asyncio.sleep(self.seconds)
         finally:
             self.in_flight -= 1
+        if cut := next((name for name in (text, "*") if self.cuts[name] > 0), None):
+            self.cuts[cut] -= 1
+            assert request.transport is not None
+            request.transport.abort()
         waiting = self.statuses.get(text) or self.statuses.get("*") or []
         if waiting:
             return _error(waiting.pop(0), self.trouble, headers=self.headers)

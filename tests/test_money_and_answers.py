@@ -197,7 +197,7 @@ async def test_a_cost_that_nobody_tells_is_unknown_and_stays_reserved(
         change(server, server.finish(newest(server)))
         job = await session.finished(job_id)
         over = await session.call("create_batch_file", **DRAFT | {"parameters": {"max_completion_tokens": 900_000}})
-        refused = await session.error("submit_job", job_id=over["job_id"])
+        refused = await session.error("submit_job", job_id=over["job_id"], max_cost_usd=5)
 
     amounts = ledger(tmp_path)
     assert job["cost"].startswith("not known: the provider does not tell all tokens")

@@ -356,7 +356,7 @@ async def test_all_rounds_of_a_job_together_stay_within_the_operators_limit(
     async with in_memory(openai_environment(tmp_path, server, max_job_usd="4")) as session:
         job_id = await ended(session, server, "expired", answered=2)
         await session.call("retry_job", job_id=job_id, parameters={"max_completion_tokens": 899_000})
-        text = await session.error("submit_job", job_id=job_id)
+        text = await session.error("submit_job", job_id=job_id, max_cost_usd=3)
 
     assert "may cost up to $4.50, and the operator allows $4.00 a job." in text
     assert server.posts == 1

@@ -28,7 +28,7 @@ EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "BATCHWRIGHT_MAX_JOB_USD": ("2.50", {"spending": SpendingLimits(job_usd=Decimal("2.50"))}),
     "BATCHWRIGHT_MAX_DAY_USD": ("1000", {"spending": SpendingLimits(day_usd=Decimal(1000))}),
     "BATCHWRIGHT_ASK_ABOVE_USD": ("0", {"spending": SpendingLimits(ask_above_usd=Decimal(0))}),
-    "BATCHWRIGHT_PRICES": ("OpenAI", {"has_openai_prices": True}),
+    "BATCHWRIGHT_PRICES": ("OpenAI", {"endpoint_has_openai_prices": True}),
     "BATCHWRIGHT_ENQUEUED_TOKENS": ("15,000,000,000", {"enqueued_tokens": 15_000_000_000}),
     "BATCHWRIGHT_POLL_SECONDS": ("0.5", {"poll_seconds": 0.5}),
     "BATCHWRIGHT_CONCURRENCY": ("32", {"concurrency": 32}),

@@ -101,8 +101,8 @@ async def test_all_jobs_of_a_day_stay_within_the_operators_limit(tmp_path: Path,
     async with in_memory(openai_environment(tmp_path, server, max_day_usd="12")) as session:
         jobs = [await drafted(session) for _ in range(4)]
         for job_id in jobs[:2]:
-            await session.call("submit_job", job_id=job_id)
-        texts = [await session.error("submit_job", job_id=job_id) for job_id in jobs[2:]]
+            await session.call("submit_job", job_id=job_id, max_cost_usd=5)
+        texts = [await session.error("submit_job", job_id=job_id, max_cost_usd=5) for job_id in jobs[2:]]
 
     told = (
         "All jobs together may cost $12.00 within 24 hours, of which $9.99 is taken; this would take up to $5.00. "
@@ -120,7 +120,7 @@ async def test_two_servers_cannot_both_take_the_last_of_the_day(tmp_path: Path, 
         answers: list[tuple[str, Any]] = []
 
         async def submit(session: Session, job_id: str) -> None:
-            answers.append(await session.answer("submit_job", job_id=job_id))
+            answers.append(await session.answer("submit_job", job_id=job_id, max_cost_usd=5))
 
         async with anyio.create_task_group() as tasks:
             for session, job_id in jobs:
@@ -136,10 +136,10 @@ async def test_the_real_cost_takes_the_place_of_what_was_reserved(tmp_path: Path
     async with in_memory(openai_environment(tmp_path, server, max_day_usd="6")) as session:
         first, second = await drafted(session), await drafted(session)
         await session.call("submit_job", job_id=first, max_cost_usd=5.5)
-        refused = await session.error("submit_job", job_id=second)
+        refused = await session.error("submit_job", job_id=second, max_cost_usd=5)
         server.finish(next(iter(server.batches)))
         job = await session.call("check_job", job_id=first)
-        await session.call("submit_job", job_id=second)
+        await session.call("submit_job", job_id=second, max_cost_usd=5)
 
     usage = next(iter(server.batches.values()))["usage"]
     cost = usage["input_tokens"] * 0.125e-6 + usage["output_tokens"] * 1e-6
@@ -153,7 +153,7 @@ async def test_what_the_batch_says_it_used_counts_for_its_cost(tmp_path: Path, s
     """The provider's own sum is what it charges, also for answers that nobody gets to see."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = await drafted(session)
-        await session.call("submit_job", job_id=job_id)
+        await session.call("submit_job", job_id=job_id, max_cost_usd=5)
         batch = server.finish(next(iter(server.batches)))
         batch["usage"] |= {"input_tokens": 8_000_000, "output_tokens": 2_000_000}
         job = await session.call("check_job", job_id=job_id)
@@ -166,10 +166,10 @@ async def test_money_that_was_spent_is_there_again_a_day_later(tmp_path: Path, s
     server.answer = dear
     async with in_memory(openai_environment(tmp_path, server, max_day_usd="6")) as session:
         first, second = await drafted(session), await drafted(session)
-        await session.call("submit_job", job_id=first)
+        await session.call("submit_job", job_id=first, max_cost_usd=5)
         server.finish(next(iter(server.batches)))
         job = await session.call("check_job", job_id=first)
-        refused = await session.error("submit_job", job_id=second)
+        refused = await session.error("submit_job", job_id=second, max_cost_usd=5)
 
     assert job["cost"] == "$4.50; at most $5.00 agreed"
     assert "of which $4.50 is taken" in refused
@@ -182,12 +182,12 @@ async def test_a_refused_creation_gives_back_what_was_reserved(tmp_path: Path, s
     server.faults.add("batches.create", "insufficient_quota")
     async with in_memory(openai_environment(tmp_path, server, max_day_usd="6")) as session:
         first, second = await drafted(session), await drafted(session)
-        job = await session.call("submit_job", job_id=first)
-        await session.call("submit_job", job_id=second)
+        job = await session.call("submit_job", job_id=first, max_cost_usd=5)
+        await session.call("submit_job", job_id=second, max_cost_usd=5)
 
     assert (job["status"], job["counts"]) == ("failed", {"never_ran": 5})
     assert job["cost"] == "$0.00; at most $5.00 agreed"
-    assert "The account has used up its quota; nothing was sent again." in job["notes"][1]
+    assert "The account has used up its quota; nothing was sent again." in job["notes"][0]
     assert (server.posts, server.batches_created) == (2, 1)
 
 
@@ -199,10 +199,10 @@ async def test_a_job_that_is_refused_for_now_is_sent_within_what_was_agreed(
     server.faults.retry_after_seconds = 0
     async with in_memory(openai_environment(tmp_path, server, max_day_usd="6")) as session:
         first, second = await drafted(session), await drafted(session)
-        await session.call("submit_job", job_id=first)
+        await session.call("submit_job", job_id=first, max_cost_usd=5)
         waiting = await session.call("check_job", job_id=first)
         running = await session.call("check_job", job_id=first)
-        refused = await session.error("submit_job", job_id=second)
+        refused = await session.error("submit_job", job_id=second, max_cost_usd=5)
 
     assert "Rate limit reached" in waiting["notes"][0]
     assert "notes" not in running
@@ -350,8 +350,8 @@ async def test_a_client_that_cannot_ask_goes_by_the_operators_limits(
     """The assistant asks the user in its own words there; what the operator set holds in any case."""
     async with in_memory(openai_environment(tmp_path, server, max_day_usd="6"), mode) as session:
         first, second = await drafted(session), await drafted(session)
-        job = await session.call("submit_job", job_id=first)
-        refused = await session.error("submit_job", job_id=second)
+        job = await session.call("submit_job", job_id=first, max_cost_usd=5)
+        refused = await session.error("submit_job", job_id=second, max_cost_usd=5)
 
     assert job["status"] == "running"
     assert "All jobs together may cost $6.00" in refused
@@ -436,7 +436,7 @@ async def test_a_job_that_only_begins_like_an_earlier_one_is_not_called_the_same
 ) -> None:
     """A user who has added rows to a table wants them answered."""
     async with in_memory(openai_environment(tmp_path, server, enqueued_tokens="100")) as session:
-        await session.call("submit_job", job_id=await drafted(session))
+        await session.call("submit_job", job_id=await drafted(session), max_cost_usd=5)
         longer = await session.call("create_batch_file", **DRAFT | {"rows": [*ROWS[:4], {"n": 7}]})
 
     assert longer["parts"] == 2
@@ -448,7 +448,7 @@ async def test_a_job_that_ran_in_other_parts_is_pointed_out_too(tmp_path: Path, 
     env = openai_environment(tmp_path, server)
     async with in_memory(env) as session:
         first = await drafted(session)
-        await session.call("submit_job", job_id=first)
+        await session.call("submit_job", job_id=first, max_cost_usd=5)
     async with in_memory(env | {"BATCHWRIGHT_ENQUEUED_TOKENS": "100"}) as session:
         again = await session.call("create_batch_file", **DRAFT)
 
@@ -484,7 +484,7 @@ async def test_two_hundred_submissions_from_three_processes_make_one_batch(
         answers: list[Any] = []
 
         async def submit(session: Session) -> None:
-            answers.append((await session.answer("submit_job", job_id=job_id))[1])
+            answers.append((await session.answer("submit_job", job_id=job_id, max_cost_usd=5))[1])
 
         async with anyio.create_task_group() as tasks:
             for number in range(201):

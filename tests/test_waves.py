@@ -246,7 +246,7 @@ async def test_a_job_goes_on_when_the_server_was_away_at_a_batchs_end(tmp_path: 
 async def test_what_was_reserved_for_a_part_is_reserved_for_its_pieces(tmp_path: Path, server: OpenAIServer) -> None:
     """A split changes no sum: neither can another job take the money meanwhile, nor is any of it lost at the end."""
     server.enqueued_limit = 3_000
-    env = openai_environment(tmp_path, server, poll_seconds="0.2", max_day_usd="9")
+    env = openai_environment(tmp_path, server, poll_seconds="0.2", max_day_usd="9", ask_above_usd="9")
     dear = DRAFT | {"rows": rows(8), "parameters": {"max_completion_tokens": 1_000_000}}
     async with in_memory(env) as session:
         other = await session.call("create_batch_file", **dear | {"prompt": "Say {{text}}"})

@@ -23,7 +23,15 @@ MAX_PROBLEM_CHARACTERS = 300
 
 BATCH_EXPIRED: tuple[Outcome, str] = ("expired", "the batch's time was over before this row's turn")
 BATCH_CANCELLED: tuple[Outcome, str] = ("never_ran", "the batch was cancelled before this row's turn")
-_NEVER_RAN: Mapping[str, tuple[Outcome, str]] = {"batch_expired": BATCH_EXPIRED, "batch_cancelled": BATCH_CANCELLED}
+ANSWER_LOST = "answer_lost"
+"""The code of a request that was sent and may be paid for, and whose answer cannot be had."""
+BUDGET_USED_UP = "budget_used_up"
+"""The code of a request that was not sent, since what was sent before it may have taken all that was agreed."""
+_NEVER_RAN: Mapping[str, tuple[Outcome, str]] = {
+    "batch_expired": BATCH_EXPIRED,
+    "batch_cancelled": BATCH_CANCELLED,
+    BUDGET_USED_UP: ("never_ran", "what was agreed was used up before this row's turn"),
+}
 _FILTERED = "stopped by the provider's content filter"
 _decoder = msgspec.json.Decoder()
 

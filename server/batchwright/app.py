@@ -183,7 +183,10 @@ def target(settings: Settings) -> "Target":
 
     if settings.provider == "endpoint" and settings.endpoint:
         connection = Connection(settings.endpoint, settings.endpoint_key)
-        return RemoteEndpoint(connection, settings.model, settings.concurrency or ENDPOINT_CONCURRENCY)
+        concurrency = settings.concurrency or ENDPOINT_CONCURRENCY
+        return RemoteEndpoint(
+            connection, settings.model, concurrency, has_openai_prices=settings.endpoint_has_openai_prices
+        )
     return EmbeddedModels(
         settings.cache_folder() / "models",
         own_model=settings.local_model,

@@ -5,14 +5,12 @@ it is, and is refused by whoever checks it.
 """
 
 import json
-import re
 from collections.abc import Mapping
 from typing import cast
 
 from batchwright.model import Json
 
 _LEFT_OUT = object()
-_DOLLARS = re.compile(r"\$\s*([\d.]+)|([\d.]+)\s*(?:\$|USD|dollars?)", re.IGNORECASE)
 
 
 def understood(schema: Mapping[str, Json], arguments: Mapping[str, Json]) -> dict[str, Json]:
@@ -32,8 +30,8 @@ def _read(name: str, wanted: Mapping[str, Json], value: Json, *, is_required: bo
     match wanted.get("type"):
         case "array" if _item_type(wanted) == "string":
             return _texts(value)
-        case "number" if isinstance(value, str) and (amount := _DOLLARS.fullmatch(value.strip())):
-            return amount[1] or amount[2]
+        case "number" | "integer" if isinstance(value, bool):
+            return str(value)  # as a text it is no number to whoever checks it
         case "string" if isinstance(value, str) and name.endswith("_id"):
             return value.strip()
         case _:

@@ -6,7 +6,6 @@ What writes is part of a transaction that the journal has begun.
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from batchwright.clock import Moment, Uptime, seconds_between
@@ -79,8 +78,7 @@ class Attempts:
         row = self._open_attempt(part)
         if row is None:
             return 0.0
-        opened_at = Moment(datetime.fromisoformat(row["opened_at"]), Uptime(row["opened_boot"], row["opened_uptime"]))
-        return seconds_between(opened_at, self._moment())
+        return seconds_between(Uptime(row["opened_boot"], row["opened_uptime"]), self._moment().uptime)
 
     def count(self, part: Part, outcome: Closing | None = None) -> int:
         """Count the part's attempts that are not open, or those that ended like *outcome*."""

@@ -10,8 +10,13 @@ from batchwright.model import Endpoint, Limits, ProviderInfo, Request, ResultLin
 if TYPE_CHECKING:
     from openai.types import Batch, FileObject
 
+    from batchwright.clock import ToldTime
+
 Ask = Callable[[Request], Awaitable[ResultLine]]
 """Sends one request, and gives its answer."""
+
+REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 422, 429})
+"""Statuses with which a provider says that it did nothing, so that nothing is charged."""
 
 
 class BatchAPI(Protocol):
@@ -29,6 +34,11 @@ class BatchAPI(Protocol):
     @property
     def lists_everything(self) -> bool:
         """Whether a batch that is not listed does not exist and will not come into being any more."""
+        ...
+
+    @property
+    def told(self) -> "ToldTime":
+        """The time by the provider's own clock, as far as it tells."""
         ...
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:

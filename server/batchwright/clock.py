@@ -4,9 +4,14 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -17,6 +22,15 @@ class Uptime:
 
     boot: str | None
     seconds: float
+
+
+class HasHeaders(Protocol):
+    """An answer over HTTP."""
+
+    @property
+    def headers(self) -> "Mapping[str, str]":
+        """Its headers."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +48,36 @@ def uptime() -> Uptime:
     return Uptime(None, time.monotonic())
 
 
-def seconds_between(earlier: Moment, later: Moment) -> float:
-    """Give the seconds from one moment to another, never less than 0.
+def seconds_between(earlier: Uptime, later: Uptime) -> float:
+    """Give how many seconds have gone by at least, by the machine's own clock alone; *later* was looked at last.
 
-    Within one run of the machine they are those of its own clock, which does not jump; across a restart the wall clock
-    is all there is.
+    Across a restart these are the seconds since it. Where the system does not tell one run of the machine from another,
+    a clock that goes on may also have begun anew: so much has gone by in either case.
     """
-    if earlier.uptime.boot and earlier.uptime.boot == later.uptime.boot:
-        return max(0.0, later.uptime.seconds - earlier.uptime.seconds)
-    return max(0.0, (later.at - earlier.at).total_seconds())
+    if earlier.boot and later.boot:
+        return max(0.0, later.seconds - earlier.seconds) if earlier.boot == later.boot else later.seconds
+    return later.seconds - earlier.seconds if later.seconds >= earlier.seconds else later.seconds
+
+
+class ToldTime:
+    """The time by a server's clock, as the last of its answers told it, and as it has gone on since."""
+
+    def __init__(self) -> None:
+        self._told: tuple[datetime, float] | None = None
+
+    async def listen(self, response: "HasHeaders") -> None:
+        """Take the time from an answer, if it has one."""
+        with suppress(TypeError, ValueError):
+            told = parsedate_to_datetime(response.headers.get("Date", ""))
+            self._told = told.replace(tzinfo=told.tzinfo or UTC), uptime().seconds
+
+    def now(self) -> datetime | None:
+        """Give the time; None: it was not told."""
+        if self._told is None:
+            return None
+        with suppress(OverflowError):
+            return self._told[0] + timedelta(seconds=uptime().seconds - self._told[1])
+        return None
 
 
 @cache

@@ -71,6 +71,10 @@ class Collection:
             self._on_point("cancel_answered")
             return self._saved(replace(_shown(part, batch), state="cancelling"), "cancelling")
         shown = _shown(part, batch)
+        if job.provider.kind == "endpoint":
+            # The local engine writes down what each sending did cost, or may have, also where its answer was lost.
+            spent = (batch.model_extra or {}).get("spent_usd")
+            shown = replace(shown, cost_usd=None if spent is None else Decimal(spent))
         if not is_final(batch.status):
             return self._noted(shown, part)
         has_results = bool(shown.output_file_id or shown.completed)
@@ -111,9 +115,8 @@ class Collection:
             notes.append(f"{rows_file.name} is gone: whose its answers are is not known, so they are left out")
         is_empty = part.batch_status == "failed" and not part.output_file_id
         state = "failed" if lost or is_empty else "verified"
-        part = replace(
-            part, state=state, cost_usd=_cost(job, part, found, is_lost=bool(lost)), note="; ".join(notes) or None
-        )
+        known = _cost(job, part, found, is_lost=bool(lost)) if part.cost_usd is None else part.cost_usd
+        part = replace(part, state=state, cost_usd=known, note="; ".join(notes) or None)
         self._saved(part, state)
         self._on_point("verified")
         return part

@@ -78,7 +78,7 @@ def _spending(settings: Settings) -> str:
     limits = settings.spending
     return (
         f"A job may cost up to ${limits.job_usd}, all jobs up to ${limits.day_usd} within 24 hours; "
-        f"above ${limits.ask_above_usd} you are asked, where the assistant's program can ask."
+        f"above ${limits.ask_above_usd} you are asked, or a maximum has to be named."
     )
 
 

@@ -1,9 +1,11 @@
 """Files of the program's own: read line by line, hashed, replaced whole. Never the user's: those are `workspace`'s."""
 
+import errno
 import hashlib
 import os
 import secrets
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 from batchwright.jsonl import whole_lines
@@ -46,3 +48,28 @@ def sync(path: Path) -> None:
     """Have the system bring a file's content to the disk."""
     with path.open("rb+") as file:
         os.fsync(file.fileno())
+
+
+def append(file: FileIO, data: bytes) -> None:
+    """Add a whole line, or nothing: on a full disk a part of it may be written without an error."""
+    written = file.write(data)
+    if written != len(data):
+        file.truncate(file.seek(0, os.SEEK_END) - (written or 0))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
+
+
+def cut_to_whole_lines(path: Path) -> None:
+    """Take off a last line that a dying process left unfinished."""
+    with path.open("rb+") as file:
+        end = file.seek(0, os.SEEK_END)
+        place = end
+        while place > 0:
+            start = max(0, place - CHUNK_BYTES)
+            file.seek(start)
+            newline = file.read(place - start).rfind(b"\n")
+            if newline >= 0:
+                place = start + newline + 1
+                break
+            place = start
+        if place < end:
+            file.truncate(place)

@@ -17,14 +17,14 @@ from filelock import FileLock, Timeout
 
 from batchwright import files
 from batchwright.adoption import JOB_FILE, Adoption, ForeignBatch
-from batchwright.agreement import agreement, question, resend_question, shown_most, shown_usd
+from batchwright.agreement import agreement, ceiling_usd, question, resend_question, shown_most, shown_usd
 from batchwright.asking import Asking
 from batchwright.changes import Changes
 from batchwright.comparing import Comparing
 from batchwright.contents import Contents
 from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
-from batchwright.errors import InvalidInput, NotReady, OverLimit, ProviderError
+from batchwright.errors import InvalidInput, NotAgreed, NotReady, OverLimit, ProviderError
 from batchwright.failures import Failures
 from batchwright.model import Job, Json, Outcome, Profile, UserSays
 from batchwright.overviews import Overviews
@@ -210,8 +210,7 @@ class Jobs:
         """
         job = self._journal.job(job_id)
         if user_says == "resend":
-            again = sum((self._journal.share_of(part) for part in job.parts if part.state == "unknown"), Decimal(0))
-            return resend_question(job, again)
+            return resend_question(job, self._unconfirmed_usd(job))
         asked: list[str] = []
         if (drafted := self.overviews.drafted(job)).parts:
             agreed = agreement(drafted, drafted.parts, max_cost_usd, self._rules.spending)
@@ -221,6 +220,29 @@ class Jobs:
         if user_says == "go_on" and (reason := self._journal.standing.frozen()):
             asked.append(f"Go on with submitting? {one_line(reason, _MAX_REASON_CHARACTERS)}")
         return " ".join(asked) or None
+
+    def refuse_unnamed(self, job_id: str, *, user_says: UserSays) -> None:
+        """Refuse to submit what nobody can be asked about, and nobody named a maximum for.
+
+        Raises:
+            NotAgreed: It may cost more than the operator lets go without a question.
+        """
+        job = self._journal.job(job_id)
+        drafted = self.overviews.drafted(job)
+        is_charged = drafted.provider.charges != "nothing"
+        most = (ceiling_usd(drafted.parts) if is_charged else None) or Decimal(0)
+        if user_says == "resend":
+            most = self._unconfirmed_usd(job)
+        if most > self._rules.spending.ask_above_usd:
+            said = ', user_says="resend"' if user_says == "resend" else ""
+            raise NotAgreed(
+                f"{job_id} may cost up to {shown_most(most)}, and no maximum was named. Nothing was sent. Ask the "
+                f'user, then submit_job(job_id="{job_id}"{said}, max_cost_usd=...).'
+            )
+
+    def _unconfirmed_usd(self, job: Job) -> Decimal:
+        """Give what it costs to send the unconfirmed parts of a job once more."""
+        return sum((self._journal.share_of(part) for part in job.parts if part.state == "unknown"), Decimal(0))
 
     async def submit(
         self, job_id: str, *, max_cost_usd: Decimal | None = None, user_says: UserSays = ""
@@ -246,6 +268,7 @@ class Jobs:
                 )
             await self._adoption.meet(drafted.provider.host)
             await self._adoption.look_again(job)
+            self._journal.elapsed.keep(self._api.told.now())
             if self._journal.job(job_id).submitted_at != job.submitted_at:
                 return await self._runs.advance(job_id), True
             agreed = agreement(drafted, drafted.parts, max_cost_usd, self._rules.spending)
@@ -295,6 +318,7 @@ class Jobs:
 
     async def resume(self) -> None:
         """Move on every job that was submitted and has not ended."""
+        self._journal.elapsed.keep(self._api.told.now())
         for job_id in self._journal.unfinished():
             try:
                 await self._runs.advance(job_id)
@@ -342,8 +366,7 @@ class Jobs:
         return self._journal.job(job_id)
 
     async def _resent(self, job: Job, max_cost_usd: Decimal | None) -> Job:
-        unknown = [part for part in job.parts if part.state == "unknown"]
-        again = sum((self._journal.share_of(part) for part in unknown), job.agreed_usd or Decimal(0))
+        again = self._unconfirmed_usd(job) + (job.agreed_usd or Decimal(0))
         if max_cost_usd is not None and max_cost_usd < again:
             raise OverLimit(
                 f"If {job.id} is sent again and both are paid, it may cost up to {shown_most(again)}, above "

@@ -36,6 +36,7 @@ class Journal:
         self._uptime = uptime
         self._db = opened(path)
         self._ledger = Ledger(self._db, self._moment)
+        self.elapsed = self._ledger.elapsed
         self.attempts = Attempts(self._db, self._moment)
         self.standing = Standing(self._db, now)
         self.catalog = Catalog(self._db)

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 
 from batchwright.agreement import shown_most, shown_usd
-from batchwright.clock import Moment, Uptime, seconds_between
+from batchwright.clock import Moment
+from batchwright.elapsed import Elapsed
 from batchwright.errors import OverLimit
 from batchwright.model import SpendingLimits
 
@@ -36,6 +37,7 @@ class Ledger:
     def __init__(self, db: sqlite3.Connection, moment: Callable[[], Moment]) -> None:
         self._db = db
         self._moment = moment
+        self.elapsed = Elapsed(db, moment)
 
     def reserve(
         self, job_id: str, round_number: int, shares: Mapping[int, int], *, agreed: int, limits: SpendingLimits
@@ -93,8 +95,8 @@ class Ledger:
         self._refuse_full_day(most, microusd(limits.day_usd))
         now = self._moment()
         row = self._db.execute(
-            "INSERT INTO trial (at, boot, uptime, job_id, microusd) VALUES (?, ?, ?, ?, ?) RETURNING id",
-            (now.at.isoformat(), now.uptime.boot, now.uptime.seconds, job_id, most),
+            "INSERT INTO trial (at, boot, uptime, elapsed, job_id, microusd) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+            (now.at.isoformat(), now.uptime.boot, now.uptime.seconds, self.elapsed.note(), job_id, most),
         ).fetchone()
         return row[0]
 
@@ -121,7 +123,7 @@ class Ledger:
 
     def taken_of_day(self) -> int:
         """Give what counts for the limit of a day: reserved now, or spent within the last 24 hours."""
-        return self._sum("kind <> 'settle'") + sum(amount for _, amount in self._settled(self._moment()))
+        return self._sum("kind <> 'settle'") + sum(amount for _, amount in self._settled())
 
     def _taken(self, job_id: str, round_number: int | None = None) -> int:
         where = "job_id = ?" if round_number is None else f"job_id = ? AND round = {round_number:d}"
@@ -142,8 +144,7 @@ class Ledger:
             )
 
     def _refuse_full_day(self, wanted: int, limit: int) -> None:
-        now = self._moment()
-        settled, taken = self._settled(now), self.taken_of_day()
+        settled, taken = self._settled(), self.taken_of_day()
         too_much = taken + wanted - limit
         if too_much <= 0:
             return
@@ -154,29 +155,30 @@ class Ledger:
             )
         raise OverLimit(
             f"All jobs together may cost {_shown(limit)} within 24 hours, of which {_shown(taken)} is taken; "
-            f"this would take up to {_most(wanted)}. {_reset(now.at, settled, too_much)}, or have "
+            f"this would take up to {_most(wanted)}. {_reset(self._moment().at, settled, too_much)}, or have "
             "BATCHWRIGHT_MAX_DAY_USD raised."
         )
 
-    def _settled(self, now: Moment) -> list[tuple[float, int]]:
+    def _settled(self) -> list[tuple[float, int]]:
         """Give what was spent within the last day, each with its age in seconds."""
+        now = self.elapsed.seconds()
         rows = self._db.execute(
-            "SELECT at, boot, uptime, microusd FROM ledger WHERE kind = 'settle' AND microusd > 0 "
-            "UNION ALL SELECT at, boot, uptime, microusd FROM trial WHERE microusd > 0"
+            "SELECT ? - elapsed AS age, microusd FROM ledger WHERE kind = 'settle' AND microusd > 0 AND age < ? "
+            "UNION ALL SELECT ? - elapsed AS age, microusd FROM trial WHERE microusd > 0 AND age < ?",
+            (now, DAY_SECONDS, now, DAY_SECONDS),
         ).fetchall()
-        return [(age, row["microusd"]) for row in rows if (age := seconds_between(_moment(row), now)) < DAY_SECONDS]
+        return [(row["age"], row["microusd"]) for row in rows]
 
     def _write(self, kind: str, job_id: str, part: int, round_number: int, amount: int) -> None:
         now = self._moment()
         self._db.execute(
-            "INSERT INTO ledger (at, boot, uptime, job_id, part, round, kind, microusd) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (now.at.isoformat(), now.uptime.boot, now.uptime.seconds, job_id, part, round_number, kind, amount),
+            "INSERT INTO ledger (at, boot, uptime, elapsed, job_id, part, round, kind, microusd) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(now.at.isoformat(), now.uptime.boot, now.uptime.seconds, self.elapsed.note()),
+                *(job_id, part, round_number, kind, amount),
+            ),
         )
-
-
-def _moment(row: sqlite3.Row) -> Moment:
-    return Moment(datetime.fromisoformat(row["at"]), Uptime(row["boot"], row["uptime"]))
 
 
 def _reset(now: datetime, settled: list[tuple[float, int]], too_much: int) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 
+from batchwright.clock import ToldTime
 from batchwright.errors import (
     InvalidInput,
     ProviderGone,
@@ -77,6 +78,7 @@ class OpenAIAPI:
         self._service = service
         self._model = model
         self._charges: Charges = charges
+        self.told = ToldTime()
 
     @classmethod
     @asynccontextmanager
@@ -96,7 +98,9 @@ class OpenAIAPI:
             DefaultAsyncHttpxClient(follow_redirects=False, timeout=timeout) as http,
             AsyncOpenAI(api_key=key, base_url=base_url, http_client=http, max_retries=0) as client,
         ):
-            yield cls(client, service_of(base_url), model=model, charges=charges)
+            api = cls(client, service_of(base_url), model=model, charges=charges)
+            http.event_hooks = {"response": [api.told.listen]}
+            yield api
 
     @property
     def limits(self) -> Limits:

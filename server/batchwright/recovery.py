@@ -14,6 +14,8 @@ JOB_KEY = "batchwright_job"
 PART_KEY = "batchwright_part"
 HASH_KEY = "batchwright_sha256"
 """Of the part's file, so that a journal that was lost can be made anew."""
+MOST_KEY = "batchwright_most_usd"
+"""What is reserved for the part: for the local engine, which is the one to see that no more is spent."""
 
 _LIMIT = re.compile(r"Limit:\s*([\d,._ ]*\d)")
 _JOB = re.compile(r"job_[a-z0-9]{8}")

@@ -79,13 +79,14 @@ SETTINGS = (
     Setting(
         "BATCHWRIGHT_ASK_ABOVE_USD",
         "1",
-        "Above this cost the user is asked, where the assistant's program can.",
+        "Above this cost the user is asked; where the assistant's program cannot, a maximum has to be named.",
         kind="number",
     ),
     Setting(
         "BATCHWRIGHT_PRICES",
         "",
-        "openai: the service at `OPENAI_BASE_URL` takes OpenAI's prices, as a gateway does; else they are unknown.",
+        "openai: whoever answers takes OpenAI's prices, as a gateway does: the service at `OPENAI_BASE_URL`, or the "
+        "endpoint. Otherwise those of a service are unknown, and an endpoint in one's own network is free.",
         choices=("openai",),
     ),
     Setting(
@@ -144,6 +145,7 @@ class Settings:
         provider: Who runs jobs.
         openai_url, endpoint: Base URLs without a trailing slash.
         has_openai_prices: Whether the service at `openai_url` takes OpenAI's prices.
+        endpoint_has_openai_prices: Whether the endpoint is said to.
         enqueued_tokens: None: learned from the provider's refusals.
         data_dir, cache_dir: None for the system's own.
         http_token: None: one that is made at the first start, for clients on this machine alone.
@@ -156,6 +158,7 @@ class Settings:
     openai_url: str = OPENAI_URL
     has_openai_prices: bool = True
     endpoint: str | None = None
+    endpoint_has_openai_prices: bool = False
     endpoint_key: str | None = field(default=None, repr=False)
     model: str | None = None
     spending: SpendingLimits = field(default_factory=SpendingLimits)
@@ -199,6 +202,7 @@ class Settings:
             openai_url=openai_url,
             has_openai_prices=openai_url == OPENAI_URL or prices == "openai",
             endpoint=_url("BATCHWRIGHT_ENDPOINT", get),
+            endpoint_has_openai_prices=prices == "openai",
             endpoint_key=_key("BATCHWRIGHT_ENDPOINT_KEY", get["BATCHWRIGHT_ENDPOINT_KEY"]),
             model=_model("BATCHWRIGHT_MODEL", get["BATCHWRIGHT_MODEL"]),
             spending=SpendingLimits(

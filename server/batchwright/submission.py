@@ -29,6 +29,7 @@ from batchwright.points import OnPoint
 from batchwright.recovery import (
     HASH_KEY,
     JOB_KEY,
+    MOST_KEY,
     NONCE_KEY,
     PART_KEY,
     enqueued_limit,
@@ -123,6 +124,8 @@ class Submission:
             return self._noted(part, str(error))
         self._on_point("submission_meant")
         metadata = {JOB_KEY: job.id, PART_KEY: str(part.number), NONCE_KEY: nonce, HASH_KEY: part.sha256}
+        if job.provider.kind == "endpoint" and job.provider.charges != "nothing":
+            metadata[MOST_KEY] = str(self._journal.share_of(part))
         # What was begun is written down, also if the assistant hangs up meanwhile.
         with anyio.CancelScope(shield=True):
             part = await self._sent(job, part, metadata)

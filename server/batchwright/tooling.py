@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from batchwright.jobs import Jobs
 
 JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", max_length=80)]
+Dollars = Annotated[float, Field(ge=0, le=1_000_000, strict=True, allow_inf_nan=False)]
+"""An amount that a user agrees to: a number, never what could be read as one."""
 _MAX_DOING_CHARACTERS = 200
 
 

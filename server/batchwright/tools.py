@@ -17,7 +17,7 @@ from batchwright.lifespan import App
 from batchwright.model import Endpoint, Job, UserSays
 from batchwright.result_tools import get_results, query_results
 from batchwright.server import slim_tool
-from batchwright.tooling import Approval, JobId, Question, for_page, list_for_page
+from batchwright.tooling import Approval, Dollars, JobId, Question, for_page, list_for_page
 from batchwright.tooling import answer as _answer
 from batchwright.tooling import can_ask as _can_ask
 from batchwright.tooling import progress_of as _progress
@@ -29,10 +29,12 @@ from batchwright.views import CostsView, DeletedView, FilesView, InspectView
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 ASK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 DRAFT = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
-SUBMIT = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
+ADOPT = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=True)
 DRAW = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 SAVE = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
 END = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=True)
+SUBMIT = END
+"""What was spent does not come back: clients that let harmless tools pass are to ask."""
 
 CORE: dict[str, Any] = {"anthropic/alwaysLoad": True}
 """Keeps a tool's description loaded in clients that otherwise show names only."""
@@ -152,8 +154,8 @@ async def submit_job(
     question: Annotated[Question, Resolve(question_of)],
     approval: Annotated[ElicitationResult[Approval], Resolve(asked)],
     max_cost_usd: Annotated[
-        float | None,
-        Field(ge=0, le=1_000_000, description="the most that the user lets it cost; needed where unpriced"),
+        Dollars | None,
+        Field(description="the most that the user lets it cost; needed where unpriced, or where nobody can be asked"),
     ] = None,
     user_says: Annotated[
         UserSays,
@@ -169,8 +171,10 @@ async def submit_job(
     app = ctx.request_context.lifespan_context
     jobs = await app.jobs()
     most, said = _usd(max_cost_usd), _user_says(user_says)
+    if most is None and not _can_ask(ctx):
+        jobs.refuse_unnamed(job_id, user_says=said)
     now_asked = jobs.question(job_id, max_cost_usd=most, user_says=said)
-    if question.text and _can_ask(ctx) and now_asked not in {question.text, None}:
+    if _can_ask(ctx) and now_asked not in {question.text, None}:
         raise NotAgreed(f"{job_id} was changed while the user was asked, so nothing was submitted. Submit it again.")
     job, was_submitted = await jobs.submit(job_id, max_cost_usd=most, user_says=said)
     was_asked = question.text is not None and _can_ask(ctx)
@@ -324,7 +328,7 @@ TOOLS: tuple[tuple[Callable[..., Awaitable[CallToolResult]], str, ToolAnnotation
     (submit_job, "Submit job", SUBMIT, CORE),
     (check_job, "Check job", ASK, CORE | SHOWN),
     (list_jobs, "List jobs", ASK, SHOWN),
-    (adopt_batch, "Adopt batch", SUBMIT, None),
+    (adopt_batch, "Adopt batch", ADOPT, None),
     (get_results, "Get results", SAVE, SHOWN),
     (query_results, "Query results", SAVE, None),
     (compare_costs, "Compare costs", DRAW, SHOWN),

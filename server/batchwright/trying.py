@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from batchwright.agreement import ceiling_usd
 from batchwright.answers import reader, tokens_used
+from batchwright.batch_api import REFUSALS
 from batchwright.errors import BatchwrightError, NotReady, ProviderUnclear
 from batchwright.model import Result, ResultLine
 from batchwright.pricing import Processing, cost
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 MAX_IN_FLIGHT = 8
 TRIAL_SECONDS = 40.0
 """For all requests together: many clients give a call up after 60 seconds."""
-
-_REFUSALS = frozenset({400, 401, 403, 404, 413, 422, 429})
-"""Statuses with which a provider says that it did nothing, so that nothing is charged."""
 
 OnAnswer = Callable[[int, int], Awaitable[None]]
 """Told how many requests of how many are answered."""
@@ -91,7 +89,7 @@ class _Answer:
     def is_free(self) -> bool:
         """Whether it is certain that nothing is charged."""
         if self.line is not None:
-            return self.line.status_code in _REFUSALS
+            return self.line.status_code in REFUSALS
         return not self.was_sent or (self.error is not None and not isinstance(self.error, ProviderUnclear))
 
 

@@ -7,15 +7,16 @@ from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, Elicitati
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
+from batchwright.agreement import shown_most
 from batchwright.errors import NotAgreed
 from batchwright.sampling import MAX_ROWS, Which
-from batchwright.tooling import App, Approval, JobId, answer, can_ask, usd
+from batchwright.tooling import App, Approval, Dollars, JobId, answer, can_ask, usd
 from batchwright.trial_views import TrialView
 
 if TYPE_CHECKING:
     from batchwright.trial_plans import TrialPlan
 
-TRY = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=True)
+TRY = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,7 @@ async def try_requests(  # noqa: PLR0913, PLR0917  # the arguments of a tool are
     models: Annotated[list[str], Field(description="compared with the draft: 4 variants in all")] = [],  # noqa: B006  # never changed
     prompts: Annotated[list[str], Field(description="other prompts, compared likewise")] = [],  # noqa: B006  # never changed
     truth: Annotated[str, Field(description="column of right answers, or property=column")] = "",
-    max_cost_usd: Annotated[
-        float | None, Field(ge=0, le=1_000_000, description="default 0.10; more only if the user agrees")
-    ] = None,
+    max_cost_usd: Annotated[Dollars | None, Field(description="default 0.10; more only if the user agrees")] = None,
 ) -> Annotated[CallToolResult, TrialView]:
     """Send a few rows of a job now, not as a batch: see answers, whether they fit, and a corrected cost.
 
@@ -83,6 +82,11 @@ async def try_requests(  # noqa: PLR0913, PLR0917  # the arguments of a tool are
         raise NotAgreed(
             f"The user did not agree, so nothing was sent and nothing was spent. {job_id} stays as it is: try fewer "
             "rows, or call try_requests again when they have changed their mind."
+        )
+    if what.plan.question and max_cost_usd is None and not can_ask(ctx):
+        raise NotAgreed(
+            f"Trying {job_id} may cost up to {shown_most(what.plan.agreed.total_usd)}, and no maximum was named. "
+            f'Nothing was sent. Ask the user, then try_requests(job_id="{job_id}", max_cost_usd=...).'
         )
     jobs = await ctx.request_context.lifespan_context.jobs()
 

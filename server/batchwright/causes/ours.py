@@ -1,6 +1,6 @@
 """Causes that this program finds itself, as data: by the outcome, and by the words that `answers` and others write."""
 
-from batchwright.causes.cause import Cause, words
+from batchwright.causes.cause import Cause, names, words
 from batchwright.model import Outcome
 
 AGAIN = "Retry these rows as they are."
@@ -79,6 +79,24 @@ OURS = (
         advice=AGAIN,
         outcomes=frozenset({"never_ran"}),
         words=words(r"^the (?:batch|job) was cancelled before"),
+        speaker="",
+    ),
+    Cause(
+        name="budget_used_up",
+        meaning="what was agreed was used up before the row's turn",
+        helps="helps",
+        advice="Retry these rows: the user agrees to their cost anew.",
+        outcomes=frozenset({"never_ran"}),
+        words=words(r"^what was agreed was used up before"),
+        speaker="",
+    ),
+    Cause(
+        name="answer_lost",
+        meaning="it was sent and may be paid, and its answer was lost",
+        helps="helps",
+        advice="Retry, which is paid again.",
+        outcomes=frozenset(),
+        codes=names("answer_lost"),
         speaker="",
     ),
     Cause(

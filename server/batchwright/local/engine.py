@@ -13,6 +13,7 @@ import anyio.abc
 import anyio.to_thread
 from filelock import FileLock, Timeout
 
+from batchwright.clock import ToldTime
 from batchwright.errors import BatchwrightError, ProviderRefused, ProviderUnreachable
 from batchwright.local.runner import BatchRun, Clock
 from batchwright.local.send import Sender
@@ -75,6 +76,7 @@ class LocalEngine:
         self._active: set[str] = set()
         self._breaks: dict[str, _Break] = {}
         self._slots = anyio.Semaphore(target.concurrency, fast_acquire=True)
+        self.told = ToldTime()
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:
         """Say who would answer; see `BatchAPI`."""
@@ -253,6 +255,7 @@ def _batch(record: BatchRecord) -> "Batch":
             "request_counts": {"total": record.total, "completed": record.completed, "failed": record.failed},
             "metadata": record.metadata,
             "note": record.note,
+            "spent_usd": record.spent_usd,
         }
     )
 

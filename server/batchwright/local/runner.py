@@ -3,28 +3,33 @@
 Can be killed at any point: a new run reads what was written, and sends only what is missing.
 """
 
-import errno
 import logging
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
-from io import FileIO
+from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import anyio
 import anyio.abc
 import anyio.to_thread
 
 from batchwright import files
+from batchwright.answers import ANSWER_LOST, BUDGET_USED_UP
 from batchwright.causes.problems import refusal_words
 from batchwright.jsonl import check_batch, decode_request, decode_result, encode_result
+from batchwright.local.payments import Free, Payments, ceilings
 from batchwright.local.send import Sender
-from batchwright.model import LineError, Request, ResultLine
+from batchwright.model import Endpoint, LineError, Request, ResultLine
+from batchwright.pricing import price
+from batchwright.recovery import MOST_KEY
 
 if TYPE_CHECKING:
+    from io import FileIO
+
     from batchwright.local.store import BatchRecord, Store
     from batchwright.local.target import Target
 
@@ -36,6 +41,10 @@ _ROOM_BYTES = 1 << 20
 _LOOK_SECONDS = 0.25
 _REFUSALS = frozenset({401, 403, 404})
 _REFUSALS_TO_STOP = 3
+_LOST = (
+    ANSWER_LOST,
+    "The request was sent, and its answer was lost: it counts as paid with the most that it may cost.",
+)
 
 
 class BatchRun:
@@ -50,6 +59,7 @@ class BatchRun:
         self._now = now
         self._slots = slots
         self._folder = store.batch_folder(batch.id)
+        self._payments: Free | Payments = Free()
         self._refusal: ResultLine | None = None
         self._resting = 0
 
@@ -60,6 +70,7 @@ class BatchRun:
         await anyio.to_thread.run_sync(self._make_sure_of_room)
         recorder = await self._recorder()
         try:
+            self._payments = await anyio.to_thread.run_sync(self._opened_payments)
             if self._batch.status != "finalizing":
                 await self._send_all(recorder)
                 if self._batch.status == "failed":
@@ -68,6 +79,7 @@ class BatchRun:
             await anyio.to_thread.run_sync(self._finish, recorder)
         finally:
             recorder.close()
+            self._payments.close()
         self._publish(recorder)
 
     async def _recorder(self) -> "Recorder":
@@ -75,6 +87,16 @@ class BatchRun:
         with anyio.CancelScope(shield=True):
             return await anyio.to_thread.run_sync(Recorder, self._folder, self._requests)
         raise AssertionError("a scope that is not cancelled swallows nothing")
+
+    def _opened_payments(self) -> Free | Payments:
+        """Open what is written down of the requests' cost."""
+        if (most := self._batch.metadata.get(MOST_KEY)) is None:
+            return Free()
+        model, endpoint, budget = self._batch.model or "", cast("Endpoint", self._batch.endpoint), Decimal(most)
+        is_priced = self._target.answering(model, endpoint).charges == "standard"
+        rates = price(model, endpoint=endpoint) if is_priced else None
+        most_of_each = ceilings(self._requests(), model, endpoint, rates=rates, budget_usd=budget)
+        return Payments(self._folder / "payments", most_of_each, budget, rates)
 
     def _make_sure_of_room(self) -> None:
         """Fail on a full disk before anything is sent whose answer could not be kept."""
@@ -109,15 +131,27 @@ class BatchRun:
         """Send what has no result yet, until it is done, cancelled or out of time."""
         if self._is_over():
             return
-        requests = (each for each in enumerate(self._requests()) if not recorder.has(each[0]))
-        async with Sender(self._target, self._batch.endpoint) as sender, anyio.create_task_group() as tasks:
+        payments, endpoint = self._payments, self._batch.endpoint
+        async with Sender(self._target, endpoint, payments=payments) as sender, anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch, tasks.cancel_scope, sender, recorder)
-            async with self._target.open(self._batch.endpoint), anyio.create_task_group() as workers:
-                for _ in range(min(self._target.concurrency, self._batch.total)):
-                    workers.start_soon(self._work, requests, sender, recorder, workers)
+            async with self._target.open(endpoint):
+                before, passes = -1, payments.passes
+                while passes and before < recorder.done < self._batch.total and not self._is_refused(recorder):
+                    before, passes = recorder.done, passes - 1
+                    await self._send_open(sender, recorder)
             tasks.cancel_scope.cancel()
-            if self._refusal is not None and recorder.completed == 0:
+            if self._refusal is not None and self._is_refused(recorder):
                 self._fail(self._refusal)
+
+    async def _send_open(self, sender: Sender, recorder: "Recorder") -> None:
+        requests = (each for each in enumerate(self._requests()) if not recorder.has(each[0]))
+        async with anyio.create_task_group() as workers:
+            for _ in range(min(self._target.concurrency, self._batch.total - recorder.done)):
+                workers.start_soon(self._work, requests, sender, recorder, workers)
+
+    def _is_refused(self, recorder: "Recorder") -> bool:
+        """Whether the endpoint seems to refuse the key or the model, so that every other row would fail likewise."""
+        return self._refusal is not None and recorder.completed == 0 and not self._payments.has_any()
 
     async def _work(
         self,
@@ -128,24 +162,27 @@ class BatchRun:
     ) -> None:
         for number, request in requests:
             async with self._slots:
-                line = await self._answer(request, sender)
+                line = await self._answer(number, request, sender)
+            if line is None:
+                continue
             line_id = self._store.new_id("batch_req_")
             recorder.add(number, line, line_id, line_id.removeprefix("batch_"))
             if line.status_code in _REFUSALS and recorder.failed >= _REFUSALS_TO_STOP:
                 self._refusal = line
-            if self._refusal is not None and recorder.completed == 0:
-                # It seems to refuse the key or the model, and then every other row would fail in the same way. What was
-                # sent before may yet be answered, and is paid then: it is waited for.
+            if self._is_refused(recorder):
+                # What was sent before may yet be answered, and is paid then: it is waited for.
                 self._resting += 1
                 return
             while self._resting:
                 self._resting -= 1
                 workers.start_soon(self._work, requests, sender, recorder, workers)
 
-    async def _answer(self, request: Request, sender: Sender) -> ResultLine:
+    async def _answer(self, number: int, request: Request, sender: Sender) -> ResultLine | None:
         try:
-            return await sender.answer(request)
+            return await sender.answer(request, number)
         except Exception as error:
+            if self._payments.is_paid and isinstance(error, OSError):
+                raise  # What cannot be written down is not sent.
             # A fault met by one request must not stop the others, nor send it again and again.
             log.exception("%s: a request failed in the engine", self._batch.id)
             message = f"The engine could not handle the answer ({type(error).__name__})."
@@ -155,17 +192,21 @@ class BatchRun:
         said = refusal_words(line.status_code or 0, line.body)
         reason = f"The endpoint refused the first requests with {said}"
         self._save(
-            status="failed", failed_at=self._now.seconds(), errors=[LineError("endpoint_refused", reason)], note=None
+            status="failed",
+            failed_at=self._now.seconds(),
+            note=None,
+            errors=[LineError("endpoint_refused", reason)],
+            spent_usd=self._payments.spent_usd,
         )
 
     async def _watch(self, scope: anyio.CancelScope, sender: Sender, recorder: "Recorder") -> None:
         """Save the counts while the requests run, and end them when the user or the clock says so."""
         while True:
             await anyio.sleep(_LOOK_SECONDS)
-            shown = (self._batch.completed, self._batch.failed, self._batch.note)
-            now = (recorder.completed, recorder.failed, self._target.note or sender.trouble)
+            shown = (self._batch.completed, self._batch.failed, self._batch.note, self._batch.spent_usd)
+            now = (recorder.completed, recorder.failed, self._target.note or sender.trouble, self._payments.spent_usd)
             if shown != now:
-                self._save(completed=now[0], failed=now[1], note=now[2])
+                self._save(completed=now[0], failed=now[1], note=now[2], spent_usd=now[3])
             if self._is_over():
                 scope.cancel()
 
@@ -178,20 +219,23 @@ class BatchRun:
         return self._now.seconds() >= self._batch.expires_at
 
     def _finish(self, recorder: "Recorder") -> None:
-        """Write a line for every request that never ran, so that each has one."""
+        """Write a line for every request that has no answer, so that each has one."""
         if recorder.done == self._batch.total:
             return
-        is_cancelled = self._batch.cancelling_at is not None
-        code = "batch_cancelled" if is_cancelled else "batch_expired"
-        message = (
-            "This request was not executed before the batch was cancelled."
-            if is_cancelled
-            else "This request could not be executed before the completion window expired."
-        )
+        never_ran = self._never_ran()
         for number, request in enumerate(self._requests()):
             if not recorder.has(number):
+                code, message = _LOST if self._payments.may_have_paid(number) else never_ran
                 line = ResultLine(request.custom_id, error_code=code, error_message=message)
                 recorder.add(number, line, self._store.new_id("batch_req_"), "")
+
+    def _never_ran(self) -> tuple[str, str]:
+        """Give the code and the words for requests that were never sent."""
+        if self._batch.cancelling_at is not None:
+            return "batch_cancelled", "This request was not executed before the batch was cancelled."
+        if self._now.seconds() >= self._batch.expires_at or not self._payments.is_paid:
+            return "batch_expired", "This request could not be executed before the completion window expired."
+        return BUDGET_USED_UP, "This request was not sent: those before it may have cost all that was agreed."
 
     def _publish(self, recorder: "Recorder") -> None:
         batch, seconds = self._batch, self._now.seconds()
@@ -207,6 +251,7 @@ class BatchRun:
             output_file_id=output_id,
             error_file_id=error_id,
             note=None,
+            spent_usd=self._payments.spent_usd,
         )
 
     def _requests(self) -> Iterator[Request]:
@@ -245,7 +290,7 @@ class Recorder:
         for name in (self.OUTPUT, self.ERRORS):
             path = folder / name
             path.touch(mode=0o600)
-            _cut_to_whole_lines(path)
+            files.cut_to_whole_lines(path)
             broken = False
             for line in files.lines(path):
                 try:
@@ -279,7 +324,7 @@ class Recorder:
             return
         is_good = line.status_code is not None and line.status_code < 300 and line.error_code is None
         file = self._output if is_good else self._errors
-        _append(file, encode_result(line, id=line_id, request_id=request_id))
+        files.append(file, encode_result(line, id=line_id, request_id=request_id))
         self._count(line)
         self._mark(number)
         self._unsynced[file] += 1
@@ -292,7 +337,7 @@ class Recorder:
         self.done += 1
 
     def _count(self, line: ResultLine) -> None:
-        if line.error_code in {"batch_expired", "batch_cancelled"}:
+        if line.error_code in {"batch_expired", "batch_cancelled", BUDGET_USED_UP}:
             self.has_expired |= line.error_code == "batch_expired"
         elif line.status_code is not None and line.status_code < 300:
             self.completed += 1
@@ -316,14 +361,6 @@ class Clock:
         return self.nanoseconds() // 1_000_000_000
 
 
-def _append(file: FileIO, data: bytes) -> None:
-    """Add a whole line, or nothing: on a full disk a part of it may be written without an error."""
-    written = file.write(data)
-    if written != len(data):
-        file.truncate(file.seek(0, os.SEEK_END) - (written or 0))
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file.name)
-
-
 def _without_broken_lines(path: Path) -> None:
     """Leave out lines that cannot be read: their requests are sent again."""
     temporary = path.with_suffix(".tmp")
@@ -334,20 +371,3 @@ def _without_broken_lines(path: Path) -> None:
                 file.write(line + b"\n")
     files.sync(temporary)
     temporary.replace(path)
-
-
-def _cut_to_whole_lines(path: Path) -> None:
-    """Take off a last line that a dying process left unfinished."""
-    with path.open("rb+") as file:
-        end = file.seek(0, os.SEEK_END)
-        place = end
-        while place > 0:
-            start = max(0, place - files.CHUNK_BYTES)
-            file.seek(start)
-            newline = file.read(place - start).rfind(b"\n")
-            if newline >= 0:
-                place = start + newline + 1
-                break
-            place = start
-        if place < end:
-            file.truncate(place)

@@ -12,8 +12,10 @@ import aiohttp
 import anyio
 import msgspec
 
+from batchwright.answers import ANSWER_LOST
 from batchwright.errors import BatchwrightError, ProviderUnclear, ProviderUnreachable
 from batchwright.jsonl import mended_value
+from batchwright.local.payments import Free, Payments
 from batchwright.model import Json, Request, ResultLine
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ MAX_RETRY_AFTER_SECONDS = 120.0
 MAX_DELAY_SECONDS = 60.0
 REQUEST_SECONDS = 600
 
+_FREE = Free()
 _TRIED_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
 
@@ -51,17 +54,28 @@ Delay = Callable[[int, float | None], float]
 class Sender:
     """Sends requests to one endpoint of a target. Use as an async context manager."""
 
-    def __init__(self, target: "Target", endpoint: str, *, delay: Delay | None = None) -> None:
+    def __init__(
+        self,
+        target: "Target",
+        endpoint: str,
+        *,
+        payments: Free | Payments = _FREE,
+        delay: Delay | None = None,
+        seconds: float = REQUEST_SECONDS,
+    ) -> None:
+        """Give the way to *endpoint*; *payments* are told of each sending."""
         self._target = target
         self._endpoint = endpoint
+        self._payments = payments
         self._delay = delay or _jittered
+        self._seconds = seconds
         self.trouble: str | None = None
         """Why nothing comes back at the moment; None while answers come."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
-            timeout=aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=30),
+            timeout=aiohttp.ClientTimeout(total=self._seconds, sock_connect=30),
         )
         return self
 
@@ -70,39 +84,50 @@ class Sender:
     ) -> None:
         await self._session.close()
 
-    async def answer(self, request: Request) -> ResultLine:
-        """Give the answer to *request*: good or bad, it is final."""
+    async def answer(self, request: Request, number: int = 0) -> ResultLine | None:
+        """Give the answer to *request*: good or bad, it is final. None: it may not be sent, or not again.
+
+        Args:
+            request: Is sent as often as that can help.
+            number: Of the request, under which its sendings are paid.
+        """
         tries = lost = away = 0
-        while True:
+        while await self._payments.begin(number):
             retry_after = None
             try:
                 status, retry_after, body = await self._once(request)
-            except BatchwrightError as error:
-                # The model is not there yet, which says nothing about this request: it can wait.
+            except (BatchwrightError, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+                # It was not sent, which says nothing about this request: it can wait.
                 away += 1
-                self.trouble = str(error)
-            except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-                away += 1
-                self.trouble = f"the endpoint does not answer ({type(error).__name__}); trying again"
+                self.trouble = _away(error)
+                self._payments.not_sent(number)
             except TimeoutError:
                 tries += 1
                 if tries >= MAX_TIMEOUTS:
-                    message = f"The request was not answered within {REQUEST_SECONDS} seconds."
-                    return ResultLine(request.custom_id, error_code="request_timeout", error_message=message)
+                    message = f"The request was not answered within {self._seconds:g} seconds."
+                    return self._lost(request, "request_timeout", message)
             except aiohttp.ClientError as error:
                 # It was sent, and may have been answered and charged: it is not sent again without end.
                 lost += 1
                 self.trouble = f"the endpoint breaks off ({type(error).__name__}); trying again"
                 if lost >= MAX_LOST:
                     message = f"The connection was lost each of the {MAX_LOST} times that this request was sent."
-                    return ResultLine(request.custom_id, error_code="connection_lost", error_message=message)
+                    return self._lost(request, "connection_lost", message)
             else:
                 tries += 1
+                self._payments.answered(number, status, body)
                 if not _can_help_again(status, body) or tries >= MAX_TRIES:
                     self.trouble = None
                     return ResultLine(request.custom_id, status_code=status, body=body)
                 self.trouble = f"the endpoint answers HTTP {status}; trying again"
+            if not self._payments.allows(number):
+                return None
             await anyio.sleep(self._delay(tries + lost + away, retry_after))
+        return None
+
+    def _lost(self, request: Request, code: str, message: str) -> ResultLine:
+        code = ANSWER_LOST if self._payments.is_paid else code
+        return ResultLine(request.custom_id, error_code=code, error_message=message)
 
     async def answer_once(self, request: Request) -> ResultLine:
         """Give what comes back for *request*, which is sent a single time.
@@ -144,6 +169,12 @@ class Sender:
 
 def _jittered(tries: int, retry_after: float | None) -> float:
     return delay_seconds(tries, retry_after, random.random())  # noqa: S311  # only spreads requests in time
+
+
+def _away(error: Exception) -> str:
+    if isinstance(error, BatchwrightError):
+        return str(error)
+    return f"the endpoint does not answer ({type(error).__name__}); trying again"
 
 
 def _can_help_again(status: int, body: Json) -> bool:

@@ -4,6 +4,7 @@ files/<id>.json                 a FileObject, and where its content lies
 batches/<id>/record.json        a Batch, and the ids that its files will have
 batches/<id>/output.jsonl       finished answers, one line each, added as they come
 batches/<id>/errors.jsonl       requests that failed or never ran
+batches/<id>/payments           what is sent and may be paid for, one line each, written before it is sent
 batches/<id>/cancel             exists once somebody asked for the batch to end
 batches/<id>/lock               held by the process that runs the batch
 """
@@ -12,6 +13,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -51,6 +53,8 @@ class BatchRecord:
     failed: int = 0
     errors: list[LineError] = field(default_factory=list[LineError])
     note: str | None = None
+    spent_usd: Decimal | None = None
+    """What its requests did cost, or may have; None: nothing is charged, or no price is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,7 @@ class RemoteEndpoint:
     base: Connection
     model: str | None
     concurrency: int = 16
+    has_openai_prices: bool = False
     note: None = None
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:  # any may be there
@@ -76,7 +77,8 @@ class RemoteEndpoint:
         name = model or self.model
         if not name:
             raise InvalidInput(f"No model is named for {self._host}. Pass model, or have BATCHWRIGHT_MODEL set.")
-        return ProviderInfo("endpoint", self._host, name, charges=_charges(self._host))
+        charges = "standard" if self.has_openai_prices else _charges(self._host)
+        return ProviderInfo("endpoint", self._host, name, charges=charges)
 
     def is_model_known(self, model: str) -> bool:  # only the endpoint itself knows
         """Give true: only the endpoint itself knows."""

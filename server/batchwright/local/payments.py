@@ -1,0 +1,192 @@
+"""What single requests cost where each is paid by itself: written down before each is sent, and bounded by a budget.
+
+A sending counts with the most that it may cost from before it is sent until its answer tells the tokens, or the
+provider refuses it. One whose answer was lost, also by the death of this process, counts so for good.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from decimal import ROUND_CEILING, Decimal
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from batchwright import files
+from batchwright.answers import tokens_used
+from batchwright.batch_api import REFUSALS
+from batchwright.model import Endpoint, Json, Request
+from batchwright.pricing import Price, RequestTokens, add_up, cost, estimate
+from batchwright.tokens import counter, output_bound
+
+MAX_SENDINGS = 8
+"""Of one request, as far as they may be paid, over all processes that run its batch."""
+_PICO = 12
+"""Prices are dollars per million tokens, with at most six decimals: a token costs whole picodollars."""
+
+
+class Free:
+    """Requests that cost nothing: nothing is written down, and each is sent as often as that can help."""
+
+    is_paid = False
+    passes = 1
+    spent_usd: Decimal | None = None
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def has_any(self) -> bool:
+        """Give false: nothing is charged."""
+        return False
+
+    def may_have_paid(self, number: int) -> bool:
+        """Give false: nothing is charged."""
+        return False
+
+    def allows(self, number: int) -> bool:
+        """Give true."""
+        return True
+
+    async def begin(self, number: int) -> bool:
+        """Give true."""
+        return True
+
+    def not_sent(self, number: int) -> None:
+        """Do nothing."""
+
+    def answered(self, number: int, status: int, body: Json) -> None:
+        """Do nothing."""
+
+
+class Payments:
+    """The sendings of a batch's requests, on disk; opened, it knows those of former processes.
+
+    A line of the file is the number of a request that is about to be sent, or that number and what one sending of it
+    did cost, in picodollars.
+    """
+
+    is_paid = True
+    passes = 8
+    """Most answers cost less than they might have: what they leave pays in the next pass for those that were lost."""
+
+    def __init__(self, path: Path, ceilings: Sequence[int], budget_usd: Decimal, rates: Price | None) -> None:
+        """Open the file; *ceilings* are the most that each request may cost, in picodollars."""
+        self._ceilings = ceilings
+        self._budget = _picousd(budget_usd)
+        self._rates = rates
+        self._counted = bytearray(len(ceilings))
+        self._taken = 0
+        self._unsent = sum(ceilings)
+        path.touch(mode=0o600)
+        files.cut_to_whole_lines(path)
+        for line in files.lines(path):
+            with suppress(ValueError, IndexError):
+                number, *costs = map(int, line.split())
+                self._settle(number, costs[0]) if costs else self._reserve(number)
+        # Unbuffered: a line that is written survives the death of this process.
+        self._file = path.open("ab", buffering=0)
+        self._syncing = anyio.Lock()
+        self._written = self._synced = 0
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    @property
+    def spent_usd(self) -> Decimal | None:
+        """What all sendings cost, those without a known cost at their most; None: no price is known."""
+        if self._rates is None and self._taken:
+            return None
+        return Decimal(self._taken).scaleb(-_PICO).quantize(Decimal("1e-6"), ROUND_CEILING)
+
+    def has_any(self) -> bool:
+        """Whether the provider may have charged for anything."""
+        return any(self._counted)
+
+    def may_have_paid(self, number: int) -> bool:
+        """Whether the provider may have charged for a request."""
+        return self._counted[number] > 0
+
+    def allows(self, number: int) -> bool:
+        """Whether a request may be sent: again only of what is left when each other request was sent once."""
+        needed = self._ceilings[number] + (self._unsent if self._counted[number] else 0)
+        return self._counted[number] < MAX_SENDINGS and self._taken + needed <= self._budget
+
+    async def begin(self, number: int) -> bool:
+        """Write down that a request is about to be sent; false: it may not be."""
+        if not self.allows(number):
+            return False
+        self._reserve(number)
+        try:
+            files.append(self._file, b"%d\n" % number)
+            await self._sync()
+        except BaseException:
+            self._end(number, 0)
+            raise
+        return True
+
+    def not_sent(self, number: int) -> None:
+        """Take back a sending that reached nobody."""
+        self._end(number, 0)
+
+    def answered(self, number: int, status: int, body: Json) -> None:
+        """Write down what a sending did cost, if its answer tells."""
+        if status in REFUSALS:
+            self._end(number, 0)
+        elif self._rates is not None and any(tokens := tokens_used(body)):
+            self._end(number, _picousd(cost(self._rates, [tokens], processing="standard")))
+
+    def _end(self, number: int, picousd: int) -> None:
+        self._settle(number, picousd)
+        # What cannot be written stays counted at its most where the file is read again; the answer matters more.
+        with suppress(OSError):
+            files.append(self._file, b"%d %d\n" % (number, picousd))
+
+    def _reserve(self, number: int) -> None:
+        if not self._counted[number]:
+            self._unsent -= self._ceilings[number]
+        self._counted[number] += 1
+        self._taken += self._ceilings[number]
+
+    def _settle(self, number: int, picousd: int) -> None:
+        self._taken += picousd - self._ceilings[number]
+        if not picousd:
+            self._counted[number] -= 1
+            if not self._counted[number]:
+                self._unsent += self._ceilings[number]
+
+    async def _sync(self) -> None:
+        """Bring the file to the disk; one time does for all that wait for it."""
+        self._written += 1
+        mine = self._written
+        async with self._syncing:
+            if self._synced < mine:
+                written = self._written
+                await anyio.to_thread.run_sync(os.fsync, self._file.fileno())
+                self._synced = written
+
+
+def ceilings(
+    requests: Iterable[Request], model: str, endpoint: Endpoint, *, rates: Price | None, budget_usd: Decimal
+) -> list[int]:
+    """Give the most that each request may cost, in picodollars: together at most the budget.
+
+    Where nothing bounds one, or no price is known, it has an equal share of the budget.
+    """
+    count = counter(model)
+    found: list[int | None] = []
+    for request in requests:
+        tokens = count(request.body, endpoint)
+        bound = output_bound(request.body, endpoint)
+        totals = add_up([RequestTokens(tokens.input_tokens, bound, tokens.uncounted, tokens.approximated)])
+        expected = estimate(rates, totals).cost_standard_usd
+        found.append(_picousd(expected.high_usd) if expected and expected.high_usd is not None else None)
+    budget = _picousd(budget_usd)
+    known = [budget // len(found) if each is None else each for each in found]
+    whole = sum(known)
+    return known if whole <= budget else [each * budget // whole for each in known]
+
+
+def _picousd(usd: Decimal) -> int:
+    return int(usd.scaleb(_PICO).to_integral_value(ROUND_CEILING))

@@ -1,0 +1,171 @@
+"""A client that spends without asking, or says how much in ways that can be misread: nobody pays unasked."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, get_args
+
+import pytest
+from mcp.server.mcpserver import AcceptedElicitation
+from mcp.types import ClientCapabilities, ElicitationCapability
+
+from batchwright.app import opened
+from batchwright.errors import NotAgreed
+from batchwright.settings import Settings
+from batchwright.tooling import Approval, Question
+from batchwright.tools import all_tools, submit_job
+from endpoint import running_endpoint
+from openai_server import OpenAIServer
+from session import Mode, Session, environment, in_memory, openai_environment
+
+pytestmark = pytest.mark.anyio
+
+MODES = get_args(Mode)
+DRAFT: dict[str, Any] = {
+    "rows": [{"n": number} for number in range(5)],
+    "prompt": "Say {{n}}",
+    "model": "gpt-5-mini",
+    "parameters": {"max_completion_tokens": 999_000},
+}
+"""Costs at most $5.00."""
+
+
+async def drafted(session: Session, **changes: Any) -> str:
+    """Draft a job that costs at most five dollars, and give its id."""
+    return (await session.call("create_batch_file", **DRAFT | changes))["job_id"]
+
+
+def test_what_spends_or_removes_says_so() -> None:
+    """Clients let tools that call themselves harmless pass without a question."""
+    hints = {tool.name: tool.annotations for tool in all_tools()}
+    destructive = {name for name, hint in hints.items() if hint and hint.destructive_hint}
+    read_only = {name for name, hint in hints.items() if hint and hint.read_only_hint}
+
+    assert destructive == {
+        *("submit_job", "try_requests", "cancel_job", "delete_files"),
+        *("get_results", "query_results"),  # they may write over a file
+    }
+    assert read_only == {"inspect_data", "check_job", "list_jobs", "list_files"}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_is_dear_is_not_submitted_unless_somebody_named_a_maximum(
+    tmp_path: Path, server: OpenAIServer, mode: Mode
+) -> None:
+    """Where the client cannot ask, the assistant has to, and no figure is put into its mouth."""
+    async with in_memory(openai_environment(tmp_path, server), mode) as session:
+        job_id = await drafted(session)
+        refused = await session.error("submit_job", job_id=job_id)
+        sent_before = server.posts
+        job = await session.call("submit_job", job_id=job_id, max_cost_usd=5.5)
+        again = await session.call("submit_job", job_id=job_id)
+
+    assert refused == (
+        f"{job_id} may cost up to $5.00, and no maximum was named. Nothing was sent. Ask the user, then "
+        f'submit_job(job_id="{job_id}", max_cost_usd=...).'
+    )
+    assert sent_before == 0
+    assert job["status"] == again["status"] == "running"
+
+
+async def test_a_named_maximum_does_not_lift_the_operators_limits(tmp_path: Path, server: OpenAIServer) -> None:
+    """Whatever an assistant names."""
+    async with in_memory(openai_environment(tmp_path, server, max_job_usd="2")) as session:
+        refused = await session.error("submit_job", job_id=await drafted(session), max_cost_usd=1_000)
+
+    assert "the operator allows $2.00 a job" in refused
+    assert server.posts == 0
+
+
+async def test_a_dear_retry_needs_a_maximum_too(tmp_path: Path, server: OpenAIServer) -> None:
+    """It is a new agreement."""
+    server.faults.add("batches.create", "insufficient_quota")
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        job_id = await drafted(session)
+        await session.call("submit_job", job_id=job_id, max_cost_usd=6)
+        await session.call("retry_job", job_id=job_id)
+        refused = await session.error("submit_job", job_id=job_id)
+        job = await session.call("submit_job", job_id=job_id, max_cost_usd=6)
+
+    assert "may cost up to $5.00, and no maximum was named." in refused
+    assert job["status"] == "running"
+    assert server.batches_created == 1
+
+
+async def test_an_unconfirmed_dear_batch_is_not_sent_again_without_a_maximum(
+    tmp_path: Path, server: OpenAIServer
+) -> None:
+    """Both may be paid."""
+    server.faults.add("batches.create", "lost_before")
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        job_id = await drafted(session)
+        job = await session.call("submit_job", job_id=job_id, max_cost_usd=6)
+        refused = await session.error("submit_job", job_id=job_id, user_says="resend")
+
+    assert job["status"] == "unknown"
+    assert refused.startswith(f"{job_id} may cost up to $5.00, and no maximum was named. Nothing was sent.")
+    assert refused.endswith(f'submit_job(job_id="{job_id}", user_says="resend", max_cost_usd=...).')
+
+
+async def test_a_trial_above_the_threshold_needs_a_maximum(tmp_path: Path, server: OpenAIServer) -> None:
+    """A threshold of nothing means that every cent is asked about."""
+    async with in_memory(openai_environment(tmp_path, server, ask_above_usd="0")) as session:
+        job_id = await drafted(session, parameters={"max_completion_tokens": 900})
+        refused = await session.error("try_requests", job_id=job_id)
+        was_sent = bool(server.asked)
+        await session.call("try_requests", job_id=job_id, max_cost_usd=0.1)
+
+    assert refused.startswith(f"Trying {job_id} may cost up to $0.005")
+    assert refused.endswith(f'Nothing was sent. Ask the user, then try_requests(job_id="{job_id}", max_cost_usd=...).')
+    assert not was_sent
+
+
+@pytest.mark.parametrize("amount", [True, "1", "$1", "1 USD", "1e3", [1], {"usd": 1}, -1, 1e7])
+@pytest.mark.parametrize("tool", ["submit_job", "try_requests"])
+async def test_an_amount_is_a_number(tmp_path: Path, server: OpenAIServer, tool: str, amount: object) -> None:
+    """What could be read as one dollar, or as something else, is nobody's word on money."""
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        job_id = await drafted(session, parameters={"max_completion_tokens": 900})
+        refused = await session.error(tool, job_id=job_id, max_cost_usd=amount)
+
+    assert refused.startswith(
+        f"{tool} was called with wrong arguments; nothing was done. max_cost_usd: Input should be"
+    )
+    assert refused.endswith("Mend them.")
+    assert (server.posts, server.asked) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("list_jobs", {"limit": True}),
+        ("list_jobs", {"offset": False}),
+        ("check_job", {"job_id": "job_a", "wait_seconds": True}),
+        ("try_requests", {"job_id": "job_a", "rows": True}),
+        ("try_requests", {"job_id": "job_a", "seed": True}),
+        ("compare_costs", {"rows": True, "input_tokens": 1, "output_tokens": 1}),
+        ("inspect_data", {"source": "x.csv", "sample_rows": True}),
+        ("create_batch_file", {"rows": [{"n": 1}], "prompt": "x", "inputs_per_request": True}),
+    ],
+)
+async def test_yes_is_not_the_number_one(tmp_path: Path, tool: str, arguments: dict[str, Any]) -> None:
+    """Whoever writes true does not mean 1."""
+    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
+        refused = await session.error(tool, **arguments)
+
+    assert refused.startswith(f"{tool} was called with wrong arguments; nothing was done. ")
+    assert "Input should be a valid integer" in refused
+
+
+async def test_what_became_dear_after_no_question_was_due_is_asked_about(tmp_path: Path, server: OpenAIServer) -> None:
+    """Between the look and the call another process may draft a dearer round in the place of a cheap one."""
+    env = openai_environment(tmp_path, server)
+    async with in_memory(env) as session:
+        job_id = await drafted(session)
+    no_question, agreed = Question(text=None), AcceptedElicitation(data=Approval(agreed=True))
+    async with opened(Settings.from_env(env)) as app:
+        can_ask = ClientCapabilities(elicitation=ElicitationCapability())
+        ctx: Any = SimpleNamespace(request_context=SimpleNamespace(lifespan_context=app), client_capabilities=can_ask)
+        with pytest.raises(NotAgreed, match="was changed while the user was asked"):
+            await submit_job(ctx, job_id, no_question, agreed)
+
+    assert server.posts == 0
