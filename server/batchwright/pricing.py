@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from math import ceil
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from batchwright.model import Endpoint
@@ -85,14 +84,14 @@ class RequestTokens(NamedTuple):
     """The tokens of one request before it is sent, and the names of what was not, or not surely, counted.
 
     Attributes:
-        error: By how many input tokens it makes the sum of all requests less certain, where a sample was counted.
+        margin: How many more input tokens there may be at most.
     """
 
     input_tokens: int
     output_bound: int | None
     uncounted: frozenset[str] = frozenset()
     approximated: frozenset[str] = frozenset()
-    error: float = 0.0
+    margin: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +99,7 @@ class Totals:
     """The tokens of many requests. The longest input decides whether a higher rate may apply.
 
     Attributes:
-        input_error: The most by which the input tokens are off, where a sample was counted.
+        input_margin: How many more input tokens there may be at most.
     """
 
     input_tokens: int = 0
@@ -108,7 +107,7 @@ class Totals:
     largest_input_tokens: int = 0
     uncounted: frozenset[str] = frozenset()
     approximated: frozenset[str] = frozenset()
-    input_error: int = 0
+    input_margin: int = 0
 
     def __add__(self, other: "Totals") -> "Totals":
         bounds = self.output_tokens_bound, other.output_tokens_bound
@@ -118,7 +117,7 @@ class Totals:
             max(self.largest_input_tokens, other.largest_input_tokens),
             self.uncounted | other.uncounted,
             self.approximated | other.approximated,
-            self.input_error + other.input_error,
+            self.input_margin + other.input_margin,
         )
 
 
@@ -217,8 +216,7 @@ class Tally:
     """Adds up the tokens of requests as they go by, without keeping them."""
 
     def __init__(self) -> None:
-        self._input = self._largest = 0
-        self._error = 0.0
+        self._input = self._largest = self._margin = 0
         self._bound: int | None = 0
         self._uncounted: set[str] = set()
         self._approximated: set[str] = set()
@@ -227,8 +225,8 @@ class Tally:
         """Count one request."""
         tokens = request.input_tokens
         self._input += tokens
-        self._largest = max(self._largest, tokens)
-        self._error += request.error
+        self._largest = max(self._largest, tokens + request.margin)
+        self._margin += request.margin
         if self._bound is not None:
             self._bound = None if request.output_bound is None else self._bound + request.output_bound
         if request.uncounted:
@@ -240,7 +238,7 @@ class Tally:
     def totals(self) -> Totals:
         """The tokens of all requests so far."""
         names = frozenset(self._uncounted), frozenset(self._approximated)
-        return Totals(self._input, self._bound, self._largest, *names, ceil(self._error))
+        return Totals(self._input, self._bound, self._largest, *names, self._margin)
 
 
 def add_up(requests: Iterable[RequestTokens]) -> Totals:
@@ -255,7 +253,7 @@ def estimate(price: Price | None, totals: Totals) -> Estimate:
     """Give what requests with *totals* will cost, and say in words what is not certain."""
     return Estimate(
         input_tokens=totals.input_tokens,
-        is_exact=not totals.uncounted and not totals.approximated and not totals.input_error,
+        is_exact=not totals.uncounted and not totals.approximated,
         output_tokens_bound=totals.output_tokens_bound,
         cost_batch_usd=_cost_range(price, totals, "batch") if price else None,
         cost_standard_usd=_cost_range(price, totals, "standard") if price else None,
@@ -267,22 +265,22 @@ def estimate(price: Price | None, totals: Totals) -> Estimate:
 def _cost_range(price: Price, totals: Totals, processing: Processing) -> CostRange:
     low = high = None
     if processing == "standard" or price.is_batch_price_known:
-        low = price.rates(processing)[0].charge(max(0, totals.input_tokens - totals.input_error), 0)
+        low = price.rates(processing)[0].charge(totals.input_tokens, 0)
     if totals.output_tokens_bound is not None and not totals.uncounted:
         rates = _rates_of(price, totals, processing)
         dearest = rates.with_cache_writes if totals.largest_input_tokens >= CACHEABLE_TOKENS else rates
-        high = dearest.charge(totals.input_tokens + totals.input_error, totals.output_tokens_bound)
+        high = dearest.charge(totals.input_tokens + totals.input_margin, totals.output_tokens_bound)
     return CostRange(low, high)
 
 
 def _count_notes(totals: Totals) -> Iterator[str]:
     if totals.uncounted:
         yield f"Not counted: {', '.join(sorted(totals.uncounted))}. Their cost comes on top."
-    if totals.input_error:
-        share = 100 * totals.input_error / max(1, totals.input_tokens)
-        yield f"Tokens are counted by a sample of the texts: the input is right within {share:.1f}%."
     if totals.approximated:
-        yield f"Counted only approximately: {', '.join(sorted(totals.approximated))}."
+        yield (
+            f"Counted only approximately: {', '.join(sorted(totals.approximated))}. "
+            "The highest cost takes all that it may be."
+        )
 
 
 def _price_notes(price: Price | None, totals: Totals) -> Iterator[str]:
