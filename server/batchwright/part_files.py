@@ -16,7 +16,7 @@ from batchwright.jsonl import decode_request, encode_request, inputs_of
 from batchwright.model import Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
 from batchwright.parts import numbered
 from batchwright.points import OnPoint
-from batchwright.pricing import Estimate, RequestTokens, Tally, Totals, estimate, price
+from batchwright.pricing import Estimate, RequestTokens, Tally, Totals, estimate, price_at
 from batchwright.recipe import shared_body, texts_of
 from batchwright.tokens import counter, output_bound, text_counter
 
@@ -183,8 +183,7 @@ def _micro(amount: Decimal | None) -> Decimal | None:
 
 def _estimate(plan: PartPlan, totals: Totals) -> Estimate:
     """Give the estimate; only OpenAI's prices are known."""
-    has_prices = plan.provider.charges in {"batch", "standard"}
-    return estimate(price(plan.provider.model, endpoint=plan.recipe.endpoint) if has_prices else None, totals)
+    return estimate(price_at(plan.provider, plan.provider.model, endpoint=plan.recipe.endpoint), totals)
 
 
 def members_path(part_file: Path) -> Path:

@@ -4,6 +4,7 @@ The prices are OpenAI's, from the data that comes with genai-prices. The newest 
 a batch price begins there on the day when it was checked, and a wrong clock would bring the standard price back.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from batchwright.model import Endpoint
+from batchwright.model import Endpoint, ProviderInfo
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
@@ -23,6 +24,12 @@ BatchBasis = Literal["listed", "half_of_standard", "standard"]
 OPENAI_HOST = "api.openai.com"
 CACHEABLE_TOKENS = 1024
 """A shorter prompt never enters OpenAI's prompt cache (its prompt caching guide)."""
+
+REGIONAL = Decimal("1.1")
+"""What the models since March 2026 cost at OpenAI's regional addresses, as a multiple (its data residency guide)."""
+_BEFORE_MARCH_2026 = re.compile(
+    r"(chat)?gpt-(3|4|oss)|gpt-5(\.[0-3])?(?![.\d])|o\d|codex-mini|computer-use|(text-)?(embedding|ada|babbage|curie|davinci)"
+)
 
 _NEWEST = datetime.max.replace(tzinfo=UTC)
 _NOT_BY_TEXT = frozenset(
@@ -43,6 +50,11 @@ class Rates:
     cache_write_usd: Decimal | None = None
     """Of input that the provider, unasked, writes to its prompt cache; None: no price of its own."""
 
+    def times(self, factor: Decimal) -> "Rates":
+        """Give the same, each as a multiple."""
+        written = None if self.cache_write_usd is None else self.cache_write_usd * factor
+        return Rates(self.from_input_tokens, self.input_usd * factor, self.output_usd * factor, written)
+
     def charge(self, input_tokens: int, output_tokens: int) -> Decimal:
         """Give the price of so many tokens, none of them from the prompt cache."""
         return (self.input_usd * input_tokens + self.output_usd * output_tokens).scaleb(-6)
@@ -61,6 +73,7 @@ class Price:
         standard, batch: Rates by the length of a request's input, the first from 0 tokens on.
         source: The package and the entry that they come from.
         batch_checked: The day when a listed batch price was checked, where the data says it.
+        is_regional: Whether the rates are those of a regional address.
     """
 
     model: str
@@ -69,6 +82,7 @@ class Price:
     batch_basis: BatchBasis
     source: str
     batch_checked: date | None = None
+    is_regional: bool = False
 
     @property
     def is_batch_price_known(self) -> bool:
@@ -179,6 +193,17 @@ def price(model: str, *, endpoint: Endpoint) -> Price | None:
     source = f"genai-prices {genai_prices.__version__}, {info.id}"
     days = [day for variant in listed if (day := getattr(variant.constraint, "start_date", None)) is not None]
     return Price(model, rates, _batch_rates(rates, batch, basis), basis, source, max(days, default=None))
+
+
+def price_at(provider: ProviderInfo, model: str, *, endpoint: Endpoint) -> Price | None:
+    """Give what *provider* takes for *model*, where it takes OpenAI's prices; None if that is not known."""
+    if provider.charges not in {"batch", "standard"} or (known := price(model, endpoint=endpoint)) is None:
+        return None
+    is_regional = provider.is_openai and provider.host.partition(":")[0] != OPENAI_HOST
+    if not is_regional or _BEFORE_MARCH_2026.match(model.lower().removeprefix("ft:")):
+        return known
+    standard, batch = (tuple(rates.times(REGIONAL) for rates in tier) for tier in (known.standard, known.batch))
+    return replace(known, standard=standard, batch=batch, is_regional=True)
 
 
 def priced_models(endpoint: Endpoint) -> list[str]:
@@ -292,6 +317,8 @@ def _price_notes(price: Price | None, totals: Totals) -> Iterator[str]:
     if price is None:
         yield "The price of this model is not known: its cost is unknown, not 0."
         return
+    if price.is_regional:
+        yield "At a regional address this model costs a tenth more, which is included."
     if price.batch_basis == "standard":
         yield f"The batch price of {price.model} is not known: its standard price is taken as the most it may be."
     if price.batch_basis == "half_of_standard":

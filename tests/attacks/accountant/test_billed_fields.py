@@ -80,36 +80,36 @@ def test_a_parameter_that_nobody_has_heard_of_leaves_the_cost_without_a_bound(en
     assert count(endpoint, multi_agent=value).uncounted == {"other parameters"}
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "fields", "name"),
-    [
-        (CHAT, {"web_search_options": {}}, "tools"),
-        (CHAT, {"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
-        (CHAT, {"audio": {}}, "audio"),
-        (CHAT, {"modalities": ["text", "audio"]}, "audio"),
-        (CHAT, {"prediction": {}}, "predicted output"),
-        (CHAT, {"prompt_cache_options": {}}, "prompt cache options"),
-        (CHAT, {"service_tier": "priority"}, "a service tier"),
-        (CHAT, {"service_tier": "ultrafast"}, "a service tier"),
-        (CHAT, {"messages": [{"role": "assistant", "content": "hi", "audio": {"id": "audio_1"}}]}, "audio"),
-        (CHAT, {"messages": [{"role": "assistant", "function_call": {}}]}, "tool calls"),
-        (CHAT, {"messages": [{"role": "user", "content": "hi", "reasoning_content": "long"}]}, "other content"),
-        (CHAT, {"messages": ["hi"]}, "other content"),
-        (
-            CHAT,
-            {"messages": [{"role": "user", "content": [{"type": "text", "text": "hi", "more": "x"}]}]},
-            "other content",
-        ),
-        (RESPONSES, {"prompt": {}}, "a stored prompt"),
-        (RESPONSES, {"context_management": [{"type": "compaction"}]}, "other parameters"),
-        (RESPONSES, {"background_options": {}}, "other parameters"),
-        (RESPONSES, {"reasoning": {"mode": "pro"}}, "a reasoning mode"),
-        (RESPONSES, {"reasoning": {"agents": 8}}, "other parameters"),
-        (RESPONSES, {"text": {"voice": "loud"}}, "other parameters"),
-        (RESPONSES, {"input": ["hi"]}, "other content"),
-        (EMBEDDINGS, {"input": [[1, "a long text"]]}, "other content"),
-    ],
-)
+UNCOUNTED: list[tuple[Endpoint, dict[str, Json], str]] = [
+    (CHAT, {"web_search_options": {}}, "tools"),
+    (CHAT, {"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools"),
+    (CHAT, {"audio": {}}, "audio"),
+    (CHAT, {"modalities": ["text", "audio"]}, "audio"),
+    (CHAT, {"prediction": {}}, "predicted output"),
+    (CHAT, {"prompt_cache_options": {}}, "prompt cache options"),
+    (CHAT, {"service_tier": "priority"}, "a service tier"),
+    (CHAT, {"service_tier": "ultrafast"}, "a service tier"),
+    (CHAT, {"messages": [{"role": "assistant", "content": "hi", "audio": {"id": "audio_1"}}]}, "audio"),
+    (CHAT, {"messages": [{"role": "assistant", "function_call": {}}]}, "tool calls"),
+    (CHAT, {"messages": [{"role": "user", "content": "hi", "reasoning_content": "long"}]}, "other content"),
+    (CHAT, {"messages": ["hi"]}, "other content"),
+    (
+        CHAT,
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": "hi", "more": "x"}]}]},
+        "other content",
+    ),
+    (RESPONSES, {"prompt": {}}, "a stored prompt"),
+    (RESPONSES, {"context_management": [{"type": "compaction"}]}, "other parameters"),
+    (RESPONSES, {"background_options": {}}, "other parameters"),
+    (RESPONSES, {"reasoning": {"mode": "pro"}}, "a reasoning mode"),
+    (RESPONSES, {"reasoning": {"agents": 8}}, "other parameters"),
+    (RESPONSES, {"text": {"voice": "loud"}}, "other parameters"),
+    (RESPONSES, {"input": ["hi"]}, "other content"),
+    (EMBEDDINGS, {"input": [[1, "a long text"]]}, "other content"),
+]
+
+
+@pytest.mark.parametrize(("endpoint", "fields", "name"), UNCOUNTED)
 def test_what_cannot_be_counted_is_named_wherever_it_stands(
     endpoint: Endpoint, fields: dict[str, Json], name: str
 ) -> None:
