@@ -34,7 +34,7 @@ LAYERS: tuple[set[str], ...] = (
     {"faults", "spelling", "guides"},
     {"causes"},
     {"answers", "checking", "comparison", "common_jobs", "sampling", "fitting"},
-    {"batch_api", "workspace", "files", "clock", "points", "database", "services", "charts"},
+    {"batch_api", "workspace", "files", "clock", "points", "database", "services", "charts", "secret_file"},
     {"ledger", "standing", "attempts", "catalog", "history"},
     {"records", "trials"},
     {"local", "journal", "openai_api", "tables"},

@@ -148,7 +148,7 @@ def added(fields: Mapping[str, Json], known: Mapping[str, Uncounted | None], oth
             yield adds
 
 
-def at_standard_tier(body: Mapping[str, Json], endpoint: Endpoint) -> Mapping[str, Json]:
+def at_standard_tier(body: Mapping[str, Json], endpoint: str) -> Mapping[str, Json]:
     """Have a single request charged at the standard price, whatever tier the project at OpenAI is set to."""
     if endpoint == "/v1/embeddings" or body.get("service_tier") not in (None, "auto"):
         return body

@@ -9,10 +9,11 @@ from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from batchwright.errors import InvalidInput
-from batchwright.model import SpendingLimits
+from batchwright.model import Charges, SpendingLimits
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 ProviderKind = Literal["openai", "endpoint", "embedded"]
+Prices = Literal["openai", "free"]
 SettingKind = Literal["text", "secret", "folder", "file", "number"]
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -84,8 +85,9 @@ SETTINGS = (
     Setting(
         "BATCHWRIGHT_PRICES",
         "",
-        "openai: the service at `OPENAI_BASE_URL` takes OpenAI's prices, as a gateway does; else they are unknown.",
-        choices=("openai",),
+        "openai: the server that is set takes OpenAI's prices, as a gateway does. free: it takes nothing. Otherwise "
+        "its prices are unknown, unless it is OpenAI, or Ollama, llama-server, LM Studio or vLLM on this machine.",
+        choices=get_args(Prices),
     ),
     Setting(
         "BATCHWRIGHT_ENQUEUED_TOKENS",
@@ -142,7 +144,7 @@ class Settings:
         workspace: Folders as the operator named them; empty for the default.
         provider: Who runs jobs.
         openai_url, endpoint: Base URLs without a trailing slash.
-        has_openai_prices: Whether the service at `openai_url` takes OpenAI's prices.
+        prices: What the server that is set takes, as the operator says; None: nobody says it.
         enqueued_tokens: None: learned from the provider's refusals.
         data_dir, cache_dir: None for the system's own.
         http_token: None: clients on this machine need none, and no others come in.
@@ -153,7 +155,7 @@ class Settings:
     provider: ProviderKind = "embedded"
     openai_key: str | None = field(default=None, repr=False)
     openai_url: str = OPENAI_URL
-    has_openai_prices: bool = True
+    prices: Prices | None = None
     endpoint: str | None = None
     endpoint_key: str | None = field(default=None, repr=False)
     model: str | None = None
@@ -186,8 +188,7 @@ class Settings:
         get = {name: given.get(name) or None for name in _KNOWN}
         openai_url = _url("OPENAI_BASE_URL", get) or OPENAI_URL
         workspace = get["BATCHWRIGHT_WORKSPACE"] or ""
-        prices = _one_of("BATCHWRIGHT_PRICES", get["BATCHWRIGHT_PRICES"], ("openai",))
-        return cls(
+        settings = cls(
             workspace=tuple(
                 path
                 for folder in workspace.split(path_separator)
@@ -196,7 +197,7 @@ class Settings:
             provider=_provider(get),
             openai_key=_key("OPENAI_API_KEY", get["OPENAI_API_KEY"]),
             openai_url=openai_url,
-            has_openai_prices=openai_url == OPENAI_URL or prices == "openai",
+            prices=cast("Prices | None", _one_of("BATCHWRIGHT_PRICES", get["BATCHWRIGHT_PRICES"], get_args(Prices))),
             endpoint=_url("BATCHWRIGHT_ENDPOINT", get),
             endpoint_key=_key("BATCHWRIGHT_ENDPOINT_KEY", get["BATCHWRIGHT_ENDPOINT_KEY"]),
             model=get["BATCHWRIGHT_MODEL"],
@@ -215,6 +216,22 @@ class Settings:
             http_hosts=_hosts("BATCHWRIGHT_HTTP_HOSTS", get["BATCHWRIGHT_HTTP_HOSTS"]),
             log_level=_log_level(get["BATCHWRIGHT_LOG_LEVEL"]),
         )
+        if settings.prices == "free" and _is_openai(settings.url):
+            raise InvalidInput(f"BATCHWRIGHT_PRICES is free, and {settings.url} is OpenAI, which is not. Leave it out.")
+        return settings
+
+    @property
+    def url(self) -> str:
+        """The base URL of the server that runs jobs; empty: they run in this process."""
+        return {"openai": self.openai_url, "endpoint": self.endpoint or "", "embedded": ""}[self.provider]
+
+    @property
+    def charges(self) -> Charges:
+        """What the server that runs jobs takes, as far as it can be known without asking it."""
+        if self.prices == "free":
+            return "nothing"
+        is_openai = self.prices == "openai" or urlsplit(self.url).hostname == "api.openai.com"
+        return ("batch" if self.provider == "openai" else "standard") if is_openai else "unknown"
 
     def data_folder(self) -> Path:
         """Where the journal and the jobs live; not made yet."""
@@ -251,6 +268,10 @@ def _path(name: str, text: str | None) -> Path | None:
         return Path(text).expanduser().absolute() if text else None
     except RuntimeError as error:
         raise InvalidInput(f"{name} names the home of a user who does not exist. Give the whole path.") from error
+
+
+def _is_openai(url: str) -> bool:
+    return f".{urlsplit(url).hostname}".endswith(".api.openai.com")
 
 
 def _url(name: str, get: Mapping[str, str | None]) -> str | None:
