@@ -96,8 +96,13 @@ class User:
 
 
 def environment(tmp_path: Path, **settings: str) -> dict[str, str]:
-    """Give settings for a server that keeps to *tmp_path*: its workspace is `tmp_path/work`."""
+    """Give settings for a server that keeps to *tmp_path*: its workspace is `tmp_path/work`.
+
+    An endpoint is free, unless its prices are given.
+    """
     (tmp_path / "work").mkdir(exist_ok=True)
+    if "endpoint" in settings:
+        settings = {"prices": "free", **settings}
     return {
         "BATCHWRIGHT_WORKSPACE": str(tmp_path / "work"),
         "BATCHWRIGHT_DATA_DIR": str(tmp_path / "data"),

@@ -113,7 +113,7 @@ def test_a_maximum_for_what_nothing_bounds_is_within_the_operators_limit_too() -
 @pytest.mark.parametrize(
     ("charges", "fact"),
     [
-        ("batch", "Nothing bounds what job_a may cost: its model has no known price, or its answers no longest length"),
+        ("batch", "Nothing bounds what job_a may cost: its model has no known price, its answers no longest length"),
         ("standard", "Nothing bounds what job_a may cost: "),
         ("unknown", "The prices of 'api.openai.com' are not known here: job_a is unpriced, not free."),
     ],

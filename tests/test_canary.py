@@ -77,7 +77,7 @@ async def test_a_text_that_acts_is_harmless_in_every_tool(tmp_path: Path, mode: 
 
     async with (
         running_endpoint(answer=answered, statuses={f"row 3 {ID} {ACTING} 3": [400] * 3}) as endpoint,
-        in_memory(env | {"BATCHWRIGHT_ENDPOINT": endpoint.url}, mode) as session,
+        in_memory(env | {"BATCHWRIGHT_ENDPOINT": endpoint.url, "BATCHWRIGHT_PRICES": "free"}, mode) as session,
     ):
         endpoint.trouble = ACTING
 

@@ -130,6 +130,19 @@ async def test_a_key_that_is_not_used_is_noted(tmp_path: Path, capsys: pytest.Ca
     assert KEY not in text
 
 
+async def test_what_a_server_takes_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A gateway looks like a model server, and its bill comes later."""
+    async with serving_models("m") as url:
+        gateway = Settings(workspace=(tmp_path,), provider="endpoint", endpoint=url, data_dir=tmp_path / "data")
+        _, unknown = await said(gateway, capsys)
+        _, free = await said(replace(gateway, prices="free"), capsys)
+        _, priced = await said(replace(gateway, prices="openai"), capsys)
+
+    assert f". The prices of {url} are not known, so each job there needs a maximum" in unknown
+    assert f"+ BATCHWRIGHT_PRICES says that {url} takes nothing" in free
+    assert "BATCHWRIGHT_PRICES" not in priced
+
+
 async def test_who_would_come_in_over_http_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A server that others reach is opened on purpose, or not at all."""
     async with serving_models("m") as url:

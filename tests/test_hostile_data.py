@@ -92,7 +92,7 @@ async def answers_about(
     tmp_path: Path, name: str, data: str, prompt: str
 ) -> Sequence[tuple[str, dict[str, Any] | None]]:
     """Look at data, draft a job of it, and try a row."""
-    env = environment(tmp_path)
+    env = environment(tmp_path, prices="free")
     (tmp_path / "work" / name).write_text(data, encoding="utf-8")
     async with running_endpoint() as endpoint, in_memory(env | {"BATCHWRIGHT_ENDPOINT": endpoint.url}) as session:
         looked = await session.answer("inspect_data", source=name, sample_rows=1)

@@ -24,7 +24,7 @@ LAYERS: tuple[set[str], ...] = (
         "recovery",
         "agreement",
         "parameters",
-        "token_sampling",
+        "billing",
         "addresses",
         "connecting",
         "arguments",

@@ -251,7 +251,9 @@ def test_what_was_counted_approximately_is_named() -> None:
     expected = estimate(known("gpt-5-mini"), add_up([near]))
 
     assert not expected.is_exact
-    assert expected.sentences == ("Counted only approximately: the output schema.",)
+    assert expected.sentences == (
+        "Counted only approximately: the output schema. The highest cost takes all that it may be.",
+    )
 
 
 def test_a_certain_estimate_says_nothing() -> None:

@@ -16,7 +16,7 @@ EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "OPENAI_API_KEY": ("sk-12345", {"openai_key": "sk-12345", "provider": "openai"}),
     "OPENAI_BASE_URL": (
         "https://res.openai.azure.com/openai/v1/",
-        {"openai_url": "https://res.openai.azure.com/openai/v1", "has_openai_prices": False},
+        {"openai_url": "https://res.openai.azure.com/openai/v1"},
     ),
     "BATCHWRIGHT_ENDPOINT": (
         "http://localhost:11434/v1/",
@@ -28,7 +28,7 @@ EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "BATCHWRIGHT_MAX_JOB_USD": ("2.50", {"spending": SpendingLimits(job_usd=Decimal("2.50"))}),
     "BATCHWRIGHT_MAX_DAY_USD": ("1000", {"spending": SpendingLimits(day_usd=Decimal(1000))}),
     "BATCHWRIGHT_ASK_ABOVE_USD": ("0", {"spending": SpendingLimits(ask_above_usd=Decimal(0))}),
-    "BATCHWRIGHT_PRICES": ("OpenAI", {"endpoint_has_openai_prices": True}),
+    "BATCHWRIGHT_PRICES": ("OpenAI", {"prices": "openai"}),
     "BATCHWRIGHT_ENQUEUED_TOKENS": ("15,000,000,000", {"enqueued_tokens": 15_000_000_000}),
     "BATCHWRIGHT_POLL_SECONDS": ("0.5", {"poll_seconds": 0.5}),
     "BATCHWRIGHT_CONCURRENCY": ("32", {"concurrency": 32}),
@@ -205,21 +205,39 @@ def test_a_provider_never_heard_of_is_refused_and_the_known_ones_are_listed() ->
 
 
 @pytest.mark.parametrize(
-    ("environ", "has_openai_prices"),
+    ("environ", "charges"),
     [
-        ({}, True),
-        ({"OPENAI_BASE_URL": "https://api.openai.com/v1/"}, True),
-        ({"OPENAI_BASE_URL": "https://api.groq.com/openai/v1"}, False),
-        ({"OPENAI_BASE_URL": "https://api.openai.com.evil.example/v1"}, False),
-        ({"OPENAI_BASE_URL": "https://gateway.example/v1", "BATCHWRIGHT_PRICES": "openai"}, True),
+        ({"OPENAI_API_KEY": "sk-12345"}, "batch"),
+        ({"OPENAI_API_KEY": "sk-12345", "OPENAI_BASE_URL": "https://api.openai.com/v1/"}, "batch"),
+        ({"OPENAI_API_KEY": "sk-12345", "OPENAI_BASE_URL": "https://api.groq.com/openai/v1"}, "unknown"),
+        ({"OPENAI_API_KEY": "sk-12345", "OPENAI_BASE_URL": "https://api.openai.com.evil.example/v1"}, "unknown"),
+        (
+            {"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": "https://a.example/v1", "BATCHWRIGHT_PRICES": "openai"},
+            "batch",
+        ),
+        (
+            {"OPENAI_API_KEY": "sk-1", "OPENAI_BASE_URL": "http://batches:8000/v1", "BATCHWRIGHT_PRICES": "free"},
+            "nothing",
+        ),
+        ({"BATCHWRIGHT_ENDPOINT": "https://api.openai.com/v1"}, "standard"),
+        ({"BATCHWRIGHT_ENDPOINT": "http://localhost:4000/v1", "BATCHWRIGHT_PRICES": "openai"}, "standard"),
+        ({"BATCHWRIGHT_ENDPOINT": "http://localhost:4000/v1"}, "unknown"),
+        ({"BATCHWRIGHT_ENDPOINT": "http://gpu.internal/v1", "BATCHWRIGHT_PRICES": "free"}, "nothing"),
     ],
 )
-def test_openai_s_prices_hold_at_openai_or_where_the_operator_says_so(
-    environ: dict[str, str],
-    has_openai_prices: bool,  # noqa: FBT001  # a value of the table
-) -> None:
+def test_prices_are_known_of_openai_and_where_the_operator_says_so(environ: dict[str, str], charges: str) -> None:
     """Elsewhere the cost of a job is not known, and must not seem to be."""
-    assert Settings.from_env(environ).has_openai_prices is has_openai_prices
+    assert Settings.from_env(environ).charges == charges
+
+
+@pytest.mark.parametrize("host", ["api.openai.com", "eu.api.openai.com"])
+@pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "BATCHWRIGHT_ENDPOINT"])
+def test_openai_is_never_free(name: str, host: str) -> None:
+    """A setting that was meant for a server of one's own would lift every limit."""
+    environ = {"OPENAI_API_KEY": "sk-12345", name: f"https://{host}/v1", "BATCHWRIGHT_PRICES": "free"}
+
+    with pytest.raises(InvalidInput, match="is OpenAI, which is not"):
+        Settings.from_env(environ)
 
 
 def test_prices_never_heard_of_are_refused() -> None:

@@ -190,6 +190,6 @@ def _unbounded(job: Job) -> str:
     if job.provider.charges == "unknown":
         return f"The prices of {quote_name(job.provider.host)} are not known here: {job.id} is unpriced, not free."
     return (
-        f"Nothing bounds what {job.id} may cost: its model has no known price, or its answers no longest length "
-        "(max_completion_tokens; for /v1/responses max_output_tokens)."
+        f"Nothing bounds what {job.id} may cost: its model has no known price, its answers no longest length "
+        "(max_completion_tokens; for /v1/responses max_output_tokens), or its requests hold what cannot be counted."
     )

@@ -16,8 +16,10 @@ from mcp.server.apps import Apps
 
 from batchwright import __version__
 from batchwright.errors import InvalidInput
+from batchwright.local.model_servers import ModelServer
 from batchwright.points import OnPoint, pass_by
 from batchwright.sealing import security
+from batchwright.secret_file import fingerprint
 from batchwright.server import Server
 from batchwright.settings import Settings, token_of
 from batchwright.surface import answers
@@ -62,6 +64,7 @@ class App:
         self._opening = anyio.Lock()
         self._opened = AsyncExitStack()
         self._jobs: Jobs | None = None
+        self._server = ModelServer(settings.url, settings.endpoint_key)
         self._stirred = anyio.Event()
 
     async def jobs(self) -> "Jobs":
@@ -69,6 +72,7 @@ class App:
         async with self._opening:
             if self._jobs is None:
                 self._jobs = await self._made_jobs()
+        await self._server.look()
         return self._jobs
 
     async def known_jobs(self) -> "Jobs | None":
@@ -151,14 +155,16 @@ class App:
                     key=settings.openai_key,
                     base_url=settings.openai_url,
                     model=settings.model,
-                    charges="batch" if settings.has_openai_prices else "unknown",
+                    charges=settings.charges,
+                    key_print=fingerprint(settings.data_folder(), settings.openai_key),
                 )
             )
         from batchwright.local.engine import LocalEngine
         from batchwright.local.runner import Clock
 
         data = settings.data_folder()
-        return LocalEngine(data / "engine", target(settings), clock=Clock(time.time_ns), tasks=self._tasks)
+        answering = target(settings, self._server)
+        return LocalEngine(data / "engine", answering, clock=Clock(time.time_ns), tasks=self._tasks)
 
 
 def _asked(settings: Settings) -> tuple[str, str | None]:
@@ -176,16 +182,20 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def target(settings: Settings) -> "Target":
+def target(settings: Settings, server: ModelServer) -> "Target":
     """Give what answers the local engine's requests: the endpoint that is set, or the embedded models."""
     from batchwright.local.embedded import EmbeddedModels
     from batchwright.local.target import Connection, RemoteEndpoint
 
     if settings.provider == "endpoint" and settings.endpoint:
         connection = Connection(settings.endpoint, settings.endpoint_key)
-        concurrency = settings.concurrency or ENDPOINT_CONCURRENCY
         return RemoteEndpoint(
-            connection, settings.model, concurrency, has_openai_prices=settings.endpoint_has_openai_prices
+            connection,
+            settings.model,
+            settings.concurrency or ENDPOINT_CONCURRENCY,
+            charges=settings.charges,
+            key_print=fingerprint(settings.data_folder(), settings.endpoint_key),
+            server=server,
         )
     return EmbeddedModels(
         settings.cache_folder() / "models",

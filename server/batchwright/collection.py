@@ -20,7 +20,7 @@ from batchwright.packing import members_of
 from batchwright.part_files import members_path
 from batchwright.part_results import Found, ids_of, look_through, mismatch, named, result_file, results_of
 from batchwright.points import OnPoint
-from batchwright.pricing import Totals, cost, cost_of_totals, price
+from batchwright.pricing import Totals, cost, cost_of_totals, price_at
 from batchwright.recovery import is_final, is_over_enqueued_limit
 from batchwright.tables.joining import write_results
 from batchwright.tables.results import ResultTable
@@ -295,7 +295,7 @@ def _cost(job: Job, part: Part, found: Found, *, is_lost: bool) -> Decimal | Non
     charges = job.provider.charges
     if charges == "nothing" or (part.batch_status == "failed" and not found.counts and not part.output_file_id):
         return Decimal(0)
-    known = price(job.recipe.model, endpoint=job.recipe.endpoint) if charges in {"batch", "standard"} else None
+    known = price_at(job.provider, job.recipe.model, endpoint=job.recipe.endpoint)
     if known is None:
         return None
     processing = "standard" if charges == "standard" else "batch"

@@ -44,14 +44,12 @@ class Load:
     Attributes:
         sizes: How many requests there are of each size: input and output tokens.
         is_open: Whether some have output that nothing bounds; it is not counted.
-        input_error: The most by which all input tokens together are off, where a sample was counted.
     """
 
     sizes: Mapping[tuple[int, int], int]
     is_open: bool = False
     uncounted: frozenset[str] = frozenset()
     approximated: frozenset[str] = frozenset()
-    input_error: float = 0.0
 
     @property
     def requests(self) -> int:
@@ -146,15 +144,13 @@ def load_of(requests: Iterable[RequestTokens], output: MeanOutput | None) -> Loa
     uncounted: set[str] = set()
     approximated: set[str] = set()
     is_open = False
-    error = 0.0
     for number, request in enumerate(requests):
         out = output.of(number) if output else request.output_bound
         is_open = is_open or out is None
         sizes[request.input_tokens, out or 0] += 1
         uncounted |= request.uncounted
         approximated |= request.approximated
-        error += request.error
-    return Load(sizes, is_open, frozenset(uncounted), frozenset(approximated), error)
+    return Load(sizes, is_open, frozenset(uncounted), frozenset(approximated))
 
 
 def check(name: str, value: int, *, least: int, most: int) -> None:
@@ -248,8 +244,6 @@ def _token_notes(loads: Mapping[str, Load], output: OutputBasis) -> Iterator[str
     uncounted = frozenset[str]().union(*(load.uncounted for load in loads.values()))
     if uncounted:
         yield f"Not counted: {', '.join(sorted(uncounted))}. Their cost comes on top."
-    if error := max((load.input_error / max(1, load.mean[0] * load.requests) for load in loads.values()), default=0):
-        yield f"Tokens are counted by a sample of the texts: the input is right within {100 * error:.1f}%."
     approximated: dict[str, list[str]] = {}
     for model, load in loads.items():
         for what in sorted(load.approximated):

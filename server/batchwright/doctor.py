@@ -19,6 +19,7 @@ from batchwright.app import JOURNAL, workspace
 from batchwright.children import Child
 from batchwright.connect import installed
 from batchwright.errors import BatchwrightError
+from batchwright.local.model_servers import recognise
 from batchwright.local.target import is_in_own_network
 from batchwright.settings import Settings
 from batchwright.untrusted import one_line, visible
@@ -65,13 +66,31 @@ def _folders(settings: Settings) -> Iterator[Finding]:
 def _answering(settings: Settings) -> Iterator[Finding]:
     if settings.provider == "openai":
         yield from _server(settings, settings.openai_url, settings.openai_key, "OPENAI_API_KEY")
+        yield from _prices(settings)
         yield "ok", _spending(settings)
     elif settings.provider == "endpoint" and settings.endpoint:
         yield from _server(settings, settings.endpoint, settings.endpoint_key, "BATCHWRIGHT_ENDPOINT_KEY")
+        yield from _prices(settings)
     else:
         yield from _embedded(settings)
     if settings.openai_key and settings.provider != "openai":
         yield "note", f"OPENAI_API_KEY is set and not used: jobs run with the {settings.provider} provider."
+
+
+def _prices(settings: Settings) -> Iterator[Finding]:
+    """Say what the server that runs jobs takes, where that is not OpenAI's prices."""
+    if settings.charges == "nothing":
+        yield "ok", f"BATCHWRIGHT_PRICES says that {settings.url} takes nothing, so jobs there pass every limit."
+    elif settings.charges == "unknown":
+        try:
+            name = recognise(settings.url, settings.endpoint_key)
+        except (OSError, HTTPException):
+            name = None
+        if name:
+            yield "ok", f"It is {name} on this machine, which is free."
+            return
+        needed = f"The prices of {settings.url} are not known, so each job there needs a maximum from the user."
+        yield "note", f"{needed} If it takes nothing, set BATCHWRIGHT_PRICES=free."
 
 
 def _spending(settings: Settings) -> str:

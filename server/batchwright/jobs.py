@@ -266,6 +266,7 @@ class Jobs:
                     f"{job_id} was made for {drafted.provider.model} at {drafted.provider.host}, and this server has "
                     "another provider now. Make it anew with `create_batch_file`."
                 )
+            self._runs.refuse_changed(drafted, "Draft it anew with `create_batch_file`.")
             await self._adoption.meet(drafted.provider.host)
             await self._adoption.look_again(job)
             self._journal.elapsed.keep(self._api.told.now())

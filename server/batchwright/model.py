@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Endpoint = Literal["/v1/chat/completions", "/v1/responses", "/v1/embeddings"]
 Json = Any
@@ -47,16 +47,7 @@ Charges = Literal["nothing", "batch", "standard", "unknown"]
 Reach = Literal["anywhere", "OpenAI", "its family"]
 """Whom a rule holds for: hardly any server takes it, OpenAI does not, or this family of OpenAI's models does not."""
 
-OUTCOMES: tuple[Outcome, ...] = (
-    "answered",
-    "refused",
-    "cut_short",
-    "not_fitting",
-    "failed",
-    "expired",
-    "never_ran",
-    "running",
-)
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 TERMINAL_BATCH_STATUSES = frozenset({"completed", "failed", "expired", "cancelled"})
 """A status outside this set, also one never heard of, is not final."""
@@ -99,13 +90,20 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ProviderInfo:
-    """Who answers, as it stood when the job was drafted."""
+    """Who answers, as it stood when the job was drafted.
+
+    Attributes:
+        url: Where it is asked; None: that was not written down.
+        key_print: Tells its key from others; empty: it has none.
+    """
 
     kind: Literal["embedded", "endpoint", "service"]
     host: str
     model: str
     is_demonstration: bool = False
     charges: Charges = "nothing"
+    url: str | None = None
+    key_print: str = ""
 
     @property
     def is_openai(self) -> bool:

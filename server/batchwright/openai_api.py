@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 
+from batchwright.billing import at_standard_tier
 from batchwright.clock import ToldTime
 from batchwright.errors import (
     InvalidInput,
@@ -70,7 +71,9 @@ class OpenAIAPI:
 
     lists_everything = False
 
-    def __init__(self, client: "AsyncOpenAI", service: Service, *, model: str | None, charges: Charges) -> None:
+    def __init__(
+        self, client: "AsyncOpenAI", service: Service, *, model: str | None, charges: Charges, key_print: str = ""
+    ) -> None:
         from openai import Timeout
 
         self._client = client
@@ -78,12 +81,13 @@ class OpenAIAPI:
         self._service = service
         self._model = model
         self._charges: Charges = charges
+        self._key_print = key_print
         self.told = ToldTime()
 
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls, *, key: str, base_url: str, model: str | None = None, charges: Charges = "unknown"
+        cls, *, key: str, base_url: str, model: str | None = None, charges: Charges = "unknown", key_print: str = ""
     ) -> "AsyncGenerator[OpenAIAPI]":
         """Connect to the service at *base_url*, which ends in `/v1` or the like; *model* is for jobs that name none."""
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
@@ -98,7 +102,7 @@ class OpenAIAPI:
             DefaultAsyncHttpxClient(follow_redirects=False, timeout=timeout) as http,
             AsyncOpenAI(api_key=key, base_url=base_url, http_client=http, max_retries=0) as client,
         ):
-            api = cls(client, service_of(base_url), model=model, charges=charges)
+            api = cls(client, service_of(base_url), model=model, charges=charges, key_print=key_print)
             http.event_hooks = {"response": [api.told.listen]}
             yield api
 
@@ -113,7 +117,8 @@ class OpenAIAPI:
         name = model or self._model
         if not name:
             raise InvalidInput(f"No model is named for {host}. Pass model, for example gpt-6-luna.")
-        return ProviderInfo("service", host, name, charges=self._charges)
+        url = str(self._client.base_url).rstrip("/")
+        return ProviderInfo("service", host, name, charges=self._charges, url=url, key_print=self._key_print)
 
     def is_model_known(self, model: str) -> bool:
         """Give true: only the service itself knows."""
@@ -125,12 +130,13 @@ class OpenAIAPI:
         from openai import APIStatusError
 
         async def ask(request: Request) -> ResultLine:
+            body = at_standard_tier(request.body, endpoint) if self._charges == "batch" else request.body
             async with self._told_apart():
                 try:
                     answer = await self._client.post(
                         endpoint.removeprefix("/v1"),
                         cast_to=object,
-                        body=request.body,
+                        body=body,
                         options={"security": {"bearer_auth": True}},
                     )
                 except APIStatusError as error:

@@ -59,6 +59,7 @@ def _pack(waiting: Sequence[tuple[Request, Line]]) -> Iterator[Line]:
         0,
         frozenset[str]().union(*(each.uncounted for each in found)),
         frozenset[str]().union(*(each.approximated for each in found)),
+        sum(each.margin for each in found),
     )
     data = encode_request(Request(first.custom_id, {**first.body, "input": inputs}), "/v1/embeddings")
     yield Line(data, len(inputs), len(inputs), tokens, tuple(request.custom_id for request, _ in waiting))

@@ -16,7 +16,7 @@ from batchwright.jsonl import decode_request, encode_request, inputs_of
 from batchwright.model import Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
 from batchwright.parts import numbered
 from batchwright.points import OnPoint
-from batchwright.pricing import Estimate, RequestTokens, Tally, Totals, estimate, price
+from batchwright.pricing import Estimate, RequestTokens, Tally, Totals, estimate, price_at
 from batchwright.recipe import shared_body, texts_of
 from batchwright.tokens import counter, output_bound, text_counter
 
@@ -44,21 +44,17 @@ class Line(NamedTuple):
 
 
 class Measure:
-    """Weighs requests: their tokens, and what they take of the enqueued limit.
-
-    The tokens of embedding inputs, which decide how many go into one request, are all counted; of much other text, a
-    sample.
-    """
+    """Weighs requests: their tokens, and what they take of the enqueued limit."""
 
     def __init__(self, model: str, endpoint: Endpoint) -> None:
         self._endpoint: Endpoint = endpoint
-        self._count = counter(model, by_sample=endpoint != "/v1/embeddings")
+        self._count = counter(model)
 
     def line(self, data: bytes, body: Mapping[str, Json]) -> Line:
         """Weigh an encoded request, given with its body."""
         count = self._count(body, self._endpoint)
         bound = output_bound(body, self._endpoint)
-        tokens = RequestTokens(count.input_tokens, bound, count.uncounted, count.approximated, count.error)
+        tokens = RequestTokens(count.input_tokens, bound, count.uncounted, count.approximated, count.margin)
         if self._endpoint == "/v1/embeddings":
             inputs = inputs_of(data)
             return Line(data, inputs, inputs, tokens)
@@ -79,14 +75,12 @@ class RecipeMeasure:
 
     def __init__(self, recipe: Recipe) -> None:
         self._endpoint: Endpoint = recipe.endpoint
-        is_embedding = recipe.endpoint == "/v1/embeddings"
         shared = shared_body(recipe)
         frame = counter(recipe.model)(shared, recipe.endpoint)
-        self._count = text_counter(recipe.model, by_sample=not is_embedding)
-        self._frame = RequestTokens(
-            frame.input_tokens, output_bound(shared, recipe.endpoint), frame.uncounted, frame.approximated
-        )
-        self._load = 1 if is_embedding else None
+        self._count = text_counter(recipe.model)
+        bound = output_bound(shared, recipe.endpoint)
+        self._frame = RequestTokens(frame.input_tokens, bound, frame.uncounted, frame.approximated, frame.margin)
+        self._load = 1 if recipe.endpoint == "/v1/embeddings" else None
 
     def request(self, request: Request) -> Line:
         """Encode a request that the recipe made, and weigh it."""
@@ -95,9 +89,12 @@ class RecipeMeasure:
     def line(self, data: bytes, texts: Iterable[str]) -> Line:
         """Weigh an encoded request, given with its texts."""
         frame = self._frame
-        tokens, error = self._count(texts, len(data))
-        tokens += frame.input_tokens
-        weighed = RequestTokens(tokens, frame.output_bound, frame.uncounted, frame.approximated, error)
+        tokens, margin = frame.input_tokens, frame.margin
+        for text in texts:
+            counted, more = self._count(text)
+            tokens += counted
+            margin += more
+        weighed = RequestTokens(tokens, frame.output_bound, frame.uncounted, frame.approximated, margin)
         return Line(data, 1, self._load or tokens, weighed)
 
 
@@ -186,8 +183,7 @@ def _micro(amount: Decimal | None) -> Decimal | None:
 
 def _estimate(plan: PartPlan, totals: Totals) -> Estimate:
     """Give the estimate; only OpenAI's prices are known."""
-    has_prices = plan.provider.charges in {"batch", "standard"}
-    return estimate(price(plan.provider.model, endpoint=plan.recipe.endpoint) if has_prices else None, totals)
+    return estimate(price_at(plan.provider, plan.provider.model, endpoint=plan.recipe.endpoint), totals)
 
 
 def members_path(part_file: Path) -> Path:

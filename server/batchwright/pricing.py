@@ -4,15 +4,15 @@ The prices are OpenAI's, from the data that comes with genai-prices. The newest 
 a batch price begins there on the day when it was checked, and a wrong clock would bring the standard price back.
 """
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from math import ceil
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from batchwright.model import Endpoint
+from batchwright.model import Endpoint, ProviderInfo
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
@@ -24,6 +24,12 @@ BatchBasis = Literal["listed", "half_of_standard", "standard"]
 OPENAI_HOST = "api.openai.com"
 CACHEABLE_TOKENS = 1024
 """A shorter prompt never enters OpenAI's prompt cache (its prompt caching guide)."""
+
+REGIONAL = Decimal("1.1")
+"""What the models since March 2026 cost at OpenAI's regional addresses, as a multiple (its data residency guide)."""
+_BEFORE_MARCH_2026 = re.compile(
+    r"(chat)?gpt-(3|4|oss)|gpt-5(\.[0-3])?(?![.\d])|o\d|codex-mini|computer-use|(text-)?(embedding|ada|babbage|curie|davinci)"
+)
 
 _NEWEST = datetime.max.replace(tzinfo=UTC)
 _NOT_BY_TEXT = frozenset(
@@ -44,6 +50,11 @@ class Rates:
     cache_write_usd: Decimal | None = None
     """Of input that the provider, unasked, writes to its prompt cache; None: no price of its own."""
 
+    def times(self, factor: Decimal) -> "Rates":
+        """Give the same, each as a multiple."""
+        written = None if self.cache_write_usd is None else self.cache_write_usd * factor
+        return Rates(self.from_input_tokens, self.input_usd * factor, self.output_usd * factor, written)
+
     def charge(self, input_tokens: int, output_tokens: int) -> Decimal:
         """Give the price of so many tokens, none of them from the prompt cache."""
         return (self.input_usd * input_tokens + self.output_usd * output_tokens).scaleb(-6)
@@ -62,6 +73,7 @@ class Price:
         standard, batch: Rates by the length of a request's input, the first from 0 tokens on.
         source: The package and the entry that they come from.
         batch_checked: The day when a listed batch price was checked, where the data says it.
+        is_regional: Whether the rates are those of a regional address.
     """
 
     model: str
@@ -70,6 +82,7 @@ class Price:
     batch_basis: BatchBasis
     source: str
     batch_checked: date | None = None
+    is_regional: bool = False
 
     @property
     def is_batch_price_known(self) -> bool:
@@ -85,14 +98,14 @@ class RequestTokens(NamedTuple):
     """The tokens of one request before it is sent, and the names of what was not, or not surely, counted.
 
     Attributes:
-        error: By how many input tokens it makes the sum of all requests less certain, where a sample was counted.
+        margin: How many more input tokens there may be at most.
     """
 
     input_tokens: int
     output_bound: int | None
     uncounted: frozenset[str] = frozenset()
     approximated: frozenset[str] = frozenset()
-    error: float = 0.0
+    margin: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +113,7 @@ class Totals:
     """The tokens of many requests. The longest input decides whether a higher rate may apply.
 
     Attributes:
-        input_error: The most by which the input tokens are off, where a sample was counted.
+        input_margin: How many more input tokens there may be at most.
     """
 
     input_tokens: int = 0
@@ -108,7 +121,7 @@ class Totals:
     largest_input_tokens: int = 0
     uncounted: frozenset[str] = frozenset()
     approximated: frozenset[str] = frozenset()
-    input_error: int = 0
+    input_margin: int = 0
 
     def __add__(self, other: "Totals") -> "Totals":
         bounds = self.output_tokens_bound, other.output_tokens_bound
@@ -118,7 +131,7 @@ class Totals:
             max(self.largest_input_tokens, other.largest_input_tokens),
             self.uncounted | other.uncounted,
             self.approximated | other.approximated,
-            self.input_error + other.input_error,
+            self.input_margin + other.input_margin,
         )
 
 
@@ -182,6 +195,17 @@ def price(model: str, *, endpoint: Endpoint) -> Price | None:
     return Price(model, rates, _batch_rates(rates, batch, basis), basis, source, max(days, default=None))
 
 
+def price_at(provider: ProviderInfo, model: str, *, endpoint: Endpoint) -> Price | None:
+    """Give what *provider* takes for *model*, where it takes OpenAI's prices; None if that is not known."""
+    if provider.charges not in {"batch", "standard"} or (known := price(model, endpoint=endpoint)) is None:
+        return None
+    is_regional = provider.is_openai and provider.host.partition(":")[0] != OPENAI_HOST
+    if not is_regional or _BEFORE_MARCH_2026.match(model.lower().removeprefix("ft:")):
+        return known
+    standard, batch = (tuple(rates.times(REGIONAL) for rates in tier) for tier in (known.standard, known.batch))
+    return replace(known, standard=standard, batch=batch, is_regional=True)
+
+
 def priced_models(endpoint: Endpoint) -> list[str]:
     """Give the models whose price is known there."""
     from genai_prices.data_snapshot import get_snapshot
@@ -217,8 +241,7 @@ class Tally:
     """Adds up the tokens of requests as they go by, without keeping them."""
 
     def __init__(self) -> None:
-        self._input = self._largest = 0
-        self._error = 0.0
+        self._input = self._largest = self._margin = 0
         self._bound: int | None = 0
         self._uncounted: set[str] = set()
         self._approximated: set[str] = set()
@@ -227,8 +250,8 @@ class Tally:
         """Count one request."""
         tokens = request.input_tokens
         self._input += tokens
-        self._largest = max(self._largest, tokens)
-        self._error += request.error
+        self._largest = max(self._largest, tokens + request.margin)
+        self._margin += request.margin
         if self._bound is not None:
             self._bound = None if request.output_bound is None else self._bound + request.output_bound
         if request.uncounted:
@@ -240,7 +263,7 @@ class Tally:
     def totals(self) -> Totals:
         """The tokens of all requests so far."""
         names = frozenset(self._uncounted), frozenset(self._approximated)
-        return Totals(self._input, self._bound, self._largest, *names, ceil(self._error))
+        return Totals(self._input, self._bound, self._largest, *names, self._margin)
 
 
 def add_up(requests: Iterable[RequestTokens]) -> Totals:
@@ -255,7 +278,7 @@ def estimate(price: Price | None, totals: Totals) -> Estimate:
     """Give what requests with *totals* will cost, and say in words what is not certain."""
     return Estimate(
         input_tokens=totals.input_tokens,
-        is_exact=not totals.uncounted and not totals.approximated and not totals.input_error,
+        is_exact=not totals.uncounted and not totals.approximated,
         output_tokens_bound=totals.output_tokens_bound,
         cost_batch_usd=_cost_range(price, totals, "batch") if price else None,
         cost_standard_usd=_cost_range(price, totals, "standard") if price else None,
@@ -267,22 +290,22 @@ def estimate(price: Price | None, totals: Totals) -> Estimate:
 def _cost_range(price: Price, totals: Totals, processing: Processing) -> CostRange:
     low = high = None
     if processing == "standard" or price.is_batch_price_known:
-        low = price.rates(processing)[0].charge(max(0, totals.input_tokens - totals.input_error), 0)
+        low = price.rates(processing)[0].charge(totals.input_tokens, 0)
     if totals.output_tokens_bound is not None and not totals.uncounted:
         rates = _rates_of(price, totals, processing)
         dearest = rates.with_cache_writes if totals.largest_input_tokens >= CACHEABLE_TOKENS else rates
-        high = dearest.charge(totals.input_tokens + totals.input_error, totals.output_tokens_bound)
+        high = dearest.charge(totals.input_tokens + totals.input_margin, totals.output_tokens_bound)
     return CostRange(low, high)
 
 
 def _count_notes(totals: Totals) -> Iterator[str]:
     if totals.uncounted:
         yield f"Not counted: {', '.join(sorted(totals.uncounted))}. Their cost comes on top."
-    if totals.input_error:
-        share = 100 * totals.input_error / max(1, totals.input_tokens)
-        yield f"Tokens are counted by a sample of the texts: the input is right within {share:.1f}%."
     if totals.approximated:
-        yield f"Counted only approximately: {', '.join(sorted(totals.approximated))}."
+        yield (
+            f"Counted only approximately: {', '.join(sorted(totals.approximated))}. "
+            "The highest cost takes all that it may be."
+        )
 
 
 def _price_notes(price: Price | None, totals: Totals) -> Iterator[str]:
@@ -294,6 +317,8 @@ def _price_notes(price: Price | None, totals: Totals) -> Iterator[str]:
     if price is None:
         yield "The price of this model is not known: its cost is unknown, not 0."
         return
+    if price.is_regional:
+        yield "At a regional address this model costs a tenth more, which is included."
     if price.batch_basis == "standard":
         yield f"The batch price of {price.model} is not known: its standard price is taken as the most it may be."
     if price.batch_basis == "half_of_standard":

@@ -17,7 +17,7 @@ from batchwright import files
 from batchwright.adoption import JOB_FILE
 from batchwright.collection import RESTING, RESULTS, Collection, table, table_so_far
 from batchwright.errors import BatchwrightError, NotReady, ProviderError, ProviderGone
-from batchwright.model import LIVE_STATES, Job, Part
+from batchwright.model import LIVE_STATES, Job, Part, ProviderInfo
 from batchwright.part_files import members_path
 from batchwright.points import OnPoint, pass_by
 from batchwright.recovery import Step, next_step
@@ -91,11 +91,13 @@ class Runs:
             NotReady: None is unconfirmed, it is too early, the job is for another provider, or another process works
                 on it just now.
         """
-        if not self.is_answered_here(self._journal.job(job_id)):
+        job = self._journal.job(job_id)
+        if not self.is_answered_here(job):
             raise NotReady(
                 f"{job_id} was sent to another provider than this server has: whether it arrived can only be seen "
                 "there. Start the server with the former settings."
             )
+        self.refuse_changed(job, "Start the server with the former settings, or draft it anew with create_batch_file.")
         with self.held(job_id) as is_held:
             if not is_held:
                 raise NotReady(f"{job_id} is being worked on just now. Try again in a moment.")
@@ -112,6 +114,20 @@ class Runs:
             return self._api.answering(job.recipe.model, job.recipe.endpoint).is_same(job.provider)
         except BatchwrightError:
             return False
+
+    def refuse_changed(self, job: Job, advice: str) -> None:
+        """Refuse to send a job whose provider is another, or takes other prices, than when it was drafted.
+
+        Only what sends asks this: a job that runs goes on with a new key.
+
+        Raises:
+            NotReady: It is.
+        """
+        now = self._api.answering(job.recipe.model, job.recipe.endpoint)
+        if changed := _differences(now, job.provider):
+            names = " and ".join(changed)
+            has = "have" if len(changed) > 1 or names == "prices" else "has"
+            raise NotReady(f"The {names} of {now.host} {has} changed since {job.id} was drafted. {advice}")
 
     def shown(self, job: Job) -> Job:
         """Give a job with a note, where it does not go on since it was made for another provider."""
@@ -233,3 +249,15 @@ class Runs:
                 "project that it was made with, or give it up with cancel_job"
             )
             self._journal.save_part(replace(part, note=note))
+
+
+def _differences(now: ProviderInfo, drafted: ProviderInfo) -> list[str]:
+    """Name what would make others pay for a job than it was drafted for, or at other prices."""
+    if drafted.url is None:  # it was drafted before this was written down
+        return []
+    changed = {
+        "address": now.url != drafted.url,
+        "key": now.key_print != drafted.key_print,
+        "prices": now.charges != drafted.charges,
+    }
+    return [name for name, is_other in changed.items() if is_other]

@@ -1,5 +1,8 @@
 """Secrets that this program makes for itself, each in a file that its user alone can read. Knows not what they open."""
 
+import hashlib
+import hmac
+import logging
 import os
 import secrets
 import stat
@@ -8,9 +11,15 @@ from pathlib import Path
 
 from batchwright.errors import InvalidInput
 
+SECRET_BYTES = 32
+_FOLDER_FILE = "questions.key"
+_PRINT_CHARACTERS = 16
 _MAX_BYTES = 4096
 # Not every system knows each of them.
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
+
+
+log = logging.getLogger(__name__)
 
 
 def read(path: Path) -> bytes | None:
@@ -52,6 +61,37 @@ def make(path: Path, secret: bytes) -> bytes:
     finally:
         with suppress(OSError):
             temporary.unlink()
+    return secret
+
+
+def fingerprint(folder: Path, key: str | None) -> str:
+    """Return what tells keys apart, and says nothing of them without the secret of the data folder; empty for none."""
+    if key is None:
+        return ""
+    secret = find_secret(folder) or make_secret(folder)
+    return hmac.new(secret, b"provider key " + key.encode(), hashlib.sha256).hexdigest()[:_PRINT_CHARACTERS]
+
+
+def find_secret(folder: Path) -> bytes | None:
+    """Return the secret of a data folder; None if there is none yet, or none that is worth the name."""
+    try:
+        secret = read(folder / _FOLDER_FILE)
+    except InvalidInput:
+        return None
+    return secret if secret and len(secret) == SECRET_BYTES else None
+
+
+def make_secret(folder: Path) -> bytes:
+    """Make the secret of a data folder; of several processes that do so at once, one wins, and all use its secret."""
+    path, secret = folder / _FOLDER_FILE, os.urandom(SECRET_BYTES)
+    try:
+        if path.exists() and find_secret(folder) is None:
+            path.unlink(missing_ok=True)  # a file of another size is no secret, nor one that others can read
+        return make(path, secret)
+    except OSError as error:
+        log.warning(
+            "The secret of the data folder cannot be kept: %s. It holds for this process alone.", error.strerror
+        )
     return secret
 
 

@@ -9,11 +9,12 @@ from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from batchwright.errors import InvalidInput
-from batchwright.model import SpendingLimits
+from batchwright.model import Charges, SpendingLimits
 from batchwright.untrusted import model_name
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 ProviderKind = Literal["openai", "endpoint", "embedded"]
+Prices = Literal["openai", "free"]
 SettingKind = Literal["text", "secret", "folder", "file", "number"]
 
 OPENAI_URL = "https://api.openai.com/v1"
@@ -85,9 +86,9 @@ SETTINGS = (
     Setting(
         "BATCHWRIGHT_PRICES",
         "",
-        "openai: whoever answers takes OpenAI's prices, as a gateway does: the service at `OPENAI_BASE_URL`, or the "
-        "endpoint. Otherwise those of a service are unknown, and an endpoint in one's own network is free.",
-        choices=("openai",),
+        "openai: the server that is set takes OpenAI's prices, as a gateway does. free: it takes nothing. Otherwise "
+        "its prices are unknown, unless it is OpenAI, or Ollama, llama-server, LM Studio or vLLM on this machine.",
+        choices=get_args(Prices),
     ),
     Setting(
         "BATCHWRIGHT_ENQUEUED_TOKENS",
@@ -144,8 +145,7 @@ class Settings:
         workspace: Folders as the operator named them; empty for the default.
         provider: Who runs jobs.
         openai_url, endpoint: Base URLs without a trailing slash.
-        has_openai_prices: Whether the service at `openai_url` takes OpenAI's prices.
-        endpoint_has_openai_prices: Whether the endpoint is said to.
+        prices: What the server that is set takes, as the operator says; None: nobody says it.
         enqueued_tokens: None: learned from the provider's refusals.
         data_dir, cache_dir: None for the system's own.
         http_token: None: one that is made at the first start, for clients on this machine alone.
@@ -156,9 +156,8 @@ class Settings:
     provider: ProviderKind = "embedded"
     openai_key: str | None = field(default=None, repr=False)
     openai_url: str = OPENAI_URL
-    has_openai_prices: bool = True
+    prices: Prices | None = None
     endpoint: str | None = None
-    endpoint_has_openai_prices: bool = False
     endpoint_key: str | None = field(default=None, repr=False)
     model: str | None = None
     spending: SpendingLimits = field(default_factory=SpendingLimits)
@@ -190,8 +189,7 @@ class Settings:
         get = {name: given.get(name) or None for name in _KNOWN}
         openai_url = _url("OPENAI_BASE_URL", get) or OPENAI_URL
         workspace = get["BATCHWRIGHT_WORKSPACE"] or ""
-        prices = _one_of("BATCHWRIGHT_PRICES", get["BATCHWRIGHT_PRICES"], ("openai",))
-        return cls(
+        settings = cls(
             workspace=tuple(
                 path
                 for folder in workspace.split(path_separator)
@@ -200,9 +198,8 @@ class Settings:
             provider=_provider(get),
             openai_key=_key("OPENAI_API_KEY", get["OPENAI_API_KEY"]),
             openai_url=openai_url,
-            has_openai_prices=openai_url == OPENAI_URL or prices == "openai",
+            prices=cast("Prices | None", _one_of("BATCHWRIGHT_PRICES", get["BATCHWRIGHT_PRICES"], get_args(Prices))),
             endpoint=_url("BATCHWRIGHT_ENDPOINT", get),
-            endpoint_has_openai_prices=prices == "openai",
             endpoint_key=_key("BATCHWRIGHT_ENDPOINT_KEY", get["BATCHWRIGHT_ENDPOINT_KEY"]),
             model=_model("BATCHWRIGHT_MODEL", get["BATCHWRIGHT_MODEL"]),
             spending=SpendingLimits(
@@ -220,6 +217,22 @@ class Settings:
             http_hosts=_hosts("BATCHWRIGHT_HTTP_HOSTS", get["BATCHWRIGHT_HTTP_HOSTS"]),
             log_level=_log_level(get["BATCHWRIGHT_LOG_LEVEL"]),
         )
+        if settings.prices == "free" and _is_openai(settings.url):
+            raise InvalidInput(f"BATCHWRIGHT_PRICES is free, and {settings.url} is OpenAI, which is not. Leave it out.")
+        return settings
+
+    @property
+    def url(self) -> str:
+        """The base URL of the server that runs jobs; empty: they run in this process."""
+        return {"openai": self.openai_url, "endpoint": self.endpoint or "", "embedded": ""}[self.provider]
+
+    @property
+    def charges(self) -> Charges:
+        """What the server that runs jobs takes, as far as it can be known without asking it."""
+        if self.prices == "free":
+            return "nothing"
+        is_openai = self.prices == "openai" or urlsplit(self.url).hostname == "api.openai.com"
+        return ("batch" if self.provider == "openai" else "standard") if is_openai else "unknown"
 
     def data_folder(self) -> Path:
         """Where the journal and the jobs live; not made yet."""
@@ -256,6 +269,10 @@ def _path(name: str, text: str | None) -> Path | None:
         return Path(text).expanduser().absolute() if text else None
     except RuntimeError as error:
         raise InvalidInput(f"{name} names the home of a user who does not exist. Give the whole path.") from error
+
+
+def _is_openai(url: str) -> bool:
+    return f".{urlsplit(url).hostname}".endswith(".api.openai.com")
 
 
 def _url(name: str, get: Mapping[str, str | None]) -> str | None:

@@ -11,7 +11,7 @@ from batchwright.drafts import check_recipe
 from batchwright.errors import InvalidInput
 from batchwright.model import Endpoint, Job, Json, ProviderInfo, Recipe, Request, SpendingLimits
 from batchwright.part_files import Measure
-from batchwright.pricing import Price, RequestTokens, add_up, estimate, price
+from batchwright.pricing import Price, RequestTokens, add_up, estimate, price_at
 from batchwright.recipe import body_builder, template_columns
 from batchwright.trial_rows import Choice, TriedRow, tried_rows
 from batchwright.untrusted import model_name, quote_name, quote_names
@@ -140,8 +140,7 @@ def _recipes(job: Job, request: TrialRequest) -> Sequence[Recipe]:
 
 def _variant(job: Job, recipe: Recipe, answering: Answering) -> Variant:
     provider = answering(recipe.model, recipe.endpoint)
-    is_priced = provider.charges in {"batch", "standard"}
-    known = price(recipe.model, endpoint=recipe.endpoint) if is_priced else None
+    known = price_at(provider, recipe.model, endpoint=recipe.endpoint)
     if recipe == job.recipe or recipe.prompt is None:
         return Variant(recipe, provider, known)
     try:

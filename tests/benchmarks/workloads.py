@@ -69,18 +69,23 @@ def _draft(source: str, data: Path, out: Path) -> Work:
 
 
 def _plain_build_csv(data: Path, out: Path) -> Work:
+    encode = _encode()
+
     def work() -> None:
         with (data / "rows.csv").open(encoding="utf-8", newline="") as file, (out / "out.jsonl").open("wb") as batch:
             rows = csv.reader(file)
             next(rows)
             for number, (_, text) in enumerate(rows, 1):
                 batch.write(request_line(f"row-{number}", PROMPT + text))
+                len(encode(PROMPT + text))
 
     return work
 
 
 def _plain_build_parquet(data: Path, out: Path) -> Work:
     import duckdb
+
+    encode = _encode()
 
     def work() -> None:
         with duckdb.connect() as con, (out / "out.jsonl").open("wb") as batch:
@@ -91,8 +96,15 @@ def _plain_build_parquet(data: Path, out: Path) -> Work:
                 for (text,) in rows:
                     number += 1
                     batch.write(request_line(f"row-{number}", PROMPT + text))
+                    len(encode(PROMPT + text))
 
     return work
+
+
+def _encode() -> Callable[[str], list[int]]:
+    from splintr import Tokenizer
+
+    return Tokenizer.from_pretrained("o200k_base").encode
 
 
 def _check(data: Path, _out: Path) -> Work:
@@ -144,9 +156,7 @@ def _count(data: Path, _out: Path) -> Work:
 
 
 def _plain_count(data: Path, _out: Path) -> Work:
-    from splintr import Tokenizer
-
-    encode = Tokenizer.from_pretrained("o200k_base").encode
+    encode = _encode()
     texts = _texts(data)
     encode(texts[0])
     return lambda: [len(encode(text)) for text in texts]
@@ -284,7 +294,7 @@ def _server(data: Path, out: Path, *, take: Callable[[Path, list[str]], float], 
 WORKLOADS = {
     "build_csv": Workload(
         f"build {ROWS:,} requests from CSV (180 MB)",
-        "a loop of `csv` and msgspec",
+        "a loop of `csv`, msgspec and splintr",
         partial(_draft, "rows.csv"),
         _plain_build_csv,
         1.5,
@@ -292,7 +302,7 @@ WORKLOADS = {
     ),
     "build_parquet": Workload(
         f"build {ROWS:,} requests from Parquet",
-        "a loop of DuckDB's `fetchmany` and msgspec",
+        "a loop of DuckDB's `fetchmany`, msgspec and splintr",
         partial(_draft, "rows.parquet"),
         _plain_build_parquet,
     ),

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from batchwright.billing import at_standard_tier
 from batchwright.errors import InvalidInput
+from batchwright.local.model_servers import ModelServer
 from batchwright.model import Charges, Endpoint, Json, ProviderInfo
-from batchwright.pricing import OPENAI_HOST
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +65,30 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RemoteEndpoint:
-    """A server that the user runs or rents: taken at its word, and waited for when it is away."""
+    """A server that the user runs or rents: taken at its word, and waited for when it is away.
+
+    Attributes:
+        charges: What it takes; `unknown`, unless it is a model server of the user's own.
+        key_print: Of the key.
+        server: What is known of it.
+    """
 
     base: Connection
     model: str | None
     concurrency: int = 16
-    has_openai_prices: bool = False
     note: None = None
+    charges: Charges = "unknown"
+    key_print: str = ""
+    server: ModelServer | None = None
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:  # any may be there
         """Say who answers; any model is taken at its word."""
         name = model or self.model
         if not name:
             raise InvalidInput(f"No model is named for {self._host}. Pass model, or have BATCHWRIGHT_MODEL set.")
-        charges = "standard" if self.has_openai_prices else _charges(self._host)
-        return ProviderInfo("endpoint", self._host, name, charges=charges)
+        is_own = self.charges == "unknown" and self.server is not None and self.server.is_free(name)
+        charges = "nothing" if is_own else self.charges
+        return ProviderInfo("endpoint", self._host, name, charges=charges, url=self.base.url, key_print=self.key_print)
 
     def is_model_known(self, model: str) -> bool:  # only the endpoint itself knows
         """Give true: only the endpoint itself knows."""
@@ -94,8 +104,8 @@ class RemoteEndpoint:
         return self.base
 
     def request_body(self, endpoint: str, body: Mapping[str, Json]) -> Mapping[str, Json]:
-        """Leave the body as it is."""
-        return body
+        """Leave the body as it is, but have it charged at the standard price where that was told."""
+        return at_standard_tier(body, endpoint) if self.charges == "standard" else body
 
     def answer_body(self, endpoint: str, request: Mapping[str, Json], answer: Json) -> Json:
         """Leave the answer as it is."""
@@ -104,14 +114,6 @@ class RemoteEndpoint:
     @property
     def _host(self) -> str:
         return urlsplit(self.base.url).netloc
-
-
-def _charges(host: str) -> Charges:
-    """Say what the server at *host* takes: nothing if it is in the user's own network."""
-    name = urlsplit(f"//{host}").hostname or ""
-    if name == OPENAI_HOST:
-        return "standard"
-    return "nothing" if is_in_own_network(name) else "unknown"
 
 
 def is_in_own_network(name: str) -> bool:
