@@ -12,23 +12,9 @@ from batchwright.tables.saving import save
 
 STARTS = ["=", "+", "-", "@", "＝", "＋", "－", "＠"]
 UNSEEN = [
-    "",
-    "\n",
-    "\r",
-    "\r\n",
-    "\0",
-    "\t",
-    " ",
-    "  \n",
-    "\x0b",
-    "\x1f",
-    "\x7f",
-    "\u00a0",
-    "\u00ad",
-    "\u200b",
-    "\u202e",
+    *("", "\n", "\r", "\r\n", "\0", "\t", " ", "  \n", "\x0b", "\x1f", "\x7f"),
+    *("\u00a0", "\u00ad", "\u200b", "\u202e", "\u2060", "\u3000", "\ufeff", " \0\n\t\ufeff"),
 ]
-UNSEEN += ["\u2060", "\u3000", "\ufeff", " \0\n\t\ufeff"]
 NUMBERS = ["-1", "+1.5", "-1e3", " -7", "\n-7", "-0.25 "]
 HARMLESS = ["a=b", "text", "3-1", "\nAn answer", "  indented", "\0x", "1+1", "", "'=1"]
 
