@@ -78,7 +78,7 @@ async def test_results_are_saved_for_excel_with_the_columns_that_are_chosen(tmp_
         "tags": ["a"],
     }
     assert "Row 3 has 40,000 characters in column 'long'" in refused
-    assert "There is no column 'labels'. Columns: id, text, long, label, score, tags," in unknown
+    assert "There is no column 'labels'. Columns: 'id', 'text', 'long', 'label', 'score', 'tags'," in unknown
     assert [entry.name for entry in path.parent.iterdir()] == ["out.xlsx"], "whole, or not at all"
 
 

@@ -147,12 +147,15 @@ def test_what_is_missing_is_told_in_a_sentence(tmp_path: Path, arguments: list[s
 
 def test_unpriced_models_are_named_and_none_is_free(tmp_path: Path) -> None:
     """Where nothing is known there is no table, and the code says so."""
-    done = costs(tmp_path, *TOKENS, "--model", "llama3.2\x1b[31m")
+    done = costs(tmp_path, *TOKENS, "--model", "llama3.2")
+    hidden = costs(tmp_path, *TOKENS, "--model", "llama3.2\x1b[31m")
 
     assert done.returncode == 1
     assert "Unpriced: llama3.2." in done.stdout
-    assert "\x1b" not in done.stdout
     assert "$0" not in done.stdout
+    assert hidden.returncode == 2
+    assert "'llama3.2' is not the name of a model" in hidden.stderr
+    assert "\x1b" not in hidden.stdout + hidden.stderr
 
 
 @pytest.mark.anyio

@@ -191,7 +191,7 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path: Pat
     """A prompt without its text would be paid for, once a row."""
     planned = plan(written(tmp_path / "t.csv", "id,body\n1,x\n"), prompt="Label {{text}}")
 
-    with pytest.raises(InvalidInput, match=r"'text'.*Columns: id, body\."):
+    with pytest.raises(InvalidInput, match=r"'text'.*Columns: 'id', 'body'\."):
         made(planned)
 
 

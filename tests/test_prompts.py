@@ -148,7 +148,7 @@ async def test_the_tools_that_a_prompt_names_exist(tmp_path: Path, rows: Path, n
         ("embed", {"source": "rows.csv", "labels": "a"}, "embed has no argument 'labels'. Its arguments: source,"),
         ("embed", {"source": "none.csv"}, "No file 'none.csv' in the workspace"),
         ("embed", {"source": "/etc/passwd"}, "lies outside the workspace"),
-        ("embed", {"source": "rows.csv", "columns": "txt"}, "The source has no column 'txt'. Columns: id, text"),
+        ("embed", {"source": "rows.csv", "columns": "txt"}, "The source has no column 'txt'. Columns: 'id', 'text'"),
         ("embed", {"source": "x" * 10_001}, "source is longer than 10,000 characters."),
     ],
 )

@@ -163,10 +163,10 @@ async def test_answers_are_compared_with_a_column_that_knows(tmp_path: Path, mod
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"truth": "gold"}, "There are several answers. Name one as answer: label, score."),
-        ({"truth": "glod", "answer": "label"}, "no column 'glod' to be truth. Columns: id, text, gold."),
+        ({"truth": "gold"}, "There are several answers. Name one as answer: 'label', 'score'."),
+        ({"truth": "glod", "answer": "label"}, "no column 'glod' to be truth. Columns: 'id', 'text', 'gold'."),
         ({"truth": "label", "answer": "label"}, "no column 'label' to be truth."),
-        ({"truth": "gold", "answer": "gold"}, "no column 'gold' to be answer. Columns: label, score."),
+        ({"truth": "gold", "answer": "gold"}, "no column 'gold' to be answer. Columns: 'label', 'score'."),
         ({"answer": "label"}, "truth is empty. Name that column too."),
         ({"sql": "SELECT 1", "truth": "gold"}, "belong to the profile, which is given without sql."),
         ({"save_as": "x.csv"}, "save_as saves what sql gives, and there is none."),

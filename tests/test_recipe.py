@@ -141,7 +141,7 @@ def test_a_template_may_take_the_whole_row(prompt: str, text: str) -> None:
 def test_an_unknown_column_is_refused_and_the_columns_are_listed() -> None:
     """The assistant mends the name from the list, without another call."""
     with pytest.raises(
-        InvalidInput, match=r"The prompt names the column 'txt', which is not there\. Columns: id, text\."
+        InvalidInput, match=r"The prompt names the column 'txt', which is not there\. Columns: 'id', 'text'\."
     ):
         body_builder(Recipe(CHAT, "m", "{{txt}} {{id}}"), ["id", "text"])
 
@@ -154,7 +154,7 @@ def test_an_unknown_column_of_the_system_text_is_refused_as_such() -> None:
 
 def test_a_long_list_of_columns_is_cut_and_says_so() -> None:
     """A table of a thousand columns must not fill the answer."""
-    with pytest.raises(InvalidInput, match=r"Columns: c0, c1, .*c39 and 10 more\.$"):
+    with pytest.raises(InvalidInput, match=r"Columns: 'c0', 'c1', .*'c39' and 10 more\.$"):
         body_builder(Recipe(CHAT, "m", "{{x}}"), [f"c{n}" for n in range(50)])
 
 

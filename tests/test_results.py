@@ -369,7 +369,9 @@ def test_a_column_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Pa
     """The assistant mends the name at the next call."""
     found = table(tmp_path, ids(1), [])
 
-    with pytest.raises(InvalidInput, match=r"There is no column 'labl'. Columns: id, answer, outcome, problem, row,"):
+    with pytest.raises(
+        InvalidInput, match=r"There is no column 'labl'. Columns: 'id', 'answer', 'outcome', 'problem', 'row',"
+    ):
         found.rows(outcome=None, offset=0, limit=1, columns=["labl"])
 
 

@@ -561,7 +561,7 @@ def test_an_id_in_json_is_the_text_of_its_value(tmp_path: Path, values: tuple[st
 @pytest.mark.parametrize(
     ("content", "column", "fact"),
     [
-        pytest.param("a,b\n1,2\n", "z", "no column 'z' for the ids. Columns: a, b.", id="missing column"),
+        pytest.param("a,b\n1,2\n", "z", "no column 'z' for the ids. Columns: 'a', 'b'.", id="missing column"),
         pytest.param("a,b\n1,2\n2,2\n1,2\n1,2\n", "a", "the same value in rows 1 and 3.", id="duplicate"),
         pytest.param("a,b\n1,2\n,2\n", "a", "is empty in row 2.", id="absent"),
         pytest.param('a,b\n1,2\n"  ",2\n', "a", "is empty in row 2.", id="blank"),

@@ -508,7 +508,7 @@ class BadInput:
         (
             "create_batch_file",
             DRAFT | {"prompt": "{{txt}}"},
-            "The prompt names the column 'txt', which is not there. Columns: id, text.",
+            "The prompt names the column 'txt', which is not there. Columns: 'id', 'text'.",
         ),
         (
             "create_batch_file",

@@ -671,8 +671,8 @@ async def test_variants_that_cannot_be_are_refused_before_anything_is_sent(
         "With the draft itself these are more than 4 variants. Name fewer models or prompts: each model is tried with "
         "each prompt."
     )
-    assert no_column.startswith("truth names no column of the rows: 'golden'. Columns: n, text, gold.")
-    assert no_column.endswith("the properties are topic, stars.")
+    assert no_column.startswith("truth names no column of 'the rows': 'golden'. Columns: 'n', 'text', 'gold'.")
+    assert no_column.endswith("the properties are 'topic', 'stars'.")
     assert 'Give truth as "topic=gold".' in no_property
     assert "pass that as max_cost_usd" in unpriced
     assert no_job.startswith("There is no job 'job_none'.")

@@ -8,6 +8,7 @@ import msgspec
 
 from batchwright.errors import InvalidInput
 from batchwright.model import Endpoint, Json, Recipe
+from batchwright.untrusted import quote_name, quote_names
 
 if TYPE_CHECKING:
     import minijinja
@@ -233,7 +234,9 @@ def _used_columns(text: str, name: str, columns: Sequence[str]) -> set[str]:
         ) from error
     known = set(columns)
     if unknown := sorted(variables - known - _BUILT_IN):
-        raise InvalidInput(f"The {name} names the column {unknown[0]!r}, which is not there. {_listed(columns)}")
+        raise InvalidInput(
+            f"The {name} names the column {quote_name(unknown[0])}, which is not there. {_listed(columns)}"
+        )
     code = "".join(tag for text in _code(source) for tag in _TAG.findall(text))
     try:
         looked_up = [msgspec.json.decode(name) for name in _LOOKUP.findall(code)]
@@ -304,4 +307,4 @@ def _reason(error: Exception) -> str:
 
 def _listed(columns: Sequence[str], most: int = 40) -> str:
     more = f" and {len(columns) - most} more" if len(columns) > most else ""
-    return f"Columns: {', '.join(columns[:most])}{more}."
+    return f"Columns: {quote_names(columns[:most])}{more}."

@@ -20,6 +20,7 @@ from batchwright.tables.origin import Origin
 from batchwright.tables.query import run
 from batchwright.tables.reading import Scan, Table, parquet_table, read, scan, scan_of
 from batchwright.tables.watching import execute
+from batchwright.untrusted import quote_name, quote_names
 
 if TYPE_CHECKING:
     import duckdb
@@ -101,7 +102,7 @@ def _frozen(
     sql = scan.sql(con, progress.stage(0, 0.2))
     types = types_of(con, sql)
     if id_column is not None and id_column not in types:
-        raise InvalidInput(f"There is no column {id_column!r} for the ids. Columns: {', '.join(types)}.")
+        raise InvalidInput(f"There is no column {quote_name(id_column)} for the ids. Columns: {quote_names(types)}.")
     if reserved := [column for column in types if column.lower() in {ROW, CUSTOM_ID}]:
         raise InvalidInput(f"{name} has a column {reserved[0]!r}, a name that is used here. Rename the column.")
     numbered = f"SELECT row_number() OVER () AS {identifier(ROW)}, * FROM ({sql})"
