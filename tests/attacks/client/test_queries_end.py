@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import get_args
@@ -47,14 +47,13 @@ def queries(pid: int) -> list[psutil.Process]:
     return found
 
 
-async def counted(pid: int, is_right: Callable[[int], bool]) -> int:
-    """Wait until so many queries run, and return how many these are."""
+async def until_there_are(count: int, pid: int) -> None:
+    """Wait until so many queries run."""
 
-    async def look() -> int | None:
-        count = len(queries(pid))
-        return count + 1 if is_right(count) else None
+    async def look() -> bool:
+        return len(queries(pid)) == count
 
-    return await until(look) - 1
+    await until(look)
 
 
 async def ask(session: Session, sql: str = SLOW) -> None:
@@ -75,10 +74,10 @@ async def test_a_cancelled_call_ends_its_query_over_http(tmp_path: Path, mode: M
     async with served(tmp_path) as (url, pid), over_http(url, mode) as session:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask, session)
-            await counted(pid, lambda count: count == 1)
+            await until_there_are(1, pid)
             tasks.cancel_scope.cancel()
         with anyio.fail_after(10):
-            await counted(pid, lambda count: count == 0)
+            await until_there_are(0, pid)
         answer = await session.call("inspect_data", source=QUICK)
 
     assert answer["rows"] == 1
@@ -89,14 +88,12 @@ async def test_a_client_that_is_gone_ends_its_query_over_http(tmp_path: Path, mo
     """A laptop that is shut says nothing: only its connection ends."""
     async with served(tmp_path) as (url, pid):
         client = await anyio.open_process([sys.executable, "-c", LONELY, url, mode], stdout=None, stderr=None)
-        await counted(pid, lambda count: count == 1)
+        await until_there_are(1, pid)
         client.send_signal(signal.SIGKILL)
         await client.wait()
         await client.aclose()
         with anyio.fail_after(10):
-            left = await counted(pid, lambda count: count == 0)
-
-    assert left == 0
+            await until_there_are(0, pid)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -107,12 +104,10 @@ async def test_a_cancelled_call_ends_its_query_over_stdio(tmp_path: Path, mode: 
         pid = int(pid_file.read_text())
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(ask, session)
-            await counted(pid, lambda count: count == 1)
+            await until_there_are(1, pid)
             tasks.cancel_scope.cancel()
         with anyio.fail_after(10):
-            left = await counted(pid, lambda count: count == 0)
-
-    assert left == 0
+            await until_there_are(0, pid)
 
 
 async def test_at_most_two_queries_and_sheets_run_at_once_and_the_rest_wait_their_turn(tmp_path: Path) -> None:
@@ -148,13 +143,13 @@ async def test_a_query_that_waits_too_long_for_its_turn_is_told_so(tmp_path: Pat
     async with served(tmp_path) as (url, pid), over_http(url) as session, anyio.create_task_group() as tasks:
         for _ in range(MOST):
             tasks.start_soon(ask, session)
-        await counted(pid, lambda count: count == MOST)
+        await until_there_are(MOST, pid)
         told = await session.error("inspect_data", source=QUICK)
         others = await session.call("list_jobs")
         tasks.cancel_scope.cancel()
+        assert told == "Other queries still run, and this one waited 30 seconds for its turn. Ask again in a minute."
+        assert others["total"] == 0
 
-    assert told == ("Other queries still run, and this one waited 30 seconds for its turn. Ask again in a minute.")
-    assert others["total"] == 0
     assert "Waiting until other queries have ended" in {message for _, _, message in session.progress}
 
 
@@ -175,6 +170,6 @@ async def test_a_server_where_many_queries_wait_refuses_more_and_answers_other_c
         await until(refused)
         jobs = await session.call("list_jobs")
         tasks.cancel_scope.cancel()
+        assert jobs["total"] == 0
 
     assert set(told) == {"22 queries run or wait already. Ask again in a minute."}
-    assert jobs["total"] == 0

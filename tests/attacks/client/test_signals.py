@@ -100,10 +100,10 @@ async def test_it_ends_when_told_while_a_query_runs(tmp_path: Path, number: sign
     async with served(environment(tmp_path)) as server:
         server.send("tools/call", name="inspect_data", arguments={"source": SLOW})
 
-        async def query() -> psutil.Process | None:
-            return next(iter(psutil.Process(server.process.pid).children()), None)
+        async def queries() -> list[psutil.Process]:
+            return psutil.Process(server.process.pid).children()
 
-        running = await until(query)
+        (running,) = await until(queries)
         told = await server.told(number)
 
     assert told == (0, "")
@@ -115,10 +115,10 @@ async def test_it_ends_with_its_client_though_a_query_runs(tmp_path: Path) -> No
     async with served(environment(tmp_path)) as server:
         server.send("tools/call", name="inspect_data", arguments={"source": SLOW})
 
-        async def query() -> psutil.Process | None:
-            return next(iter(psutil.Process(server.process.pid).children()), None)
+        async def queries() -> list[psutil.Process]:
+            return psutil.Process(server.process.pid).children()
 
-        running = await until(query)
+        (running,) = await until(queries)
         assert server.process.stdin is not None
         server.process.stdin.close()
         status = await anyio.to_thread.run_sync(lambda: server.process.wait(END_SECONDS))

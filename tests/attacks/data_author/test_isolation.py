@@ -281,7 +281,7 @@ async def test_pip_follows_the_user_and_not_the_folder(hostile: HostileFolder, t
 
 def test_children_find_what_is_installed_for_one_user_alone(tmp_path: Path) -> None:
     """`pip install --user` is the way where there is no virtual environment."""
-    base = sys._base_executable  # pyright: ignore[reportAttributeAccessIssue]  # of a virtual environment
+    base = str(vars(sys)["_base_executable"])  # of a virtual environment
     env = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
     where = [base, "-c", "import site; print(site.getusersitepackages())"]
     packages = Path(subprocess.run(where, env=env, capture_output=True, text=True, timeout=60, check=True).stdout[:-1])
