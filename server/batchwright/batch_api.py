@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from batchwright.bounds import MAX_FILE_BYTES
 from batchwright.model import Endpoint, Limits, ProviderInfo, Request, ResultLine
 
 if TYPE_CHECKING:
@@ -75,8 +76,12 @@ class BatchAPI(Protocol):
         """Give all files, newest first."""
         ...
 
-    async def download(self, file_id: str, target: Path) -> None:
-        """Write a file's content to *target*, streaming; what is there afterwards is whole."""
+    async def download(self, file_id: str, target: Path, *, max_bytes: int = MAX_FILE_BYTES) -> None:
+        """Write a file's content to *target*, streaming; what is there afterwards is whole.
+
+        Raises:
+            AnswerTooLarge: It has more than *max_bytes*, so it was not kept.
+        """
         ...
 
     async def delete_file(self, file_id: str) -> None:
