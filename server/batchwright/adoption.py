@@ -15,6 +15,7 @@ import anyio.to_thread
 import msgspec
 
 from batchwright import files
+from batchwright.bounds import MAX_RESULTS_BYTES, MAX_VECTORS_BYTES
 from batchwright.drafts import FROZEN, batch_file_recipe
 from batchwright.errors import (
     BatchwrightError,
@@ -26,9 +27,10 @@ from batchwright.errors import (
     ProviderUnclear,
     ProviderUnreachable,
 )
-from batchwright.jsonl import decode_request, encode_request, mended_result
+from batchwright.jsonl import any_result, decode_request, encode_request
 from batchwright.model import Job, Part, Request
-from batchwright.recovery import HASH_KEY, NONCE_KEY, PART_KEY, is_final, job_of_batch
+from batchwright.part_results import measured
+from batchwright.recovery import HASH_KEY, NONCE_KEY, PART_KEY, is_final, is_from_elsewhere, job_of_batch
 from batchwright.tables.origin import one_file
 from batchwright.tables.sources import freeze
 
@@ -251,7 +253,7 @@ class Adoption:
             for part in (*job.parts, *others)
             if part.number in by_part or part.number in known or part.round == 1
         ]
-        counted = [await anyio.to_thread.run_sync(_counted, part, path.parent) for part in parts]
+        counted = [await anyio.to_thread.run_sync(measured, part, path.parent) for part in parts]
         nonces = {number: _nonce(by_part.get(number)) for number in known | by_part.keys()}
         self._journal.add_job(replace(job, parts=tuple(counted)), nonces=nonces)
         return self._journal.job(job_id)
@@ -297,15 +299,15 @@ class Adoption:
                 ) from error
             await self._named_by_results(batch, path)
             part = replace(part, file_id=None)
-        return await anyio.to_thread.run_sync(_counted, part, folder)
+        return await anyio.to_thread.run_sync(measured, part, folder)
 
     async def _named_by_results(self, batch: "Batch", path: Path) -> None:
         results = path.with_suffix(".results")
         with path.open("wb") as file:
             for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
-                await self._api.download(file_id, results)
-                for line in files.lines(results):
-                    request = Request(mended_result(line).custom_id, {"model": batch.model or "unknown"})
+                await self._api.download(file_id, results, max_bytes=MAX_RESULTS_BYTES)
+                for result in filter(None, map(any_result, files.lines(results, longest=MAX_VECTORS_BYTES))):
+                    request = Request(result.custom_id, {"model": batch.model or "unknown"})
                     file.write(encode_request(request, batch.endpoint))
                 results.unlink()
 
@@ -382,19 +384,3 @@ def _ran_nothing(batch: "Batch") -> bool:
 def _has_results(batch: "Batch") -> bool:
     counts = batch.request_counts
     return bool(batch.output_file_id or (counts and counts.completed))
-
-
-def _counted(part: Part, folder: Path) -> Part:
-    """Give a part with what its file holds.
-
-    Raises:
-        InvalidInput: It cannot be read as a batch's input.
-    """
-    path = folder / part.file_name
-    if not path.exists():
-        return part
-    try:
-        requests = sum(bool(decode_request(line)) for line in files.lines(path))
-    except ValueError as error:
-        raise InvalidInput(f"The input of {part.batch_id} cannot be read: {error}. It cannot be adopted.") from error
-    return replace(part, sha256=files.sha256(path), size_bytes=path.stat().st_size, requests=requests)

@@ -14,6 +14,9 @@ JOB_KEY = "batchwright_job"
 PART_KEY = "batchwright_part"
 HASH_KEY = "batchwright_sha256"
 """Of the part's file, so that a journal that was lost can be made anew."""
+JOURNAL_KEY = "batchwright_journal"
+MACHINE_KEY = "batchwright_machine"
+"""Where a batch comes from: what another machine's journal made is no sign that one was lost here."""
 
 _LIMIT = re.compile(r"Limit:\s*([\d,._ ]*\d)")
 _JOB = re.compile(r"job_[a-z0-9]{8}")
@@ -106,6 +109,12 @@ def job_of_batch(metadata: Mapping[str, str] | None) -> str | None:
     """
     named = (metadata or {}).get(JOB_KEY, "")
     return named if _JOB.fullmatch(named) else None
+
+
+def is_from_elsewhere(metadata: Mapping[str, str] | None, here: Mapping[str, str]) -> bool:
+    """Whether another machine's journal made a batch; one that does not say so may be of a journal lost *here*."""
+    there = metadata or {}
+    return all(key in there and key in here and there[key] != here[key] for key in (JOURNAL_KEY, MACHINE_KEY))
 
 
 def job_of_upload(name: str) -> str | None:
