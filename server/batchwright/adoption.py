@@ -81,17 +81,9 @@ class Adoption:
         self._folder_of, self._held = folder_of, held
         self._now = now
 
-    async def foreign(self) -> Sequence[ForeignBatch]:
-        """Give the batches at the provider, of its newest, that this journal does not know, newest first."""
-        found: list[ForeignBatch] = []
-        looked_at = 0
-        async for batch in self._api.batches():
-            if self._job_of(batch) is None:
-                found.append(_foreign(batch))
-            looked_at += 1
-            if looked_at >= MAX_LISTED:
-                break
-        return found
+    def foreign(self, batch: "Batch") -> ForeignBatch | None:
+        """Say what a batch is that this journal does not know; None: it does."""
+        return _foreign(batch) if self._job_of(batch) is None else None
 
     async def adopt(self, batch_id: str, new_id: Callable[[], str]) -> Job:
         """Make a job of a batch; if another Batchwright made it, of all batches of its job.

@@ -117,7 +117,7 @@ class App:
         await self._opened.aclose()
 
     async def _made_jobs(self) -> "Jobs":
-        from batchwright.jobs import Jobs
+        from batchwright.jobs import EARLY_LOOK_SECONDS, Jobs
         from batchwright.journal import Journal
         from batchwright.submission import Rules
 
@@ -129,7 +129,11 @@ class App:
             workspace=workspace(self._settings),
             data_folder=data,
             now=self.now,
-            rules=Rules(self._settings.spending, self._settings.enqueued_tokens),
+            rules=Rules(
+                self._settings.spending,
+                self._settings.enqueued_tokens,
+                look_seconds=min(self._settings.poll_seconds, EARLY_LOOK_SECONDS),
+            ),
             on_point=self._on_point,
         )
         await jobs.restore()

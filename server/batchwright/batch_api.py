@@ -15,6 +15,10 @@ Ask = Callable[[Request], Awaitable[ResultLine]]
 """Sends one request, and gives its answer."""
 
 
+Look = Callable[[str], Awaitable["Batch | None"]]
+"""Gives a batch as it is shown now; None: it is not to be asked for again yet."""
+
+
 class BatchAPI(Protocol):
     """Files and batches, as OpenAI's API has them.
 
@@ -25,6 +29,11 @@ class BatchAPI(Protocol):
     @property
     def limits(self) -> Limits:
         """How much one batch may hold."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """Who is asked, as a name that gives away neither address nor key."""
         ...
 
     @property

@@ -29,7 +29,7 @@ from batchwright.tables.results import ResultTable
 if TYPE_CHECKING:
     from openai.types import Batch
 
-    from batchwright.batch_api import BatchAPI
+    from batchwright.batch_api import BatchAPI, Look
     from batchwright.journal import Journal
     from batchwright.submission import Submission
 
@@ -58,11 +58,13 @@ class Collection:
         self._fetched: Counter[tuple[str, int, str]] = Counter()
         self._missed: dict[tuple[str, int], float] = {}
 
-    async def polled(self, job: Job, part: Part, folder: Path) -> Part:
+    async def polled(self, job: Job, part: Part, folder: Path, look: "Look") -> Part:
         """Look at the part's batch, and cancel it if that is wished."""
-        is_cancelled = self._journal.is_cancelled(job.id)
-        batch = await self._api.batch(part.batch_id or "")
-        if is_cancelled and not is_final(batch.status) and part.state != "cancelling":
+        to_cancel = self._journal.is_cancelled(job.id) and part.state != "cancelling"
+        batch = await (self._api.batch if to_cancel else look)(part.batch_id or "")
+        if batch is None:
+            return part
+        if to_cancel and not is_final(batch.status):
             try:
                 batch = await self._api.cancel_batch(batch.id)
             except ProviderNotNow:

@@ -24,7 +24,7 @@ from batchwright.errors import (
 )
 from batchwright.jsonl import mended
 from batchwright.listing import items
-from batchwright.masking import masked
+from batchwright.masking import account_name, masked
 from batchwright.model import Charges, Endpoint, Json, Limits, ProviderInfo, Request, ResultLine
 from batchwright.services import Service, normal_batch, normal_file, service_of
 
@@ -112,6 +112,11 @@ class OpenAIAPI:
             AsyncOpenAI(api_key=key, base_url=base_url, http_client=http, max_retries=0) as client,
         ):
             yield cls(client, service_of(base_url), model=model, charges=charges, bounds=bounds)
+
+    @property
+    def account(self) -> str:
+        """Who is asked."""
+        return account_name(str(self._client.base_url), self._client.api_key)
 
     @property
     def limits(self) -> Limits:

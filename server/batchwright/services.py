@@ -94,6 +94,7 @@ def normal_batch(batch: "Batch", masked: Callable[[str], str]) -> "Batch":
     changes: dict[str, Json] = {
         "status": _STATUSES.get(status, status),
         "errors": _errors(batch.errors, masked),
+        "endpoint": _short(batch.endpoint) if batch.endpoint else batch.endpoint,
         "created_at": _unix_seconds(batch.created_at),
         "output_file_id": _id(batch.output_file_id),
         "error_file_id": _id(batch.error_file_id),

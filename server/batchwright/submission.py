@@ -62,11 +62,13 @@ class Rules:
     Attributes:
         enqueued_limit: Of each model; None: learned from the provider's refusals.
         quiet_seconds: How long an unconfirmed attempt is left alone before it may be sent again.
+        look_seconds: How often running batches are looked at, whoever asks.
     """
 
     spending: SpendingLimits = SpendingLimits()  # noqa: RUF009  # it is frozen
     enqueued_limit: int | None = None
     quiet_seconds: float = QUIET_SECONDS
+    look_seconds: float = 0.0
 
 
 class Submission:

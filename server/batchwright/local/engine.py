@@ -65,6 +65,7 @@ class LocalEngine:
     Batches run in *tasks*: when these end, a batch stops where it is, and goes on when somebody next asks for it.
     """
 
+    account = "engine"
     lists_everything = True
     limits = Limits()
 
