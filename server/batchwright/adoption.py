@@ -18,8 +18,8 @@ from batchwright import files
 from batchwright.bounds import MAX_RESULTS_BYTES, MAX_VECTORS_BYTES
 from batchwright.drafts import FROZEN, batch_file_recipe
 from batchwright.errors import (
+    AnswerTooLarge,
     BatchwrightError,
-    InvalidInput,
     NotReady,
     ProviderGone,
     ProviderNotNow,
@@ -141,12 +141,23 @@ class Adoption:
             return
         try:
             found = await self._by_job() or {}
+        except AnswerTooLarge as error:
+            self._journal.standing.freeze(
+                f"{host} shows more than can be looked through, so it is not known whether a journal that was lost "
+                f"left jobs there: {error} Make sure that this job is none of them."
+            )
+            found = {}
         except (ProviderNotNow, ProviderUnreachable, ProviderUnclear) as error:
             raise ProviderUnreachable(
                 f"{host} could not be asked what an earlier journal left there: {error} Nothing was submitted: "
                 "try again."
             ) from error
-        unknown = {job_id: made for job_id, made in found.items() if not self._journal.has_job(job_id)}
+        here = self._journal.standing.origin()
+        unknown = {
+            job_id: made
+            for job_id, made in found.items()
+            if not (self._journal.has_job(job_id) or all(is_from_elsewhere(batch.metadata, here) for batch in made))
+        }
         taken: list[str] = []
         for job_id, batches in list(unknown.items())[:MAX_REBUILT]:
             try:
@@ -155,8 +166,8 @@ class Adoption:
                 log.warning("%s: it cannot be taken up: %s", job_id, type(error).__name__)
         if unknown:
             self._journal.standing.freeze(
-                f"{host} shows batches of {len(unknown)} jobs that this journal does not know, from a journal that was "
-                f"lost or from another machine; {len(taken)} were taken up, see `list_jobs`. "
+                f"{host} shows batches of {len(unknown)} jobs that this journal does not know, from a journal of this "
+                f"machine that was lost, or of an older version; {len(taken)} were taken up, see `list_jobs`. "
                 "Make sure that this job is none of them."
             )
         self._journal.standing.know_host(host)

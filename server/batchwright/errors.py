@@ -93,4 +93,4 @@ class ProviderUnclear(ProviderError):
 
 
 class AnswerTooLarge(ProviderUnclear):
-    """The provider's answer has more bytes than can be meant; it was not read to its end, and will not be shorter."""
+    """The provider's answer, or its list, has more than can be meant; it was not read to its end."""

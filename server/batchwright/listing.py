@@ -23,7 +23,8 @@ async def items(ask: AskPage, bounds: Bounds) -> AsyncGenerator[dict[str, Json]]
     Some services give the same page for ever, whatever comes after: a page without a new item is the last.
 
     Raises:
-        ProviderUnclear: It cannot be read, or does not end. What it does not show may exist.
+        ProviderUnclear: It cannot be read. What it does not show may exist.
+        AnswerTooLarge: It does not end.
     """
     walk = _Walk(ask, bounds)
     while True:
@@ -81,7 +82,7 @@ class _Walk:
     def _check(self) -> None:
         bounds = self._bounds
         if self._pages >= bounds.pages or self._seconds >= bounds.list_seconds or self._bytes >= bounds.list_bytes:
-            raise ProviderUnclear(
+            raise AnswerTooLarge(
                 f"The provider's list does not end: {len(self._seen):,} items on {self._pages:,} pages were read. "
                 "What else it has is not known; try again later."
             )

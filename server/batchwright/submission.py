@@ -125,6 +125,7 @@ class Submission:
             return self._noted(part, str(error))
         self._on_point("submission_meant")
         metadata = {JOB_KEY: job.id, PART_KEY: str(part.number), NONCE_KEY: nonce, HASH_KEY: part.sha256}
+        metadata |= self._journal.standing.origin()
         # What was begun is written down, also if the assistant hangs up meanwhile.
         with anyio.CancelScope(shield=True):
             part = await self._sent(job, part, metadata)

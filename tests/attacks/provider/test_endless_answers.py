@@ -201,7 +201,7 @@ async def test_a_list_that_pages_for_ever_ends_with_a_sentence(listed: str, page
     """What is looked for there is looked for while a job is held."""
     bounds = Bounds(json_bytes=1 << 20, pages=20, list_seconds=1, list_bytes=5 << 20)
     async with provider(web.get(f"/v1/{listed}", page), bounds=bounds) as api:
-        with anyio.fail_after(10), pytest.raises(ProviderUnclear, match=words):
+        with anyio.fail_after(10), pytest.raises(AnswerTooLarge, match=words):
             [item.id async for item in getattr(api, listed)()]
 
 
