@@ -93,7 +93,7 @@ class OpenAIServer:
 
     Attributes:
         key: The one API key that is accepted.
-        automatic: Whether each look at a batch moves it one status on.
+        automatic: Whether each GET of a batch moves it one status on.
         seed: Of the order of output lines.
         models: The known ones; None means all.
         enqueued_limit: Input tokens, or for embeddings requests, that one model's live batches may hold.
@@ -438,8 +438,6 @@ class _API:
         return web.json_response(server.shown(batch))
 
     async def list_batches(self, request: web.Request) -> web.Response:
-        for batch_id in self.server.batches if self.server.automatic else ():
-            self.server.step(batch_id)
         newest_first = reversed(self.server.batches.values())
         batches = [self.server.shown(batch) for batch in newest_first if batch["id"] not in self.server.hidden]
         return _page(request, batches, default=20, most=100)

@@ -51,8 +51,8 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 LONGEST_POLL_SECONDS = 10.0
 """How often a job is looked at while somebody waits: at first often, then as a provider on the network may be asked."""
-LIST_SECONDS = 30.0
-"""How long a list of jobs waits for what moves them on."""
+CALL_SECONDS = 30.0
+"""How long a call that was not told to wait does so for what moves jobs on; a running server goes on with it."""
 EARLY_LOOK_SECONDS = 5.0
 """How often while a batch is validated, which is when most faults show."""
 
@@ -264,9 +264,11 @@ class Jobs:
 
     async def check(self, job_id: str, *, wait_seconds: float, on_job: OnJob) -> Job:
         """Move a job on and give it as it stands; waits for its end up to *wait_seconds*."""
-        # What may be old is not told: a look that is not due yet is waited for.
-        await anyio.sleep(self._watch.seconds_until_due(job_id, POLL_SECONDS))
-        job = await self._looked_at(job_id, POLL_SECONDS)
+        job = self._journal.job(job_id)
+        with anyio.move_on_after(max(wait_seconds, CALL_SECONDS)):
+            # What may be old is not told: a look that is not due yet is waited for.
+            await anyio.sleep(self._watch.seconds_until_due(job_id, POLL_SECONDS))
+            job = await self._looked_at(job_id, POLL_SECONDS)
         told = None
         pause = POLL_SECONDS
         with anyio.move_on_after(wait_seconds):
@@ -282,7 +284,7 @@ class Jobs:
 
     async def list(self, *, limit: int, offset: int) -> JobPage:
         """Give jobs, newest first, and on the first page batches at the provider that this journal does not know."""
-        with anyio.move_on_after(LIST_SECONDS):
+        with anyio.move_on_after(CALL_SECONDS):
             await self.resume(with_others=not offset)
         others = self._watch.others() if not offset and self.are_remote else ()
         jobs = self._journal.jobs(limit=limit, offset=offset)

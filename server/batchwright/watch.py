@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 TURN_SECONDS = 2.0
 """How long a call waits for another one that is looking just now, before it tells what is known."""
-_ONE_BY_ONE = 2
-"""So many batches of a job are asked for by themselves."""
+_ONE_BY_ONE = 3
+"""So many batches are asked for by themselves: that may show more of them than a list."""
 
 
 class Watch:
@@ -88,7 +88,7 @@ class Watch:
         shown, others, error = await self._listed(wanted, least=MAX_LISTED)
         kept = None if error else msgspec.json.encode(others).decode()
         self._journal.looks.keep_others(self._api.account, kept)
-        return self._look(shown, error)
+        return self._look(shown if len(wanted) > _ONE_BY_ONE else {}, error)
 
     async def _listed(
         self, wanted: Collection[str], *, least: int

@@ -81,7 +81,7 @@ async def test_two_processes_share_a_walk(tmp_path: Path, server: OpenAIServer, 
 async def test_a_batch_that_ended_is_asked_for_once_more_and_collected(tmp_path: Path, server: OpenAIServer) -> None:
     """Its end may show more by itself than in a list."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
-        job_ids = await many(session, 3)
+        job_ids = await many(session, 4)
         for batch_id in server.batches:
             server.finish(batch_id)
         server.requests.clear()
@@ -130,16 +130,19 @@ async def test_a_batch_that_the_list_does_not_show_is_asked_for_by_itself(tmp_pa
     assert [(job["job_id"], job["status"]) for job in listed["jobs"]] == [(job_id, "completed")]
 
 
-async def test_who_waits_for_a_job_asks_for_all_its_batches_at_once(tmp_path: Path, server: OpenAIServer) -> None:
+async def test_who_waits_for_a_job_asks_for_all_its_batches_at_once(
+    tmp_path: Path, server: OpenAIServer, client: AsyncOpenAI
+) -> None:
     """A job of many parts is looked at as one."""
-    env = openai_environment(tmp_path, server, enqueued_tokens="30")
-    async with in_memory(env) as session:
-        job_id = await submitted(session, rows=[{"n": n} for n in range(8)])
-        count = len(server.batches)
+    marks = {"batchwright_job": "job_abcdefgh"}
+    theirs = [await made_elsewhere(client, **marks, batchwright_part=str(part)) for part in range(1, 6)]
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        job_id = (await session.call("adopt_batch", batch_id=theirs[0]))["job_id"]
         server.requests.clear()
-        await session.call("check_job", job_id=job_id)
+        job = await session.call("check_job", job_id=job_id)
 
-    assert (count > 2, asked(server)) == (True, {LIST: 1})
+    assert job["status"] == "running"
+    assert asked(server) == {LIST: 1}
 
 
 async def test_callers_that_look_at_one_job_share_their_looks(tmp_path: Path, server: OpenAIServer) -> None:
