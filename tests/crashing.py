@@ -128,6 +128,8 @@ async def _lived(life: Life) -> Report:
             "BATCHWRIGHT_DATA_DIR": str(life.folder / "data"),
             "BATCHWRIGHT_ENQUEUED_TOKENS": str(_ENQUEUED_TOKENS),
             "BATCHWRIGHT_PRICES": "openai",
+            # Looks follow each other soon.
+            "BATCHWRIGHT_POLL_SECONDS": "0.1",
             "OPENAI_API_KEY": KEY,
             "OPENAI_BASE_URL": life.url,
         }

@@ -15,10 +15,11 @@ import anyio.to_thread
 import msgspec
 
 from batchwright import files
+from batchwright.bounds import MAX_RESULTS_BYTES, MAX_VECTORS_BYTES
 from batchwright.drafts import FROZEN, batch_file_recipe
 from batchwright.errors import (
+    AnswerTooLarge,
     BatchwrightError,
-    InvalidInput,
     NotReady,
     ProviderGone,
     ProviderNotNow,
@@ -26,9 +27,10 @@ from batchwright.errors import (
     ProviderUnclear,
     ProviderUnreachable,
 )
-from batchwright.jsonl import decode_request, encode_request, mended_result
+from batchwright.jsonl import any_result, decode_request, encode_request
 from batchwright.model import Job, Part, Request
-from batchwright.recovery import HASH_KEY, NONCE_KEY, PART_KEY, is_final, job_of_batch
+from batchwright.part_results import measured
+from batchwright.recovery import HASH_KEY, NONCE_KEY, PART_KEY, is_final, is_from_elsewhere, job_of_batch
 from batchwright.tables.origin import one_file
 from batchwright.tables.sources import freeze
 from batchwright.untrusted import is_model_name
@@ -80,17 +82,9 @@ class Adoption:
         self._folder_of, self._held = folder_of, held
         self._now = now
 
-    async def foreign(self) -> Sequence[ForeignBatch]:
-        """Give the batches at the provider, of its newest, that this journal does not know, newest first."""
-        found: list[ForeignBatch] = []
-        looked_at = 0
-        async for batch in self._api.batches():
-            if self._job_of(batch) is None:
-                found.append(_foreign(batch))
-            looked_at += 1
-            if looked_at >= MAX_LISTED:
-                break
-        return found
+    def foreign(self, batch: "Batch") -> ForeignBatch | None:
+        """Say what a batch is that this journal does not know; None: it does."""
+        return _foreign(batch) if self._job_of(batch) is None else None
 
     async def adopt(self, batch_id: str, new_id: Callable[[], str]) -> Job:
         """Make a job of a batch; if another Batchwright made it, of all batches of its job.
@@ -148,12 +142,23 @@ class Adoption:
             return
         try:
             found = await self._by_job() or {}
+        except AnswerTooLarge as error:
+            self._journal.standing.freeze(
+                f"{host} shows more than can be looked through, so it is not known whether a journal that was lost "
+                f"left jobs there: {error} Make sure that this job is none of them."
+            )
+            found = {}
         except (ProviderNotNow, ProviderUnreachable, ProviderUnclear) as error:
             raise ProviderUnreachable(
                 f"{host} could not be asked what an earlier journal left there: {error} Nothing was submitted: "
                 "try again."
             ) from error
-        unknown = {job_id: made for job_id, made in found.items() if not self._journal.has_job(job_id)}
+        here = self._journal.standing.origin()
+        unknown = {
+            job_id: made
+            for job_id, made in found.items()
+            if not (self._journal.has_job(job_id) or all(is_from_elsewhere(batch.metadata, here) for batch in made))
+        }
         taken: list[str] = []
         for job_id, batches in list(unknown.items())[:MAX_REBUILT]:
             try:
@@ -162,8 +167,8 @@ class Adoption:
                 log.warning("%s: it cannot be taken up: %s", job_id, type(error).__name__)
         if unknown:
             self._journal.standing.freeze(
-                f"{host} shows batches of {len(unknown)} jobs that this journal does not know, from a journal that was "
-                f"lost or from another machine; {len(taken)} were taken up, see `list_jobs`. "
+                f"{host} shows batches of {len(unknown)} jobs that this journal does not know, from a journal of this "
+                f"machine that was lost, or of an older version; {len(taken)} were taken up, see `list_jobs`. "
                 "Make sure that this job is none of them."
             )
         self._journal.standing.know_host(host)
@@ -252,7 +257,7 @@ class Adoption:
             for part in (*job.parts, *others)
             if part.number in by_part or part.number in known or part.round == 1
         ]
-        counted = [await anyio.to_thread.run_sync(_counted, part, path.parent) for part in parts]
+        counted = [await anyio.to_thread.run_sync(measured, part, path.parent) for part in parts]
         nonces = {number: _nonce(by_part.get(number)) for number in known | by_part.keys()}
         self._journal.add_job(replace(job, parts=tuple(counted)), nonces=nonces)
         return self._journal.job(job_id)
@@ -298,16 +303,16 @@ class Adoption:
                 ) from error
             await self._named_by_results(batch, path)
             part = replace(part, file_id=None)
-        return await anyio.to_thread.run_sync(_counted, part, folder)
+        return await anyio.to_thread.run_sync(measured, part, folder)
 
     async def _named_by_results(self, batch: "Batch", path: Path) -> None:
         results = path.with_suffix(".results")
         model = batch.model if is_model_name(batch.model or "") else "unknown"
         with path.open("wb") as file:
             for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
-                await self._api.download(file_id, results)
-                for line in files.lines(results):
-                    request = Request(mended_result(line).custom_id, {"model": model})
+                await self._api.download(file_id, results, max_bytes=MAX_RESULTS_BYTES)
+                for result in filter(None, map(any_result, files.lines(results, longest=MAX_VECTORS_BYTES))):
+                    request = Request(result.custom_id, {"model": model})
                     file.write(encode_request(request, batch.endpoint))
                 results.unlink()
 
@@ -382,19 +387,3 @@ def _ran_nothing(batch: "Batch") -> bool:
 def _has_results(batch: "Batch") -> bool:
     counts = batch.request_counts
     return bool(batch.output_file_id or (counts and counts.completed))
-
-
-def _counted(part: Part, folder: Path) -> Part:
-    """Give a part with what its file holds.
-
-    Raises:
-        InvalidInput: It cannot be read as a batch's input.
-    """
-    path = folder / part.file_name
-    if not path.exists():
-        return part
-    try:
-        requests = sum(bool(decode_request(line)) for line in files.lines(path))
-    except ValueError as error:
-        raise InvalidInput(f"The input of {part.batch_id} cannot be read: {error}. It cannot be adopted.") from error
-    return replace(part, sha256=files.sha256(path), size_bytes=path.stat().st_size, requests=requests)

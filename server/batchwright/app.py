@@ -124,7 +124,7 @@ class App:
         await self._opened.aclose()
 
     async def _made_jobs(self) -> "Jobs":
-        from batchwright.jobs import Jobs
+        from batchwright.jobs import EARLY_LOOK_SECONDS, Jobs
         from batchwright.journal import Journal
         from batchwright.shutdown_dates import ShutdownDates
         from batchwright.submission import Rules
@@ -138,7 +138,11 @@ class App:
             data_folder=data,
             now=self.now,
             shutdown_dates=ShutdownDates(*_asked(settings), now=self.now),
-            rules=Rules(settings.spending, settings.enqueued_tokens),
+            rules=Rules(
+                settings.spending,
+                settings.enqueued_tokens,
+                look_seconds=min(settings.poll_seconds, EARLY_LOOK_SECONDS),
+            ),
             on_point=self._on_point,
         )
         await jobs.restore()

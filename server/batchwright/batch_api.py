@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from batchwright.bounds import MAX_FILE_BYTES
 from batchwright.model import Endpoint, Limits, ProviderInfo, Request, ResultLine
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 422, 429})
 """Statuses with which a provider says that it did nothing, so that nothing is charged."""
 
 
+Look = Callable[[str], Awaitable["Batch | None"]]
+"""Gives a batch as it is shown now; None: it is not to be asked for again yet."""
+
+
 class BatchAPI(Protocol):
     """Files and batches, as OpenAI's API has them.
 
@@ -29,6 +34,11 @@ class BatchAPI(Protocol):
     @property
     def limits(self) -> Limits:
         """How much one batch may hold."""
+        ...
+
+    @property
+    def account(self) -> str:
+        """Who is asked, as a name that gives away neither address nor key."""
         ...
 
     @property
@@ -85,8 +95,12 @@ class BatchAPI(Protocol):
         """Give all files, newest first."""
         ...
 
-    async def download(self, file_id: str, target: Path) -> None:
-        """Write a file's content to *target*, streaming; what is there afterwards is whole."""
+    async def download(self, file_id: str, target: Path, *, max_bytes: int = MAX_FILE_BYTES) -> None:
+        """Write a file's content to *target*, streaming; what is there afterwards is whole.
+
+        Raises:
+            AnswerTooLarge: It has more than *max_bytes*, so it was not kept.
+        """
         ...
 
     async def delete_file(self, file_id: str) -> None:

@@ -12,6 +12,7 @@ import anyio.to_thread
 
 from batchwright import files
 from batchwright.answers import BATCH_CANCELLED, BATCH_EXPIRED, reader, unpacked
+from batchwright.bounds import longest_line, most_results
 from batchwright.drafts import FROZEN
 from batchwright.errors import ProviderGone, ProviderNotNow, ProviderRefused, ProviderUnreachable
 from batchwright.jsonl import decode_result
@@ -28,7 +29,7 @@ from batchwright.tables.results import ResultTable
 if TYPE_CHECKING:
     from openai.types import Batch
 
-    from batchwright.batch_api import BatchAPI
+    from batchwright.batch_api import BatchAPI, Look
     from batchwright.journal import Journal
     from batchwright.submission import Submission
 
@@ -57,11 +58,13 @@ class Collection:
         self._fetched: Counter[tuple[str, int, str]] = Counter()
         self._missed: dict[tuple[str, int], float] = {}
 
-    async def polled(self, job: Job, part: Part, folder: Path) -> Part:
+    async def polled(self, job: Job, part: Part, folder: Path, look: "Look") -> Part:
         """Look at the part's batch, and cancel it if that is wished."""
-        is_cancelled = self._journal.is_cancelled(job.id)
-        batch = await self._api.batch(part.batch_id or "")
-        if is_cancelled and not is_final(batch.status) and part.state != "cancelling":
+        to_cancel = self._journal.is_cancelled(job.id) and part.state != "cancelling"
+        batch = await (self._api.batch if to_cancel else look)(part.batch_id or "")
+        if batch is None:
+            return part
+        if to_cancel and not is_final(batch.status):
             try:
                 batch = await self._api.cancel_batch(batch.id)
             except ProviderNotNow:
@@ -97,16 +100,16 @@ class Collection:
                 continue
             temporary = target.with_suffix(".part")
             try:
-                await self._api.download(file_id, temporary)
+                await self._api.download(file_id, temporary, max_bytes=most_results(job.recipe, part))
             except ProviderGone:
                 await self._api.batch(part.batch_id or "")  # which is gone too, if the key is another one
                 lost.append(f"its {kind} file {file_id} is gone at the provider: these results are lost")
                 continue
             self._on_point("downloaded")
-            await anyio.to_thread.run_sync(self._verify, part, temporary)
+            await anyio.to_thread.run_sync(self._verify, job, part, temporary)
             temporary.replace(target)
             self._on_point("renamed")
-        found = await anyio.to_thread.run_sync(look_through, folder, part)
+        found = await anyio.to_thread.run_sync(look_through, folder, part, longest_line(job.recipe))
         if not lost and (fault := mismatch(part, found)):
             self._fetch_again(folder, part, fault)
         notes = [*lost, *([found.note] if found.note else [])]
@@ -133,14 +136,14 @@ class Collection:
         self._journal.mark_ended(job.id, outcomes, tokens=(reading.input_tokens, reading.output_tokens))
         self._on_point("finished")
 
-    def _verify(self, part: Part, path: Path) -> None:
+    def _verify(self, job: Job, part: Part, path: Path) -> None:
         """Have a file that holds a line nobody can read fetched once more, unless the provider has no other.
 
         Raises:
             ProviderUnreachable: It is to be fetched again.
         """
         try:
-            for line in files.lines(path):
+            for line in files.lines(path, longest=longest_line(job.recipe)):
                 decode_result(line)
         except ValueError as error:
             if not self._is_all_there_is(part, [path]):
@@ -232,12 +235,12 @@ class _Reading:
         yield from (result for custom_id, result in waiting.items() if custom_id not in seen)
 
     def _of_part(self, part: Part) -> Iterator[Result]:
-        read = reader(self._job.recipe)
+        read, longest = reader(self._job.recipe), longest_line(self._job.recipe)
         ids, members = ids_of(self._folder / part.file_name), members_of(self._folder / part.file_name)
         are_packed = self._job.recipe.inputs_per_request > 1
         # Of two results for one request the one with an answer counts, wherever it stands.
         without: dict[str, Sequence[Result]] = {}
-        for given in filter(None, results_of(self._folder, part)):
+        for given in filter(None, results_of(self._folder, part, longest)):
             rows = members.get(given.custom_id, ())
             found = list(unpacked(given, rows)) if are_packed else [read(given)]
             self.input_tokens += sum(result.input_tokens for result in found)

@@ -16,6 +16,7 @@ BatchwrightError
     │   └── ProviderNotNow       it said no for now: nothing was done; later it may say yes
     ├── ProviderUnreachable  it was not reached: nothing was done
     └── ProviderUnclear      it may have done what was asked, or not
+        └── AnswerTooLarge       there is more of its answer than can be meant
 """
 
 import errno
@@ -102,6 +103,10 @@ class ProviderUnreachable(ProviderError):
 
 class ProviderUnclear(ProviderError):
     """Something was sent, and no answer says what became of it; whether it was done has to be found out."""
+
+
+class AnswerTooLarge(ProviderUnclear):
+    """The provider's answer, or its list, has more than can be meant; it was not read to its end."""
 
 
 def reason_of_the_disk(error: BaseException | None) -> str | None:

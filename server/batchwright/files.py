@@ -14,10 +14,10 @@ CHUNK_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 17
 
 
-def lines(path: Path) -> Iterator[bytes]:
-    """Give the lines of a JSONL file without their newline, streaming; blank ones are left out."""
+def lines(path: Path, *, longest: int | None = None) -> Iterator[bytes]:
+    """Give the lines of a JSONL file without their newline, streaming, as `whole_lines` does."""
     with path.open("rb") as file:
-        yield from whole_lines(iter(lambda: file.read(CHUNK_BYTES), b""))
+        yield from whole_lines(iter(lambda: file.read(CHUNK_BYTES), b""), longest=longest)
 
 
 def blocks(path: Path) -> Iterator[bytes]:

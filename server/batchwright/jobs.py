@@ -16,7 +16,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from batchwright import files
-from batchwright.adoption import JOB_FILE, Adoption, ForeignBatch
+from batchwright.adoption import JOB_FILE, Adoption
 from batchwright.agreement import agreement, ceiling_usd, question, resend_question, shown_most, shown_usd
 from batchwright.asking import Asking
 from batchwright.changes import Changes
@@ -24,7 +24,7 @@ from batchwright.comparing import Comparing
 from batchwright.contents import Contents
 from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
-from batchwright.errors import InvalidInput, NotAgreed, NotReady, OverLimit, ProviderError
+from batchwright.errors import InvalidInput, NotAgreed, NotReady, OverLimit
 from batchwright.failures import Failures
 from batchwright.model import Job, Json, Outcome, Profile, UserSays
 from batchwright.overviews import Overviews
@@ -41,9 +41,10 @@ from batchwright.tables.origin import find
 from batchwright.tables.sources import profile
 from batchwright.trying import Trying
 from batchwright.untrusted import one_line
+from batchwright.watch import Watch
 
 if TYPE_CHECKING:
-    from batchwright.batch_api import BatchAPI
+    from batchwright.batch_api import BatchAPI, Look
     from batchwright.journal import Journal
     from batchwright.workspace import Workspace
 
@@ -52,6 +53,8 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.5
 LONGEST_POLL_SECONDS = 10.0
 """How often a job is looked at while somebody waits: at first often, then as a provider on the network may be asked."""
+CALL_SECONDS = 30.0
+"""How long a call that was not told to wait does so for what moves jobs on; a running server goes on with it."""
 EARLY_LOOK_SECONDS = 5.0
 """How often while a batch is validated, which is when most faults show."""
 
@@ -88,6 +91,7 @@ class Jobs:
         self._shutdown_dates = shutdown_dates
         self._drafting = Drafting(api, workspace, shutdown_dates, limits_of=limits_of, now=now, on_point=on_point)
         self._adoption = Adoption(journal, api, folder_of=self._runs.folder, held=self._runs.held, now=now)
+        self._watch = Watch(journal, api, self._runs, foreign=self._adoption.foreign, seconds=self._rules.look_seconds)
         self.trying = Trying(journal, api, self._runs, self._rules.spending)
         self.failures = Failures(self._runs)
         self.asking = Asking(self._runs, workspace)
@@ -291,7 +295,11 @@ class Jobs:
 
     async def check(self, job_id: str, *, wait_seconds: float, on_job: OnJob) -> Job:
         """Move a job on and give it as it stands; waits for its end up to *wait_seconds*."""
-        job = await self._runs.advance(job_id)
+        job = self._journal.job(job_id)
+        with anyio.move_on_after(max(wait_seconds, CALL_SECONDS)):
+            # What may be old is not told: a look that is not due yet is waited for.
+            await anyio.sleep(self._watch.seconds_until_due(job_id, POLL_SECONDS))
+            job = await self._looked_at(job_id, POLL_SECONDS)
         told = None
         pause = POLL_SECONDS
         with anyio.move_on_after(wait_seconds):
@@ -302,27 +310,34 @@ class Jobs:
                 await anyio.sleep(pause)
                 if self.are_remote:
                     pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
-                job = await self._runs.advance(job_id)
+                job = await self._looked_at(job_id, pause)
         return self._runs.shown(self._journal.job(job_id))
 
     async def list(self, *, limit: int, offset: int) -> JobPage:
         """Give jobs, newest first, and on the first page batches at the provider that this journal does not know."""
-        await self.resume()
-        others: Sequence[ForeignBatch] | None = ()
-        if not offset and self.are_remote:
-            try:
-                others = await self._adoption.foreign()
-            except ProviderError:
-                others = None
+        with anyio.move_on_after(CALL_SECONDS):
+            await self.resume(with_others=not offset)
+        others = self._watch.others() if not offset and self.are_remote else ()
         jobs = self._journal.jobs(limit=limit, offset=offset)
         return JobPage(jobs, self._journal.job_count(), others, self._journal.standing.frozen())
 
-    async def resume(self) -> None:
-        """Move on every job that was submitted and has not ended."""
+    async def resume(self, *, with_others: bool = False) -> None:
+        """Move on every job that was submitted and has not ended, unless somebody did so just now."""
         self._journal.elapsed.keep(self._api.told.now())
-        for job_id in self._journal.unfinished():
+        unfinished = self._journal.unfinished()
+        if not self.are_remote:
+            await self._advance_all(unfinished, None)
+        elif unfinished or with_others:
+            async with self._watch.turn() as look:
+                await self._advance_all(unfinished if look else (), look)
+
+    async def _looked_at(self, job_id: str, seconds: float) -> Job:
+        return await self._runs.advance(job_id, await self._watch.of(job_id, seconds))
+
+    async def _advance_all(self, job_ids: Sequence[str], look: "Look | None") -> None:
+        for job_id in job_ids:
             try:
-                await self._runs.advance(job_id)
+                await self._runs.advance(job_id, look)
             except Exception as error:  # noqa: BLE001  # one job's fault must not keep the others from going on
                 log.error("%s: it cannot go on: %s", job_id, type(error).__name__)
 

@@ -17,6 +17,7 @@ from batchwright.database import opened, writing
 from batchwright.errors import NotFound, NotReady
 from batchwright.history import History
 from batchwright.ledger import Ledger, microusd, usd
+from batchwright.looks import Looks
 from batchwright.model import Job, Outcome, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.records import PART_COLUMNS, encoded, money, part_of, part_values, time_of
 from batchwright.standing import Standing
@@ -41,6 +42,7 @@ class Journal:
         self.standing = Standing(self._db, now)
         self.catalog = Catalog(self._db)
         self.history = History(self._db, now)
+        self.looks = Looks(self._db, self._moment)
         self.trials = Trials(self._db, self._ledger, self.standing)
 
     def close(self) -> None:
@@ -155,10 +157,8 @@ class Journal:
 
     def unfinished(self) -> list[str]:
         """Give the ids of jobs that were submitted and have not ended, oldest first."""
-        rows = self._db.execute(
-            "SELECT id FROM job WHERE submitted_at IS NOT NULL AND ended_at IS NULL ORDER BY submitted_at, id"
-        )
-        return [row[0] for row in rows.fetchall()]
+        query = "SELECT id FROM job WHERE submitted_at IS NOT NULL AND ended_at IS NULL ORDER BY submitted_at, id"
+        return [row[0] for row in self._db.execute(query).fetchall()]
 
     def same_job(self, job: Job) -> str | None:
         """Give the newest other submitted job that asked exactly the same."""

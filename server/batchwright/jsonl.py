@@ -6,6 +6,7 @@ Pure: takes and gives bytes; knows neither files nor the network. Codes and text
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,10 +25,17 @@ EMPTY_FILE = LineError(
 )
 INVALID_LINE = LineError("invalid_json_line", "This line is not parseable as valid JSON.")
 
+KEPT_BYTES = 64 << 10
+"""Of a line that is too long to be read: it says whose it is at its beginning."""
+ANSWER_UNREADABLE = "answer_unreadable"
+"""The code of a result that came, and cannot be read."""
+MAX_ERROR_CHARACTERS = 2_000
+
 _BOM = b"\xef\xbb\xbf"
 _CONTENT_FIELD = {"/v1/chat/completions": "messages", "/v1/responses": "input", "/v1/embeddings": "input"}
 _ENDPOINT_NAMES = {"/v1/chat/completions": "Chat Completions", "/v1/responses": "Responses"}
 
+_CUSTOM_ID = re.compile(rb'"custom_id"\s*:\s*("(?:[^"\\]|\\.){0,512}")')
 _encoder = msgspec.json.Encoder()
 
 
@@ -117,6 +125,24 @@ def mended_result(line: bytes) -> ResultLine:
         raise ValueError("a result line is nested too deep") from error
 
 
+def any_result(line: bytes) -> ResultLine | None:
+    """Read one line of a result file; one that nobody can read is its request's, if its beginning says so.
+
+    None: nobody can say whose it is.
+    """
+    with suppress(ValueError):
+        return mended_result(line)
+    found = _CUSTOM_ID.search(line, 0, KEPT_BYTES)
+    if found is None:
+        return None
+    try:
+        custom_id = str(_values.decode(found[1]))
+    except ValueError:
+        return None
+    message = "its answer came, and is too long or too damaged to be read"
+    return ResultLine(custom_id, error_code=ANSWER_UNREADABLE, error_message=message)
+
+
 def mended_value(text: bytes | str) -> Json:
     """Decode JSON that is not quite JSON, as `mended_result` does.
 
@@ -174,16 +200,25 @@ def _decoded_body(body: Json) -> Json:
         return {"error": {"message": body}}
 
 
-def whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    r"""Split a byte stream into lines without their newline: on `\n` only, blank ones and a leading BOM left out."""
+def whole_lines(chunks: Iterable[bytes], *, longest: int | None = None) -> Iterator[bytes]:
+    r"""Split a byte stream into lines without their newline: on `\n` only, blank ones and a leading BOM left out.
+
+    Of one with more than *longest* bytes, only the first `KEPT_BYTES` are given.
+    """
     pieces: list[bytes] = []
+    size = 0
     first = True
     for chunk in chunks:
         head, *lines = chunk.split(b"\n")
-        pieces.append(head)
+        size += len(head)
+        if longest is not None and size > longest:
+            pieces = [b"".join((*pieces, head[:KEPT_BYTES]))[:KEPT_BYTES]]
+        else:
+            pieces.append(head)
         for line in lines:
             yield from _stripped(b"".join(pieces), first=first)
             pieces = [line]
+            size = len(line)
             first = False
     yield from _stripped(b"".join(pieces), first=first)
 
@@ -318,11 +353,8 @@ def error_text(body: Json) -> str:
     """Give the message of an error body, whichever of the usual shapes it has."""
     fields = _object(body)
     error = fields.get("error") or fields.get("message") or fields.get("detail")
-    return (
-        str(_object(error).get("message") or "no reason given")
-        if isinstance(error, dict)
-        else str(error or "no reason given")
-    )
+    said = _object(error).get("message") if isinstance(error, dict) else error
+    return str(said or "no reason given")[:MAX_ERROR_CHARACTERS]
 
 
 def duplicate_key(line: bytes) -> str | None:

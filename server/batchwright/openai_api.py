@@ -4,20 +4,19 @@ What a call that went wrong has done is told apart here, once: refused, refused 
 """
 
 import logging
-import math
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 
 from batchwright.billing import at_standard_tier
+from batchwright.bounds import MAX_FILE_BYTES, Bounds
 from batchwright.clock import ToldTime
 from batchwright.errors import (
+    AnswerTooLarge,
     InvalidInput,
     ProviderGone,
     ProviderNotNow,
@@ -26,11 +25,14 @@ from batchwright.errors import (
     ProviderUnreachable,
 )
 from batchwright.jsonl import mended
+from batchwright.listing import items
+from batchwright.masking import account_name, masked
 from batchwright.model import Charges, Endpoint, Json, Limits, ProviderInfo, Request, ResultLine
-from batchwright.services import Service, next_cursor, normal_batch, normal_file, page_items, service_of
+from batchwright.services import Service, normal_batch, normal_file, service_of
 
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
+    from openai._types import RequestOptions
     from openai.types import Batch, FileObject
 
     from batchwright.batch_api import Ask
@@ -39,13 +41,14 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
-PAGE = 100
 TIMEOUT_SECONDS = 120.0
 """Without a byte, of an upload, a download or a new batch: what is not waited for long enough is not known."""
 READ_TIMEOUT_SECONDS = 30.0
 CONNECT_TIMEOUT_SECONDS = 15.0
+WAIT_SECONDS = 600.0
+"""In all, for a new batch, and for the answer of a model."""
+LEAST_UPLOAD_BYTES_A_SECOND = 20_000
 RETRY_SECONDS = 0.5
-MAX_MESSAGE_CHARACTERS = 1000
 
 _REFUSALS = frozenset({400, 401, 403, 404, 413, 422, 429})
 """Statuses with which a provider says no for certain, if the answer is its own JSON."""
@@ -56,10 +59,6 @@ _UNREACHED = (
     "it is set, OPENAI_BASE_URL."
 )
 _LOGGERS = ("openai", "httpx2", "httpcore2")
-_LIKE_A_KEY = re.compile(
-    r"(?<![A-Za-z0-9])sk-(?:[A-Za-z0-9_*-]{8,}|[A-Za-z0-9_*-]*(?:\.{3}|…)[A-Za-z0-9]*)|(?<![\w-])[\w-]*\*{3,}[\w-]*"
-)
-"""Begins only where a word does: a long one would else be tried from each of its letters."""
 
 
 class OpenAIAPI:
@@ -72,13 +71,21 @@ class OpenAIAPI:
     lists_everything = False
 
     def __init__(
-        self, client: "AsyncOpenAI", service: Service, *, model: str | None, charges: Charges, key_print: str = ""
+        self,
+        client: "AsyncOpenAI",
+        service: Service,
+        *,
+        model: str | None,
+        charges: Charges,
+        key_print: str = "",
+        bounds: Bounds = Bounds(),  # noqa: B008  # it is frozen
     ) -> None:
         from openai import Timeout
 
         self._client = client
         self._reading = client.with_options(timeout=Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS))
         self._service = service
+        self._bounds = bounds
         self._model = model
         self._charges: Charges = charges
         self._key_print = key_print
@@ -87,24 +94,37 @@ class OpenAIAPI:
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls, *, key: str, base_url: str, model: str | None = None, charges: Charges = "unknown", key_print: str = ""
+        cls,
+        *,
+        key: str,
+        base_url: str,
+        model: str | None = None,
+        charges: Charges = "unknown",
+        key_print: str = "",
+        bounds: Bounds = Bounds(),  # noqa: B008  # it is frozen
     ) -> "AsyncGenerator[OpenAIAPI]":
         """Connect to the service at *base_url*, which ends in `/v1` or the like; *model* is for jobs that name none."""
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient, Timeout
+        from openai import AsyncOpenAI, Timeout
+
+        from batchwright.transport import BoundedClient
 
         # The import heeds OPENAI_LOG. Addresses, headers and rows belong into no log, whatever its level.
         for name in _LOGGERS:
             if (logger := logging.getLogger(name)).getEffectiveLevel() < logging.WARNING:
                 logger.setLevel(logging.WARNING)
-        # A redirect would carry the key, and the user's rows, to another host.
         timeout = Timeout(TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS)
         async with (
-            DefaultAsyncHttpxClient(follow_redirects=False, timeout=timeout) as http,
+            BoundedClient(bounds, timeout) as http,
             AsyncOpenAI(api_key=key, base_url=base_url, http_client=http, max_retries=0) as client,
         ):
-            api = cls(client, service_of(base_url), model=model, charges=charges, key_print=key_print)
+            api = cls(client, service_of(base_url), model=model, charges=charges, key_print=key_print, bounds=bounds)
             http.event_hooks = {"response": [api.told.listen]}
             yield api
+
+    @property
+    def account(self) -> str:
+        """Who is asked."""
+        return account_name(str(self._client.base_url), self._client.api_key)
 
     @property
     def limits(self) -> Limits:
@@ -152,7 +172,8 @@ class OpenAIAPI:
         """Upload a batch's input file, streaming. A second upload costs nothing, so it may be tried again."""
         from openai.types import FileObject
 
-        async with self._told_apart():
+        seconds = WAIT_SECONDS + (await anyio.Path(path).stat()).st_size / LEAST_UPLOAD_BYTES_A_SECOND
+        async with self._told_apart(seconds=seconds):
             with path.open("rb") as source:
                 answer = await self._client.files.create(file=(name, source), purpose="batch")
         file = normal_file(_is_a(FileObject, answer))
@@ -193,7 +214,7 @@ class OpenAIAPI:
         from openai.types import Batch
 
         # To cancel a batch that has ended is a conflict; to make one is not.
-        async with self._told_apart(_REFUSALS | {409}):
+        async with self._told_apart(_REFUSALS | {409}, seconds=self._bounds.read_seconds):
             answer = await self._client.batches.cancel(batch_id)
         return self._batch(_is_a(Batch, answer))
 
@@ -204,11 +225,16 @@ class OpenAIAPI:
         async for file in self._listed("files", FileObject):
             yield normal_file(file)
 
-    async def download(self, file_id: str, target: Path) -> None:
+    async def download(self, file_id: str, target: Path, *, max_bytes: int = MAX_FILE_BYTES) -> None:
         """Write a file's content to *target*, streaming, and compare its size with the one that the service names."""
+        from batchwright.transport import save
+
         expected = await self._size(file_id)
-        async with self._told_apart(), self._client.files.with_streaming_response.content(file_id) as response:
-            await response.stream_to_file(target)
+        async with (
+            self._told_apart(seconds=None),
+            self._client.files.with_streaming_response.content(file_id) as response,
+        ):
+            await save(response.iter_bytes(), target, max_bytes=max_bytes, bounds=self._bounds)
         size = (await anyio.Path(target).stat()).st_size
         if expected and size != expected:
             raise ProviderUnreachable(f"{file_id} arrived with {size:,} of {expected:,} bytes. It is fetched again.")
@@ -224,44 +250,31 @@ class OpenAIAPI:
         """Ask for something that may be asked for twice: again, once, where no answer came."""
         try:
             return await self._asked(call, kind)
+        except AnswerTooLarge:
+            raise
         except (ProviderUnclear, ProviderUnreachable):
             await anyio.sleep(RETRY_SECONDS)
             return await self._asked(call, kind)
 
     async def _asked(self, call: Callable[[], Awaitable[object]], kind: type[Answer]) -> Answer:
-        async with self._told_apart():
+        async with self._told_apart(seconds=self._bounds.read_seconds):
             return _is_a(kind, await call())
 
     async def _listed(self, name: str, kind: "type[Item]") -> "AsyncGenerator[Item]":
-        """Give each item of a list once, page by page.
+        """Give each item of a list once, page by page."""
+        from httpx2 import Response
 
-        Some services give the same page for ever, whatever comes after: a page without a new item is the last.
-        """
-        from openai.pagination import AsyncCursorPage
+        async def ask(query: Mapping[str, object]) -> tuple[Json, int]:
+            async def page() -> object:
+                with _no_such_call(f"cannot list its {name}"):
+                    options: RequestOptions = {"params": query, "security": {"bearer_auth": True}}
+                    answer = await self._reading.get(f"/{name}", cast_to=Response, options=options)
+                return answer.json(), len(answer.content)
 
-        seen: set[str] = set()
-        query: dict[str, object] = {}
+            return cast("tuple[Json, int]", await self._read(page, tuple))
 
-        async def page() -> object:
-            with _no_such_call(f"cannot list its {name}"):
-                return await self._reading.get(
-                    f"/{name}",
-                    cast_to=AsyncCursorPage[kind],
-                    options={"params": {"limit": PAGE} | query, "security": {"bearer_auth": True}},
-                )
-
-        while True:
-            found = cast("AsyncCursorPage[Item]", await self._read(page, AsyncCursorPage))
-            if (given := page_items(found)) is None:  # what it does not show may exist
-                raise ProviderUnclear("The provider's list could not be read.")
-            items = [item for item in given if isinstance(item, kind) and item.id and item.id not in seen]
-            for item in items:
-                seen.add(item.id)
-                yield item
-            cursor = next_cursor(found.model_extra)
-            if not items or not (cursor or found.has_more is not False):
-                return
-            query = {"cursor": cursor} if cursor else {"after": items[-1].id}
+        async for item in items(ask, self._bounds):
+            yield cast("Item", kind.construct(None, **item))
 
     async def _size(self, file_id: str) -> int | None:
         """Give the size that the service names, or None where it tells nothing about a file but its content."""
@@ -292,8 +305,12 @@ class OpenAIAPI:
             raise ProviderNotNow("The provider is still reading the uploaded file. The batch is made when it is ready.")
 
     @asynccontextmanager
-    async def _told_apart(self, refusals: frozenset[int] = _REFUSALS) -> AsyncGenerator[None]:
+    async def _told_apart(
+        self, refusals: frozenset[int] = _REFUSALS, *, seconds: float | None = WAIT_SECONDS
+    ) -> AsyncGenerator[None]:
         """Turn the SDK's errors into ours, by what the call may have done; *refusals* are statuses that say no.
+
+        No call takes longer than *seconds*; None: it has a bound of its own.
 
         Raises:
             ProviderRefused: The provider's own JSON says no: nothing was done. Its subclasses say more.
@@ -305,18 +322,23 @@ class OpenAIAPI:
 
         not_sent = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
         try:
-            yield
+            with anyio.fail_after(seconds):
+                yield
         except APIStatusError as error:
             message = _message(error)
             if message is None or error.status_code not in refusals:
                 said = f"The provider answered HTTP {error.status_code}, which does not say what it did."
                 raise ProviderUnclear(said) from error
             raise _refusal(error, self._masked(message)) from error
+        except TimeoutError as error:
+            raise ProviderUnclear(f"The provider's answer did not come within {seconds:,.0f} seconds.") from error
         except APIConnectionError as error:
+            if isinstance(error.__cause__, AnswerTooLarge):
+                raise error.__cause__ from error
             if isinstance(error.__cause__, not_sent):
                 raise ProviderUnreachable(_UNREACHED) from error
             raise ProviderUnclear("The connection to the provider was lost before its answer came.") from error
-        except (APIError, httpx2.HTTPError, ValueError) as error:  # a ValueError is a body that is no JSON
+        except (APIError, httpx2.HTTPError, ValueError, RecursionError) as error:  # these two: a body that is no JSON
             raise ProviderUnclear("The provider's answer could not be read.") from error
 
     def _batch(self, batch: "Batch") -> "Batch":
@@ -327,13 +349,7 @@ class OpenAIAPI:
 
     def _masked(self, text: str) -> str:
         """Take out the key, what begins like it, and what looks like any key: a 401 echoes a part of it."""
-        text = text.encode(errors="replace").decode()  # half a character may be cut off, which no journal takes
-        key = self._client.api_key
-        if len(key) >= 4:  # a shorter one is no secret, but stands in many words
-            text = text.replace(key, "[key]")
-        if len(key) >= 16:
-            text = re.sub(re.escape(key[:8]) + r"[\w*.-]*", "[key]", text)
-        return _LIKE_A_KEY.sub("[key]", text)[:MAX_MESSAGE_CHARACTERS]
+        return masked(text, self._client.api_key)
 
 
 def _is_a(kind: type[Answer], answer: object) -> Answer:
@@ -385,19 +401,7 @@ def _refusal(error: "APIStatusError", message: str) -> ProviderRefused:
         )
         return ProviderRefused(said)
     if error.status_code == 429:
-        return ProviderNotNow(message, after_seconds=_after_seconds(error.response.headers))
+        from batchwright.transport import retry_after_seconds
+
+        return ProviderNotNow(message, after_seconds=retry_after_seconds(error.response.headers))
     return ProviderNotNow(message) if error.status_code in {401, 403} else ProviderRefused(message)
-
-
-def _after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After: seconds, or a date, which is compared with the provider's own clock where it shows it."""
-    text = headers.get("retry-after", "")
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
-            seconds = max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
-        except (ValueError, TypeError):
-            return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from batchwright import files
 from batchwright.answers import tokens_used
-from batchwright.jsonl import decode_request, mended_result
+from batchwright.errors import InvalidInput
+from batchwright.jsonl import ANSWER_UNREADABLE, any_result, decode_request
 from batchwright.model import LineError, Part, ResultLine
 
 
@@ -35,7 +36,7 @@ class Found:
                 (self.missing, "requests have no result"),
                 (self.unknown, "results are for ids that this part does not have, and are left out"),
                 (self.twice, "results come a second time, and are left out"),
-                (self.unreadable, "lines of the results cannot be read, and are left out"),
+                (self.unreadable, "lines of the results cannot be read: they are too long, or damaged"),
             )
             if count
         ]
@@ -69,26 +70,26 @@ def ids_of(path: Path) -> set[str]:
     return ids
 
 
-def results_of(folder: Path, part: Part) -> Iterator[ResultLine | None]:
-    """Give the results of a part as the provider wrote them, first the answers; None for what nobody can read."""
+def results_of(folder: Path, part: Part, longest: int) -> Iterator[ResultLine | None]:
+    """Give the results of a part as the provider wrote them, first the answers; None for what is nobody's.
+
+    No line of more than *longest* bytes is read.
+    """
     for kind in ("output", "errors"):
         path = result_file(folder, part, kind)
-        for line in files.lines(path) if path.exists() else ():
-            try:
-                yield mended_result(line)
-            except ValueError:
-                yield None
+        for line in files.lines(path, longest=longest) if path.exists() else ():
+            yield any_result(line)
 
 
-def look_through(folder: Path, part: Part) -> Found:
+def look_through(folder: Path, part: Part, longest: int) -> Found:
     """Count what a part's result files hold."""
     found = Found()
     ids = ids_of(folder / part.file_name)
     open_ids = set(ids)
-    for result in results_of(folder, part):
+    for result in results_of(folder, part, longest):
         found.results += 1
+        found.unreadable += result is None or result.error_code == ANSWER_UNREADABLE
         if result is None:
-            found.unreadable += 1
             continue
         tokens = tokens_used(result.body)
         found.good += result.status_code is not None and 200 <= result.status_code < 300
@@ -108,3 +109,19 @@ def mismatch(part: Part, found: Found) -> str | None:
     if part.batch_status == "completed" and found.missing:
         return f"{found.missing:,} of {part.requests:,} requests have no result"
     return None
+
+
+def measured(part: Part, folder: Path) -> Part:
+    """Give a part with what its file holds.
+
+    Raises:
+        InvalidInput: It cannot be read as a batch's input.
+    """
+    path = folder / part.file_name
+    if not path.exists():
+        return part
+    try:
+        requests = sum(bool(decode_request(line)) for line in files.lines(path))
+    except ValueError as error:
+        raise InvalidInput(f"The input of {part.batch_id} cannot be read: {error}. It cannot be adopted.") from error
+    return replace(part, sha256=files.sha256(path), size_bytes=path.stat().st_size, requests=requests)

@@ -16,6 +16,9 @@ HASH_KEY = "batchwright_sha256"
 """Of the part's file, so that a journal that was lost can be made anew."""
 MOST_KEY = "batchwright_most_usd"
 """What is reserved for the part: for the local engine, which is the one to see that no more is spent."""
+JOURNAL_KEY = "batchwright_journal"
+MACHINE_KEY = "batchwright_machine"
+"""Where a batch comes from: what another machine's journal made is no sign that one was lost here."""
 
 _LIMIT = re.compile(r"Limit:\s*([\d,._ ]*\d)")
 _JOB = re.compile(r"job_[a-z0-9]{8}")
@@ -108,6 +111,12 @@ def job_of_batch(metadata: Mapping[str, str] | None) -> str | None:
     """
     named = (metadata or {}).get(JOB_KEY, "")
     return named if _JOB.fullmatch(named) else None
+
+
+def is_from_elsewhere(metadata: Mapping[str, str] | None, here: Mapping[str, str]) -> bool:
+    """Whether another machine's journal made a batch; one that does not say so may be of a journal lost *here*."""
+    there = metadata or {}
+    return all(key in there and key in here and there[key] != here[key] for key in (JOURNAL_KEY, MACHINE_KEY))
 
 
 def job_of_upload(name: str) -> str | None:

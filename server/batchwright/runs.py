@@ -25,7 +25,7 @@ from batchwright.submission import Rules, Submission
 from batchwright.tables.results import ResultTable
 
 if TYPE_CHECKING:
-    from batchwright.batch_api import BatchAPI
+    from batchwright.batch_api import BatchAPI, Look
     from batchwright.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -66,10 +66,11 @@ class Runs:
         """Whether the job has ended before, so that there are joined results."""
         return (self.folder(job.id) / RESULTS).exists()
 
-    async def advance(self, job_id: str) -> Job:
+    async def advance(self, job_id: str, look: "Look | None" = None) -> Job:
         """Do all that can be done for a job now, without waiting for answers, and give it as it stands then.
 
-        A job that another process is working on is left to it; so is one that was made for another provider.
+        Its batches are seen by *look*; without it, each is asked for. A job that another process is working on is left
+        to it; so is one that was made for another provider.
         """
         job = self._journal.job(job_id)
         if job.submitted_at is None or job.ended_at is not None:
@@ -79,7 +80,7 @@ class Runs:
         with self.held(job_id) as is_held:
             # Read again under the lock: whoever held it before may have brought the job to its end.
             if is_held and self._journal.job(job_id).ended_at is None:
-                await self._advance_parts(job_id)
+                await self._advance_parts(job_id, look or self._api.batch)
         job = self._journal.job(job_id)
         self._journal.history.note(job)
         return job
@@ -169,14 +170,14 @@ class Runs:
             else:
                 await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
 
-    async def _advance_parts(self, job_id: str) -> None:
+    async def _advance_parts(self, job_id: str, look: "Look") -> None:
         while True:
             was_cancelled = self._journal.is_cancelled(job_id)
             await self.submission.cancel_late(self._journal.job(job_id))
             job = self._journal.job(job_id)
             # Those that are on their way first: where they have ended, others may follow.
             for part in sorted(job.running_parts, key=lambda part: part.state not in {*LIVE_STATES, "ended"}):
-                await self._advance_part(job, part)
+                await self._advance_part(job, part, look)
             after = self._journal.job(job_id)
             if self._journal.is_cancelled(job_id) == was_cancelled and len(after.parts) == len(job.parts):
                 break
@@ -199,20 +200,20 @@ class Runs:
         finally:
             lock.release()
 
-    async def _advance_part(self, job: Job, part: Part) -> None:
+    async def _advance_part(self, job: Job, part: Part, look: "Look") -> None:
         was_looked_for = False
         while (step := next_step(part, was_looked_for=was_looked_for)) not in {"rest", "wait_for_user"}:
             before = part
             was_looked_for = was_looked_for or step == "look_for_batch"
             try:
-                part = await self._step(step, job, part)
+                part = await self._step(step, job, part, look)
             except (ProviderError, OSError) as error:
                 self._stopped(job, part.number, error)
                 return
             if part == before:
                 return
 
-    async def _step(self, step: Step, job: Job, part: Part) -> Part:
+    async def _step(self, step: Step, job: Job, part: Part, look: "Look") -> Part:
         folder = self.folder(job.id)
         match step:
             case "upload":
@@ -222,7 +223,7 @@ class Runs:
             case "look_for_batch":
                 return await self.submission.looked_for(part)
             case "poll":
-                return await self._collection.polled(job, part, folder)
+                return await self._collection.polled(job, part, folder, look)
             case "collect":
                 return await self._collection.collected(job, part, folder)
             case "rest" | "wait_for_user":

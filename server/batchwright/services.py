@@ -6,13 +6,12 @@ Sources are the services' own documentation. Knows the SDK's types, but neither 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from batchwright.model import Json, Limits
 
 if TYPE_CHECKING:
-    from openai.pagination import AsyncCursorPage
     from openai.types import Batch, BatchError, FileObject
     from openai.types.batch import Errors
     from openai.types.batch_request_counts import BatchRequestCounts
@@ -22,6 +21,7 @@ _STATUSES = {"progress": "in_progress", "canceled": "cancelled"}
 """Other words for OpenAI's statuses: Novita's, and the one that Azure's guide waits for."""
 MOST = 10**15
 """No batch has so many requests or tokens: a larger number is none, and fits no journal."""
+_MAX_WORD_CHARACTERS = 200
 _END_OF_TIME = 253_402_300_800
 """The year 10000, which no date reaches."""
 UNKNOWN_TIME = 0
@@ -89,11 +89,12 @@ def normal_batch(batch: "Batch", masked: Callable[[str], str]) -> "Batch":
     The SDK reads anything as a batch. What is of another shape than it should be is taken to be absent: what is said
     besides, above all where the results are, counts all the same.
     """
-    status = _plain(batch.status or "").lower()
+    status = _short(batch.status or "").lower()
     note: Json = (batch.model_extra or {}).get("note")
     changes: dict[str, Json] = {
         "status": _STATUSES.get(status, status),
         "errors": _errors(batch.errors, masked),
+        "endpoint": _short(batch.endpoint) if batch.endpoint else batch.endpoint,
         "created_at": _unix_seconds(batch.created_at),
         "output_file_id": _id(batch.output_file_id),
         "error_file_id": _id(batch.error_file_id),
@@ -120,20 +121,17 @@ def normal_file(file: "FileObject") -> "FileObject":
     return file.model_copy(update=changes)
 
 
-def page_items(page: "AsyncCursorPage[Any]") -> list[object] | None:
+def page_items(page: Mapping[str, Json]) -> list[object] | None:
     """Give the items of a page of a list, null being how some write none; None: it is no page."""
-    given = cast("Json", page.data)
-    if "data" not in page.model_fields_set or not isinstance(given, list | None):
+    given = page.get("data")
+    if "data" not in page or not isinstance(given, list | None):
         return None
     return cast("list[object]", given or [])
 
 
-def next_cursor(extra: Mapping[str, Json] | None) -> str | None:
-    """Give the mark of a list's next page, where the service pages as Groq does; None for those that page by `after`.
-
-    *extra* are the fields of the page that OpenAI's does not have.
-    """
-    cursor = _fields((extra or {}).get("paging")).get("next_cursor")
+def next_cursor(page: Mapping[str, Json]) -> str | None:
+    """Give the mark of a list's next page where the service pages as Groq does; None: it pages by `after`."""
+    cursor = _fields(page.get("paging")).get("next_cursor")
     return cursor if isinstance(cursor, str) and cursor else None
 
 
@@ -154,10 +152,10 @@ def _error(item: Json, masked: Callable[[str], str]) -> "BatchError":
     fields = {"message": item} if isinstance(item, str) else _fields(item)
     message, line, param = fields.get("message"), fields.get("line"), fields.get("param")
     return BatchError(
-        code=_plain(fields.get("code") or "unknown"),
+        code=_short(fields.get("code") or "unknown"),
         message=masked(str(message)) if message else None,
         line=line if isinstance(line, int) else None,
-        param=_plain(param) if param else None,
+        param=_short(param) if param else None,
     )
 
 
@@ -177,6 +175,11 @@ def _id(value: Json) -> str | None:
 def _plain(value: Json) -> str:
     """Write a value as a text without half characters, which no file takes."""
     return str(value).encode(errors="replace").decode()
+
+
+def _short(value: Json) -> str:
+    """Write a word of the API's; a long one is none of them."""
+    return _plain(value)[:_MAX_WORD_CHARACTERS]
 
 
 def _metadata(value: Json) -> dict[str, str] | None:

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 
 from batchwright.database import writing
 from batchwright.errors import Frozen
+from batchwright.machine import machine
 from batchwright.model import LIVE_STATES, ProviderInfo
+from batchwright.recovery import JOURNAL_KEY, MACHINE_KEY
 
 _LIVE = ", ".join(f"'{state}'" for state in LIVE_STATES)
 
@@ -67,6 +69,11 @@ class Standing:
             (provider.host, provider.model),
         ).fetchone()
         return row[0] or 0
+
+    def origin(self) -> dict[str, str]:
+        """Give what the batches of this journal say of where they come from."""
+        own = {JOURNAL_KEY: str(self._db.execute("SELECT journal FROM identity").fetchone()[0])}
+        return own | ({MACHINE_KEY: name} if (name := machine()) else {})
 
     def know_host(self, host: str) -> bool:
         """Record that a provider's batches were looked through; false if that was known."""

@@ -63,11 +63,13 @@ class Rules:
     Attributes:
         enqueued_limit: Of each model; None: learned from the provider's refusals.
         quiet_seconds: How long an unconfirmed attempt is left alone before it may be sent again.
+        look_seconds: How often running batches are looked at, whoever asks.
     """
 
     spending: SpendingLimits = SpendingLimits()  # noqa: RUF009  # it is frozen
     enqueued_limit: int | None = None
     quiet_seconds: float = QUIET_SECONDS
+    look_seconds: float = 0.0
 
 
 class Submission:
@@ -124,6 +126,7 @@ class Submission:
             return self._noted(part, str(error))
         self._on_point("submission_meant")
         metadata = {JOB_KEY: job.id, PART_KEY: str(part.number), NONCE_KEY: nonce, HASH_KEY: part.sha256}
+        metadata |= self._journal.standing.origin()
         if job.provider.kind == "endpoint" and job.provider.charges != "nothing":
             metadata[MOST_KEY] = str(self._journal.share_of(part))
         # What was begun is written down, also if the assistant hangs up meanwhile.

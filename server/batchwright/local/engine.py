@@ -13,6 +13,7 @@ import anyio.abc
 import anyio.to_thread
 from filelock import FileLock, Timeout
 
+from batchwright.bounds import MAX_FILE_BYTES
 from batchwright.clock import ToldTime
 from batchwright.errors import BatchwrightError, ProviderRefused, ProviderUnreachable
 from batchwright.local.runner import BatchRun, Clock
@@ -65,6 +66,7 @@ class LocalEngine:
     Batches run in *tasks*: when these end, a batch stops where it is, and goes on when somebody next asks for it.
     """
 
+    account = "engine"
     lists_everything = True
     limits = Limits()
 
@@ -171,8 +173,9 @@ class LocalEngine:
         for record in self._store.files():
             yield _file_object(record)
 
-    async def download(self, file_id: str, target: Path) -> None:
-        """Copy a file's content to *target*."""
+    async def download(self, file_id: str, target: Path, *, max_bytes: int = MAX_FILE_BYTES) -> None:
+        """Copy a file's content to *target*; how large it may be is bounded by answer."""
+        del max_bytes
         content = self._store.content(self._store.file(file_id))
         await anyio.to_thread.run_sync(shutil.copyfile, content, target)
 

@@ -13,8 +13,9 @@ import anyio
 import msgspec
 
 from batchwright.answers import ANSWER_LOST
+from batchwright.bounds import longest_answer
 from batchwright.errors import BatchwrightError, ProviderUnclear, ProviderUnreachable
-from batchwright.jsonl import mended_value
+from batchwright.jsonl import KEPT_BYTES, mended_value
 from batchwright.local.payments import Free, Payments
 from batchwright.model import Json, Request, ResultLine
 
@@ -156,7 +157,7 @@ class Sender:
         async with self._session.post(
             url, data=msgspec.json.encode(body), headers=headers, allow_redirects=False
         ) as response:
-            data = await response.read()
+            data = await _whole(response, longest_answer(self._endpoint))
             if connection.key and response.status >= 300:
                 # Some servers say which key they refuse.
                 data = data.replace(connection.key.encode(), b"[the key]")
@@ -165,6 +166,16 @@ class Sender:
         if response.status < 300:
             answer = self._target.answer_body(self._endpoint, request.body, answer)
         return response.status, retry_after, answer
+
+
+async def _whole(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """Read an answer; of one with more than *most* bytes only the beginning, which is no JSON then."""
+    data = bytearray()
+    async for chunk in response.content.iter_any():
+        data += chunk
+        if len(data) > most:
+            return bytes(data[:KEPT_BYTES])
+    return bytes(data)
 
 
 def _jittered(tries: int, retry_after: float | None) -> float:

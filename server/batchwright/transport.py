@@ -1,0 +1,138 @@
+"""HTTP that no answer makes endless: bounded in decoded bytes, in time, and in what it takes of the disk."""
+
+import errno
+import math
+import shutil
+from collections.abc import AsyncIterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import anyio
+import anyio.to_thread
+import httpx2
+from openai import DefaultAsyncHttpxClient
+
+from batchwright.bounds import Bounds, longest_answer
+from batchwright.errors import AnswerTooLarge, ProviderUnreachable
+from batchwright.model import Endpoint
+
+_LOOK_AT_DISK_BYTES = 16 << 20
+_DECODED = ("content-encoding", "content-length", "transfer-encoding")
+_ASKED = tuple(path.removeprefix("/v1") for path in get_args(Endpoint))
+"""What models answer there may be longer than what is told of batches and files."""
+
+
+class BoundedClient(DefaultAsyncHttpxClient):
+    """Reads no answer beyond its bound. One that is streamed is its reader's to bound, unless it is an error."""
+
+    def __init__(self, bounds: Bounds, timeout: httpx2.Timeout) -> None:
+        # A redirect would carry the key, and the user's rows, to another host.
+        super().__init__(follow_redirects=False, timeout=timeout)
+        self._bounds = bounds
+
+    async def send(
+        self,
+        request: httpx2.Request,
+        *,
+        stream: bool = False,
+        **options: Any,  # noqa: ANN401  # handed on as they are
+    ) -> httpx2.Response:
+        """Send a request; see `httpx2.AsyncClient`.
+
+        Raises:
+            AnswerTooLarge: There is more of the answer than can be meant.
+        """
+        response = await super().send(request, stream=True, **options)
+        if stream and response.is_success:
+            return response
+        try:
+            content = await self._read(response)
+        finally:
+            await response.aclose()
+        headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in _DECODED]
+        return httpx2.Response(
+            response.status_code, headers=headers, content=content, request=request, extensions=response.extensions
+        )
+
+    async def _read(self, response: httpx2.Response) -> bytes:
+        path = response.request.url.path
+        most = longest_answer(path) if path.endswith(_ASKED) else self._bounds.json_bytes
+        content = bytearray()
+        async for chunk in response.aiter_bytes():
+            content += chunk
+            if len(content) > most:
+                raise AnswerTooLarge(f"The provider's answer has more than {most:,} bytes. It was not read to its end.")
+        return bytes(content)
+
+
+async def save(chunks: AsyncIterable[bytes], target: Path, *, max_bytes: int, bounds: Bounds) -> None:
+    """Write a download to *target*; what cannot be kept whole is not kept.
+
+    Raises:
+        AnswerTooLarge: It has more than *max_bytes*.
+        ProviderUnreachable: It comes too slowly.
+        OSError: It would take more of the disk than it leaves.
+    """
+    try:
+        with anyio.fail_after(bounds.download_seconds):
+            await _save(chunks, target, max_bytes, bounds)
+    except TimeoutError as error:
+        raise ProviderUnreachable(_too_slow(target)) from error
+
+
+async def _save(chunks: AsyncIterable[bytes], target: Path, max_bytes: int, bounds: Bounds) -> None:
+    try:
+        await _written(chunks, target, max_bytes, bounds)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            await anyio.Path(target).unlink(missing_ok=True)
+        raise
+
+
+async def _written(chunks: AsyncIterable[bytes], target: Path, max_bytes: int, bounds: Bounds) -> None:
+    began, size, looked_at = anyio.current_time(), 0, 0
+    async with await anyio.open_file(target, "wb") as file:
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > max_bytes:
+                raise AnswerTooLarge(
+                    f"The file at the provider has more than {max_bytes:,} bytes, which is more than was asked for. "
+                    "It was not kept; fetch it by other means to see what it is."
+                )
+            late = anyio.current_time() - began - bounds.grace_seconds
+            if late > 0 and size < late * bounds.slowest_bytes_a_second:
+                raise ProviderUnreachable(_too_slow(target))
+            if size - looked_at >= _LOOK_AT_DISK_BYTES:
+                looked_at = size
+                await anyio.to_thread.run_sync(check_room, target, size)
+            await file.write(chunk)
+
+
+def check_room(target: Path, size: int) -> None:
+    """Refuse to let a file take more of the disk than it leaves; so several at once leave something too.
+
+    Raises:
+        OSError: There is too little room.
+    """
+    if shutil.disk_usage(target.parent).free < size:
+        raise OSError(errno.ENOSPC, "the disk has too little room for its results; make room", str(target))
+
+
+def _too_slow(target: Path) -> str:
+    return f"The provider sends {target.stem} too slowly to be waited for. It is fetched again."
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """Read Retry-After: seconds, or a date, which is compared with the provider's own clock where it shows it."""
+    text = headers.get("retry-after", "")
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
+            seconds = max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
+        except (ValueError, TypeError):
+            return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None

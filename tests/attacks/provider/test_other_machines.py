@@ -1,0 +1,138 @@
+"""One account, several machines: what another one runs is no sign that a journal was lost here."""
+
+import shutil
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI
+
+from batchwright.adoption import Adoption
+from batchwright.bounds import Bounds
+from batchwright.journal import Journal
+from batchwright.machine import machine
+from batchwright.openai_api import OpenAIAPI
+from batchwright.recovery import JOURNAL_KEY, MACHINE_KEY, is_from_elsewhere
+from batchwright.runs import Runs
+from batchwright.submission import Rules
+from openai_server import OpenAIServer
+from session import in_memory, openai_environment
+from test_adoption import DRAFT, made_elsewhere, submitted
+
+pytestmark = pytest.mark.anyio
+
+JOB = "job_abcdefgh"
+OTHER = {JOURNAL_KEY: "0" * 32, MACHINE_KEY: "f" * 32}
+HERE = {JOURNAL_KEY: "1" * 32, MACHINE_KEY: "e" * 32}
+
+
+def now() -> datetime:
+    """Give the time."""
+    return datetime.now(UTC)
+
+
+async def test_another_machines_batches_do_not_freeze_a_fresh_journal(
+    tmp_path: Path, server: OpenAIServer, client: AsyncOpenAI
+) -> None:
+    """Nothing was lost, so nobody has to say that it may go on; they can still be adopted."""
+    theirs = await made_elsewhere(client, batchwright_job=JOB, **OTHER)
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        job_id = await submitted(session)
+        listed = await session.call("list_jobs")
+        adopted = await session.call("adopt_batch", batch_id=theirs)
+
+    assert [job["job_id"] for job in listed["jobs"]] == [job_id]
+    assert [batch["batch_id"] for batch in listed["others"]] == [theirs]
+    assert "notes" not in listed
+    assert adopted["job_id"] == JOB
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [{}, {JOURNAL_KEY: OTHER[JOURNAL_KEY]}, {MACHINE_KEY: OTHER[MACHINE_KEY]}],
+    ids=["an older version's", "on a machine without a name", "of no journal"],
+)
+async def test_batches_that_may_be_of_a_journal_lost_here_freeze_it(
+    tmp_path: Path, server: OpenAIServer, client: AsyncOpenAI, marks: dict[str, str]
+) -> None:
+    """Nobody can tell, so the user is asked before anything is spent twice."""
+    await made_elsewhere(client, batchwright_job=JOB, **marks)
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
+        frozen = await session.error("submit_job", job_id=job_id, max_cost_usd=0.5)
+
+    assert "shows batches of 1 jobs that this journal does not know" in frozen
+    assert server.posts == 1
+
+
+async def test_an_account_that_shows_no_end_of_batches_freezes_a_fresh_journal(
+    tmp_path: Path, server: OpenAIServer, client: AsyncOpenAI
+) -> None:
+    """What was left there is not known; only the user can say that nothing was, and then it goes on."""
+    await made_elsewhere(client)
+    (batch,) = server.batches.values()
+    server.batches |= {f"b{n}": batch | {"id": f"b{n}"} for n in range(300)}
+    opening = OpenAIAPI.opened(key=server.key, base_url=server.url, bounds=Bounds(pages=2))
+    async with opening as api:
+        with closing(Journal(tmp_path / "journal.db", now=now)) as journal:
+            runs = Runs(journal, api, tmp_path, rules=Rules())
+            await Adoption(journal, api, folder_of=runs.folder, held=runs.held, now=now).meet("host")
+            frozen, is_known = journal.standing.frozen(), journal.standing.is_host_known("host")
+
+    assert (frozen or "").startswith("host shows more than can be looked through")
+    assert is_known
+
+
+async def test_a_journal_that_was_lost_on_this_very_machine_is_noticed(tmp_path: Path, server: OpenAIServer) -> None:
+    """With everything of ours gone, its batches still say where they come from."""
+    env = openai_environment(tmp_path, server)
+    async with in_memory(env) as session:
+        await submitted(session)
+    shutil.rmtree(tmp_path / "data")
+    async with in_memory(env) as session:
+        job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
+        frozen = await session.error("submit_job", job_id=job_id, max_cost_usd=0.5)
+
+    (batch,) = server.batches.values()
+    marks = {name: batch["metadata"].get(name) for name in (JOURNAL_KEY, MACHINE_KEY)}
+    assert (len(marks[JOURNAL_KEY]), marks[MACHINE_KEY]) == (32, machine())
+    assert "shows batches of 1 jobs that this journal does not know" in frozen
+
+
+def test_two_journals_have_two_names_and_one_keeps_its_own(tmp_path: Path) -> None:
+    """Otherwise none could be told from another."""
+    names: list[str] = []
+    for path in (tmp_path / "one.db", tmp_path / "one.db", tmp_path / "other.db"):
+        with closing(Journal(path, now=now)) as journal:
+            names.append(journal.standing.origin()[JOURNAL_KEY])
+
+    first, again, other = names
+    assert first == again != other
+
+
+def test_a_machine_does_not_give_its_name_away() -> None:
+    """A batch's metadata is seen by all who share the account."""
+    own = Path("/etc/machine-id")
+    name = machine()
+
+    assert name == machine()
+    assert name is None or (len(name) == 32 and not (own.exists() and own.read_text(encoding="ascii").strip() in name))
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "is_elsewhere"),
+    [
+        (OTHER, HERE, True),
+        (OTHER, {JOURNAL_KEY: HERE[JOURNAL_KEY]}, False),
+        (HERE, HERE, False),
+        (OTHER | {MACHINE_KEY: HERE[MACHINE_KEY]}, HERE, False),
+        (OTHER | {JOURNAL_KEY: HERE[JOURNAL_KEY]}, HERE, False),
+        (None, HERE, False),
+    ],
+    ids=["another's", "this one has no name", "ours", "lost here", "moved", "nobody's"],
+)
+def test_only_another_journal_on_another_machine_is_elsewhere(there: Any, here: Any, *, is_elsewhere: bool) -> None:
+    """A journal that was copied, or set back, is the same one; a machine without a name may be any."""
+    assert is_from_elsewhere(there, here) == is_elsewhere
