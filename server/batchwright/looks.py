@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Callable
-from datetime import datetime
 
 from batchwright.clock import Moment, Uptime, seconds_between
 from batchwright.database import writing
@@ -20,22 +19,21 @@ class Looks:
         with writing(self._db) as db:
             if self.seconds_until_due(what, seconds) > 0:
                 return False
-            now = self._moment()
+            now = self._moment().uptime
             db.execute(
-                "INSERT INTO look (what, at, boot, uptime, others) VALUES (?, ?, ?, ?, '[]') "
-                "ON CONFLICT (what) DO UPDATE SET at = excluded.at, boot = excluded.boot, uptime = excluded.uptime",
-                (what, now.at.isoformat(), now.uptime.boot, now.uptime.seconds),
+                "INSERT INTO look (what, boot, uptime, others) VALUES (?, ?, ?, '[]') "
+                "ON CONFLICT (what) DO UPDATE SET boot = excluded.boot, uptime = excluded.uptime",
+                (what, now.boot, now.seconds),
             )
         return True
 
     def seconds_until_due(self, what: str, seconds: float) -> float:
         """Return how long *what* need not be looked at, if it is looked at every so many *seconds*."""
-        row = self._db.execute("SELECT at, boot, uptime FROM look WHERE what = ?", (what,)).fetchone()
+        row = self._db.execute("SELECT boot, uptime FROM look WHERE what = ?", (what,)).fetchone()
         if row is None:
             return 0.0
-        last, now = Moment(datetime.fromisoformat(row["at"]), Uptime(row["boot"], row["uptime"])), self._moment()
-        # Either may be later, where only the wall clock tells: one that was set back must not end all looking.
-        return max(0.0, seconds - max(seconds_between(last, now), seconds_between(now, last)))
+        last = Uptime(row["boot"], row["uptime"])
+        return max(0.0, seconds - seconds_between(last, self._moment().uptime))
 
     def keep_others(self, account: str, others: str | None) -> None:
         """Record the batches of an account that this journal does not know."""

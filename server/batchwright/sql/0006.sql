@@ -8,7 +8,6 @@ INSERT INTO identity (journal) VALUES (lower(hex(randomblob(16))));
 -- When the provider was last asked for all batches of an account, or for those of a job: one process asks for all.
 CREATE TABLE look (
     what TEXT PRIMARY KEY,
-    at TEXT NOT NULL,
     boot TEXT,
     uptime REAL NOT NULL,
     -- Batches of the account that this journal does not know; NULL: it could not be asked.
