@@ -4,8 +4,10 @@ Pure: takes and gives bytes; knows neither files nor the network. Codes and text
 `batch.errors.data` gives them.
 """
 
+import ast
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -27,6 +29,11 @@ INVALID_LINE = LineError("invalid_json_line", "This line is not parseable as val
 _BOM = b"\xef\xbb\xbf"
 _CONTENT_FIELD = {"/v1/chat/completions": "messages", "/v1/responses": "input", "/v1/embeddings": "input"}
 _ENDPOINT_NAMES = {"/v1/chat/completions": "Chat Completions", "/v1/responses": "Responses"}
+
+_WRAPPED = re.compile(r"Error code: ([345]\d\d) - (.*)", re.DOTALL)
+"""How OpenAI's client writes an answer with an error, which some servers put into the line that stands for it."""
+_MAX_WRAPPED = 10_000
+_MAX_FAULTS = 5
 
 _encoder = msgspec.json.Encoder()
 
@@ -149,6 +156,8 @@ def _result(value: Json) -> ResultLine:
     if not isinstance(custom_id, str):
         raise ValueError("a result line needs a custom_id")
     response, error = _object(fields.get("response")), fields.get("error")
+    if error and (wrapped := _WRAPPED.fullmatch(error_text({"error": error}))):
+        return ResultLine(custom_id, status_code=int(wrapped[1]), body=_python_value(wrapped[2]))
     status = response.get("status_code")
     return ResultLine(
         custom_id=custom_id,
@@ -156,7 +165,7 @@ def _result(value: Json) -> ResultLine:
         if isinstance(status, int) or (isinstance(status, str) and status.isdecimal())
         else None,
         body=_decoded_body(response.get("body")),
-        error_code=str(_object(error).get("code") or "unknown") if error else None,
+        error_code=str(_object(error).get("code") or _object(error).get("type") or "unknown") if error else None,
         error_message=error_text({"error": error}) if error else None,
     )
 
@@ -316,13 +325,31 @@ def _text(raw: msgspec.Raw) -> str | None:
 
 def error_text(body: Json) -> str:
     """Give the message of an error body, whichever of the usual shapes it has."""
-    fields = _object(body)
-    error = fields.get("error") or fields.get("message") or fields.get("detail")
-    return (
-        str(_object(error).get("message") or "no reason given")
-        if isinstance(error, dict)
-        else str(error or "no reason given")
-    )
+    return said_in(_object(body)) or "no reason given"
+
+
+def said_in(error: Json, depth: int = 5) -> str:
+    """Give the words of an error: a text, or what holds one, as FastAPI's list of faults, each with its place."""
+    if isinstance(error, list):
+        items = cast("list[Json]", error)[:_MAX_FAULTS]
+        return "; ".join(filter(None, (said_in(item, depth - 1) for item in items))) if depth else ""
+    if not isinstance(error, dict):
+        return str(error or "")
+    fields = cast("dict[str, Json]", error)
+    named = (fields.get(name) for name in ("error", "message", "msg", "detail", "errors"))
+    said = next((text for value in named if value and (text := said_in(value, depth - 1))), "") if depth else ""
+    place = fields.get("loc")
+    at = ".".join(map(str, cast("list[Json]", place))) if isinstance(place, list) else ""
+    return f"{at}: {said}" if at and said else said
+
+
+def _python_value(text: str) -> Json:
+    """Read an error body as Python, or JSON, writes it; whatever cannot be read is its message."""
+    try:
+        value: Json = ast.literal_eval(text) if len(text) < _MAX_WRAPPED else text
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return _decoded_body(text)
+    return mended(value) if isinstance(value, dict) else {"error": {"message": str(value)}}
 
 
 def duplicate_key(line: bytes) -> str | None:

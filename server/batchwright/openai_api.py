@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 
+from batchwright.causes.problems import refusal_words
 from batchwright.errors import (
     InvalidInput,
     ProviderGone,
@@ -23,7 +24,7 @@ from batchwright.errors import (
     ProviderUnclear,
     ProviderUnreachable,
 )
-from batchwright.jsonl import mended
+from batchwright.jsonl import mended, said_in
 from batchwright.model import Charges, Endpoint, Json, Limits, ProviderInfo, Request, ResultLine
 from batchwright.services import Service, next_cursor, normal_batch, normal_file, page_items, service_of
 
@@ -45,7 +46,7 @@ CONNECT_TIMEOUT_SECONDS = 15.0
 RETRY_SECONDS = 0.5
 MAX_MESSAGE_CHARACTERS = 1000
 
-_REFUSALS = frozenset({400, 401, 403, 404, 413, 422, 429})
+_REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 422, 429})
 """Statuses with which a provider says no for certain, if the answer is its own JSON."""
 _NO_SUCH_CALL = frozenset({404, 405, 501})
 _WRONG_ADDRESS = re.compile(r"invalid url|no route|not found\.?$", re.IGNORECASE)
@@ -299,9 +300,15 @@ class OpenAIAPI:
         except APIStatusError as error:
             message = _message(error)
             if message is None or error.status_code not in refusals:
-                said = f"The provider answered HTTP {error.status_code}, which does not say what it did."
-                raise ProviderUnclear(said) from error
-            raise _refusal(error, self._masked(message)) from error
+                is_read = error.request.method == "GET"
+                done = " while reading: nothing was changed. Try again later."
+                said = done if is_read else ", which does not say what it did."
+                raise ProviderUnclear(f"The provider answered HTTP {error.status_code}{said}") from error
+            refusal = _refusal(error, self._masked(message))
+            body = cast("Json", error.body)
+            told = body if isinstance(body, dict) else {"message": message}
+            refusal.words = self._masked(refusal_words(error.status_code, cast("Json", told)))
+            raise refusal from error
         except APIConnectionError as error:
             if isinstance(error.__cause__, not_sent):
                 raise ProviderUnreachable(_UNREACHED) from error
@@ -354,9 +361,7 @@ def _message(error: "APIStatusError") -> str | None:
     """Give the message of the provider's own error; None if it is not its own, but a gateway's page."""
     body = cast("Json", error.body)
     if isinstance(body, dict):
-        fields = cast("Mapping[str, Json]", body)
-        said = fields.get("message") or fields.get("detail")
-        return str(said) if said else None
+        return said_in(cast("Json", body)) or None
     is_json = "json" in error.response.headers.get("content-type", "")
     return body if is_json and isinstance(body, str) and body else None
 
@@ -369,7 +374,7 @@ def _refusal(error: "APIStatusError", message: str) -> ProviderRefused:
         return ProviderRefused(f"{message} Check the base URL.") if is_wrong_address else ProviderGone(message)
     if error.code == "invalid_api_key":
         return ProviderNotNow("The API key is not valid. Set the right one.")
-    if "insufficient_quota" in {error.code, error.type}:
+    if error.status_code == 402 or "insufficient_quota" in {error.code, error.type}:
         said = (
             "The account has used up its quota; nothing was sent again. Add credit at the provider, then submit again."
         )

@@ -29,7 +29,7 @@ MAX_IN_FLIGHT = 8
 TRIAL_SECONDS = 40.0
 """For all requests together: many clients give a call up after 60 seconds."""
 
-_REFUSALS = frozenset({400, 401, 403, 404, 413, 422, 429})
+_REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 422, 429})
 """Statuses with which a provider says that it did nothing, so that nothing is charged."""
 
 OnAnswer = Callable[[int, int], Awaitable[None]]
