@@ -41,6 +41,8 @@ Difference = Literal[
     "empty_error_file",
     "string_bodies",
     "bom_and_blank_lines",
+    "unnamed_output",
+    "no_deadline",
 ]
 """How another service's answers differ from OpenAI's."""
 
@@ -227,6 +229,10 @@ class OpenAIServer:
             shown["errors"] = "; ".join(error["message"] for error in batch["errors"]["data"])
         if "empty_output_file_id" in self.differences:
             shown["output_file_id"] = batch["output_file_id"] or ""
+        if "unnamed_output" in self.differences:
+            shown["output_file_id"] = None
+        if "no_deadline" in self.differences:
+            shown["expires_at"] = None
         return shown
 
     def _enter(self, batch: Object, status: str) -> None:

@@ -24,6 +24,9 @@ MAX_PROBLEM_CHARACTERS = 300
 BATCH_EXPIRED: tuple[Outcome, str] = ("expired", "the batch's time was over before this row's turn")
 BATCH_CANCELLED: tuple[Outcome, str] = ("never_ran", "the batch was cancelled before this row's turn")
 _NEVER_RAN: Mapping[str, tuple[Outcome, str]] = {"batch_expired": BATCH_EXPIRED, "batch_cancelled": BATCH_CANCELLED}
+_UNCONFIRMED = frozenset({"answer_lost", "answer_unreadable"})
+"""Codes of lines whose answer may be paid for: it never came, or cannot be read."""
+_CUT = "the answer reached the token limit"
 _FILTERED = "stopped by the provider's content filter"
 _decoder = msgspec.json.Decoder()
 
@@ -35,7 +38,16 @@ def reader(recipe: Recipe) -> Callable[[ResultLine], Result]:
         import jsonschema_rs
 
         validator = jsonschema_rs.validator_for(dict(recipe.output_schema))
-    return lambda line: _read(line, recipe.endpoint, validator)
+    most = recipe.parameters.get("max_output_tokens") if recipe.endpoint == "/v1/responses" else None
+
+    def read(line: ResultLine) -> Result:
+        result = _read(line, recipe.endpoint, validator)
+        # Some servers call an answer complete that their limit has cut.
+        is_whole = result.values is not None or result.outcome not in {"answered", "not_fitting"}
+        is_full = isinstance(most, int) and result.output_tokens >= most
+        return result if is_whole or not is_full else _flawed(result, "cut_short", _CUT)
+
+    return read
 
 
 def unpacked(line: ResultLine, rows: Sequence[str]) -> Iterator[Result]:
@@ -91,7 +103,8 @@ def _read(line: ResultLine, endpoint: Endpoint, validator: "jsonschema_rs.Valida
 def _told(line: ResultLine) -> Result:
     """Say whether there is an answer at all, and what it took."""
     if line.error_code is not None:
-        outcome, problem = _NEVER_RAN.get(line.error_code, ("failed", f"{line.error_code}: {line.error_message}"))
+        otherwise: Outcome = "unconfirmed" if line.error_code in _UNCONFIRMED else "failed"
+        outcome, problem = _NEVER_RAN.get(line.error_code, (otherwise, f"{line.error_code}: {line.error_message}"))
         return _flawed(Result(line.custom_id, outcome), outcome, problem)
     tokens_in, tokens_out = tokens_used(line.body)
     result = Result(line.custom_id, "answered", input_tokens=tokens_in, output_tokens=tokens_out)
@@ -108,8 +121,7 @@ def _flaw(read: "_Read") -> tuple[Outcome, str] | None:
     if read.refusal:
         return "refused", read.refusal
     if read.cut:
-        where = "" if read.text else " before any text"
-        return "cut_short", f"the answer reached the token limit{where}"
+        return "cut_short", _CUT if read.text else f"{_CUT} before any text"
     return None if read.text else ("failed", "the answer is empty")
 
 

@@ -26,7 +26,8 @@ from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
 from batchwright.errors import InvalidInput, NotReady, OverLimit, ProviderError
 from batchwright.failures import Failures
-from batchwright.model import Job, Json, Outcome, Profile, UserSays
+from batchwright.inspection import Profile
+from batchwright.model import Job, Json, Outcome, UserSays
 from batchwright.overviews import Overviews
 from batchwright.pages import JobPage
 from batchwright.part_files import OnRows, PartPlan
@@ -78,7 +79,7 @@ class Jobs:
         self._workspace = workspace
         self._rules = rules or Rules()
         self._on_point = on_point
-        self._runs = Runs(journal, api, data_folder / "jobs", rules=self._rules, on_point=on_point)
+        self._runs = Runs(journal, api, data_folder / "jobs", rules=self._rules, now=now, on_point=on_point)
         limits_of = self._runs.submission.limits_of
         self._drafting = Drafting(api, workspace, limits_of=limits_of, now=now, on_point=on_point)
         self._adoption = Adoption(journal, api, folder_of=self._runs.folder, held=self._runs.held, now=now)
@@ -147,6 +148,7 @@ class Jobs:
             InvalidInput: The mended recipe cannot be used.
         """
         await self._adoption.look_again(self._journal.job(job_id))
+        await self._runs.advance(job_id)
         with self._runs.held(job_id) as is_held:
             job = self._journal.job(job_id)
             if not is_held:
@@ -170,6 +172,9 @@ class Jobs:
             kept: dict[Outcome, int] = {
                 name: count for name, count in job.counts.items() if count and name not in retried
             }
+            if again := retried.get("unconfirmed"):
+                note = f"{again:,} of these rows may have been answered and paid for: they may then be paid twice."
+                made = replace(made, warnings=[note, *made.warnings])
             explained = await self.failures.retried(job, retried, mending)
             self._journal.add_round(made.job, made.job.parts, kept=kept)
             whole = self._journal.job(job_id)
@@ -206,6 +211,8 @@ class Jobs:
             again = sum((self._journal.share_of(part) for part in job.parts if part.state == "unknown"), Decimal(0))
             cost = f", at most {shown_most(again)} more" if again else ""
             return f"It is not known whether {job_id} was sent. Send it again? It may then be paid twice{cost}."
+        if user_says == "give_up":
+            return self._question_to_leave(job)
         reason = self._journal.standing.frozen() if user_says == "go_on" else None
         asked = [f"{reason} Go on with submitting?"] if reason else []
         if (drafted := self.overviews.drafted(job)).parts:
@@ -228,6 +235,8 @@ class Jobs:
         job = self._journal.job(job_id)
         if user_says == "resend":
             return await self._resent(job, max_cost_usd), False
+        if user_says == "give_up":
+            return await self._runs.give_up(job_id), True
         if user_says == "go_on":
             self._journal.standing.thaw()
         drafted = self.overviews.drafted(job)
@@ -333,6 +342,18 @@ class Jobs:
             raise NotReady(f"{job_id} has ended already: {job.status}. Its results are there with `get_results`.")
         await self._runs.cancel(job_id)
         return self._journal.job(job_id)
+
+    def _question_to_leave(self, job: Job) -> str | None:
+        """Say what is asked before stuck parts are given up; None: none is stuck."""
+        if not (stuck := self._runs.stuck(job)):
+            return None
+        rows = sum(part.requests for part in stuck)
+        counted = sum((self._journal.share_of(part) for part in stuck), Decimal(0))
+        cost = f", and up to {shown_most(counted)} counts as paid" if counted else ""
+        return (
+            f"Give up {rows:,} requests of {job.id}? They may be answered and paid for: their rows are then unconfirmed"
+            f"{cost}. Nothing is deleted at the provider."
+        )
 
     async def _resent(self, job: Job, max_cost_usd: Decimal | None) -> Job:
         unknown = [part for part in job.parts if part.state == "unknown"]

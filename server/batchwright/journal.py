@@ -306,17 +306,16 @@ class Journal:
     def close_attempt(self, part: Part, outcome: Closing) -> None:
         """Record how the part's open attempt ended, and the part as it is now, in one transaction.
 
-        What is reserved for one that is sent again counts as spent; a refused one gives it back. A `void` one had made
-        a batch, which ran nothing.
+        What is reserved for one that is sent again, or given up, counts as spent; a refused one gives it back. A `void`
+        one's batch ran nothing.
         """
         with writing(self._db) as db:
             self.attempts.close(part, outcome)
             if outcome == "resent":
                 # The user knows that it may be paid twice: as much comes on top of what was agreed.
-                db.execute(
-                    "UPDATE round SET agreed_microusd = agreed_microusd + ? WHERE job_id = ? AND number = ?",
-                    (self._ledger.reserved(part.job_id, part.number)[1], part.job_id, part.round),
-                )
+                more = self._ledger.reserved(part.job_id, part.number)[1], part.job_id, part.round
+                db.execute("UPDATE round SET agreed_microusd = agreed_microusd + ? WHERE job_id=? AND number=?", more)
+            if outcome in {"resent", "given_up"}:
                 self._ledger.write_off(part.job_id, part.number)
             elif outcome == "refused" or part.state == "failed":
                 self._ledger.release(part.job_id, part.number)
@@ -324,15 +323,17 @@ class Journal:
             self._add_event(part.job_id, f"attempt {outcome}", part.number)
 
     def found_late(self, nonce: str, batch_id: str) -> None:
-        """Record a batch that showed up after its part was sent again."""
+        """Record a batch that showed up after its part was sent again, or its rows were."""
         with writing(self._db):
             self.attempts.found_late(nonce, batch_id)
 
     def keep_late(self, part: Part, nonce: str) -> None:
-        """Record that a part has the batch of an attempt that was to be sent again, and was not yet."""
-        with writing(self._db):
+        """Record that a part has the batch of an attempt that was not sent again; a job that has ended runs again."""
+        with writing(self._db) as db:
             self.attempts.found_late(nonce, part.batch_id or "", "created")
+            self._forget_drafted_round(self.job(part.job_id))
             self._save_part(part)
+            db.execute("UPDATE job SET ended_at = NULL, outcomes = NULL WHERE id = ?", (part.job_id,))
             self._add_event(part.job_id, "batch found", part.number)
 
     def job_of_batch(self, batch_id: str, nonce: str = "") -> str | None:

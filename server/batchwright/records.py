@@ -14,6 +14,7 @@ PART_COLUMNS = (
     *("job_id", "number", "state", "sha256", "size_bytes", "requests", "file_id", "batch_id", "batch_status"),
     *("output_file_id", "error_file_id", "completed", "failed", "note", "errors", "round", "load", "file_created_at"),
     *("ceiling_microusd", "least_microusd", "cost_microusd", "used_input_tokens", "used_output_tokens"),
+    "expires_at",
 )
 
 

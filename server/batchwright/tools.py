@@ -1,7 +1,7 @@
 """The MCP tools: each is one call into `jobs`, and its answer as a view."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import anyio.from_thread
 from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
@@ -40,7 +40,7 @@ SHOWN: dict[str, Any] = {"ui": {"resourceUri": DASHBOARD}}
 """Has hosts with MCP Apps show the dashboard beside the answer."""
 
 
-RetriedOutcome = Literal["refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
+RetriedOutcome = Literal["refused", "cut_short", "not_fitting", "failed", "expired", "never_ran", "unconfirmed"]
 
 ROWS_A_REPORT = 500
 
@@ -156,7 +156,10 @@ async def submit_job(
     ] = None,
     user_says: Annotated[
         UserSays,
-        Field(description="only the user's own word: resend an unconfirmed batch, or go_on after a freeze"),
+        Field(
+            description="only the user's own word: resend an unconfirmed batch, go_on after a freeze, give_up on a "
+            "stuck batch"
+        ),
     ] = "",
 ) -> Annotated[CallToolResult, JobView]:
     """Run a draft job or a drafted retry, within the cost that the user agreed to. A second call changes nothing."""
@@ -242,7 +245,11 @@ async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are fl
     ctx: Context["App"],
     job_id: JobId,
     outcomes: Annotated[
-        list[RetriedOutcome], Field(description="rows to retry; default failed, expired, never_ran", max_length=6)
+        list[RetriedOutcome],
+        Field(
+            description="rows to retry; default failed, expired, never_ran. unconfirmed ones may be paid twice",
+            max_length=7,
+        ),
     ] = [],  # noqa: B006  # never changed
     prompt: Annotated[str, Field(description="a new prompt; empty: as before")] = "",
     system: Annotated[str, Field(description="a new system text; empty: as before")] = "",
@@ -344,7 +351,7 @@ def all_tools() -> list[Tool]:
 
 
 def _user_says(word: str) -> UserSays:
-    return word if word in {"resend", "go_on"} else ""  # pyright: ignore[reportReturnType]  # narrowed by the set
+    return word if word in get_args(UserSays) else ""  # pyright: ignore[reportReturnType]  # narrowed by the set
 
 
 def _running_seconds(app: App, job: Job) -> float | None:

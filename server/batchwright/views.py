@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from batchwright.agreement import shown_usd
 from batchwright.answer import Next, View
-from batchwright.model import Job, Json, Profile
+from batchwright.inspection import Profile
+from batchwright.model import Job, Json
 from batchwright.untrusted import MARK, cleaned
 
 if TYPE_CHECKING:
