@@ -41,7 +41,6 @@ Difference = Literal[
     "empty_error_file",
     "string_bodies",
     "bom_and_blank_lines",
-    "unnamed_output",
     "no_deadline",
 ]
 """How another service's answers differ from OpenAI's."""
@@ -99,6 +98,7 @@ class OpenAIServer:
         seed: Of the order of output lines.
         models: The known ones; None means all.
         enqueued_limit: Input tokens, or for embeddings requests, that one model's live batches may hold.
+        names_output: Whether a batch says in which file its answers are.
         hidden: Batches that the list does not show yet.
         late: Fields of batches that are not made yet.
         posts: Every POST /batches that arrived, also the refused and the lost.
@@ -117,6 +117,7 @@ class OpenAIServer:
     clock: Callable[[], float] = time.time
     models: frozenset[str] | None = None
     enqueued_limit: int | None = None
+    names_output: bool = True
     differences: set[Difference] = field(default_factory=set[Difference])
     faults: Faults = field(default_factory=Faults)
     files: dict[str, StoredFile] = field(default_factory=dict[str, StoredFile])
@@ -229,7 +230,7 @@ class OpenAIServer:
             shown["errors"] = "; ".join(error["message"] for error in batch["errors"]["data"])
         if "empty_output_file_id" in self.differences:
             shown["output_file_id"] = batch["output_file_id"] or ""
-        if "unnamed_output" in self.differences:
+        if not self.names_output:
             shown["output_file_id"] = None
         if "no_deadline" in self.differences:
             shown["expires_at"] = None

@@ -201,7 +201,9 @@ class Collection:
 
 def table(job: Job, folder: Path) -> ResultTable:
     """Give the joined results of a job that has ended."""
-    return ResultTable(folder / FROZEN, folder / RESULTS, job.source.columns, job.recipe, ended=True)
+    # What was sent for a row that no file of ours names any more is not known.
+    rest: Outcome = "unconfirmed" if any(part.batch_id for part in job.parts) else "never_ran"
+    return ResultTable(folder / FROZEN, folder / RESULTS, job.source.columns, job.recipe, ended=True, rest=rest)
 
 
 def table_so_far(job: Job, folder: Path, place: Path) -> ResultTable:

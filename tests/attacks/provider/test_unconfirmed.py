@@ -56,7 +56,7 @@ async def test_answers_that_a_cancelled_batch_counts_and_does_not_give_are_uncon
     tmp_path: Path, server: OpenAIServer
 ) -> None:
     """They are paid for: a retry of them is never made without saying so."""
-    server.differences.add("unnamed_output")
+    server.names_output = False
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = await submitted(session)
         (batch_id,) = server.batches
