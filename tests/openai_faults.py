@@ -22,6 +22,7 @@ ANY_GET = "GET"
 _SERVER_ERROR = "The server had an error while processing your request. Sorry about that!"
 _QUOTA = "You exceeded your current quota, please check your plan and billing details."
 _STATUSES: dict[str, tuple[str, str, str | None]] = {
+    "402": ("Account balance is too low.", "billing_error", None),
     "404": ("Not Found", "invalid_request_error", None),
     "408": ("Request timed out.", "invalid_request_error", None),
     "409": ("The resource is locked by another request.", "invalid_request_error", None),
@@ -31,7 +32,28 @@ _STATUSES: dict[str, tuple[str, str, str | None]] = {
     "503": ("The engine is currently overloaded, please try again later.", "server_error", None),
 }
 
-_KINDS = ("429_retry_after", "insufficient_quota", "html_502", "redirect_307", "no_id", "lost", "cut_answer", "held")
+_DETAILS: dict[str, object] = {
+    "422_detail": {
+        "detail": [{"type": "missing", "loc": ["body", "completion_window"], "msg": "Field required", "input": {}}]
+    },
+    "400_detail": {
+        "error": {
+            "detail": {"errors": [{"loc": ["body", "endpoint"], "msg": "Invalid endpoint: /v1/chat/completions"}]}
+        }
+    },
+}
+"""Refusals as FastAPI, and servers made with it, write them."""
+_KINDS = (
+    *_DETAILS,
+    "429_retry_after",
+    "insufficient_quota",
+    "html_502",
+    "redirect_307",
+    "no_id",
+    "lost",
+    "cut_answer",
+    "held",
+)
 _CUT = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 400\r\n\r\n{"id": "batch_0'
 ANSWERS = frozenset(f"{kind}{when}" for kind in (*_STATUSES, *_KINDS) for when in ("", "_before", "_after_creation"))
 """`held` waits for the server's `release()` and then answers well; `no_id` is a 200 that names nothing; `lost` closes
@@ -98,8 +120,10 @@ def refused(
     return web.json_response({"error": error}, status=status)
 
 
-def broken(kind: str, request: web.Request, retry_after_seconds: int) -> web.Response:
+def broken(kind: str, request: web.Request, retry_after_seconds: int) -> web.Response:  # noqa: PLR0911  # a kind each
     """Give the broken answer of a kind."""
+    if kind in _DETAILS:
+        return web.json_response(_DETAILS[kind], status=int(kind[:3]))
     match kind:
         case "lost" | "cut_answer":
             return lost(request, _CUT if kind == "cut_answer" else b"")

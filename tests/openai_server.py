@@ -41,6 +41,7 @@ Difference = Literal[
     "empty_error_file",
     "string_bodies",
     "bom_and_blank_lines",
+    "no_deadline",
 ]
 """How another service's answers differ from OpenAI's."""
 
@@ -98,6 +99,7 @@ class OpenAIServer:
         models: The known ones; None means all.
         shutdown_dates: What the list of models says of each that it has.
         enqueued_limit: Input tokens, or for embeddings requests, that one model's live batches may hold.
+        names_output: Whether a batch says in which file its answers are.
         hidden: Batches that the list does not show yet.
         late: Fields of batches that are not made yet.
         posts: Every POST /batches that arrived, also the refused and the lost.
@@ -117,6 +119,7 @@ class OpenAIServer:
     models: frozenset[str] | None = None
     enqueued_limit: int | None = None
     shutdown_dates: dict[str, str | None] = field(default_factory=dict[str, str | None])
+    names_output: bool = True
     differences: set[Difference] = field(default_factory=set[Difference])
     faults: Faults = field(default_factory=Faults)
     files: dict[str, StoredFile] = field(default_factory=dict[str, StoredFile])
@@ -229,6 +232,10 @@ class OpenAIServer:
             shown["errors"] = "; ".join(error["message"] for error in batch["errors"]["data"])
         if "empty_output_file_id" in self.differences:
             shown["output_file_id"] = batch["output_file_id"] or ""
+        if not self.names_output:
+            shown["output_file_id"] = None
+        if "no_deadline" in self.differences:
+            shown["expires_at"] = None
         return shown
 
     def _enter(self, batch: Object, status: str) -> None:

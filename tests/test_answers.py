@@ -233,6 +233,14 @@ def test_an_answer_nested_without_end_does_not_fit(depth: int) -> None:
     assert (cut.outcome, whole.outcome) == ("not_fitting", "not_fitting")
 
 
+@pytest.mark.parametrize("code", ["answer_lost", "answer_unreadable"])
+def test_a_line_whose_answer_cannot_be_had_is_unconfirmed(code: str) -> None:
+    """It may be paid for: a retry by default would pay for it again without a word."""
+    result = read(ResultLine("r1", error_code=code, error_message="No answer came."))
+
+    assert (result.outcome, result.problem) == ("unconfirmed", f"{code}: No answer came.")
+
+
 # --- failed, expired, never ran ------------------------------------------------------------------------------------
 
 

@@ -65,6 +65,11 @@ TOLD: tuple[tuple[Outcome, str | None, str], ...] = (
     ("failed", "neither an answer nor an error", "odd_answer"),
     ("failed", "the provider has no result for this row", "lost"),
     ("failed", "its output file file-1 is gone at the provider: these results are lost", "lost"),
+    ("unconfirmed", "its output file file-1 is gone at the provider: these results are lost", "unconfirmed"),
+    ("unconfirmed", "it was given up: whether its batch was made was never confirmed", "given_up"),
+    ("unconfirmed", "answer_lost: No answer came, each of the 2 times that it was sent.", "answer_lost"),
+    ("unconfirmed", "answer_unreadable: The line has 900,000,000 bytes.", "answer_unreadable"),
+    ("never_ran", "its batch failed (HTTP 400: Invalid endpoint: /v1/responses.)", "no_such_batches"),
     ("never_ran", "its batch failed (it is gone at the provider: No such Batch object: batch_1)", "gone"),
     (
         "never_ran",

@@ -226,7 +226,7 @@ def test_an_attempt_of_the_first_version_may_end_in_the_new_ways(tmp_path: Path)
         journal.close_attempt(replace(first, state="uploaded", batch_id=None), "void")
         journal.close_attempt(replace(second, state="built", file_id=None), "resent")
 
-        assert journal.attempts.resent("job_a") == {"job_a-3": Attempt("job_a-3", 2, 0)}
+        assert journal.attempts.left("job_a") == {"job_a-3": Attempt("job_a-3", 2, 0)}
         assert journal.attempts.count(first, "void") == 1
         assert journal.job_of_batch("batch-job_a-1") == "job_a"
 

@@ -301,7 +301,7 @@ def test_attempts_that_were_sent_again_are_remembered_by_their_nonces(tmp_path: 
             journal.close_attempt(part, "resent")
         opened_attempt(journal, made.parts[0], "nonce-3")
 
-        assert journal.attempts.resent("job_a") == {"nonce-1": Attempt("nonce-1", 2, 0)}
+        assert journal.attempts.left("job_a") == {"nonce-1": Attempt("nonce-1", 2, 0)}
         assert [journal.attempts.count(part) for part in made.parts] == [0, 1]
 
 

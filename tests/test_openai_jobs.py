@@ -280,7 +280,7 @@ async def test_a_result_file_that_is_gone_is_named_as_lost(tmp_path: Path, serve
         results = await session.call("get_results", job_id=job_id)
 
     lost = f"its output file {file_id} is gone at the provider: these results are lost"
-    assert job["counts"] == {"failed": 5}
+    assert job["counts"] == {"unconfirmed": 5}
     assert job["notes"][0].startswith(lost)
     assert all(row["problem"].startswith(lost) for row in results["shown"])
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from batchwright.errors import InvalidInput, NotFound, OutsideWorkspace
-from batchwright.model import Profile
+from batchwright.inspection import Profile
 from batchwright.tables import origin
 from batchwright.tables.origin import find, kind_of, reading
 from batchwright.tables.sources import profile

@@ -218,7 +218,7 @@ async def test_answers_whose_rows_are_not_known_any_more_are_given_to_none(
         server.finish(newest(server))
         job = await looked_at(session, made["job_id"])
 
-    assert job["counts"] == {"never_ran": 3}
+    assert job["counts"] == {"unconfirmed": 3}
     assert job["notes"][0].startswith("part-0001.members.jsonl is gone")
 
 

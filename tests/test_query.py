@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from batchwright.errors import InvalidInput
-from batchwright.model import Profile
+from batchwright.inspection import Profile
 from batchwright.tables import query
 from batchwright.tables.origin import find
 from batchwright.tables.query import table_names

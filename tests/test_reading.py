@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.errors import InvalidInput
-from batchwright.model import Profile
+from batchwright.inspection import Profile
 from batchwright.tables import excel_source
 from batchwright.tables.csv_header import verdict
 from batchwright.tables.csv_records import Records

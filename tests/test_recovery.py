@@ -1,6 +1,7 @@
 """What comes next for a part: nothing is sent twice, and nothing is left lying."""
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -14,6 +15,7 @@ from batchwright.recovery import (
     enqueued_limit,
     is_final,
     is_over_enqueued_limit,
+    is_stuck,
     job_of_batch,
     job_of_upload,
     made_by,
@@ -54,6 +56,7 @@ def part(state: PartState) -> Part:
         ("ended", "collect"),
         ("verified", "rest"),
         ("failed", "rest"),
+        ("given_up", "rest"),
         ("split", "rest"),
     ],
 )
@@ -66,6 +69,24 @@ def test_every_state_has_its_next_step(state: PartState, step: Step) -> None:
 def test_a_batch_that_was_looked_for_in_vain_waits_for_the_user(state: PartState) -> None:
     """It may exist all the same: sending again by itself could be paid twice."""
     assert next_step(part(state), was_looked_for=True) == "wait_for_user"
+
+
+@pytest.mark.parametrize("state", ["submitting", "unknown"])
+def test_of_a_cancelled_job_a_batch_that_was_looked_for_in_vain_is_given_up(state: PartState) -> None:
+    """Its user waits for nothing any more; what may be paid for is looked for first all the same."""
+    assert next_step(part(state), is_left=True) == "look_for_batch"
+    assert next_step(part(state), was_looked_for=True, is_left=True) == "give_up"
+
+
+@pytest.mark.parametrize(("state", "late"), [("ended", False), ("submitted", True), ("cancelling", True)])
+def test_what_may_never_move_on_is_stuck(state: PartState, *, late: bool) -> None:
+    """Results that cannot be had at any time; a batch only when its time is over."""
+    now = datetime(2026, 11, 30, tzinfo=UTC)
+    seconds = int(now.timestamp())
+
+    assert is_stuck(replace(part(state), expires_at=seconds - 1), now)
+    assert is_stuck(replace(part(state), expires_at=seconds + 1), now) != late
+    assert not is_stuck(replace(part("verified"), expires_at=seconds - 1), now)
 
 
 @pytest.mark.parametrize("state", ["built", "uploaded", "submitted", "ended", "verified"])

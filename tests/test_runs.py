@@ -100,7 +100,7 @@ async def test_a_draft_that_was_submitted_meanwhile_is_not_discarded(tmp_path: P
     async with running_endpoint() as endpoint, opened(tmp_path, endpoint) as (jobs, engine):
         engine.uploads = 100
         draft = await drafted(jobs)
-        runs = Runs(engine.journal, engine, tmp_path / "data" / "jobs", rules=Rules())
+        runs = Runs(engine.journal, engine, tmp_path / "data" / "jobs", rules=Rules(), now=lambda: datetime.now(UTC))
         before = (runs.folder(draft.id) / JOB_FILE).read_bytes()
         await jobs.submit(draft.id)
         with pytest.raises(NotReady, match="was submitted meanwhile, so nothing was discarded"):
@@ -116,7 +116,7 @@ async def test_what_another_process_works_on_is_not_discarded(tmp_path: Path) ->
     """Its files are being written."""
     async with running_endpoint() as endpoint, opened(tmp_path, endpoint) as (jobs, engine):
         draft = await drafted(jobs)
-        runs = Runs(engine.journal, engine, tmp_path / "data" / "jobs", rules=Rules())
+        runs = Runs(engine.journal, engine, tmp_path / "data" / "jobs", rules=Rules(), now=lambda: datetime.now(UTC))
         with runs.held(draft.id), pytest.raises(NotReady, match="is being worked on just now"):
             await jobs.discard(draft.id)
 

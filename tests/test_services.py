@@ -93,6 +93,24 @@ def test_a_time_that_cannot_be_read_is_not_known(given: Any) -> None:
     assert batch(created_at=given).created_at == UNKNOWN_TIME
 
 
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        ({"expires_at": 1722480000, "completion_window": "1h"}, 1722480000),
+        ({"completion_window": "24h"}, 1722476583 + 86_400),
+        ({"completion_window": "24h0m0s"}, 1722476583 + 86_400),
+        ({"completion_window": "14d"}, 1722476583 + 14 * 86_400),
+        ({"completion_window": "background"}, None),
+        ({"completion_window": None}, None),
+    ],
+)
+def test_the_end_of_a_batch_s_time_is_told_or_follows_from_its_window(
+    given: dict[str, Any], seconds: int | None
+) -> None:
+    """A batch that goes on beyond it may never end."""
+    assert batch(created_at=1722476583, **given).expires_at == seconds
+
+
 def test_what_is_empty_is_absent() -> None:
     """An empty id would be asked for, and metadata of another shape would be looked into."""
     shown = batch(output_file_id="", error_file_id="", metadata="")

@@ -81,6 +81,7 @@ class Batchwright(RuleBasedStateMachine):
         self.server: OpenAIServer = self.open.enter_context(self.portal.wrap_async_context_manager(running))
         self.server.enqueued_limit = ENQUEUED_TOKENS
         self.hours = 0
+        self.server.clock = lambda: self.now().timestamp()
         self.boots = 0
         self.fails = False
         self.deadly: Point | None = None
@@ -181,7 +182,7 @@ class Batchwright(RuleBasedStateMachine):
         self.made.append(draft.job.id)
         return draft.job.id
 
-    @rule(job_id=jobs, says=st.sampled_from(["", "", "", "resend", "go_on"]))
+    @rule(job_id=jobs, says=st.sampled_from(["", "", "", "resend", "go_on", "give_up"]))
     def submit(self, job_id: str, says: UserSays) -> None:
         """Submit a job, or pass on the user's word."""
         job = self.portal.call(self.running.job, job_id)
@@ -326,6 +327,8 @@ class Batchwright(RuleBasedStateMachine):
             self.hours += 25  # there is room again under the day's limit
             self.server.appear()
             self.begin()
+            for job_id in self.made:
+                self.check(job_id)  # of what was given up a batch may have shown up
             for batch_id in self.unfinished_batches():
                 self.server.finish(batch_id)
             if not (unfinished := [job for job in self.known_jobs() if job.submitted_at and not job.ended_at]):
@@ -348,10 +351,11 @@ class Batchwright(RuleBasedStateMachine):
             assert all(answer == f"answer to {text}" for text, answer in answers.items()), answers
             assert len(answers) == job.counts["answered"]
             paid = {text for text in self.paid if text.startswith(f"{words} ")}
-            # Of a batch that was given up by the user's word the answers may never come here.
-            assert answers.keys() == paid or any(self.resent[job.id, part.number] for part in job.parts)
+            # Of a batch that was sent again or given up by the user's word the answers may never come here.
+            was_left = any(part.state == "given_up" or self.resent[job.id, part.number] for part in job.parts)
+            assert answers.keys() == paid or was_left
             self.did(self.running.files.delete, job_id=job.id, file_ids=())
-        if not self.resent:
+        if not self.resent and not any(part.state == "given_up" for job in ended for part in job.parts):
             assert not self.server.files, [vars(file) for file in self.server.files.values()]
 
     def known_jobs(self) -> list[Job]:

@@ -741,7 +741,7 @@ async def test_one_damaged_job_keeps_no_other_from_going_on(tmp_path: Path, samp
 
 
 async def test_a_job_whose_batch_is_gone_comes_to_an_end(tmp_path: Path, sample: Path) -> None:
-    """Its rows are named as never run, instead of running for ever."""
+    """Its rows may have been answered, so they are unconfirmed, instead of running for ever."""
     assert sample.exists()
     async with running_endpoint() as endpoint:
         endpoint.gate.clear()
@@ -752,7 +752,7 @@ async def test_a_job_whose_batch_is_gone_comes_to_an_end(tmp_path: Path, sample:
         async with in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
             job = await session.finished(job_id)
 
-    assert (job["status"], job["counts"]) == ("failed", {"never_ran": 5})
+    assert (job["status"], job["counts"]) == ("failed", {"unconfirmed": 5})
     assert "it is gone at the provider" in job["notes"][0]
 
 

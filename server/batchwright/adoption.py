@@ -20,6 +20,7 @@ from batchwright.drafts import FROZEN, batch_file_recipe
 from batchwright.errors import (
     AnswerTooLarge,
     BatchwrightError,
+    InvalidInput,
     NotReady,
     ProviderGone,
     ProviderNotNow,
@@ -30,7 +31,15 @@ from batchwright.errors import (
 from batchwright.jsonl import any_result, decode_request, encode_request
 from batchwright.model import Job, Part, Request
 from batchwright.part_results import measured
-from batchwright.recovery import HASH_KEY, NONCE_KEY, PART_KEY, is_final, is_from_elsewhere, job_of_batch
+from batchwright.recovery import (
+    HASH_KEY,
+    NONCE_KEY,
+    PART_KEY,
+    is_final,
+    is_from_elsewhere,
+    job_of_batch,
+    told_faults,
+)
 from batchwright.tables.origin import one_file
 from batchwright.tables.sources import freeze
 from batchwright.untrusted import is_model_name
@@ -191,7 +200,8 @@ class Adoption:
     async def _found_again(self, job_id: str, batch_id: str) -> Job:
         """Take up a batch of ours that was given up, since the provider did not show it any more."""
         for part in self._journal.job(job_id).running_parts:
-            if part.batch_id == batch_id and part.state == "failed" and not is_final(part.batch_status):
+            is_gone = part.state == "failed" and not is_final(part.batch_status)
+            if part.batch_id == batch_id and (is_gone or part.state == "given_up"):
                 await self._api.batch(batch_id)
                 if self._journal.give_batch(replace(part, state="submitted", note=None)):
                     return self._journal.job(job_id)
@@ -243,7 +253,6 @@ class Adoption:
             self._journal.add_job(replace(job, parts=first), nonces={})
             return self._journal.job(job_id)
         pieces = [number for number in by_part if number > len(job.parts)]
-        others = [Part(job_id, number, "built", "", 0, 0) for number in pieces]
         # A batch that was refused whole gave way to smaller ones.
         ran_nothing = {number for number, batch in by_part.items() if _ran_nothing(batch)}
         split = ran_nothing - set(pieces) if pieces else set[int]()
@@ -254,7 +263,7 @@ class Adoption:
             else replace(part, round=1, state="submitted")
             if part.number in known - split
             else _without_batch(part, is_split=bool(pieces) or part.state == "split")
-            for part in (*job.parts, *others)
+            for part in (*job.parts, *(Part(job_id, number, "built", "", 0, 0) for number in pieces))
             if part.number in by_part or part.number in known or part.round == 1
         ]
         counted = [await anyio.to_thread.run_sync(measured, part, path.parent) for part in parts]
@@ -269,9 +278,11 @@ class Adoption:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             return await self._taken_up(job_id, batches, folder)
-        except BaseException:
+        except BaseException as error:
             if is_new and not self._journal.has_job(job_id):
                 shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, InvalidInput) and batches[0].errors:
+                raise InvalidInput(f"{error} {told_faults(batches[0].errors.data or ())}") from error
             raise
 
     async def _taken_up(self, job_id: str, batches: "Sequence[Batch]", folder: Path) -> Job:
@@ -385,5 +396,4 @@ def _ran_nothing(batch: "Batch") -> bool:
 
 
 def _has_results(batch: "Batch") -> bool:
-    counts = batch.request_counts
-    return bool(batch.output_file_id or (counts and counts.completed))
+    return bool(batch.output_file_id or (batch.request_counts and batch.request_counts.completed))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from batchwright.causes.problems import refusal_words
-from batchwright.jsonl import error_text
+from batchwright.error_bodies import error_text, refusal_words
+from batchwright.jsonl import ANSWER_UNREADABLE
 from batchwright.model import Endpoint, Json, Outcome, Recipe, Result, ResultLine
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ _NEVER_RAN: Mapping[str, tuple[Outcome, str]] = {
     "batch_cancelled": BATCH_CANCELLED,
     BUDGET_USED_UP: ("never_ran", "what was agreed was used up before this row's turn"),
 }
+_UNCONFIRMED = frozenset({ANSWER_LOST, ANSWER_UNREADABLE})
+"""Codes of lines whose answer may be paid for: it never came, or cannot be read."""
+_CUT = "the answer reached the token limit"
 _FILTERED = "stopped by the provider's content filter"
 _decoder = msgspec.json.Decoder()
 
@@ -43,7 +46,16 @@ def reader(recipe: Recipe) -> Callable[[ResultLine], Result]:
         import jsonschema_rs
 
         validator = jsonschema_rs.validator_for(dict(recipe.output_schema))
-    return lambda line: _read(line, recipe.endpoint, validator)
+    most = recipe.parameters.get("max_output_tokens") if recipe.endpoint == "/v1/responses" else None
+
+    def read(line: ResultLine) -> Result:
+        result = _read(line, recipe.endpoint, validator)
+        # Some servers call an answer complete that their limit has cut.
+        is_whole = result.values is not None or result.outcome not in {"answered", "not_fitting"}
+        is_full = isinstance(most, int) and result.output_tokens >= most
+        return result if is_whole or not is_full else _flawed(result, "cut_short", _CUT)
+
+    return read
 
 
 def unpacked(line: ResultLine, rows: Sequence[str]) -> Iterator[Result]:
@@ -99,7 +111,8 @@ def _read(line: ResultLine, endpoint: Endpoint, validator: "jsonschema_rs.Valida
 def _told(line: ResultLine) -> Result:
     """Say whether there is an answer at all, and what it took."""
     if line.error_code is not None:
-        outcome, problem = _NEVER_RAN.get(line.error_code, ("failed", f"{line.error_code}: {line.error_message}"))
+        otherwise: Outcome = "unconfirmed" if line.error_code in _UNCONFIRMED else "failed"
+        outcome, problem = _NEVER_RAN.get(line.error_code, (otherwise, f"{line.error_code}: {line.error_message}"))
         return _flawed(Result(line.custom_id, outcome), outcome, problem)
     tokens_in, tokens_out = tokens_used(line.body)
     result = Result(line.custom_id, "answered", input_tokens=tokens_in, output_tokens=tokens_out)
@@ -116,8 +129,7 @@ def _flaw(read: "_Read") -> tuple[Outcome, str] | None:
     if read.refusal:
         return "refused", read.refusal
     if read.cut:
-        where = "" if read.text else " before any text"
-        return "cut_short", f"the answer reached the token limit{where}"
+        return "cut_short", _CUT if read.text else f"{_CUT} before any text"
     return None if read.text else ("failed", "the answer is empty")
 
 

@@ -1,7 +1,9 @@
 """What a user asks of a job's results: rows to look at, a file with all of them, SQL, and a plain profile."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -106,33 +108,41 @@ class Asking:
     ) -> ResultPage:
         """Join the results of a job to its rows: shows some, saves all. While a retry runs, those of before.
 
+        Of a job that is stuck, those of its other parts.
+
         Raises:
             NotReady: The job has not ended before.
             InvalidInput: The target cannot be written, or there is no such column.
         """
         saving = self._saving(job_id, save_as, overwrite=overwrite)
         job = await self._asked(job_id, saving)
-        table = self._runs.table(job)
-        if job.ended_at is None and not self._runs.has_results(job):
+
+        def save(table: ResultTable, path: Path, kind: SaveKind) -> None:
+            table.save(path, kind, columns, progress.stage(0, 1, f"Saving {save_as}"))
+
+        async def shown(table: ResultTable) -> ResultPage:
+            chosen = list(table.chosen(columns))
+            now = job
+            if job.ended_at is None:  # what earlier rounds, or other parts, gave is there meanwhile
+                now = replace(job, outcomes=await anyio.to_thread.run_sync(table.counts))
+            if saving is not None:
+                await anyio.to_thread.run_sync(saving.write, partial(save, table))
+            joined = await anyio.to_thread.run_sync(
+                lambda: table.rows(outcome=outcome, offset=offset, limit=limit, columns=columns)
+            )
+            added = [name for name in table.answer_columns if name in chosen]
+            return ResultPage(now, joined, chosen, added, table.number_name, str(saving.target) if saving else None)
+
+        if job.ended_at is not None or self._runs.has_results(job):
+            return await shown(self._runs.table(job))
+        if not self._runs.stuck(job):
             done = job.source.rows - job.counts["running"]
             raise NotReady(
                 f"{job_id} is still {job.status}: {done:,} of {job.source.rows:,} rows are done. "
                 f"Wait with `check_job`, wait_seconds={WAIT_SECONDS}, then ask again."
             )
-        chosen = list(table.chosen(columns))
-
-        def save(path: Path, kind: SaveKind) -> None:
-            table.save(path, kind, columns, progress.stage(0, 1, f"Saving {save_as}"))
-
-        if job.ended_at is None:  # what earlier rounds gave is there meanwhile
-            job = replace(job, outcomes=await anyio.to_thread.run_sync(table.counts))
-        if saving is not None:
-            await anyio.to_thread.run_sync(saving.write, save)
-        joined = await anyio.to_thread.run_sync(
-            lambda: table.rows(outcome=outcome, offset=offset, limit=limit, columns=columns)
-        )
-        added = [name for name in table.answer_columns if name in chosen]
-        return ResultPage(job, joined, chosen, added, table.number_name, str(saving.target) if saving else None)
+        with self._place(job) as place:
+            return await shown(await anyio.to_thread.run_sync(self._runs.table_so_far, job, place))
 
     async def ask(self, job_id: str, question: Question, progress: Progress = SILENT) -> Reply:
         """Run SQL over the results of a job, or describe them. While it runs, the rows that are not done are running.
@@ -147,8 +157,7 @@ class Asking:
         return await anyio.to_thread.run_sync(self._replied, job, question, saving, progress)
 
     def _replied(self, job: Job, question: Question, saving: "_Saving | None", progress: Progress) -> Reply:
-        with TemporaryDirectory(prefix="asking-", dir=self._runs.folder(job.id)) as temporary:
-            folder = Path(temporary)
+        with self._place(job) as folder:
             table = self._runs.table(job) if job.ended_at else self._runs.table_so_far(job, folder)
             unread = 0
             if not job.ended_at:
@@ -178,6 +187,12 @@ class Asking:
         if job.submitted_at is None:
             raise NotReady(f"{job_id} is a draft and was never run. Submit it with `submit_job` first.")
         return job
+
+    @contextmanager
+    def _place(self, job: Job) -> Generator[Path]:
+        """Hold a folder for what is written only to be asked."""
+        with TemporaryDirectory(prefix="asking-", dir=self._runs.folder(job.id)) as temporary:
+            yield Path(temporary)
 
     def _saving(self, job_id: str, name: str | None, *, overwrite: bool) -> "_Saving | None":
         if not name:

@@ -11,8 +11,12 @@ from typing import Literal
 from batchwright.clock import Moment, Uptime, seconds_between
 from batchwright.model import Part
 
-Closing = Literal["created", "refused", "not_sent", "void", "resent"]
-"""How an attempt ended. `void`: its batch was refused whole and ran nothing; `resent`: the user had it sent again."""
+Closing = Literal["created", "refused", "not_sent", "void", "resent", "given_up"]
+"""How an attempt ended. `void`: its batch was refused whole and ran nothing; `resent`: the user had it sent again;
+`given_up`: the user left it."""
+
+_LATE_SECONDS = 2 * 86_400
+"""How long a batch is looked for that an attempt may still have made, once its job has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,7 @@ class Attempts:
         row = self._open_attempt(part)
         if row is None:
             return 0.0
-        return seconds_between(Uptime(row["opened_boot"], row["opened_uptime"]), self._moment().uptime)
+        return seconds_between(_opened(row), self._moment().uptime)
 
     def count(self, part: Part, outcome: Closing | None = None) -> int:
         """Count the part's attempts that are not open, or those that ended like *outcome*."""
@@ -88,20 +92,29 @@ class Attempts:
         ).fetchone()
         return row[0]
 
-    def resent(self, job_id: str) -> dict[str, Attempt]:
-        """Give the attempts that were sent again, by nonce, but for those whose batch was found late.
+    def left(self, job_id: str) -> dict[str, Attempt]:
+        """Give the attempts that were sent again or given up, by nonce, but for those whose batch was found late.
 
         No batch should show up that has one of these nonces.
         """
         rows = self._db.execute(
             "SELECT nonce, part, coalesce(file_created_at, 0) AS since FROM attempt "
-            "WHERE job_id = ? AND outcome = 'resent' AND batch_id IS NULL",
+            "WHERE job_id = ? AND outcome IN ('resent', 'given_up') AND batch_id IS NULL",
             (job_id,),
         )
         return {row["nonce"]: Attempt(row["nonce"], row["part"], row["since"]) for row in rows.fetchall()}
 
+    def may_show_up(self, job_id: str) -> bool:
+        """Whether a batch that was sent again or given up is still to be looked for, though its job has ended."""
+        rows = self._db.execute(
+            "SELECT * FROM attempt WHERE job_id = ? AND outcome IN ('resent', 'given_up') AND batch_id IS NULL",
+            (job_id,),
+        )
+        now = self._moment().uptime
+        return any(seconds_between(_opened(row), now) < _LATE_SECONDS for row in rows.fetchall())
+
     def found_late(self, nonce: str, batch_id: str, outcome: Closing = "resent") -> None:
-        """Record the batch that an attempt had made after all, though the user had it sent again."""
+        """Record the batch that an attempt had made after all, though the user had it sent again or left it."""
         self._db.execute("UPDATE attempt SET batch_id = ?, outcome = ? WHERE nonce = ?", (batch_id, outcome, nonce))
 
     def job_of(self, batch_id: str, nonce: str) -> str | None:
@@ -115,3 +128,7 @@ class Attempts:
         return self._db.execute(
             "SELECT * FROM attempt WHERE job_id = ? AND part = ? AND outcome = 'open'", (part.job_id, part.number)
         ).fetchone()
+
+
+def _opened(row: sqlite3.Row) -> Uptime:
+    return Uptime(row["opened_boot"], row["opened_uptime"])

@@ -1,8 +1,9 @@
 """A part's batch from its first look to its results: watched, fetched, verified, kept and joined with all others."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,18 +12,18 @@ import anyio
 import anyio.to_thread
 
 from batchwright import files
-from batchwright.answers import BATCH_CANCELLED, BATCH_EXPIRED, reader, unpacked
+from batchwright.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS, reader, unpacked
 from batchwright.bounds import longest_line, most_results
 from batchwright.drafts import FROZEN
 from batchwright.errors import ProviderGone, ProviderNotNow, ProviderRefused, ProviderUnreachable
 from batchwright.jsonl import decode_result
-from batchwright.model import Job, LineError, Outcome, Part, Result
+from batchwright.model import ENDED_STATES, Job, LineError, Outcome, Part, Result
 from batchwright.packing import members_of
 from batchwright.part_files import members_path
 from batchwright.part_results import Found, ids_of, look_through, mismatch, named, result_file, results_of
 from batchwright.points import OnPoint
 from batchwright.pricing import Totals, cost, cost_of_totals, price_at
-from batchwright.recovery import is_final, is_over_enqueued_limit
+from batchwright.recovery import is_final, is_over_enqueued_limit, is_overdue, overdue_note
 from batchwright.tables.joining import write_results
 from batchwright.tables.results import ResultTable
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from batchwright.submission import Submission
 
 RESULTS = "results.parquet"
-RESTING = frozenset({"verified", "failed", "split"})
+RESTING = frozenset({*ENDED_STATES, "split"})
 """States of a part that has come to its end."""
 MAX_FETCHES = 3
 """A file that lacks results, and is the same so many times, is what the provider has."""
@@ -44,16 +45,27 @@ _EARLY_ENDS: dict[str | None, tuple[Outcome, str]] = {
     "expired": BATCH_EXPIRED,
     "cancelled": BATCH_CANCELLED,
 }
+_LOST = "its results are lost"
+_NO_RESULT = "the provider has no result for this row"
 _DID_NOT_RUN: frozenset[Outcome] = frozenset({"never_ran", "expired"})
 
 
 class Collection:
     """Brings what was paid for here, whatever became of the batch."""
 
-    def __init__(self, journal: "Journal", api: "BatchAPI", submission: "Submission", *, on_point: OnPoint) -> None:
+    def __init__(
+        self,
+        journal: "Journal",
+        api: "BatchAPI",
+        submission: "Submission",
+        *,
+        now: Callable[[], datetime],
+        on_point: OnPoint,
+    ) -> None:
         self._journal = journal
         self._api = api
         self._submission = submission
+        self._now = now
         self._on_point = on_point
         self._fetched: Counter[tuple[str, int, str]] = Counter()
         self._missed: dict[tuple[str, int], float] = {}
@@ -79,7 +91,8 @@ class Collection:
             spent = (batch.model_extra or {}).get("spent_usd")
             shown = replace(shown, cost_usd=None if spent is None else Decimal(spent))
         if not is_final(batch.status):
-            return self._noted(shown, part)
+            now = self._now()
+            return self._noted(replace(shown, note=overdue_note(shown, now)) if is_overdue(shown, now) else shown, part)
         has_results = bool(shown.output_file_id or shown.completed)
         # What another journal submitted was agreed to there: here nobody let it be sent again.
         is_ours = job.agreed_usd is not None or job.provider.charges == "nothing"
@@ -194,7 +207,9 @@ class Collection:
 
 def table(job: Job, folder: Path) -> ResultTable:
     """Give the joined results of a job that has ended."""
-    return ResultTable(folder / FROZEN, folder / RESULTS, job.source.columns, job.recipe, ended=True)
+    # What was sent for a row that no file of ours names any more is not known.
+    rest: Outcome = "unconfirmed" if any(part.batch_id for part in job.parts) else "never_ran"
+    return ResultTable(folder / FROZEN, folder / RESULTS, job.source.columns, job.recipe, ended=True, rest=rest)
 
 
 def table_so_far(job: Job, folder: Path, place: Path) -> ResultTable:
@@ -240,7 +255,10 @@ class _Reading:
         are_packed = self._job.recipe.inputs_per_request > 1
         # Of two results for one request the one with an answer counts, wherever it stands.
         without: dict[str, Sequence[Result]] = {}
+        ran: dict[str, bool] = {}
         for given in filter(None, results_of(self._folder, part, longest)):
+            if given.status_code is not None and given.custom_id in ids:
+                ran[given.custom_id] = ran.get(given.custom_id, False) or 200 <= given.status_code < 300
             rows = members.get(given.custom_id, ())
             found = list(unpacked(given, rows)) if are_packed else [read(given)]
             self.input_tokens += sum(result.input_tokens for result in found)
@@ -255,24 +273,49 @@ class _Reading:
         ids -= without.keys()
         # Rows without a result get their reason: the fault of their own line, or that of the whole batch.
         faults = {error.custom_id: f"{error.code}: {error.message}" for error in part.errors if error.custom_id}
-        outcome, reason = ending(part)
+        outcome, reason = ending(part, ran=len(ran), good=sum(ran.values()))
         for custom_id in ids:
             for row in members.get(custom_id, ()) if are_packed else (custom_id,):
                 yield Result(row, outcome, problem=faults.get(custom_id, reason))
 
 
-def ending(part: Part) -> tuple[Outcome, str]:
-    """Say what became of the requests of a part that have no result."""
+def ending(part: Part, *, ran: int = 0, good: int = 0) -> tuple[Outcome, str]:
+    """Say what became of the requests of a part that have no result; *ran* others have one, *good* of them an answer.
+
+    Which of them were answered is not known where the provider counts more than it gives.
+    """
+    if part.state == "given_up":
+        return "unconfirmed", part.note or "it was given up, so it may be paid for"
+    if part.batch_id is not None and _may_be_paid(part, ran, good):
+        counted = f"the provider counts {part.completed:,} answers and gave {good:,}: this row's may be among the lost"
+        missing = counted if part.completed > good else _NO_RESULT
+        return "unconfirmed", missing if part.state == "verified" else part.note or _LOST
+    return _unpaid_ending(part)
+
+
+def _unpaid_ending(part: Part) -> tuple[Outcome, str]:
     if part.batch_id is None and part.state == "verified":
         return "never_ran", part.note or "the job was cancelled before this row's turn"
     if part.batch_status in _EARLY_ENDS and part.state == "verified":
         return _EARLY_ENDS[part.batch_status]
     if part.state == "failed" and (part.completed or part.batch_status == "completed"):
-        return "failed", part.note or "its results are lost"
+        return "failed", part.note or _LOST
     if part.batch_status == "completed":
-        return "failed", "the provider has no result for this row"
+        return "failed", _NO_RESULT
     first = f"{part.errors[0].code}: {part.errors[0].message}" if part.errors else part.note
-    return "never_ran", f"its batch failed ({first})" if first else "its batch failed"
+    return "never_ran", f"its batch failed ({first[:MAX_PROBLEM_CHARACTERS]})" if first else "its batch failed"
+
+
+def _may_be_paid(part: Part, ran: int, good: int) -> bool:
+    """Whether an answer may have been paid for that is not here."""
+    if not is_final(part.batch_status):
+        return True
+    if part.completed > good and part.completed + part.failed > ran:
+        return True
+    if part.batch_status == "completed":
+        return part.completed + part.failed < part.requests
+    # A file that was named, and is gone, may have held any number of them.
+    return part.state == "failed" and part.output_file_id is not None and not good
 
 
 def _shown(part: Part, batch: "Batch") -> Part:
@@ -290,13 +333,15 @@ def _shown(part: Part, batch: "Batch") -> Part:
         errors=tuple(LineError(e.code or "unknown", e.message or "", e.line, e.param) for e in errors),
         used_input_tokens=batch.usage.input_tokens if batch.usage else None,
         used_output_tokens=batch.usage.output_tokens if batch.usage else None,
+        expires_at=batch.expires_at,
     )
 
 
 def _cost(job: Job, part: Part, found: Found, *, is_lost: bool) -> Decimal | None:
     """Give what a part has cost, at list prices and without any discount of the prompt cache; None: not known."""
     charges = job.provider.charges
-    if charges == "nothing" or (part.batch_status == "failed" and not found.counts and not part.output_file_id):
+    has_run = part.batch_status != "failed" or found.counts or part.output_file_id or part.completed
+    if charges == "nothing" or not has_run:
         return Decimal(0)
     known = price_at(job.provider, job.recipe.model, endpoint=job.recipe.endpoint)
     if known is None:

@@ -48,9 +48,14 @@ def job_cost(job: Job) -> str | None:
     if job.submitted_at is None or (job.provider.charges == "nothing" and not job.spent_usd):
         return None
     ended = [part for part in job.parts if part.state in {"verified", "failed"} and part.batch_id is not None]
+    left = [part for part in job.parts if part.state == "given_up"]
     said: list[str] = []
     if job.provider.charges == "unknown":
         said.append(f"not known: {job.provider.host} has its own prices")
+    elif left:
+        ceiling = ceiling_usd(left)
+        most = "what was agreed for it" if ceiling is None else f"up to {shown_most(ceiling)}"
+        said.append(f"{shown_usd(job.spent_usd)} is known; {most} counts as paid for what was given up")
     elif any(part.cost_usd is None for part in ended):
         is_priced = price(job.recipe.model, endpoint=job.recipe.endpoint) is not None
         why = "the provider does not tell all tokens" if is_priced else f"{job.provider.model} has no known price"

@@ -78,7 +78,15 @@ class ProviderError(BatchwrightError):
 
 
 class ProviderRefused(ProviderError):
-    """The provider answered with an error of its own: nothing was done, and asking again will not help."""
+    """The provider answered with an error of its own: nothing was done, and asking again will not help.
+
+    Attributes:
+        words: Its status, code, parameter and message, as they are kept with the rows; None: it was not asked by HTTP.
+    """
+
+    def __init__(self, message: str, *, words: str | None = None) -> None:
+        super().__init__(message)
+        self.words = words
 
 
 class ProviderGone(ProviderRefused):
@@ -92,8 +100,8 @@ class ProviderNotNow(ProviderRefused):
         after_seconds: How long the provider asks to wait; None if it does not say.
     """
 
-    def __init__(self, message: str, *, after_seconds: float | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, words: str | None = None, after_seconds: float | None = None) -> None:
+        super().__init__(message, words=words)
         self.after_seconds = after_seconds
 
 

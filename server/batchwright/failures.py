@@ -86,9 +86,10 @@ def _of_parts(job: Job) -> list[Problem]:
         return []
     problems: list[Problem] = []
     for part in job.running_parts:
-        if part.state == "failed":
+        if part.state in {"failed", "given_up"}:
             outcome, words = ending(part)
-            problems.append(Problem(outcome, words, part.requests - part.completed))
+            missing = part.requests if part.state == "given_up" else part.requests - part.completed
+            problems.append(Problem(outcome, words, missing))
         elif part.note and cause_of("running", part.note).name != "unknown":
             problems.append(Problem("running", part.note, max(0, part.requests - part.completed - part.failed)))
     return problems

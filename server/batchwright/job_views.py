@@ -298,9 +298,13 @@ def _next_call(job: Job, problems: "Sequence[Explained]") -> str:
         case "draft":
             return submit_call(job)
         case "running" | "cancelling":
-            return f'check_job(job_id="{job.id}", wait_seconds=45)'
+            leave = f'; if it never ends, the user may leave it: submit_job(job_id="{job.id}", user_says="give_up")'
+            return f'check_job(job_id="{job.id}", wait_seconds=45){leave if job.cancelled_at else ""}'
         case "unknown":
-            return f'check_job(job_id="{job.id}") after a minute, before the user decides about sending it again'
+            then = (
+                "it ends then" if job.cancelled_at else "before the user decides about sending it again or leaving it"
+            )
+            return f'check_job(job_id="{job.id}") after a minute, {then}'
         case _ if not job.counts["answered"]:
             return problem_views.remedy_call(problems, job) or _call_for_none(job, problems)
         case _:

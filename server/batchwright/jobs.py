@@ -17,16 +17,18 @@ from filelock import FileLock, Timeout
 
 from batchwright import files
 from batchwright.adoption import JOB_FILE, Adoption
-from batchwright.agreement import agreement, ceiling_usd, question, resend_question, shown_most, shown_usd
+from batchwright.agreement import agreement, shown_most, shown_usd
 from batchwright.asking import Asking
 from batchwright.changes import Changes
 from batchwright.comparing import Comparing
+from batchwright.consent import Consent
 from batchwright.contents import Contents
 from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
-from batchwright.errors import InvalidInput, NotAgreed, NotReady, OverLimit
+from batchwright.errors import InvalidInput, NotReady, OverLimit
 from batchwright.failures import Failures
-from batchwright.model import Job, Json, Outcome, Profile, UserSays
+from batchwright.inspection import Profile
+from batchwright.model import Job, Json, Outcome, UserSays
 from batchwright.overviews import Overviews
 from batchwright.pages import JobPage
 from batchwright.part_files import OnRows, PartPlan
@@ -40,7 +42,6 @@ from batchwright.submission import Rules
 from batchwright.tables.origin import find
 from batchwright.tables.sources import profile
 from batchwright.trying import Trying
-from batchwright.untrusted import one_line
 from batchwright.watch import Watch
 
 if TYPE_CHECKING:
@@ -60,7 +61,6 @@ EARLY_LOOK_SECONDS = 5.0
 
 _ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
-_MAX_REASON_CHARACTERS = 600
 
 OnJob = Callable[[Job], Awaitable[None]]
 """Told how a job stands, while somebody waits for it."""
@@ -86,7 +86,7 @@ class Jobs:
         self._workspace = workspace
         self._rules = rules or Rules()
         self._on_point = on_point
-        self._runs = Runs(journal, api, data_folder / "jobs", rules=self._rules, on_point=on_point)
+        self._runs = Runs(journal, api, data_folder / "jobs", rules=self._rules, now=now, on_point=on_point)
         limits_of = self._runs.submission.limits_of
         self._shutdown_dates = shutdown_dates
         self._drafting = Drafting(api, workspace, shutdown_dates, limits_of=limits_of, now=now, on_point=on_point)
@@ -100,6 +100,7 @@ class Jobs:
         self.contents = Contents(journal, self._runs, workspace)
         self.changes = Changes(journal.catalog)
         self.overviews = Overviews(journal, self._rules.spending)
+        self.consent = Consent(journal, self._runs, self.overviews, self._rules.spending)
         self.files = RemoteFiles(journal, api, self._runs.advance, on_point=on_point)
 
     async def inspect(
@@ -157,6 +158,7 @@ class Jobs:
             InvalidInput: The mended recipe cannot be used.
         """
         await self._adoption.look_again(self._journal.job(job_id))
+        await self._runs.advance(job_id)
         with self._runs.held(job_id) as is_held:
             job = self._journal.job(job_id)
             if not is_held:
@@ -181,6 +183,9 @@ class Jobs:
             kept: dict[Outcome, int] = {
                 name: count for name, count in job.counts.items() if count and name not in retried
             }
+            if again := retried.get("unconfirmed"):
+                note = f"{again:,} of these rows may have been answered and paid for: they may then be paid twice."
+                made = replace(made, warnings=[note, *made.warnings])
             explained = await self.failures.retried(job, retried, mending)
             self._journal.add_round(made.job, made.job.parts, kept=kept)
             whole = self._journal.job(job_id)
@@ -205,49 +210,6 @@ class Jobs:
         """Take up the jobs of a journal that was lost."""
         await self._adoption.restore(self._runs.folders())
 
-    def question(self, job_id: str, *, max_cost_usd: Decimal | None, user_says: UserSays) -> str | None:
-        """Say what the user is to be asked before a submission; None: the operator lets it go without.
-
-        Raises:
-            OverLimit: It may cost more than the user or the operator allows.
-            InvalidInput: Nothing bounds the cost, and no maximum is given.
-        """
-        job = self._journal.job(job_id)
-        if user_says == "resend":
-            return resend_question(job, self._unconfirmed_usd(job))
-        asked: list[str] = []
-        if (drafted := self.overviews.drafted(job)).parts:
-            agreed = agreement(drafted, drafted.parts, max_cost_usd, self._rules.spending)
-            duplicate = self._journal.same_job(job) if job.submitted_at is None else None
-            if not agreed.is_bounded or agreed.total_usd > self._rules.spending.ask_above_usd:
-                asked.append(question(drafted, drafted.parts, agreed, duplicate=duplicate))
-        if user_says == "go_on" and (reason := self._journal.standing.frozen()):
-            asked.append(f"Go on with submitting? {one_line(reason, _MAX_REASON_CHARACTERS)}")
-        return " ".join(asked) or None
-
-    def refuse_unnamed(self, job_id: str, *, user_says: UserSays) -> None:
-        """Refuse to submit what nobody can be asked about, and nobody named a maximum for.
-
-        Raises:
-            NotAgreed: It may cost more than the operator lets go without a question.
-        """
-        job = self._journal.job(job_id)
-        drafted = self.overviews.drafted(job)
-        is_charged = drafted.provider.charges != "nothing"
-        most = (ceiling_usd(drafted.parts) if is_charged else None) or Decimal(0)
-        if user_says == "resend":
-            most = self._unconfirmed_usd(job)
-        if most > self._rules.spending.ask_above_usd:
-            said = ', user_says="resend"' if user_says == "resend" else ""
-            raise NotAgreed(
-                f"{job_id} may cost up to {shown_most(most)}, and no maximum was named. Nothing was sent. Ask the "
-                f'user, then submit_job(job_id="{job_id}"{said}, max_cost_usd=...).'
-            )
-
-    def _unconfirmed_usd(self, job: Job) -> Decimal:
-        """Give what it costs to send the unconfirmed parts of a job once more."""
-        return sum((self._journal.share_of(part) for part in job.parts if part.state == "unknown"), Decimal(0))
-
     async def submit(
         self, job_id: str, *, max_cost_usd: Decimal | None = None, user_says: UserSays = ""
     ) -> tuple[Job, bool]:
@@ -261,6 +223,8 @@ class Jobs:
         job = self._journal.job(job_id)
         if user_says == "resend":
             return await self._resent(job, max_cost_usd), False
+        if user_says == "give_up":
+            return await self._runs.give_up(job_id), True
         if user_says == "go_on":
             self._journal.standing.thaw()
         drafted = self.overviews.drafted(job)
@@ -382,7 +346,7 @@ class Jobs:
         return self._journal.job(job_id)
 
     async def _resent(self, job: Job, max_cost_usd: Decimal | None) -> Job:
-        again = self._unconfirmed_usd(job) + (job.agreed_usd or Decimal(0))
+        again = self.consent.unconfirmed_usd(job) + (job.agreed_usd or Decimal(0))
         if max_cost_usd is not None and max_cost_usd < again:
             raise OverLimit(
                 f"If {job.id} is sent again and both are paid, it may cost up to {shown_most(again)}, above "

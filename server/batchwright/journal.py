@@ -18,8 +18,8 @@ from batchwright.errors import NotFound, NotReady
 from batchwright.history import History
 from batchwright.ledger import Ledger, microusd, usd
 from batchwright.looks import Looks
-from batchwright.model import Job, Outcome, Part, ProviderInfo, Recipe, Source, SpendingLimits
-from batchwright.records import PART_COLUMNS, encoded, money, part_of, part_values, time_of
+from batchwright.model import Job, Outcome, Part, ProviderInfo, Recipe, SpendingLimits
+from batchwright.records import PART_COLUMNS, encoded, job_of, part_values
 from batchwright.standing import Standing
 from batchwright.trials import Trials
 
@@ -307,17 +307,16 @@ class Journal:
     def close_attempt(self, part: Part, outcome: Closing) -> None:
         """Record how the part's open attempt ended, and the part as it is now, in one transaction.
 
-        What is reserved for one that is sent again counts as spent; a refused one gives it back. A `void` one had made
-        a batch, which ran nothing.
+        What is reserved for one that is sent again, or given up, counts as spent; a refused one gives it back. A `void`
+        one's batch ran nothing.
         """
         with writing(self._db) as db:
             self.attempts.close(part, outcome)
             if outcome == "resent":
                 # The user knows that it may be paid twice: as much comes on top of what was agreed.
-                db.execute(
-                    "UPDATE round SET agreed_microusd = agreed_microusd + ? WHERE job_id = ? AND number = ?",
-                    (self._ledger.reserved(part.job_id, part.number)[1], part.job_id, part.round),
-                )
+                more = self._ledger.reserved(part.job_id, part.number)[1], part.job_id, part.round
+                db.execute("UPDATE round SET agreed_microusd = agreed_microusd + ? WHERE job_id=? AND number=?", more)
+            if outcome in {"resent", "given_up"}:
                 self._ledger.write_off(part.job_id, part.number)
             elif outcome == "refused" or part.state == "failed":
                 self._ledger.release(part.job_id, part.number)
@@ -325,15 +324,17 @@ class Journal:
             self._add_event(part.job_id, f"attempt {outcome}", part.number)
 
     def found_late(self, nonce: str, batch_id: str) -> None:
-        """Record a batch that showed up after its part was sent again."""
+        """Record a batch that showed up after its part was sent again, or its rows were."""
         with writing(self._db):
             self.attempts.found_late(nonce, batch_id)
 
     def keep_late(self, part: Part, nonce: str) -> None:
-        """Record that a part has the batch of an attempt that was to be sent again, and was not yet."""
-        with writing(self._db):
+        """Record that a part has the batch of an attempt that was not sent again; a job that has ended runs again."""
+        with writing(self._db) as db:
             self.attempts.found_late(nonce, part.batch_id or "", "created")
+            self._forget_drafted_round(self.job(part.job_id))
             self._save_part(part)
+            db.execute("UPDATE job SET ended_at = NULL, outcomes = NULL WHERE id = ?", (part.job_id,))
             self._add_event(part.job_id, "batch found", part.number)
 
     def job_of_batch(self, batch_id: str, nonce: str = "") -> str | None:
@@ -380,21 +381,4 @@ class Journal:
         current = self._db.execute(
             "SELECT kept, agreed_microusd FROM round WHERE job_id = ? AND number = ?", (row["id"], row["round"])
         ).fetchone()
-        return Job(
-            id=row["id"],
-            created_at=datetime.fromisoformat(row["created_at"]),
-            source=msgspec.json.decode(row["source"], type=Source),
-            recipe=msgspec.json.decode(row["recipe"], type=Recipe),
-            provider=msgspec.json.decode(row["provider"], type=ProviderInfo),
-            parts=tuple(map(part_of, parts)),
-            submitted_at=time_of(row["submitted_at"]),
-            cancelled_at=time_of(row["cancelled_at"]),
-            ended_at=time_of(row["ended_at"]),
-            outcomes=msgspec.json.decode(row["outcomes"], type=dict[Outcome, int]) if row["outcomes"] else None,
-            input_tokens=row["input_tokens"],
-            output_tokens=row["output_tokens"],
-            round=row["round"],
-            kept=msgspec.json.decode(current["kept"], type=dict[Outcome, int]),
-            agreed_usd=money(current["agreed_microusd"]),
-            sha256=row["sha256"],
-        )
+        return job_of(row, current, parts)

@@ -4,6 +4,7 @@ Pure: takes and gives bytes; knows neither files nor the network. Codes and text
 `batch.errors.data` gives them.
 """
 
+import ast
 import json
 import math
 import re
@@ -14,6 +15,7 @@ from typing import Any, Protocol, cast
 
 import msgspec
 
+from batchwright.error_bodies import error_text
 from batchwright.model import Json, LineError, Request, ResultLine
 from batchwright.seen import Seen
 
@@ -29,13 +31,16 @@ KEPT_BYTES = 64 << 10
 """Of a line that is too long to be read: it says whose it is at its beginning."""
 ANSWER_UNREADABLE = "answer_unreadable"
 """The code of a result that came, and cannot be read."""
-MAX_ERROR_CHARACTERS = 2_000
 
 _BOM = b"\xef\xbb\xbf"
 _CONTENT_FIELD = {"/v1/chat/completions": "messages", "/v1/responses": "input", "/v1/embeddings": "input"}
 _ENDPOINT_NAMES = {"/v1/chat/completions": "Chat Completions", "/v1/responses": "Responses"}
 
 _CUSTOM_ID = re.compile(rb'"custom_id"\s*:\s*("(?:[^"\\]|\\.){0,512}")')
+_WRAPPED = re.compile(r"Error code: ([345]\d\d) - (.*)", re.DOTALL)
+"""How OpenAI's client writes an answer with an error, which some servers put into the line that stands for it."""
+_MAX_WRAPPED = 10_000
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -175,6 +180,8 @@ def _result(value: Json) -> ResultLine:
     if not isinstance(custom_id, str):
         raise ValueError("a result line needs a custom_id")
     response, error = _object(fields.get("response")), fields.get("error")
+    if error and (wrapped := _WRAPPED.fullmatch(error_text({"error": error}))):
+        return ResultLine(custom_id, status_code=int(wrapped[1]), body=_python_value(wrapped[2]))
     status = response.get("status_code")
     return ResultLine(
         custom_id=custom_id,
@@ -182,7 +189,7 @@ def _result(value: Json) -> ResultLine:
         if isinstance(status, int) or (isinstance(status, str) and status.isdecimal())
         else None,
         body=_decoded_body(response.get("body")),
-        error_code=str(_object(error).get("code") or "unknown") if error else None,
+        error_code=str(_object(error).get("code") or _object(error).get("type") or "unknown") if error else None,
         error_message=error_text({"error": error}) if error else None,
     )
 
@@ -349,12 +356,13 @@ def _text(raw: msgspec.Raw) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def error_text(body: Json) -> str:
-    """Give the message of an error body, whichever of the usual shapes it has."""
-    fields = _object(body)
-    error = fields.get("error") or fields.get("message") or fields.get("detail")
-    said = _object(error).get("message") if isinstance(error, dict) else error
-    return str(said or "no reason given")[:MAX_ERROR_CHARACTERS]
+def _python_value(text: str) -> Json:
+    """Read an error body as Python, or JSON, writes it; whatever cannot be read is its message."""
+    try:
+        value: Json = ast.literal_eval(text) if len(text) < _MAX_WRAPPED else text
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return _decoded_body(text)
+    return mended(value) if isinstance(value, dict) else {"error": {"message": str(value)}}
 
 
 def duplicate_key(line: bytes) -> str | None:

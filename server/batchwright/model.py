@@ -1,6 +1,6 @@
 """The nouns of the program: jobs, recipes, parts, requests and results. Pure values: no I/O, no clock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -21,13 +21,17 @@ PartState = Literal[
     "ended",
     "verified",
     "failed",
+    "given_up",
     "split",
 ]
 """Where a part stands. `unknown`: its batch may or may not exist, and nothing is sent until that is found out.
-`split`: smaller parts have taken its place."""
+`given_up`: the user left it, though it may be paid for. `split`: smaller parts have taken its place."""
 
 LIVE_STATES: tuple[PartState, ...] = ("submitting", "unknown", "submitted", "cancelling")
 """A part in one of these has, or may have, a batch that has not ended."""
+
+ENDED_STATES: tuple[PartState, ...] = ("verified", "failed", "given_up")
+"""A part in one of these has come to its end."""
 
 JobStatus = Literal["draft", "running", "cancelling", "completed", "cancelled", "expired", "failed", "unknown"]
 
@@ -35,11 +39,22 @@ SourceKind = Literal["csv", "json", "jsonl", "parquet", "excel", "files", "query
 """`files`: several of one shape; `rows`: given inline; `batch`: a ready-made batch file; `results`: those of a batch
 whose requests are gone."""
 
-UserSays = Literal["", "resend", "go_on"]
-"""What only the user may decide: to send an unconfirmed batch again, or to go on after a freeze."""
+UserSays = Literal["", "resend", "go_on", "give_up"]
+"""What only the user decides: to send an unconfirmed batch again, to go on after a freeze, to leave what is stuck."""
 
-Outcome = Literal["answered", "refused", "cut_short", "not_fitting", "failed", "expired", "never_ran", "running"]
-"""What became of one row. For every job, at any time, the outcomes of its rows add up to its rows."""
+Outcome = Literal[
+    "answered",
+    "refused",
+    "cut_short",
+    "not_fitting",
+    "failed",
+    "expired",
+    "never_ran",
+    "unconfirmed",
+    "running",
+]
+"""What became of one row. For every job, at any time, the outcomes of its rows add up to its rows.
+`unconfirmed`: its answer may have been paid for, and cannot be had."""
 
 Charges = Literal["nothing", "batch", "standard", "unknown"]
 """What a provider takes: nothing, OpenAI's batch prices, OpenAI's standard prices, or prices that are not known."""
@@ -140,6 +155,7 @@ class Part:
         cost_usd: What it did cost; None: not known, or not yet.
         used_input_tokens, used_output_tokens: As the provider counted at the end of the batch.
         file_created_at: When the provider took its file, in Unix seconds of the provider's clock.
+        expires_at: When its batch has to be over, by the same clock; None: not known.
     """
 
     job_id: str
@@ -165,6 +181,7 @@ class Part:
     file_created_at: int | None = None
     used_input_tokens: int | None = None
     used_output_tokens: int | None = None
+    expires_at: int | None = None
 
     @property
     def file_name(self) -> str:
@@ -226,14 +243,14 @@ class Job:
             return "draft"
         if "unknown" in states:
             return "unknown"
-        if self.ended_at is None or not states <= {"verified", "failed"}:
+        if self.ended_at is None or not states <= {*ENDED_STATES}:
             return "cancelling" if self.cancelled_at else "running"
         endings = {part.batch_status for part in self.running_parts}
         if "failed" in states or "failed" in endings:
             return "failed"
         if "expired" in endings:
             return "expired"
-        return "cancelled" if "cancelled" in endings else "completed"
+        return "cancelled" if "cancelled" in endings or "given_up" in states else "completed"
 
     @property
     def counts(self) -> dict[Outcome, int]:
@@ -246,13 +263,15 @@ class Job:
             return {name: self.outcomes.get(name, 0) for name in OUTCOMES}
         # What a provider counts is bounded by what it was given.
         parts = self.running_parts
-        invalid = sum(max(0, part.requests - part.completed - part.failed) for part in parts if part.state == "failed")
+        read = [part for part in parts if part.state != "given_up"]
+        invalid = sum(max(0, part.requests - part.completed - part.failed) for part in read if part.state == "failed")
         counts: dict[Outcome, int] = {name: self.kept.get(name, 0) for name in OUTCOMES}
         rest = self.source.rows - sum(counts.values())
         told: tuple[tuple[Outcome, int], ...] = (
-            ("answered", sum(min(part.completed, part.requests) for part in parts)),
-            ("failed", sum(min(part.failed, part.requests) for part in parts)),
+            ("answered", sum(min(part.completed, part.requests) for part in read)),
+            ("failed", sum(min(part.failed, part.requests) for part in read)),
             ("never_ran", invalid),
+            ("unconfirmed", sum(part.requests for part in parts if part.state == "given_up")),
         )
         requests = sum(part.requests for part in parts)
         are_shared = self.source.requests is not None and 0 < requests < rest
@@ -369,30 +388,3 @@ class SpendingLimits:
     job_usd: Decimal = Decimal(25)
     day_usd: Decimal = Decimal(100)
     ask_above_usd: Decimal = Decimal(1)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column of a source, described."""
-
-    name: str
-    type: str
-    empty: int
-    distinct: int | None
-    longest: int | None
-    """Characters of the longest text; None for what is not text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What `inspect_data` found in a source."""
-
-    name: str
-    kind: SourceKind
-    rows: int
-    columns: Sequence[Column]
-    sample: Sequence[Mapping[str, Json]]
-    id_column: str | None
-    """A column that holds a different, short value in every row."""
-    warnings: Sequence[str] = ()
-    """What should be known of how it was read."""

@@ -4,14 +4,14 @@ What a call that went wrong has done is told apart here, once: refused, refused 
 """
 
 import logging
-import re
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 
+from batchwright.batch_api import REFUSALS
 from batchwright.billing import at_standard_tier
 from batchwright.bounds import MAX_FILE_BYTES, Bounds
 from batchwright.clock import ToldTime
@@ -28,10 +28,11 @@ from batchwright.jsonl import mended
 from batchwright.listing import items
 from batchwright.masking import account_name, masked
 from batchwright.model import Charges, Endpoint, Json, Limits, ProviderInfo, Request, ResultLine
+from batchwright.sdk_errors import message_of, no_such_call, refusal_of
 from batchwright.services import Service, normal_batch, normal_file, service_of
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, AsyncOpenAI
+    from openai import AsyncOpenAI
     from openai._types import RequestOptions
     from openai.types import Batch, FileObject
 
@@ -50,10 +51,6 @@ WAIT_SECONDS = 600.0
 LEAST_UPLOAD_BYTES_A_SECOND = 20_000
 RETRY_SECONDS = 0.5
 
-_REFUSALS = frozenset({400, 401, 403, 404, 413, 422, 429})
-"""Statuses with which a provider says no for certain, if the answer is its own JSON."""
-_NO_SUCH_CALL = frozenset({404, 405, 501})
-_WRONG_ADDRESS = re.compile(r"invalid url|no route|not found\.?$", re.IGNORECASE)
 _UNREACHED = (
     "The provider cannot be reached; nothing was sent. Try again later; if it stays so, look at the network and, where "
     "it is set, OPENAI_BASE_URL."
@@ -160,7 +157,7 @@ class OpenAIAPI:
                         options={"security": {"bearer_auth": True}},
                     )
                 except APIStatusError as error:
-                    if (message := _message(error)) is None:
+                    if (message := message_of(error)) is None:
                         raise
                     told = {"message": self._masked(message), "code": error.code, "param": error.param}
                     return ResultLine(request.custom_id, error.status_code, {"error": told})
@@ -214,7 +211,7 @@ class OpenAIAPI:
         from openai.types import Batch
 
         # To cancel a batch that has ended is a conflict; to make one is not.
-        async with self._told_apart(_REFUSALS | {409}, seconds=self._bounds.read_seconds):
+        async with self._told_apart(REFUSALS | {409}, seconds=self._bounds.read_seconds):
             answer = await self._client.batches.cancel(batch_id)
         return self._batch(_is_a(Batch, answer))
 
@@ -266,7 +263,7 @@ class OpenAIAPI:
 
         async def ask(query: Mapping[str, object]) -> tuple[Json, int]:
             async def page() -> object:
-                with _no_such_call(f"cannot list its {name}"):
+                with no_such_call(f"cannot list its {name}"):
                     options: RequestOptions = {"params": query, "security": {"bearer_auth": True}}
                     answer = await self._reading.get(f"/{name}", cast_to=Response, options=options)
                 return answer.json(), len(answer.content)
@@ -281,7 +278,7 @@ class OpenAIAPI:
         from openai.types import FileObject
 
         async def retrieve() -> object:
-            with _no_such_call("tells nothing about a file"):
+            with no_such_call("tells nothing about a file"):
                 return await self._reading.files.retrieve(file_id)
 
         try:
@@ -306,7 +303,7 @@ class OpenAIAPI:
 
     @asynccontextmanager
     async def _told_apart(
-        self, refusals: frozenset[int] = _REFUSALS, *, seconds: float | None = WAIT_SECONDS
+        self, refusals: frozenset[int] = REFUSALS, *, seconds: float | None = WAIT_SECONDS
     ) -> AsyncGenerator[None]:
         """Turn the SDK's errors into ours, by what the call may have done; *refusals* are statuses that say no.
 
@@ -325,11 +322,13 @@ class OpenAIAPI:
             with anyio.fail_after(seconds):
                 yield
         except APIStatusError as error:
-            message = _message(error)
+            message = message_of(error)
             if message is None or error.status_code not in refusals:
-                said = f"The provider answered HTTP {error.status_code}, which does not say what it did."
-                raise ProviderUnclear(said) from error
-            raise _refusal(error, self._masked(message)) from error
+                is_read = error.request.method == "GET"
+                done = " while reading: nothing was changed. Try again later."
+                said = done if is_read else ", which does not say what it did."
+                raise ProviderUnclear(f"The provider answered HTTP {error.status_code}{said}") from error
+            raise refusal_of(error, message, mask=self._masked) from error
         except TimeoutError as error:
             raise ProviderUnclear(f"The provider's answer did not come within {seconds:,.0f} seconds.") from error
         except APIConnectionError as error:
@@ -361,47 +360,3 @@ def _is_a(kind: type[Answer], answer: object) -> Answer:
     if not isinstance(answer, kind):
         raise ProviderUnclear("The provider's answer could not be read. Check that the base URL is that of its API.")
     return answer
-
-
-@contextmanager
-def _no_such_call(what: str) -> Generator[None]:
-    """Take HTTP 404, 405 or 501, in whatever words, to say that the service has no such call: it *what*."""
-    from openai import APIStatusError
-
-    try:
-        yield
-    except APIStatusError as error:
-        if error.status_code in _NO_SUCH_CALL:
-            raise ProviderRefused(f"The service {what}: it answered HTTP {error.status_code}.") from error
-        raise
-
-
-def _message(error: "APIStatusError") -> str | None:
-    """Give the message of the provider's own error; None if it is not its own, but a gateway's page."""
-    body = cast("Json", error.body)
-    if isinstance(body, dict):
-        fields = cast("Mapping[str, Json]", body)
-        said = fields.get("message") or fields.get("detail")
-        return str(said) if said else None
-    is_json = "json" in error.response.headers.get("content-type", "")
-    return body if is_json and isinstance(body, str) and body else None
-
-
-def _refusal(error: "APIStatusError", message: str) -> ProviderRefused:
-    """Give the error of ours for a refusal, by what would help."""
-    if error.status_code == 404:
-        # What has no such address has not lost what was asked for.
-        is_wrong_address = _WRONG_ADDRESS.match(message) is not None
-        return ProviderRefused(f"{message} Check the base URL.") if is_wrong_address else ProviderGone(message)
-    if error.code == "invalid_api_key":
-        return ProviderNotNow("The API key is not valid. Set the right one.")
-    if "insufficient_quota" in {error.code, error.type}:
-        said = (
-            "The account has used up its quota; nothing was sent again. Add credit at the provider, then submit again."
-        )
-        return ProviderRefused(said)
-    if error.status_code == 429:
-        from batchwright.transport import retry_after_seconds
-
-        return ProviderNotNow(message, after_seconds=retry_after_seconds(error.response.headers))
-    return ProviderNotNow(message) if error.status_code in {401, 403} else ProviderRefused(message)

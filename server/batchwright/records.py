@@ -1,6 +1,7 @@
 """Parts and values as rows of the journal's tables: written and read back without loss."""
 
 import sqlite3
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -8,13 +9,36 @@ from typing import Any
 import msgspec
 
 from batchwright.ledger import microusd, usd
-from batchwright.model import LineError, Part
+from batchwright.model import Job, LineError, Outcome, Part, ProviderInfo, Recipe, Source
 
 PART_COLUMNS = (
     *("job_id", "number", "state", "sha256", "size_bytes", "requests", "file_id", "batch_id", "batch_status"),
     *("output_file_id", "error_file_id", "completed", "failed", "note", "errors", "round", "load", "file_created_at"),
     *("ceiling_microusd", "least_microusd", "cost_microusd", "used_input_tokens", "used_output_tokens"),
+    "expires_at",
 )
+
+
+def job_of(row: sqlite3.Row, current: sqlite3.Row, parts: Sequence[sqlite3.Row]) -> Job:
+    """Give a job from its row, that of its current round, and those of its parts."""
+    return Job(
+        id=row["id"],
+        created_at=datetime.fromisoformat(row["created_at"]),
+        source=msgspec.json.decode(row["source"], type=Source),
+        recipe=msgspec.json.decode(row["recipe"], type=Recipe),
+        provider=msgspec.json.decode(row["provider"], type=ProviderInfo),
+        parts=tuple(map(part_of, parts)),
+        submitted_at=time_of(row["submitted_at"]),
+        cancelled_at=time_of(row["cancelled_at"]),
+        ended_at=time_of(row["ended_at"]),
+        outcomes=msgspec.json.decode(row["outcomes"], type=dict[Outcome, int]) if row["outcomes"] else None,
+        input_tokens=row["input_tokens"],
+        output_tokens=row["output_tokens"],
+        round=row["round"],
+        kept=msgspec.json.decode(current["kept"], type=dict[Outcome, int]),
+        agreed_usd=money(current["agreed_microusd"]),
+        sha256=row["sha256"],
+    )
 
 
 def part_of(row: sqlite3.Row) -> Part:

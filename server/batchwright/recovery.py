@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Literal, Protocol, assert_never
 
 from batchwright.model import TERMINAL_BATCH_STATUSES, LineError, Part
 
-Step = Literal["upload", "create", "look_for_batch", "poll", "collect", "wait_for_user", "rest"]
+Step = Literal["upload", "create", "look_for_batch", "poll", "collect", "wait_for_user", "give_up", "rest"]
 
 NONCE_KEY = "batchwright_nonce"
 """The key of a batch's metadata that holds the nonce of the attempt that made it."""
@@ -20,9 +22,27 @@ JOURNAL_KEY = "batchwright_journal"
 MACHINE_KEY = "batchwright_machine"
 """Where a batch comes from: what another machine's journal made is no sign that one was lost here."""
 
+LEAVING = (
+    'It is looked at again each time. The user may leave it with submit_job, user_says="give_up": its rows are '
+    "unconfirmed then, and count as paid."
+)
+"""How the user leaves what may never move on."""
+
 _LIMIT = re.compile(r"Limit:\s*([\d,._ ]*\d)")
 _JOB = re.compile(r"job_[a-z0-9]{8}")
 _UPLOAD = re.compile(rf"({_JOB.pattern})-part-(\d{{4,}})-(\d+)\.jsonl")
+
+
+MAX_FAULTS = 3
+"""Of a batch that was refused whole, in a sentence."""
+
+
+class ToldFault(Protocol):
+    """What is looked at of the fault of a batch, in the provider's words."""
+
+    code: str | None
+    line: int | None
+    message: str | None
 
 
 class ListedBatch(Protocol):
@@ -34,10 +54,11 @@ class ListedBatch(Protocol):
     metadata: dict[str, str] | None
 
 
-def next_step(part: Part, *, was_looked_for: bool = False) -> Step:
+def next_step(part: Part, *, was_looked_for: bool = False, is_left: bool = False) -> Step:
     """Say what moves *part* on, given that no one else is working on it.
 
     A part found `submitting` was left there by a process that died: its batch may exist, so it is looked for first.
+    With *is_left*, the user has no use for it any more: it is given up where no batch of it is found.
     """
     match part.state:
         case "built" | "uploading":
@@ -45,12 +66,13 @@ def next_step(part: Part, *, was_looked_for: bool = False) -> Step:
         case "uploaded":
             return "create"
         case "submitting" | "unknown":
-            return "wait_for_user" if was_looked_for else "look_for_batch"
+            found_none: Step = "give_up" if is_left else "wait_for_user"
+            return found_none if was_looked_for else "look_for_batch"
         case "submitted" | "cancelling":
             return "poll"
         case "ended":
             return "collect"
-        case "verified" | "failed" | "split":
+        case "verified" | "failed" | "given_up" | "split":
             return "rest"
         case _:
             assert_never(part.state)
@@ -59,6 +81,24 @@ def next_step(part: Part, *, was_looked_for: bool = False) -> Step:
 def is_final(status: str | None) -> bool:
     """Whether a batch with this status stays as it is; one never heard of does not."""
     return (status or "").lower() in TERMINAL_BATCH_STATUSES
+
+
+def is_overdue(part: Part, now: datetime) -> bool:
+    """Whether the time of a part's batch is over, and the provider does not say that it has ended."""
+    is_live = part.state in {"submitted", "cancelling"} and not is_final(part.batch_status)
+    return is_live and part.expires_at is not None and part.expires_at < now.timestamp()
+
+
+def is_stuck(part: Part, now: datetime) -> bool:
+    """Whether a part that was looked at just now may never move on by itself, so that the user may leave it."""
+    return part.state in {"submitting", "unknown", "ended"} or is_overdue(part, now)
+
+
+def overdue_note(part: Part, now: datetime) -> str:
+    """Say since when the time of a part's batch is over."""
+    past = int(now.timestamp()) - (part.expires_at or 0)
+    ago = f"{past // 3_600:,} h" if past >= 3_600 else f"{max(1, past // 60)} min"
+    return f"its time ended {ago} ago, and the provider still calls it {part.batch_status}. {LEAVING}"
 
 
 def made_by(batches: Iterable[ListedBatch], *, nonce: str, file_id: str) -> list[str]:
@@ -94,9 +134,22 @@ def enqueued_limit(errors: Sequence[LineError]) -> int | None:
     return None
 
 
+def told_faults(faults: Sequence[ToldFault]) -> str:
+    """Say why a provider refused a batch whole, line by line."""
+    said = [f"{f'line {each.line}: ' if each.line else ''}{each.code}: {each.message}" for each in faults[:MAX_FAULTS]]
+    more = f"; and {len(faults) - MAX_FAULTS:,} more" if len(faults) > MAX_FAULTS else ""
+    return f"The provider says why it failed: {'; '.join(said)}{more}."
+
+
 def piece_load(limit: int) -> int:
     """Give how large a part should be under an enqueued limit: two fit at a time, if the provider counts a bit more."""
     return max(1, limit * 9 // 20)
+
+
+def without_batch(part: Part) -> Part:
+    """Give a part as it was before its file was uploaded."""
+    fresh = replace(part, state="built", batch_id=None, batch_status=None, file_id=None, file_created_at=None)
+    return replace(fresh, completed=0, failed=0, note=None, errors=())
 
 
 def upload_name(part: Part, attempts: int) -> str:

@@ -12,8 +12,10 @@ from batchwright.tooling import JobId, for_page
 from batchwright.tooling import answer as _answer
 from batchwright.tooling import progress_of as _progress
 
-ShownOutcome = Literal["all", "answered", "refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
-"""Results are shown when a job has ended: then no row is running."""
+ShownOutcome = Literal[
+    "all", "answered", "refused", "cut_short", "not_fitting", "failed", "expired", "never_ran", "unconfirmed"
+]
+"""Rows that are running have no results to be shown."""
 
 FileName = Annotated[str, Field(max_length=1000)]
 Overwrite = Annotated[bool, Field(description="replace an existing file")]

@@ -196,7 +196,9 @@ def _page_notes(page: "ResultPage", offset: int) -> list[str]:
     job, matching = page.job, page.joined.matching
     notes: list[str] = []
     if job.ended_at is None:
-        notes.append(f"Not final: the job is {job.status} again. These are the results of before.")
+        running = job.counts["running"]
+        here = f"{running:,} rows are not here yet" if running else "These are the results of before"
+        notes.append(f"Not final: the job is {job.status}{'' if running else ' again'}. {here}.")
     if not job.counts["answered"]:
         notes.append("No row has a good answer: outcome and problem say why.")
     if offset and offset >= matching:

@@ -2,9 +2,10 @@
 
 import logging
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
@@ -16,11 +17,12 @@ from filelock import FileLock, Timeout
 from batchwright import files
 from batchwright.adoption import JOB_FILE
 from batchwright.collection import RESTING, RESULTS, Collection, table, table_so_far
+from batchwright.confirmation import Confirmation
 from batchwright.errors import BatchwrightError, NotReady, ProviderError, ProviderGone
 from batchwright.model import LIVE_STATES, Job, Part, ProviderInfo
 from batchwright.part_files import members_path
 from batchwright.points import OnPoint, pass_by
-from batchwright.recovery import Step, next_step
+from batchwright.recovery import LEAVING, Step, is_overdue, is_stuck, next_step
 from batchwright.submission import Rules, Submission
 from batchwright.tables.results import ResultTable
 
@@ -32,19 +34,29 @@ log = logging.getLogger(__name__)
 
 LOCK = "lock"
 """In a job's folder: held by the process that works on the job."""
+_RESTING_STEPS: frozenset[Step] = frozenset({"rest", "wait_for_user"})
 
 
 class Runs:
     """Moves submitted jobs on. One process at a time works on a job; the others see what it did."""
 
     def __init__(
-        self, journal: "Journal", api: "BatchAPI", jobs_folder: Path, *, rules: Rules, on_point: OnPoint = pass_by
+        self,
+        journal: "Journal",
+        api: "BatchAPI",
+        jobs_folder: Path,
+        *,
+        rules: Rules,
+        now: Callable[[], datetime],
+        on_point: OnPoint = pass_by,
     ) -> None:
         self._journal = journal
         self._api = api
         self._jobs_folder = jobs_folder
+        self._now = now
         self.submission = Submission(journal, api, rules=rules, on_point=on_point)
-        self._collection = Collection(journal, api, self.submission, on_point=on_point)
+        self._confirmation = Confirmation(journal, api, quiet_seconds=rules.quiet_seconds)
+        self._collection = Collection(journal, api, self.submission, now=now, on_point=on_point)
 
     def folder(self, job_id: str) -> Path:
         """Give the folder with a job's files."""
@@ -73,13 +85,12 @@ class Runs:
         to it; so is one that was made for another provider.
         """
         job = self._journal.job(job_id)
-        if job.submitted_at is None or job.ended_at is not None:
+        if job.submitted_at is None or (job.ended_at and not self._journal.attempts.may_show_up(job_id)):
             return job
         if not self.is_answered_here(job):
             return self.shown(job)
         with self.held(job_id) as is_held:
-            # Read again under the lock: whoever held it before may have brought the job to its end.
-            if is_held and self._journal.job(job_id).ended_at is None:
+            if is_held:
                 await self._advance_parts(job_id, look or self._api.batch)
         job = self._journal.job(job_id)
         self._journal.history.note(job)
@@ -92,21 +103,59 @@ class Runs:
             NotReady: None is unconfirmed, it is too early, the job is for another provider, or another process works
                 on it just now.
         """
-        job = self._journal.job(job_id)
-        if not self.is_answered_here(job):
+
+        def unknown(job: Job) -> list[Part]:
+            return [part for part in job.parts if part.state == "unknown"]
+
+        if self.is_answered_here(job := self._journal.job(job_id)):
+            advice = "Start the server with the former settings, or draft it anew with create_batch_file."
+            self.refuse_changed(job, advice)
+        nothing = f"{job_id} has nothing unconfirmed: nothing is to be sent again. See `check_job`."
+        return await self._decide(job_id, unknown, self._confirmation.resent, nothing)
+
+    async def give_up(self, job_id: str) -> Job:
+        """Leave what is stuck in a job by the user's word, once what can move on has done so.
+
+        Raises:
+            NotReady: Nothing is stuck, it is too early, the job is for another provider, or another process works on
+                it just now.
+        """
+        was_over = self._journal.job(job_id).ended_at is not None
+        if (job := await self.advance(job_id)).ended_at and not was_over:
+            return job
+        nothing = (
+            f"{job_id} has nothing stuck, so nothing is given up: see `check_job`. `cancel_job` ends a job early; what "
+            "does not end then can be given up."
+        )
+        return await self._decide(job_id, self.stuck, self._confirmation.give_up, nothing)
+
+    def stuck(self, job: Job) -> list[Part]:
+        """Give the parts of a job that may never move on by themselves; one that was cancelled waits for no batch."""
+        if job.submitted_at is None or job.ended_at is not None:
+            return []
+        live = LIVE_STATES if job.cancelled_at else ()
+        return [part for part in job.running_parts if part.state in live or is_stuck(part, self._now())]
+
+    async def _decide(
+        self, job_id: str, of: Callable[[Job], list[Part]], act: Callable[[Part], Awaitable[Part]], nothing: str
+    ) -> Job:
+        """Do with parts of a job what only the user may decide, and move the job on.
+
+        Raises:
+            NotReady: There is *nothing* of the kind, the job is for another provider, or another process works on it.
+        """
+        if not self.is_answered_here(self._journal.job(job_id)):
             raise NotReady(
                 f"{job_id} was sent to another provider than this server has: whether it arrived can only be seen "
                 "there. Start the server with the former settings."
             )
-        self.refuse_changed(job, "Start the server with the former settings, or draft it anew with create_batch_file.")
         with self.held(job_id) as is_held:
             if not is_held:
                 raise NotReady(f"{job_id} is being worked on just now. Try again in a moment.")
-            unknown = [part for part in self._journal.job(job_id).parts if part.state == "unknown"]
-            if not unknown:
-                raise NotReady(f"{job_id} has nothing unconfirmed: nothing is to be sent again. See `check_job`.")
-            for part in unknown:
-                await self.submission.resent(part)
+            if not (parts := of(self._journal.job(job_id))):
+                raise NotReady(nothing)
+            for part in parts:
+                await act(part)
         return await self.advance(job_id)
 
     def is_answered_here(self, job: Job) -> bool:
@@ -141,9 +190,28 @@ class Runs:
         return replace(job, parts=tuple(replace(part, note=note) for part in job.parts))
 
     async def cancel(self, job_id: str) -> None:
-        """Have a job end early: parts that were not submitted never are, the others' batches are cancelled."""
+        """Have a job end early: parts that were not submitted never are, the others' batches are cancelled.
+
+        What was stuck before, and is again when it is looked at once more, is given up.
+        """
+        before = self._unending(self._journal.job(job_id))
         self._journal.mark_cancelled(job_id)
-        await self.advance(job_id)
+        job = await self.advance(job_id)
+        if before & self._unending(job):
+
+            def unending(job: Job) -> list[Part]:
+                return [part for part in job.running_parts if part.number in before & self._unending(job)]
+
+            await self._decide(job_id, unending, self._confirmation.give_up, f"{job_id} goes on. See `check_job`.")
+
+    def _unending(self, job: Job) -> set[int]:
+        """Give the parts whose results cannot be had now, or whose batch does not end though it was cancelled."""
+        now = self._now()
+        return {
+            part.number
+            for part in job.running_parts
+            if part.state == "ended" or (part.state == "cancelling" and is_overdue(part, now))
+        }
 
     async def discard(self, job: Job) -> None:
         """Remove what is only drafted, with its files: a draft as a whole, or the retry of a job that has ended.
@@ -173,8 +241,10 @@ class Runs:
     async def _advance_parts(self, job_id: str, look: "Look") -> None:
         while True:
             was_cancelled = self._journal.is_cancelled(job_id)
-            await self.submission.cancel_late(self._journal.job(job_id))
+            await self._confirmation.cancel_late(self._journal.job(job_id))
             job = self._journal.job(job_id)
+            if job.ended_at is not None:
+                return
             # Those that are on their way first: where they have ended, others may follow.
             for part in sorted(job.running_parts, key=lambda part: part.state not in {*LIVE_STATES, "ended"}):
                 await self._advance_part(job, part, look)
@@ -202,7 +272,8 @@ class Runs:
 
     async def _advance_part(self, job: Job, part: Part, look: "Look") -> None:
         was_looked_for = False
-        while (step := next_step(part, was_looked_for=was_looked_for)) not in {"rest", "wait_for_user"}:
+        is_left = self._journal.is_cancelled(job.id) and self._confirmation.is_quiet(part)
+        while (step := next_step(part, was_looked_for=was_looked_for, is_left=is_left)) not in _RESTING_STEPS:
             before = part
             was_looked_for = was_looked_for or step == "look_for_batch"
             try:
@@ -210,7 +281,7 @@ class Runs:
             except (ProviderError, OSError) as error:
                 self._stopped(job, part.number, error)
                 return
-            if part == before:
+            if part == before and step != "look_for_batch":
                 return
 
     async def _step(self, step: Step, job: Job, part: Part, look: "Look") -> Part:
@@ -220,8 +291,9 @@ class Runs:
                 return await self.submission.uploaded(job, part, folder)
             case "create":
                 return await self.submission.created(job, part)
-            case "look_for_batch":
-                return await self.submission.looked_for(part)
+            case "look_for_batch" | "give_up":
+                sought = self._confirmation
+                return await (sought.looked_for if step == "look_for_batch" else sought.give_up)(part)
             case "poll":
                 return await self._collection.polled(job, part, folder, look)
             case "collect":
@@ -238,6 +310,8 @@ class Runs:
         if not isinstance(error, ProviderGone):
             place = isinstance(error, OSError) and (error.filename or self.folder(job.id))
             reason = f"{error.strerror} ({place})" if isinstance(error, OSError) else str(error)
+            if part.state == "ended":
+                reason = f"its results are not here yet: {reason} {LEAVING}"
             self._journal.save_part(replace(part, note=reason))
         elif self._api.lists_everything or self._journal.is_cancelled(job.id):
             again = f"; if another key shows batch {part.batch_id}, adopt_batch takes it up" if part.batch_id else ""

@@ -3,6 +3,7 @@
 Sources are the services' own documentation. Knows the SDK's types, but neither the network nor errors.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ _END_OF_TIME = 253_402_300_800
 """The year 10000, which no date reaches."""
 UNKNOWN_TIME = 0
 """In the place of a time that is not given, or cannot be read: it must not end a search that goes back in time."""
+_WINDOW = re.compile(r"(\d{1,4})([mhd])(?:0m)?(?:0s)?")
+_SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ def normal_batch(batch: "Batch", masked: Callable[[str], str]) -> "Batch":
         "errors": _errors(batch.errors, masked),
         "endpoint": _short(batch.endpoint) if batch.endpoint else batch.endpoint,
         "created_at": _unix_seconds(batch.created_at),
+        "expires_at": _deadline(batch),
         "output_file_id": _id(batch.output_file_id),
         "error_file_id": _id(batch.error_file_id),
         "metadata": _metadata(batch.metadata),
@@ -219,6 +223,14 @@ def _whole(value: Json) -> int | None:
     except (ValueError, OverflowError):  # a text, or a number without end
         return None
     return number if 0 <= number <= MOST else None
+
+
+def _deadline(batch: "Batch") -> int | None:
+    """Give when a batch has to be over: as it says itself, or by its window; None: neither can be read."""
+    if told := _unix_seconds(batch.expires_at):
+        return told
+    created, window = _unix_seconds(batch.created_at), _WINDOW.fullmatch(str(batch.completion_window))
+    return created + int(window[1]) * _SECONDS[window[2]] if created and window else None
 
 
 def _unix_seconds(time: Json) -> int:

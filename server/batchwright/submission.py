@@ -1,4 +1,4 @@
-"""A part on its way to the provider: uploaded, made a batch once, looked for when that is not sure.
+"""A part on its way to the provider: uploaded, and made a batch once.
 
 Only here batches are made.
 """
@@ -33,16 +33,13 @@ from batchwright.recovery import (
     NONCE_KEY,
     PART_KEY,
     enqueued_limit,
-    is_final,
-    made_by,
     piece_load,
     upload_name,
+    without_batch,
 )
 
 if TYPE_CHECKING:
-    from openai.types import Batch
-
-    from batchwright.attempts import Attempt, Closing
+    from batchwright.attempts import Closing
     from batchwright.batch_api import BatchAPI
     from batchwright.journal import Journal
 
@@ -53,7 +50,6 @@ MAX_REFUSALS = 8
 _FIRST_PAUSE_SECONDS = 5.0
 _WAITS = "it waits until earlier batches have ended"
 _LONGEST_PAUSE_SECONDS = 1_800.0
-_CLOCK_SLACK_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,95 +130,12 @@ class Submission:
             part = await self._sent(job, part, metadata)
         return part  # noqa: RET504  # the type checker knows that a scope may end before its last line
 
-    async def looked_for(self, part: Part) -> Part:
-        """Find the batch that an attempt cut off may have made."""
-        nonce = self._journal.attempts.open_nonce(part) or ""
-        found = made_by(await self._listed(part), nonce=nonce, file_id=part.file_id or "")
-        if found:
-            adopted = replace(part, state="submitted", batch_id=found[0], note=None)
-            if len(found) > 1:
-                became = [await self._stopped(batch_id) for batch_id in found[1:]]
-                self._journal.standing.freeze(
-                    f"The provider shows {len(found)} batches for part {part.number} of {part.job_id}: the oldest is "
-                    f"kept, {', '.join(became)}."
-                )
-            return self._closed(adopted, "created")
-        if self._api.lists_everything:
-            return self._closed(replace(part, state="uploaded", note=None), "not_sent")
-        note = (
-            "it is not confirmed whether its batch was made; nothing was sent again, and it is looked for each time. "
-            "Only the user may decide to have it sent again, since it may then be paid twice: submit_job with "
-            'user_says="resend"'
-        )
-        if part.state == "unknown":
-            return self._noted(part, note)
-        return self._saved(replace(part, state="unknown", note=note), "unknown")
-
-    async def resent(self, part: Part) -> Part:
-        """Have an unconfirmed part sent again by the user's word, with a new file, once the old one is gone.
-
-        Raises:
-            NotReady: It is too early.
-        """
-        part = await self.looked_for(part)
-        if part.state != "unknown":
-            return part
-        if (left := self._rules.quiet_seconds - self._journal.attempts.seconds_open(part)) > 0:
-            raise NotReady(
-                f"Part {part.number} of {part.job_id} was sent only just: its batch may still show up. "
-                f"Look again in {left:.0f} seconds with `check_job`, before it is sent again."
-            )
-        # Without its input file, a creation that is still on its way fails.
-        await self._api.delete_file(part.file_id or "")
-        return self._closed(_without_batch(part), "resent")
-
-    async def cancel_late(self, job: Job) -> None:
-        """Cancel batches of attempts that the user had sent again, should they show up after all."""
-        if not (resent := self._journal.attempts.resent(job.id)):
-            return
-        oldest = min(attempt.file_created_at for attempt in resent.values()) - _CLOCK_SLACK_SECONDS
-        with suppress(ProviderError):  # they are looked for each time, and the job goes on
-            async for batch in self._api.batches():
-                if batch.created_at and batch.created_at < oldest:
-                    return
-                if attempt := resent.get((batch.metadata or {}).get(NONCE_KEY, "")):
-                    await self._found_late(job, attempt, batch)
-
-    async def _found_late(self, job: Job, attempt: "Attempt", batch: "Batch") -> None:
-        """Stop a batch that showed up though it was sent again, and have the user told; a failed one did no harm."""
-        part = next(part for part in job.parts if part.number == attempt.part)
-        status = batch.status.lower()
-        if part.state in {"built", "uploading", "uploaded"} and status not in {"validating", "failed"}:
-            # It was not sent again yet, so this is the one batch that there is.
-            found = replace(part, state="submitted", batch_id=batch.id, file_id=batch.input_file_id, note=None)
-            self._journal.keep_late(found, attempt.nonce)
-            return
-        if status != "failed":
-            became = await self._stopped(batch.id)
-            self._journal.standing.freeze(f"A batch of part {part.number} of {job.id} showed up late: {became}.")
-        self._journal.found_late(attempt.nonce, batch.id)
-
-    async def _stopped(self, batch_id: str) -> str:
-        """Cancel a batch that should not be there, and say what became of it."""
-        batch = await self._api.batch(batch_id)
-        if not is_final(batch.status):
-            try:
-                await self._api.cancel_batch(batch_id)
-            except ProviderNotNow:
-                raise
-            except ProviderRefused:  # if it has ended just now, this shows how
-                batch = await self._api.batch(batch_id)
-            else:
-                return f"{batch_id} was cancelled"
-        has_run = batch.status.lower() not in {"failed", "cancelling", "cancelled"}
-        return f"{batch_id} is {batch.status}{', so its rows are paid twice' if has_run else ''}"
-
     async def refused_for_limit(self, job: Job, part: Part, errors: tuple[LineError, ...]) -> Part:
         """Take back a batch that the provider refused whole since too much is enqueued: it waits for its turn."""
         others = self._journal.standing.enqueued(job.provider) - part.load
         if limit := enqueued_limit(errors):
             self._journal.standing.learn_enqueued_limit(job.provider, limit)
-        fresh = replace(_without_batch(part), note=f"{_WAITS}: the provider lets no more be enqueued now")
+        fresh = replace(without_batch(part), note=f"{_WAITS}: the provider lets no more be enqueued now")
         # So much was too much, whatever the provider's count says: others may use the limit too, or it counts more than
         # we do. Where nothing of ours was in the way, it waits once before smaller parts are made.
         has_waited = self._journal.attempts.count(part, "void") > 0
@@ -248,13 +161,13 @@ class Submission:
             )
         except ProviderNotNow as error:
             if self._journal.attempts.count(part, "refused") + 1 >= MAX_REFUSALS:
-                note = f"it was refused {MAX_REFUSALS} times, and given up: {error}"
+                note = f"it was refused {MAX_REFUSALS} times, and given up: {error.words or error}"
                 return self._closed(replace(part, state="failed", note=note), "refused")
             self._closed(replace(part, state="uploaded"), "refused")
             self._pause(part, error.after_seconds)
             raise
         except ProviderRefused as error:
-            return self._closed(replace(part, state="failed", note=str(error)), "refused")
+            return self._closed(replace(part, state="failed", note=error.words or str(error)), "refused")
         except ProviderUnreachable:
             self._closed(replace(part, state="uploaded"), "not_sent")
             raise
@@ -268,16 +181,6 @@ class Submission:
         self._closed(part, "created")
         self._on_point("submitted")
         return part
-
-    async def _listed(self, part: Part) -> "list[Batch]":
-        """List the batches back to before the part's file was there, by the provider's own clock."""
-        batches: list[Batch] = []
-        oldest = (part.file_created_at or 0) - _CLOCK_SLACK_SECONDS
-        async for batch in self._api.batches():
-            if batch.created_at and batch.created_at < oldest:
-                break
-            batches.append(batch)
-        return batches
 
     async def _found_upload(self, name: str, size_bytes: int) -> tuple[str | None, int | None]:
         """Find the file that an upload cut off may have left."""
@@ -359,12 +262,6 @@ class Submission:
     def _saved(self, part: Part, event: str) -> Part:
         self._journal.save_part(part, event)
         return part
-
-
-def _without_batch(part: Part) -> Part:
-    """Give a part as it was before its file was uploaded."""
-    fresh = replace(part, state="built", batch_id=None, batch_status=None, file_id=None, file_created_at=None)
-    return replace(fresh, completed=0, failed=0, note=None, errors=())
 
 
 def _is_one(job: Job, part: Part) -> bool:

@@ -1,7 +1,7 @@
 """The MCP tools: each is one call into `jobs`, and its answer as a view."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import anyio.from_thread
 from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
@@ -42,7 +42,7 @@ SHOWN: dict[str, Any] = {"ui": {"resourceUri": DASHBOARD}}
 """Has hosts with MCP Apps show the dashboard beside the answer."""
 
 
-RetriedOutcome = Literal["refused", "cut_short", "not_fitting", "failed", "expired", "never_ran"]
+RetriedOutcome = Literal["refused", "cut_short", "not_fitting", "failed", "expired", "never_ran", "unconfirmed"]
 
 ROWS_A_REPORT = 500
 MAX_NOTE_CHARACTERS = 200
@@ -138,7 +138,7 @@ async def question_of(
     """Find what is to be asked: above the operator's threshold, and for what only the user may decide."""
     jobs = await ctx.request_context.lifespan_context.jobs()
     said = _user_says(user_says)
-    return Question(text=jobs.question(job_id, max_cost_usd=_usd(max_cost_usd), user_says=said))
+    return Question(text=jobs.consent.question(job_id, max_cost_usd=_usd(max_cost_usd), user_says=said))
 
 
 async def asked(
@@ -159,7 +159,10 @@ async def submit_job(
     ] = None,
     user_says: Annotated[
         UserSays,
-        Field(description="only the user's own word: resend an unconfirmed batch, or go_on after a freeze"),
+        Field(
+            description="only the user's own word: resend an unconfirmed batch, go_on after a freeze, give_up on a "
+            "stuck batch"
+        ),
     ] = "",
 ) -> Annotated[CallToolResult, JobView]:
     """Run a draft job or a drafted retry, within the cost that the user agreed to. A second call changes nothing."""
@@ -172,8 +175,8 @@ async def submit_job(
     jobs = await app.jobs()
     most, said = _usd(max_cost_usd), _user_says(user_says)
     if most is None and not _can_ask(ctx):
-        jobs.refuse_unnamed(job_id, user_says=said)
-    now_asked = jobs.question(job_id, max_cost_usd=most, user_says=said)
+        jobs.consent.refuse_unnamed(job_id, user_says=said)
+    now_asked = jobs.consent.question(job_id, max_cost_usd=most, user_says=said)
     if _can_ask(ctx) and now_asked not in {question.text, None}:
         raise NotAgreed(f"{job_id} was changed while the user was asked, so nothing was submitted. Submit it again.")
     job, was_submitted = await jobs.submit(job_id, max_cost_usd=most, user_says=said)
@@ -246,7 +249,11 @@ async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are fl
     ctx: Context["App"],
     job_id: JobId,
     outcomes: Annotated[
-        list[RetriedOutcome], Field(description="rows to retry; default failed, expired, never_ran", max_length=6)
+        list[RetriedOutcome],
+        Field(
+            description="rows to retry; default failed, expired, never_ran. unconfirmed ones may be paid twice",
+            max_length=7,
+        ),
     ] = [],  # noqa: B006  # never changed
     prompt: Annotated[str, Field(description="a new prompt; empty: as before")] = "",
     system: Annotated[str, Field(description="a new system text; empty: as before")] = "",
@@ -348,7 +355,7 @@ def all_tools() -> list[Tool]:
 
 
 def _user_says(word: str) -> UserSays:
-    return word if word in {"resend", "go_on"} else ""  # pyright: ignore[reportReturnType]  # narrowed by the set
+    return word if word in get_args(UserSays) else ""  # pyright: ignore[reportReturnType]  # narrowed by the set
 
 
 def _running_seconds(app: App, job: Job) -> float | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self, cast
 
 from batchwright.agreement import ceiling_usd, shown_most, shown_usd
 from batchwright.answer import Facts, Name, Next, Sentence, View, present
+from batchwright.causes.known import cause_of
 from batchwright.job_views import submit_call
 from batchwright.model import Job, Json, Outcome, Result
 from batchwright.untrusted import MARK, cleaned, cleaned_value, one_line, quote_name
@@ -302,6 +303,12 @@ def _next_call(trial: "Trial") -> str:
     is_new = job.submitted_at is None
     anew = "create_batch_file" if is_new else f'retry_job(job_id="{job.id}")'
     own, best = trial.tried[0], max(trial.tried, key=_worth)
+    if not _answered(best) and _is_nowhere(trial):
+        is_service = job.provider.kind == "service" and job.drafted_parts
+        only_batches = (
+            f"the server may answer batches only, so without a trial: {submit_call(job)}; " if is_service else ""
+        )
+        return f"{only_batches}{anew} with another endpoint, or a base URL that has {job.recipe.endpoint}"
     if not _answered(best):
         return f"{anew} with what the problems say mended, then try_requests again"
     if job.drafted_parts:
@@ -315,6 +322,12 @@ def _next_call(trial: "Trial") -> str:
         return f"{as_it_is} for variant 1{why}; or {anew} with the model and prompt of another"
     why = "was right most often" if _worth(best)[0] > _worth(own)[0] else "has more good answers"
     return f"{anew} with the model and prompt of variant {trial.tried.index(best) + 1}, which {why}; or {as_it_is}"
+
+
+def _is_nowhere(trial: "Trial") -> bool:
+    """Whether the server has nothing at the address of single requests."""
+    results = [result for tried in trial.tried for result in tried.results]
+    return all(cause_of(result.outcome, result.problem).name == "wrong_address" for result in results)
 
 
 def _worth(tried: "Tried") -> tuple[int, int]:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Self
 
 from batchwright.agreement import shown_usd
 from batchwright.answer import MAX_SENTENCE_CHARACTERS, Facts, Name, Next, Sentence, View
-from batchwright.model import Job, Json, Profile
+from batchwright.inspection import Profile
+from batchwright.model import Job, Json
 from batchwright.untrusted import MARK, cleaned, one_line
 
 if TYPE_CHECKING:

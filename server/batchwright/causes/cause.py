@@ -8,8 +8,11 @@ from typing import Literal
 from batchwright.causes.problems import Signs
 from batchwright.model import OUTCOMES, Outcome
 
-Helps = Literal["helps", "helps with a change", "helps once mended", "seldom helps", "does not help"]
-"""Whether a retry helps: as it is; with another recipe; once something outside is mended; or not."""
+Helps = Literal[
+    "helps", "helps with a change", "helps once mended", "may be paid again", "seldom helps", "does not help"
+]
+"""Whether a retry helps: as it is; with another recipe; once something outside is mended; only for what may be the
+price of the same answer again; or not."""
 
 Change = Literal["", "more tokens", "many more tokens", "fewer tokens", "parameter", "model", "one model", "no stream"]
 """What of the recipe a retry changes, where that can be said for certain."""
@@ -29,8 +32,14 @@ CHANGED: Mapping[Change, str] = {
 Speaker = Literal["provider", "model", "check", ""]
 """Whose words a problem has; `check`: our own, of what was looked at; with none, the cause says it all."""
 
+UNCONFIRMED: frozenset[Outcome] = frozenset({"unconfirmed"})
+
 FAILED: frozenset[Outcome] = frozenset({"failed", "never_ran", "running"})
 """What a refusal leads to: a whole batch that was refused never ran, and a part may be refused while its job runs."""
+
+
+_UNCALLED: frozenset[Helps] = frozenset({"may be paid again", "seldom helps", "does not help"})
+"""A remedy that nobody is to make without a thought."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +78,7 @@ class Cause:
     @property
     def call(self) -> str | None:
         """The call of its remedy, for a table; None: there is none that can be made as it stands."""
-        if self.helps in {"seldom helps", "does not help"} or (self.helps == "helps with a change" and not self.change):
+        if self.helps in _UNCALLED or (self.helps == "helps with a change" and not self.change):
             return None
         names = [name for name in OUTCOMES if name in self.outcomes - {"running"}]
         named = f'"{names[0]}"' if len(names) == 1 else "OUTCOME"

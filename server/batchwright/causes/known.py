@@ -42,6 +42,7 @@ VARIOUS = Cause(
 
 _NO_PARAMETERS = frozenset(
     {"messages", "input", "model", "prompt", "instructions", "custom_id", "method", "url", "body"}
+    | {"endpoint", "completion_window", "input_file_id", "metadata"}
 )
 """What errors name like parameters, and no retry can change by a parameter."""
 

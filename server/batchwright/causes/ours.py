@@ -1,15 +1,54 @@
 """Causes that this program finds itself, as data: by the outcome, and by the words that `answers` and others write."""
 
-from batchwright.causes.cause import Cause, names, words
+from batchwright.causes.cause import UNCONFIRMED, Cause, names, words
 from batchwright.model import Outcome
 
 AGAIN = "Retry these rows as they are."
+PAID_AGAIN = (
+    'Ask the user: retry_job(outcomes=["unconfirmed"]) sends these rows again, and those that were answered are then '
+    "paid twice."
+)
 _CUT: frozenset[Outcome] = frozenset({"cut_short"})
 _UNFIT: frozenset[Outcome] = frozenset({"not_fitting"})
 _REFUSED: frozenset[Outcome] = frozenset({"refused"})
 _FAILED: frozenset[Outcome] = frozenset({"failed"})
 
 OURS = (
+    Cause(
+        name="given_up",
+        meaning="the user gave its batch up, which may have run",
+        helps="may be paid again",
+        advice=PAID_AGAIN,
+        outcomes=UNCONFIRMED,
+        words=words(r"was given up"),
+        speaker="check",
+    ),
+    Cause(
+        name="answer_lost",
+        meaning="its answer was lost on the way each time that it was sent",
+        helps="may be paid again",
+        advice=PAID_AGAIN,
+        outcomes=UNCONFIRMED,
+        codes=names("answer_lost"),
+        speaker="check",
+    ),
+    Cause(
+        name="answer_unreadable",
+        meaning="its answer cannot be read",
+        helps="may be paid again",
+        advice=PAID_AGAIN,
+        outcomes=UNCONFIRMED,
+        codes=names("answer_unreadable"),
+        speaker="check",
+    ),
+    Cause(
+        name="unconfirmed",
+        meaning="it may have been answered, and the provider does not give the answer",
+        helps="may be paid again",
+        advice=PAID_AGAIN,
+        outcomes=UNCONFIRMED,
+        speaker="check",
+    ),
     Cause(
         name="no_room_for_text",
         meaning="all tokens were used before the first word, as by a model that reasons",
@@ -88,15 +127,6 @@ OURS = (
         advice="Retry these rows: the user agrees to their cost anew.",
         outcomes=frozenset({"never_ran"}),
         words=words(r"^what was agreed was used up before"),
-        speaker="",
-    ),
-    Cause(
-        name="answer_lost",
-        meaning="it was sent and may be paid, and its answer was lost",
-        helps="helps",
-        advice="Retry, which is paid again.",
-        outcomes=frozenset(),
-        codes=names("answer_lost"),
         speaker="",
     ),
     Cause(

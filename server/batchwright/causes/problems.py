@@ -4,12 +4,9 @@ Knows how the words are put together, not what they mean; `causes` does.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
-from batchwright.jsonl import error_text
-from batchwright.model import Json, Outcome
+from batchwright.model import Outcome
 from batchwright.parameters import PARAMETERS
 
 MAX_IDS = 3
@@ -73,9 +70,6 @@ They mean the same to Python and to DuckDB, which makes large tables alike with 
 STATUS = "HTTP [0-9]{3}"
 """The one number that is kept."""
 
-_NAME = re.compile(r"[A-Za-z$][\w.\[\]-]{1,63}", re.ASCII)
-_TELLING_TYPES = frozenset({"insufficient_quota", "exceed_context_size_error", "not_found_error", "NotFoundError"})
-"""Types of errors that say more than the status, where there is no code."""
 _BATCH = re.compile(r"its batch failed \((.*)\)", re.DOTALL)
 _HTTP = re.compile(
     r"HTTP (\d{3})(?: \((?:code (?P<code>[^\s,)]+))?(?:, )?(?:param (?P<param>[^)]+))?\))?:? ?(.*)", re.DOTALL
@@ -91,16 +85,6 @@ _PARAM = re.compile(
 
 MAX_WORDS = 1_000
 """Characters that are compared: some patterns take the square of them."""
-
-
-def refusal_words(status: int, body: Json) -> str:
-    """Say what an error body says: the status, the provider's code and parameter, its message."""
-    fields = _fields(body)
-    error = _fields(fields.get("error")) or fields
-    kind = _name(error.get("type"))
-    code = _name(error.get("code")) or (kind if kind in _TELLING_TYPES else None)
-    named = ", ".join(f"{what} {name}" for what, name in (("code", code), ("param", _name(error.get("param")))) if name)
-    return f"HTTP {status}{named and f' ({named})'}: {error_text(body)}"
 
 
 def signs(words: str) -> Signs:
@@ -126,12 +110,3 @@ def alike(words: str) -> str:
     for pattern, instead in MASKS:
         words = re.sub(pattern, instead, words, flags=re.ASCII)
     return f"{status[0] if status else ''} {words}"
-
-
-def _name(value: Json) -> str | None:
-    """Give a text that can be a name; whatever else a server put there, as a status once more, is none."""
-    return value if isinstance(value, str) and _NAME.fullmatch(value) else None
-
-
-def _fields(value: Json) -> Mapping[str, Json]:
-    return cast("Mapping[str, Json]", value) if isinstance(value, dict) else {}

@@ -19,6 +19,12 @@ _AT_LEAST = re.compile(r"(?:greater than or equal to|>=) ?(\d+)", re.IGNORECASE)
 _ONE_BY_ONE = "A retry sends the rows of a packed request one by one, so that a bad text fails only itself."
 
 
+_OF_THE_SERVER = frozenset({"no_such_batches", "wrong_endpoint", "unknown_model", "several_models", "streaming"})
+"""Causes that each input has alike."""
+_NO_RESPONSES = (
+    'Make a new job with endpoint="/v1/chat/completions", which most servers have. If that is not found either, the '
+    "base URL is wrong."
+)
 _NO_LIMIT = (
     "No limit was set, so it is the model's or the server's own: ask for shorter answers with retry_job(prompt=...), "
     'or set one with retry_job(parameters={{"{name}": ...}}).'
@@ -75,7 +81,7 @@ class Mended:
 
     def helps(self, problem: Explained) -> bool:
         """Whether the change is what the problem's cause asks for, as far as it can be told."""
-        if problem.helps in {"helps", "helps once mended"}:
+        if problem.helps in {"helps", "helps once mended", "may be paid again"}:
             return True
         if problem.arguments is None:
             given = {"prompt=": self.has_text, "model=": self.model, "parameters=": self.parameters}
@@ -131,8 +137,15 @@ def _explained(cause: Cause, problem: Problem, job: Job, parameters: Mapping[str
         advice = advice.replace("retry_job(prompt=...)", "a new job of the mended file")
         if cause.name == "changed_here":
             helps, advice = "does not help", "Make a new job of the file that was given."
+    if cause.name == "wrong_address" and job.recipe.endpoint == "/v1/responses" and not job.provider.is_openai:
+        meaning, helps, advice = "the server has no /v1/responses", "does not help", _NO_RESPONSES
     was_packed = job.recipe.inputs_per_request > 1 and job.round == 1 and problem.outcome == "failed"
-    if was_packed and changes is None and helps in {"does not help", "helps with a change"}:
+    if (
+        was_packed
+        and cause.name not in _OF_THE_SERVER
+        and changes is None
+        and helps in {"does not help", "helps with a change"}
+    ):
         helps, advice = "helps", _ONE_BY_ONE
     can_help = helps in {"helps", "helps once mended"} or (helps == "helps with a change" and changes)
     is_callable = can_help and problem.outcome != "running" and _is_retriable(job)

@@ -161,6 +161,15 @@ THEIRS = (
         words=words(r"failed to (?:generate|validate) json"),
     ),
     Cause(
+        name="no_such_batches",
+        meaning="the server runs no batches for this endpoint",
+        helps="does not help",
+        advice="Make a new job with another endpoint that its words name.",
+        words=words(
+            r"(?:invalid|unsupported) (?:batch )?endpoint", r"endpoint .{0,80}not supported", r"invalid value: '/v1/"
+        ),
+    ),
+    Cause(
         name="wrong_endpoint",
         meaning="the model does not answer at this endpoint",
         helps="helps with a change",
@@ -169,7 +178,6 @@ THEIRS = (
         words=words(
             r"only supported in v1/",
             r"not (?:a chat model|supported (?:in|with|by) the v1/)",
-            r"unsupported batch endpoint",
             r"does not support (?:chat|embeddings|responses)",
         ),
     ),

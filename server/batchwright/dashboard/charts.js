@@ -8,6 +8,7 @@ const OUTCOMES = [
   ["failed", "failed"],
   ["expired", "expired"],
   ["never_ran", "never ran"],
+  ["unconfirmed", "unconfirmed"],
   ["running", "running"],
 ];
 const NAMES = new Map(OUTCOMES);

@@ -47,7 +47,8 @@ class ResultTable:
         frozen: The Parquet file of the source.
         results: A Parquet file, as `write_results` writes it.
         columns: Of the source.
-        ended: While false, a row without a result is running; afterwards it never ran.
+        ended: While false, a row without a result is running.
+        rest: What such a row is afterwards.
     """
 
     frozen: Path
@@ -55,6 +56,7 @@ class ResultTable:
     columns: tuple[str, ...]
     recipe: Recipe
     ended: bool
+    rest: Outcome = "never_ran"
 
     def counts(self) -> dict[Outcome, int]:
         """Count the rows by outcome; the sum is the number of rows."""
@@ -206,7 +208,7 @@ class ResultTable:
         row = identifier(ROW)
         return (
             f"SELECT s.{row} AS row, s.{identifier(CUSTOM_ID)} AS id, {source}{values}r.answer AS answer, "
-            f"coalesce(r.outcome, '{'never_ran' if self.ended else 'running'}') AS outcome, r.problem AS problem "
+            f"coalesce(r.outcome, '{self.rest if self.ended else 'running'}') AS outcome, r.problem AS problem "
             f"FROM {self._source_sql(con)} s POSITIONAL JOIN {_parquet(self.results)} r "
             # Should the files not belong together, nobody is to see one row's answer beside another.
             f"WHERE CASE WHEN s.{row} IS NOT DISTINCT FROM r.row THEN true ELSE error('{_ANOTHER_ROW}') END"

@@ -11,8 +11,9 @@ import msgspec
 
 from batchwright import files
 from batchwright.errors import InvalidInput
+from batchwright.inspection import Column, Profile
 from batchwright.jsonl import MAX_CUSTOM_ID_CHARACTERS
-from batchwright.model import Column, Json, Profile, Source
+from batchwright.model import Json, Source
 from batchwright.progress import SILENT, Progress
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
 from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted

@@ -1,0 +1,52 @@
+"""What the body of a provider's error says, in words, whichever of the usual shapes it has. Pure."""
+
+import re
+from collections.abc import Mapping
+from typing import cast
+
+from batchwright.model import Json
+
+MAX_ERROR_CHARACTERS = 2_000
+_MAX_FAULTS = 5
+_NAME = re.compile(r"[A-Za-z$][\w.\[\]-]{1,63}", re.ASCII)
+_TELLING_TYPES = frozenset({"insufficient_quota", "exceed_context_size_error", "not_found_error", "NotFoundError"})
+"""Types of errors that say more than the status, where there is no code."""
+
+
+def refusal_words(status: int, body: Json) -> str:
+    """Say what an error body says: the status, the provider's code and parameter, its message."""
+    fields = _fields(body)
+    error = _fields(fields.get("error")) or fields
+    kind = _name(error.get("type"))
+    code = _name(error.get("code")) or (kind if kind in _TELLING_TYPES else None)
+    named = ", ".join(f"{what} {name}" for what, name in (("code", code), ("param", _name(error.get("param")))) if name)
+    return f"HTTP {status}{named and f' ({named})'}: {error_text(body)}"
+
+
+def error_text(body: Json) -> str:
+    """Give the message of an error body, whichever of the usual shapes it has."""
+    return (said_in(_fields(body)) or "no reason given")[:MAX_ERROR_CHARACTERS]
+
+
+def said_in(error: Json, depth: int = 5) -> str:
+    """Give the words of an error: a text, or what holds one, as FastAPI's list of faults, each with its place."""
+    if isinstance(error, list):
+        items = cast("list[Json]", error)[:_MAX_FAULTS]
+        return "; ".join(filter(None, (said_in(item, depth - 1) for item in items))) if depth else ""
+    if not isinstance(error, dict):
+        return str(error or "")
+    fields = cast("dict[str, Json]", error)
+    named = (fields.get(name) for name in ("error", "message", "msg", "detail", "errors"))
+    said = next((text for value in named if value and (text := said_in(value, depth - 1))), "") if depth else ""
+    place = fields.get("loc")
+    at = ".".join(map(str, cast("list[Json]", place))) if isinstance(place, list) else ""
+    return f"{at}: {said}" if at and said else said
+
+
+def _name(value: Json) -> str | None:
+    """Give a text that can be a name; whatever else a server put there, as a status once more, is none."""
+    return value if isinstance(value, str) and _NAME.fullmatch(value) else None
+
+
+def _fields(value: Json) -> Mapping[str, Json]:
+    return cast("Mapping[str, Json]", value) if isinstance(value, dict) else {}

@@ -1,0 +1,66 @@
+"""The errors of OpenAI's SDK, as those of this program: what a refusal says, and what would help."""
+
+import re
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+from batchwright.error_bodies import refusal_words, said_in
+from batchwright.errors import ProviderGone, ProviderNotNow, ProviderRefused
+
+if TYPE_CHECKING:
+    from openai import APIStatusError
+
+    from batchwright.model import Json
+
+_NO_SUCH_CALL = frozenset({404, 405, 501})
+_WRONG_ADDRESS = re.compile(r"invalid url|no route|not found\.?$", re.IGNORECASE)
+
+
+@contextmanager
+def no_such_call(what: str) -> Generator[None]:
+    """Take HTTP 404, 405 or 501, in whatever words, to say that the service has no such call: it *what*."""
+    from openai import APIStatusError
+
+    try:
+        yield
+    except APIStatusError as error:
+        if error.status_code in _NO_SUCH_CALL:
+            raise ProviderRefused(f"The service {what}: it answered HTTP {error.status_code}.") from error
+        raise
+
+
+def message_of(error: "APIStatusError") -> str | None:
+    """Give the message of the provider's own error; None if it is not its own, but a gateway's page."""
+    body = cast("Json", error.body)
+    if isinstance(body, dict):
+        return said_in(cast("Json", body)) or None
+    is_json = "json" in error.response.headers.get("content-type", "")
+    return body if is_json and isinstance(body, str) and body else None
+
+
+def refusal_of(error: "APIStatusError", message: str, *, mask: Callable[[str], str]) -> ProviderRefused:
+    """Return the error of ours for a refusal, by what would help, with its status, code and words masked."""
+    refusal = _refusal(error, mask(message))
+    body = error.body if isinstance(error.body, dict) else {"message": message}
+    refusal.words = mask(refusal_words(error.status_code, cast("Json", body)))
+    return refusal
+
+
+def _refusal(error: "APIStatusError", message: str) -> ProviderRefused:
+    if error.status_code == 404:
+        # What has no such address has not lost what was asked for.
+        is_wrong_address = _WRONG_ADDRESS.match(message) is not None
+        return ProviderRefused(f"{message} Check the base URL.") if is_wrong_address else ProviderGone(message)
+    if error.code == "invalid_api_key":
+        return ProviderNotNow("The API key is not valid. Set the right one.")
+    if error.status_code == 402 or "insufficient_quota" in {error.code, error.type}:
+        said = (
+            "The account has used up its quota; nothing was sent again. Add credit at the provider, then submit again."
+        )
+        return ProviderRefused(said)
+    if error.status_code == 429:
+        from batchwright.transport import retry_after_seconds
+
+        return ProviderNotNow(message, after_seconds=retry_after_seconds(error.response.headers))
+    return ProviderNotNow(message) if error.status_code in {401, 403} else ProviderRefused(message)
