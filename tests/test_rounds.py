@@ -384,7 +384,7 @@ async def test_a_ready_made_batch_file_is_retried_with_its_own_bodies_mended(
     server.answer = fails(1, 4)
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = (await session.call("create_batch_file", batch_file="batch.jsonl"))["job_id"]
-        await session.call("submit_job", job_id=job_id)
+        await session.call("submit_job", job_id=job_id, max_cost_usd=1)
         server.finish(newest(server))
         await looked_at(session, job_id)
         refused = await session.error("retry_job", job_id=job_id, prompt="Tell")
@@ -415,7 +415,7 @@ async def test_a_mended_batch_file_stays_mended_in_the_next_retry(tmp_path: Path
     server.answer = fails(1, 4)
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = (await session.call("create_batch_file", batch_file="batch.jsonl"))["job_id"]
-        await session.call("submit_job", job_id=job_id)
+        await session.call("submit_job", job_id=job_id, max_cost_usd=1)
         server.finish(newest(server))
         await looked_at(session, job_id)
         server.answer = fails(4)

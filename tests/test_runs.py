@@ -52,7 +52,7 @@ class Engine(LocalEngine):
 async def opened(tmp_path: Path, endpoint: Endpoint) -> AsyncGenerator[tuple[Jobs, Engine]]:
     """Open the use cases over the engine."""
     journal = Journal(tmp_path / "journal.db", now=lambda: datetime.now(UTC))
-    target = RemoteEndpoint(Connection(endpoint.url), "m", 2)
+    target = RemoteEndpoint(Connection(endpoint.url), "m", 2, charges="nothing")
     async with anyio.create_task_group() as tasks:
         engine = Engine(tmp_path / "engine", target, clock=Clock(time_ns), tasks=tasks)
         engine.journal = journal
