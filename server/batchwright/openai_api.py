@@ -305,9 +305,9 @@ class OpenAIAPI:
                 said = done if is_read else ", which does not say what it did."
                 raise ProviderUnclear(f"The provider answered HTTP {error.status_code}{said}") from error
             refusal = _refusal(error, self._masked(message))
-            body = cast("Json", error.body)
-            told = body if isinstance(body, dict) else {"message": message}
-            refusal.words = self._masked(refusal_words(error.status_code, cast("Json", told)))
+            body: Json = cast("Json", error.body)
+            body = {"message": message} if isinstance(body, str) else body
+            refusal.words = self._masked(refusal_words(error.status_code, body))
             raise refusal from error
         except APIConnectionError as error:
             if isinstance(error.__cause__, not_sent):
