@@ -42,8 +42,9 @@ def message_of(error: "APIStatusError") -> str | None:
 def refusal_of(error: "APIStatusError", message: str, *, mask: Callable[[str], str]) -> ProviderRefused:
     """Return the error of ours for a refusal, by what would help, with its status, code and words masked."""
     refusal = _refusal(error, mask(message))
-    body = error.body if isinstance(error.body, dict) else {"message": message}
-    refusal.words = mask(refusal_words(error.status_code, cast("Json", body)))
+    body = cast("Json", error.body)
+    told: Json = {"message": message} if isinstance(body, str) else body
+    refusal.words = mask(refusal_words(error.status_code, told))
     return refusal
 
 
