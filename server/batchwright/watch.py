@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TURN_SECONDS = 2.0
 """How long a call waits for another one that is looking just now, before it tells what is known."""
-_ONE_BY_ONE = 3
+_ONE_BY_ONE = 5
 """So many batches are asked for by themselves: that may show more of them than a list."""
 
 

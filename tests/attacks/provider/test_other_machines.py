@@ -19,7 +19,7 @@ from batchwright.runs import Runs
 from batchwright.submission import Rules
 from openai_server import OpenAIServer
 from session import in_memory, openai_environment
-from test_adoption import DRAFT, made_elsewhere, submitted
+from test_adoption import CHAT, DRAFT, made_elsewhere, submitted
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ async def test_another_machines_batches_do_not_freeze_a_fresh_journal(
     tmp_path: Path, server: OpenAIServer, client: AsyncOpenAI
 ) -> None:
     """Nothing was lost, so nobody has to say that it may go on; they can still be adopted."""
-    theirs = await made_elsewhere(client, batchwright_job=JOB, **OTHER)
+    theirs = await made_elsewhere(client, 3, CHAT, batchwright_job=JOB, **OTHER)
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = await submitted(session)
         listed = await session.call("list_jobs")
@@ -58,7 +58,7 @@ async def test_batches_that_may_be_of_a_journal_lost_here_freeze_it(
     tmp_path: Path, server: OpenAIServer, client: AsyncOpenAI, marks: dict[str, str]
 ) -> None:
     """Nobody can tell, so the user is asked before anything is spent twice."""
-    await made_elsewhere(client, batchwright_job=JOB, **marks)
+    await made_elsewhere(client, 3, CHAT, batchwright_job=JOB, **marks)
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
         frozen = await session.error("submit_job", job_id=job_id, max_cost_usd=0.5)
