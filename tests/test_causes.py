@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from batchwright.answers import reader
 from batchwright.causes.known import CAUSES, cause_of
-from batchwright.causes.problems import Problem, alike, refusal_words, signs
+from batchwright.causes.problems import Problem, alike, signs
 from batchwright.causes.remedies import Explained, Mended, best, explained, various
+from batchwright.error_bodies import refusal_words
 from batchwright.jsonl import decode_result
 from batchwright.model import OUTCOMES, Endpoint, Job, Json, Outcome, ProviderInfo, Recipe, Source
 

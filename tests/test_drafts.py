@@ -16,13 +16,11 @@ from batchwright.drafts import FROZEN, Draft, Plan, adopt_batch_file, batch_file
 from batchwright.errors import InvalidInput
 from batchwright.model import Endpoint, Limits, ProviderInfo, Recipe
 from batchwright.points import pass_by
-from batchwright.pricing import price
 from batchwright.progress import Progress
 from batchwright.rounds import Mending, draft_round
 from batchwright.schema import strict
 from batchwright.tables.origin import one_file
 from batchwright.tables.sources import frozen_rows, write_rows
-from batchwright.tokens import text_counter
 
 RESPONSES: Endpoint = "/v1/responses"
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -472,30 +470,3 @@ def test_a_byte_order_mark_and_blank_lines_are_left_out_of_what_is_sent(tmp_path
     planned = plan(written(tmp_path / "b.jsonl", "\ufeff" + line("a") + "\n" + line("b").replace("\n", "\r\n")))
 
     assert contents(planned.folder, adopted(planned)) == [(line("a") + line("b")).encode()]
-
-
-def test_much_text_is_counted_by_a_sample_and_the_most_it_costs_holds(tmp_path: Path) -> None:
-    """A million rows must not wait for every token, and nobody must pay more than was said."""
-    texts = [f"The parcel {number} came late. " * 40 for number in range(12_000)]
-    source = written(tmp_path / "a.csv", "text\n" + "\n".join(texts) + "\n")
-    planned = plan(source, prompt="{{text}}")
-    planned = replace(
-        planned,
-        recipe=replace(planned.recipe, model="gpt-5-mini", parameters={"max_completion_tokens": 1}),
-        provider=ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch"),
-    )
-
-    found = made(planned).estimate
-
-    exact = sum(text_counter("gpt-5-mini")((text,), 0)[0] for text in texts) + 7 * len(texts)
-    assert "Tokens are counted by a sample of the texts: the input is right within 0." in found.sentences[0]
-    assert not found.is_exact
-    assert abs(found.input_tokens - exact) < 0.01 * exact
-    known = price("gpt-5-mini", endpoint="/v1/chat/completions")
-    assert known
-    cost = found.cost_batch_usd
-    assert cost
-    assert cost.low_usd
-    assert cost.high_usd
-    assert cost.low_usd < known.batch[0].charge(exact, 0)
-    assert cost.high_usd > known.batch[0].charge(exact, len(texts))

@@ -46,6 +46,7 @@ async def test_the_last_answer_stands_after_the_last_try() -> None:
         target = RemoteEndpoint(Connection(endpoint.url), "m")
         async with Sender(target, "/v1/chat/completions", delay=lambda _tries, _seconds: 0.0) as sender:
             line = await sender.answer(REQUEST)
+            assert line is not None
 
     assert (line.status_code, line.body["error"]["message"]) == (500, "told to fail")
     assert endpoint.seen["hello"] == MAX_TRIES
@@ -60,6 +61,7 @@ async def test_a_fault_of_the_request_is_not_tried_again(status: int) -> None:
         Sender(RemoteEndpoint(Connection(endpoint.url), "m"), "/v1/chat/completions") as sender,
     ):
         line = await sender.answer(REQUEST)
+        assert line is not None
 
     assert line.status_code == status
     assert endpoint.seen["hello"] == 1
@@ -73,6 +75,7 @@ async def test_the_key_is_sent_and_not_shown() -> None:
         target = RemoteEndpoint(Connection(endpoint.url, "sk-secret"), "m")
         async with Sender(target, "/v1/chat/completions") as sender:
             line = await sender.answer(REQUEST)
+            assert line is not None
 
     assert line.status_code == 200
     assert "sk-secret" not in repr(connection)
@@ -100,6 +103,7 @@ async def test_a_request_that_is_cut_off_after_it_was_sent_is_not_sent_without_e
         target = RemoteEndpoint(Connection(url), "m")
         async with Sender(target, "/v1/chat/completions", delay=lambda _tries, _seconds: 0.0) as sender:
             line = await sender.answer(REQUEST)
+            assert line is not None
 
     assert line.error_code == "connection_lost"
     assert len(seen) == MAX_LOST
@@ -131,6 +135,7 @@ async def test_an_answer_that_no_parser_takes_is_an_answer() -> None:
         target = RemoteEndpoint(Connection(endpoint.url), "m")
         async with Sender(target, "/v1/chat/completions") as sender:
             line = await sender.answer(REQUEST)
+            assert line is not None
 
     assert "is not JSON" in line.body["error"]["message"]
 
@@ -177,6 +182,7 @@ async def test_an_answer_that_is_not_quite_json_is_an_answer(text: bytes) -> Non
         Sender(RemoteEndpoint(Connection(endpoint.url), "m"), "/v1/chat/completions") as sender,
     ):
         line = await sender.answer(REQUEST)
+        assert line is not None
 
     assert line.status_code == 200
     assert line.body == {"choices": [{"message": {"content": "half \ufffd"}, "logprob": None}]}

@@ -82,4 +82,5 @@ async def test_an_endpoint_that_answers_without_end_is_read_up_to_a_bound() -> N
     finally:
         await runner.cleanup()
 
+    assert line is not None
     assert "is not JSON" in line.body["error"]["message"]

@@ -77,7 +77,7 @@ async def test_an_account_that_shows_no_end_of_batches_freezes_a_fresh_journal(
     opening = OpenAIAPI.opened(key=server.key, base_url=server.url, bounds=Bounds(pages=2))
     async with opening as api:
         with closing(Journal(tmp_path / "journal.db", now=now)) as journal:
-            runs = Runs(journal, api, tmp_path, rules=Rules())
+            runs = Runs(journal, api, tmp_path, rules=Rules(), now=now)
             await Adoption(journal, api, folder_of=runs.folder, held=runs.held, now=now).meet("host")
             frozen, is_known = journal.standing.frozen(), journal.standing.is_host_known("host")
 
