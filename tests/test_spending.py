@@ -64,15 +64,15 @@ async def test_the_most_that_a_draft_names_is_enough_to_agree_to(tmp_path: Path,
     assert server.posts == 1
 
 
-async def test_the_next_call_of_a_draft_is_one_that_works(tmp_path: Path, server: OpenAIServer) -> None:
-    """An assistant does what it reads."""
+async def test_the_next_call_of_a_draft_leaves_its_maximum_to_the_user(tmp_path: Path, server: OpenAIServer) -> None:
+    """A figure that stands ready would be agreed to by whoever copies it."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
         draft = await session.call("create_batch_file", **DRAFT)
-        most = draft["next"].removesuffix(")").split("max_cost_usd=")[1]
+        most = draft["cost"].split(" to $")[1].split()[0]
         job = await session.call("submit_job", job_id=draft["job_id"], max_cost_usd=float(most))
 
-    told = f'shows some answers; then tell the user the cost, then submit_job(job_id="{draft["job_id"]}", '
-    assert told in draft["next"]
+    call = f'submit_job(job_id="{draft["job_id"]}", max_cost_usd=...)'
+    assert f"shows some answers; then tell the user the cost, then {call}" in draft["next"]
     assert job["cost"].endswith(f"at most ${most} agreed")
 
 

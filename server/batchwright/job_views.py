@@ -1,7 +1,6 @@
 """What the tools answer about drafts and jobs, each with the next useful call."""
 
 from collections.abc import Mapping, Sequence
-from decimal import ROUND_UP, Decimal
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
@@ -280,15 +279,16 @@ def _bound_first(job: Job) -> str:
 
 
 def submit_call(job: Job) -> str:
-    """Give the call that submits a draft: with the most that it may cost, where something is charged."""
+    """Return the call that submits a draft; where something is charged, its maximum is left for the user to name.
+
+    A figure that stands ready would be agreed to by whoever copies it.
+    """
     if job.provider.charges == "nothing":
         return f'submit_job(job_id="{job.id}")'
-    ceiling = ceiling_usd(job.drafted_parts)
-    if ceiling is None:
+    told = "tell the user the cost"
+    if ceiling_usd(job.drafted_parts) is None:
         told = "ask the user how much it may cost, which is then agreed but not enforced"
-        return f'{told}, then submit_job(job_id="{job.id}", max_cost_usd=...)'
-    most = ceiling.quantize(Decimal("0.01"), ROUND_UP) if ceiling else ceiling
-    return f'tell the user the cost, then submit_job(job_id="{job.id}", max_cost_usd={most})'
+    return f'{told}, then submit_job(job_id="{job.id}", max_cost_usd=...)'
 
 
 def _next_call(job: Job, problems: "Sequence[Explained]") -> str:

@@ -185,7 +185,7 @@ async def test_a_ready_made_file_costs_at_most_what_its_draft_names(
         draft = await session.call("create_batch_file", batch_file="ready.jsonl")
         refused = await session.error("submit_job", job_id=draft["job_id"], max_cost_usd=true_usd * 0.9)
 
-    most = draft["next"].removesuffix(")").split("max_cost_usd=")[-1]
+    most = draft["cost"].split(" to $")[1].split()[0]
     assert float(most) >= true_usd
     assert "above max_cost_usd" in refused
     assert server.posts == 0
