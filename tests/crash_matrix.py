@@ -169,7 +169,7 @@ class Case:
 
     @property
     def needs_word(self) -> bool:
-        """Whether the user has to say that something is sent again; it must be asked for then, and only then."""
+        """Whether the user has to have something sent again, or left; that must be asked for then, and only then."""
         crash, mode = CRASHES[self.point], MODES[self.mode]
         is_early = mode.is_resent_early or crash.release == "when_resent"
         if "list_lag" in mode.faults and crash.is_answered:
@@ -540,7 +540,9 @@ class _Trial:
         self._check(not seen["files"], f"left at the provider: {seen['files']}, said to be {report.files}")
         if self._journal == "kept":
             needs_word = self._outcome.case.needs_word
-            self._check(needs_word == bool(self._resent), f"{needs_word=}, and {self._resent} parts were sent again")
+            given_up = self._given_up()
+            said = f"{needs_word=}, and {self._resent} parts were sent again, {given_up} given up"
+            self._check(needs_word == bool(self._resent or given_up), said)
         self._check(not seen["faults"], f"faults that never happened: {seen['faults']}")
         self._check_journal()
         if not self._outcome.kills and self._crash.times and self._outcome.case.is_reachable:
@@ -554,6 +556,11 @@ class _Trial:
         answers = [(row["answer"], crashing.expected_answer(row["text"])) for row in rows if row["answer"]]
         self._check(all(answer == right for answer, right in answers), f"answers of other rows: {answers}")
         return len(answers)
+
+    def _given_up(self) -> int:
+        """Count the parts that were left because the user had the job cancelled."""
+        with closing(sqlite3.connect(f"file:{self._folder / 'data' / 'journal.db'}?mode=ro", uri=True)) as db:
+            return db.execute("SELECT count(*) FROM part WHERE state = 'given_up'").fetchone()[0]
 
     def _check_journal(self) -> None:
         data = self._folder / "data"

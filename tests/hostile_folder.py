@@ -94,9 +94,13 @@ def watched_children() -> Generator[dict[str, Mapping[str, str]]]:
         while not over.wait(0.01):
             for program in psutil.Process().children():
                 with suppress(psutil.Error):
+                    # What has just been forked is still its parent, until it runs its own program.
+                    parents = {tuple(program.cmdline())}
                     for child in program.children(recursive=True):
                         with suppress(psutil.Error):
-                            found[" ".join(child.cmdline())] = child.environ()
+                            command = tuple(child.cmdline())
+                            if command not in parents:
+                                found[" ".join(command)] = child.environ()
 
     watching = threading.Thread(target=watch)
     watching.start()

@@ -111,7 +111,7 @@ def test_a_chart_that_cannot_be_written_costs_only_the_chart(tmp_path: Path) -> 
 
     assert done.returncode == 2
     assert "gpt-6-luna" in done.stdout
-    assert "Choose another folder." in done.stderr
+    assert "Choose another" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -70,7 +70,7 @@ async def test_a_line_that_nobody_can_read_keeps_no_other_from_being_read(
 
     assert first["status"] == "running"
     assert "did not arrive whole" in first["notes"][0]
-    assert (job["status"], job["counts"]) == ("completed", {"answered": 4, "failed": 1})
+    assert (job["status"], job["counts"]) == ("completed", {"answered": 4, "unconfirmed": 1})
     assert "1 lines of the results cannot be read" in job["notes"][0]
 
 
@@ -106,7 +106,7 @@ async def test_an_output_that_is_never_named_is_given_up_at_last(
         server.finish(only_batch(server))["output_file_id"] = None
         job = await looked_at(session, job_id)
 
-    assert (job["status"], job["counts"]) == ("completed", {"failed": 5})
+    assert (job["status"], job["counts"]) == ("completed", {"unconfirmed": 5})
 
 
 async def test_of_two_results_of_a_row_the_answer_counts(tmp_path: Path, server: OpenAIServer) -> None:
@@ -179,7 +179,7 @@ async def test_a_list_that_is_none_does_not_say_that_nothing_runs(tmp_path: Path
         frozen = await session.error("submit_job", job_id=again, max_cost_usd=0.5)
 
     assert "Nothing was submitted: try again" in refused
-    assert "from a journal that was lost" in frozen
+    assert "from a journal of this machine that was lost" in frozen
     assert server.posts == 1
 
 

@@ -64,7 +64,7 @@ async def test_it_is_sent_again_when_the_user_says_so(tmp_path: Path, server: Op
         job = await session.finished(job_id)
 
     assert len(user.questions) == 1
-    assert "It may then be paid twice" in user.questions[0]
+    assert "it may then be paid twice" in user.questions[0]
     assert (job["status"], job["counts"]) == ("completed", {"answered": 5})
     assert server.posts == 2
     assert first_file not in server.files

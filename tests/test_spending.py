@@ -187,7 +187,7 @@ async def test_a_refused_creation_gives_back_what_was_reserved(tmp_path: Path, s
 
     assert (job["status"], job["counts"]) == ("failed", {"never_ran": 5})
     assert job["cost"] == "$0.00; at most $5.00 agreed"
-    assert "HTTP 429 (code insufficient_quota): You exceeded your current quota" in job["notes"][1]
+    assert "HTTP 429 (code insufficient_quota): You exceeded your current quota" in str(job)
     assert (server.posts, server.batches_created) == (2, 1)
 
 

@@ -380,7 +380,10 @@ async def test_a_column_in_single_braces_is_told_how_to_be_written(tmp_path: Pat
             "Every row gets the same request: the prompt has {text} in single braces, which is sent as it stands: "
             "write {{text}}."
         ),
-        "Counted only approximately: the text, with another model's tokenizer.",
+        (
+            "Counted only approximately: the text, with another model's tokenizer. "
+            "The highest cost takes all that it may be."
+        ),
     ]
     assert not any("braces" in warning for draft in (double, neither) for warning in draft["warnings"])
     assert "Every row gets the same request: the prompt names no column." in neither["warnings"]

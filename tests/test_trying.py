@@ -376,7 +376,6 @@ async def test_what_nobody_can_bound_needs_a_maximum_and_the_users_word(tmp_path
     assert refused.startswith(f"Nothing bounds what {job_id} may cost")
     assert refused.endswith("Ask the user how much trying it may cost, and pass that as max_cost_usd.")
     assert len(user.questions) == 1
-    assert user.questions[0].startswith(f"Try {job_id}: send 3 requests now, {MODEL} at 127.0.0.1")
     assert user.questions[0].startswith("Spend $0.30 to try ")
     assert trial["cost"].endswith("these were ordinary requests")
     assert "at most" not in trial["variants"][0]["whole_job"]
@@ -612,7 +611,7 @@ async def test_models_are_compared_on_the_same_rows_and_with_the_truth(
     mini, nano = trial["variants"]
     assert (mini["variant"], mini["model"], mini["right"]) == (1, MODEL, "10 of 10")
     assert (nano["variant"], nano["model"], nano["right"]) == (2, "gpt-5-nano", f"{odd} of 10")
-    assert trial["agreement"] == [f"1 and 2 say the same: label in {odd} of 10 rows"]
+    assert trial["agreement"] == [f"1 and 2 say the same: 'label' in {odd} of 10 rows"]
     for row in trial["rows"]:
         even = {"variant 1": {"label": "b"}, "variant 2": {"label": "a"}}
         shown = {name: row[name] for name in row.keys() - {"row", "source", "truth"}}
@@ -655,9 +654,9 @@ async def test_prompts_are_compared_and_their_bodies_are_those_of_a_draft_with_t
     assert set(trial["rows"][0]["source"]) == {"n", "text"}
     # Without case and the space around it, the answers to `say` and `SAY` are the same.
     assert trial["agreement"] == [
-        "1 and 2 say the same: answer in 0 of 3 rows",
-        "1 and 3 say the same: answer in 3 of 3 rows",
-        "2 and 3 say the same: answer in 0 of 3 rows",
+        "1 and 2 say the same: 'answer' in 0 of 3 rows",
+        "1 and 3 say the same: 'answer' in 3 of 3 rows",
+        "2 and 3 say the same: 'answer' in 0 of 3 rows",
     ]
     assert "names the column 'nothing', which is not there" in none
 
@@ -704,7 +703,7 @@ async def test_agreement_is_by_property_and_numbers_go_by_their_value(tmp_path: 
         trial = await session.call("try_requests", job_id=job_id, rows=8, models=["gpt-5-nano"], truth="stars")
 
     assert [variant["right"] for variant in trial["variants"]] == ["8 of 8", "1 of 8"]
-    assert trial["agreement"] == ["1 and 2 say the same: topic in 8 of 8 rows; stars in 1 of 8 rows"]
+    assert trial["agreement"] == ["1 and 2 say the same: 'topic' in 8 of 8 rows; 'stars' in 1 of 8 rows"]
     assert "all of them measured" in trial["variants"][0]["whole_job"]
 
 

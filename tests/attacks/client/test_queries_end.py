@@ -12,6 +12,7 @@ import anyio.to_thread
 import psutil
 import pytest
 
+import session
 from excel_file import write_book
 from session import Mode, Session, environment, http_process, over_http, over_stdio
 from waiting import until
@@ -25,10 +26,10 @@ QUICK = "SELECT 1 AS n"
 MOST = 2
 LONELY = f"""
 import anyio, sys
-from mcp import Client
+from session import client_over_http
 
 async def main():
-    async with Client(sys.argv[1], mode=sys.argv[2]) as client:
+    async with client_over_http(sys.argv[1], sys.argv[2]) as client:
         await client.call_tool("inspect_data", {{"source": {SLOW!r}}})
 
 anyio.run(main)
@@ -87,7 +88,9 @@ async def test_a_cancelled_call_ends_its_query_over_http(tmp_path: Path, mode: M
 async def test_a_client_that_is_gone_ends_its_query_over_http(tmp_path: Path, mode: Mode) -> None:
     """A laptop that is shut says nothing: only its connection ends."""
     async with served(tmp_path) as (url, pid):
-        client = await anyio.open_process([sys.executable, "-c", LONELY, url, mode], stdout=None, stderr=None)
+        client = await anyio.open_process(
+            [sys.executable, "-c", LONELY, url, mode], stdout=None, stderr=None, cwd=Path(session.__file__).parent
+        )
         await until_there_are(1, pid)
         client.send_signal(signal.SIGKILL)
         await client.wait()

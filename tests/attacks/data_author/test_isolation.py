@@ -136,7 +136,10 @@ async def test_the_demonstration_in_a_hostile_folder_runs_nothing_of_it(hostile:
     """It starts a whole server."""
     async with running_endpoint(answer=lambda _text: '{"sentiment": "positive"}') as endpoint:
         env = hostile.environment(
-            BATCHWRIGHT_PROVIDER="endpoint", BATCHWRIGHT_ENDPOINT=endpoint.url, BATCHWRIGHT_MODEL="m"
+            BATCHWRIGHT_PROVIDER="endpoint",
+            BATCHWRIGHT_ENDPOINT=endpoint.url,
+            BATCHWRIGHT_MODEL="m",
+            BATCHWRIGHT_PRICES="free",
         )
         done = await anyio.run_process([SCRIPT, "demo", "--plain"], cwd=hostile.path, env=env, check=False)
 

@@ -63,7 +63,7 @@ async def test_every_way_in_refuses_it(tmp_path: Path, server: OpenAIServer, nam
             await session.error("create_batch_file", rows=[{"n": 1}], prompt="{{n}}", model=name),
             await session.error("create_batch_file", batch_file="batch.jsonl"),
             await session.error("try_requests", job_id=job_id, models=["gpt-5-mini", name]),
-            await session.error("retry_job", job_id=job_id, outcomes=["failed"], model=name),
+            await session.error("retry_job", job_id=job_id, outcomes=["unconfirmed"], model=name),
             await session.error("compare_costs", job_id=job_id, models=[name]),
             await session.error("compare_costs", rows=1, input_tokens=1, models=[name]),
         ]

@@ -81,7 +81,7 @@ async def test_a_fault_of_the_server_counts_as_paid(tmp_path: Path) -> None:
 
     assert set(endpoint.seen.values()) == {1}
     assert spent(job) > Decimal("0.04")
-    assert job["counts"].keys() == {"failed"}
+    assert job["counts"].keys() == {"unconfirmed"}
 
 
 async def test_the_limit_of_a_day_counts_answers_that_were_lost(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ async def test_a_server_that_does_not_embed_is_not_helped_by_one_text_at_a_time(
             "HTTP 400 (param seed): Model 'm' doesn't take it.",
         ),
         ({"type": "runner_lost", "message": "It went away."}, "runner_lost: It went away."),
-        ({"message": "Error code: 503 - <html>away</html>"}, "HTTP 503: <html>away</html>"),
+        ({"message": "Error code: 503 - <html>away</html>"}, "HTTP 503: ‹html>away‹/h… (4 more)"),
     ],
 )
 async def test_an_error_without_a_code_is_read_from_its_type_and_its_words(
