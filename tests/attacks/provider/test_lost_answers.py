@@ -219,7 +219,7 @@ async def test_an_early_end_tells_what_was_sent_from_what_never_was(tmp_path: Pa
         job = await session.finished(job_id)
         endpoint.gate.set()
 
-    assert job["counts"] == {"failed": 1, "never_ran": 3}
+    assert job["counts"] == {"unconfirmed": 1, "never_ran": 3}
     assert Decimal("0.01") < spent(job) < Decimal("0.0101")
 
 
