@@ -185,7 +185,11 @@ TOLD: tuple[tuple[Outcome, str | None, str], ...] = (
         "server_error",
     ),
     # The local engine.
-    ("unconfirmed", "answer_lost: The connection was lost each of the 5 times that this request was sent.", "answer_lost"),
+    (
+        "unconfirmed",
+        "answer_lost: The connection was lost each of the 5 times that this request was sent.",
+        "answer_lost",
+    ),
     ("never_ran", "what was agreed was used up before this row's turn", "budget_used_up"),
     ("failed", "request_timeout: The request was not answered within 600 seconds.", "timed_out"),
     (
