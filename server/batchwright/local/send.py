@@ -170,12 +170,13 @@ class Sender:
 
 async def _whole(response: aiohttp.ClientResponse, most: int) -> bytes:
     """Read an answer; of one with more than *most* bytes only the beginning, which is no JSON then."""
-    data = bytearray()
-    async for chunk in response.content.iter_any():
-        data += chunk
-        if len(data) > most:
-            return bytes(data[:KEPT_BYTES])
-    return bytes(data)
+    first = await response.content.readany()
+    if response.content.at_eof() and len(first) <= most:  # nearly all answers come at once
+        return first
+    data = bytearray(first)
+    while len(data) <= most and not response.content.at_eof():
+        data += await response.content.readany()
+    return bytes(data if len(data) <= most else data[:KEPT_BYTES])
 
 
 def _jittered(tries: int, retry_after: float | None) -> float:
