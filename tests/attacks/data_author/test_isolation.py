@@ -30,7 +30,7 @@ from session import Session
 pytestmark = pytest.mark.anyio
 
 PACKAGE = Path(batchwright.__file__).parent
-ROOT = PACKAGE.parent.parent
+ROOT = Path(__file__).parents[3]
 BUNDLE = ROOT / ".distribution" / "bundle" / "main.py"
 UV = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 WAIT_SECONDS = 300
