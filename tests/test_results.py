@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from batchwright.causes.problems import Problem, alike
 from batchwright.errors import InvalidInput
-from batchwright.model import OUTCOMES, Json, Recipe, Result
+from batchwright.model import OUTCOMES, Json, Outcome, Recipe, Result
 from batchwright.tables import connection
 from batchwright.tables.joining import write_results
 from batchwright.tables.origin import one_file
@@ -587,7 +587,7 @@ def test_parquet_cells_of_every_type_are_saved_as_valid_json(tmp_path: Path) -> 
 
 def test_every_outcome_is_counted_by_name_and_can_be_asked_for(tmp_path: Path) -> None:
     """The counts add up to the rows, and no row hides behind another's name."""
-    given_outcomes = [outcome for outcome in OUTCOMES if outcome not in {"never_ran", "running"}]
+    given_outcomes: list[Outcome] = [outcome for outcome in OUTCOMES if outcome not in {"never_ran", "running"}]
     results = [Result(f"r{n}", outcome, text="t") for n, outcome in enumerate(given_outcomes, 1)]
 
     found = table(tmp_path, ids(len(results) + 2), results)
