@@ -13,7 +13,7 @@ MAX_LINES = 400
 
 LAYERS: tuple[set[str], ...] = (
     {"model", "errors", "seen", "utf8"},
-    {"untrusted", "error_bodies"},
+    {"untrusted", "error_bodies", "provenance", "usage"},
     {
         "settings",
         "recipe",
@@ -34,6 +34,7 @@ LAYERS: tuple[set[str], ...] = (
         "masking",
     },
     {"deprecations", "families", "tokens", "shapes"},
+    {"request_costs"},
     {"faults", "spelling", "guides"},
     {"causes"},
     {"answers", "checking", "comparison", "common_jobs", "sampling", "fitting"},

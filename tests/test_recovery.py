@@ -8,20 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.model import LineError, Part, PartState
+from batchwright.provenance import JOB_KEY, NONCE_KEY, job_of_batch, job_of_upload, upload_name
 from batchwright.recovery import (
-    JOB_KEY,
-    NONCE_KEY,
     Step,
     enqueued_limit,
     is_final,
     is_over_enqueued_limit,
     is_stuck,
-    job_of_batch,
-    job_of_upload,
     made_by,
     next_step,
     piece_load,
-    upload_name,
 )
 
 OVER = LineError("token_limit_exceeded", "Enqueued token limit reached for m. Limit: 900,000 enqueued tokens.")

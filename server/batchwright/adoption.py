@@ -31,15 +31,8 @@ from batchwright.errors import (
 from batchwright.jsonl import any_result, decode_request, encode_request
 from batchwright.model import Job, Part, Request
 from batchwright.part_results import measured
-from batchwright.recovery import (
-    HASH_KEY,
-    NONCE_KEY,
-    PART_KEY,
-    is_final,
-    is_from_elsewhere,
-    job_of_batch,
-    told_faults,
-)
+from batchwright.provenance import HASH_KEY, NONCE_KEY, PART_KEY, is_from_elsewhere, job_of_batch
+from batchwright.recovery import is_final, told_faults
 from batchwright.tables.origin import one_file
 from batchwright.tables.sources import freeze
 from batchwright.untrusted import is_model_name

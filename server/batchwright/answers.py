@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from batchwright.error_bodies import error_text, refusal_words
-from batchwright.jsonl import ANSWER_UNREADABLE
+from batchwright.jsonl import ANSWER_LOST, ANSWER_UNREADABLE, BUDGET_USED_UP
 from batchwright.model import Endpoint, Json, Outcome, Recipe, Result, ResultLine
+from batchwright.usage import tokens_used
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -23,10 +24,6 @@ MAX_PROBLEM_CHARACTERS = 300
 
 BATCH_EXPIRED: tuple[Outcome, str] = ("expired", "the batch's time was over before this row's turn")
 BATCH_CANCELLED: tuple[Outcome, str] = ("never_ran", "the batch was cancelled before this row's turn")
-ANSWER_LOST = "answer_lost"
-"""The code of a request that was sent and may be paid for, and whose answer cannot be had."""
-BUDGET_USED_UP = "budget_used_up"
-"""The code of a request that was not sent, since what was sent before it may have taken all that was agreed."""
 _NEVER_RAN: Mapping[str, tuple[Outcome, str]] = {
     "batch_expired": BATCH_EXPIRED,
     "batch_cancelled": BATCH_CANCELLED,
@@ -217,17 +214,6 @@ _READERS: Mapping[Endpoint, Callable[[Mapping[str, Json]], _Read]] = {
     "/v1/responses": _response,
     "/v1/embeddings": _embedding,
 }
-
-
-def tokens_used(body: Json) -> tuple[int, int]:
-    """Give an answer's input and output tokens; chat and responses name them differently."""
-    counts = _fields(_fields(body).get("usage"))
-    into = _count(counts.get("prompt_tokens")) or _count(counts.get("input_tokens"))
-    return into, _count(counts.get("completion_tokens")) or _count(counts.get("output_tokens"))
-
-
-def _count(value: Json) -> int:
-    return max(value, 0) if isinstance(value, int) else 0
 
 
 def _fields(value: Json) -> Mapping[str, Json]:

@@ -190,6 +190,7 @@ def target(settings: Settings, server: ModelServer) -> "Target":
     """Give what answers the local engine's requests: the endpoint that is set, or the embedded models."""
     from batchwright.local.embedded import EmbeddedModels
     from batchwright.local.target import Connection, RemoteEndpoint
+    from batchwright.request_costs import request_costs
 
     if settings.provider == "endpoint" and settings.endpoint:
         connection = Connection(settings.endpoint, settings.endpoint_key)
@@ -200,6 +201,7 @@ def target(settings: Settings, server: ModelServer) -> "Target":
             charges=settings.charges,
             key_print=fingerprint(settings.data_folder(), settings.endpoint_key),
             server=server,
+            costs_of=request_costs,
         )
     return EmbeddedModels(
         settings.cache_folder() / "models",

@@ -148,13 +148,6 @@ def added(fields: Mapping[str, Json], known: Mapping[str, Uncounted | None], oth
             yield adds
 
 
-def at_standard_tier(body: Mapping[str, Json], endpoint: str) -> Mapping[str, Json]:
-    """Have a single request charged at the standard price, whatever tier the project at OpenAI is set to."""
-    if endpoint == "/v1/embeddings" or body.get("service_tier") not in (None, "auto"):
-        return body
-    return {**body, "service_tier": "default"}
-
-
 def _added_within(body: Mapping[str, Json]) -> Iterator[Uncounted]:
     for field, known in INNER.items():
         inner = body.get(field)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from batchwright.errors import NotReady, ProviderError, ProviderNotNow, ProviderRefused
 from batchwright.model import Job, Part
-from batchwright.recovery import NONCE_KEY, is_final, made_by, without_batch
+from batchwright.provenance import NONCE_KEY
+from batchwright.recovery import is_final, made_by, without_batch
 
 if TYPE_CHECKING:
     from openai.types import Batch

@@ -31,6 +31,10 @@ KEPT_BYTES = 64 << 10
 """Of a line that is too long to be read: it says whose it is at its beginning."""
 ANSWER_UNREADABLE = "answer_unreadable"
 """The code of a result that came, and cannot be read."""
+ANSWER_LOST = "answer_lost"
+"""The code of a request that was sent and may be paid for, and whose answer cannot be had."""
+BUDGET_USED_UP = "budget_used_up"
+"""The code of a request that was not sent, since what was sent before it may have taken all that was agreed."""
 
 _BOM = b"\xef\xbb\xbf"
 _CONTENT_FIELD = {"/v1/chat/completions": "messages", "/v1/responses": "input", "/v1/embeddings": "input"}

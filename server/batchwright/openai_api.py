@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import anyio
 
 from batchwright.batch_api import REFUSALS
-from batchwright.billing import at_standard_tier
 from batchwright.bounds import MAX_FILE_BYTES, Bounds
 from batchwright.clock import ToldTime
 from batchwright.errors import (
@@ -29,7 +28,7 @@ from batchwright.listing import items
 from batchwright.masking import account_name, masked
 from batchwright.model import Charges, Endpoint, Json, Limits, ProviderInfo, Request, ResultLine
 from batchwright.sdk_errors import message_of, no_such_call, refusal_of
-from batchwright.services import Service, normal_batch, normal_file, service_of
+from batchwright.services import Service, at_standard_tier, normal_batch, normal_file, service_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from batchwright import files
-from batchwright.answers import tokens_used
 from batchwright.errors import InvalidInput
 from batchwright.jsonl import ANSWER_UNREADABLE, any_result, decode_request
 from batchwright.model import LineError, Part, ResultLine
+from batchwright.usage import tokens_used
 
 
 @dataclass(slots=True)

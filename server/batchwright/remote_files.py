@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batchwright.errors import InvalidInput, NotAgreed, NotFound, NotReady, ProviderRefused
 from batchwright.model import Job
 from batchwright.points import OnPoint
-from batchwright.recovery import job_of_upload
+from batchwright.provenance import job_of_upload
 from batchwright.untrusted import one_line, quote_name, quote_names
 
 if TYPE_CHECKING:

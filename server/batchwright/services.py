@@ -82,6 +82,13 @@ def service_of(base_url: str) -> Service:
     return next((service for service in SERVICES if any(_is_host(host, name) for name in service.hosts)), OPENAI)
 
 
+def at_standard_tier(body: Mapping[str, Json], endpoint: str) -> Mapping[str, Json]:
+    """Have a single request charged at the standard price, whatever tier the project at OpenAI is set to."""
+    if endpoint == "/v1/embeddings" or body.get("service_tier") not in (None, "auto"):
+        return body
+    return {**body, "service_tier": "default"}
+
+
 def _is_host(host: str, name: str) -> bool:
     return host.endswith(name) if name.startswith(".") else host == name
 

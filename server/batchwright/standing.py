@@ -8,7 +8,7 @@ from batchwright.database import writing
 from batchwright.errors import Frozen
 from batchwright.machine import machine
 from batchwright.model import LIVE_STATES, ProviderInfo
-from batchwright.recovery import JOURNAL_KEY, MACHINE_KEY
+from batchwright.provenance import JOURNAL_KEY, MACHINE_KEY
 
 _LIVE = ", ".join(f"'{state}'" for state in LIVE_STATES)
 

@@ -26,17 +26,8 @@ from batchwright.model import Job, Limits, LineError, Part, ProviderInfo, Spendi
 from batchwright.packing import lines_again
 from batchwright.part_files import Measure, PartPlan, write_parts
 from batchwright.points import OnPoint
-from batchwright.recovery import (
-    HASH_KEY,
-    JOB_KEY,
-    MOST_KEY,
-    NONCE_KEY,
-    PART_KEY,
-    enqueued_limit,
-    piece_load,
-    upload_name,
-    without_batch,
-)
+from batchwright.provenance import HASH_KEY, JOB_KEY, MOST_KEY, NONCE_KEY, PART_KEY, upload_name
+from batchwright.recovery import enqueued_limit, piece_load, without_batch
 
 if TYPE_CHECKING:
     from batchwright.attempts import Closing

@@ -87,6 +87,9 @@ class EmbeddedModels:
         """Whether it is the name of one of the two."""
         return model in {self._name(CHAT), self._name(EMBEDDINGS)}
 
+    def costs(self, model: str, endpoint: Endpoint) -> None:
+        """Return nothing: a model of this machine charges nothing."""
+
     @asynccontextmanager
     async def open(self, endpoint: str) -> AsyncGenerator[None]:
         """Hold the model; the last one to let go stops its process."""

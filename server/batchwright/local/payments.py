@@ -9,21 +9,32 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from decimal import ROUND_CEILING, Decimal
 from pathlib import Path
+from typing import Protocol
 
 import anyio
 import anyio.to_thread
 
 from batchwright import files
-from batchwright.answers import tokens_used
 from batchwright.batch_api import REFUSALS
-from batchwright.model import Endpoint, Json, Request
-from batchwright.pricing import Price, RequestTokens, add_up, cost, estimate
-from batchwright.tokens import counter, output_bound
+from batchwright.model import Json, Request
+from batchwright.usage import tokens_used
 
 MAX_SENDINGS = 8
 """Of one request, as far as they may be paid, over all processes that run its batch."""
 _PICO = 12
 """Prices are dollars per million tokens, with at most six decimals: a token costs whole picodollars."""
+
+
+class Costs(Protocol):
+    """What requests to one model cost, in US dollars."""
+
+    def most_usd(self, request: Request) -> Decimal | None:
+        """Return the most that a request may cost; None: nothing bounds it."""
+        ...
+
+    def paid_usd(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """Return what an answer of so many tokens costs."""
+        ...
 
 
 class Free:
@@ -70,11 +81,11 @@ class Payments:
     passes = 8
     """Most answers cost less than they might have: what they leave pays in the next pass for those that were lost."""
 
-    def __init__(self, path: Path, ceilings: Sequence[int], budget_usd: Decimal, rates: Price | None) -> None:
+    def __init__(self, path: Path, ceilings: Sequence[int], budget_usd: Decimal, costs: Costs | None) -> None:
         """Open the file; *ceilings* are the most that each request may cost, in picodollars."""
         self._ceilings = ceilings
         self._budget = _picousd(budget_usd)
-        self._rates = rates
+        self._costs = costs
         self._counted = bytearray(len(ceilings))
         self._taken = 0
         self._unsent = sum(ceilings)
@@ -96,7 +107,7 @@ class Payments:
     @property
     def spent_usd(self) -> Decimal | None:
         """What all sendings cost, those without a known cost at their most; None: no price is known."""
-        if self._rates is None and self._taken:
+        if self._costs is None and self._taken:
             return None
         return Decimal(self._taken).scaleb(-_PICO).quantize(Decimal("1e-6"), ROUND_CEILING)
 
@@ -134,8 +145,8 @@ class Payments:
         """Write down what a sending did cost, if its answer tells."""
         if status in REFUSALS:
             self._end(number, 0)
-        elif self._rates is not None and any(tokens := tokens_used(body)):
-            self._end(number, _picousd(cost(self._rates, [tokens], processing="standard")))
+        elif self._costs is not None and any(tokens := tokens_used(body)):
+            self._end(number, _picousd(self._costs.paid_usd(*tokens)))
 
     def _end(self, number: int, picousd: int) -> None:
         self._settle(number, picousd)
@@ -167,21 +178,13 @@ class Payments:
                 self._synced = written
 
 
-def ceilings(
-    requests: Iterable[Request], model: str, endpoint: Endpoint, *, rates: Price | None, budget_usd: Decimal
-) -> list[int]:
-    """Give the most that each request may cost, in picodollars: together at most the budget.
+def ceilings(requests: Iterable[Request], *, costs: Costs | None, budget_usd: Decimal) -> list[int]:
+    """Return the most that each request may cost, in picodollars: together at most the budget.
 
     Where nothing bounds one, or no price is known, it has an equal share of the budget.
     """
-    count = counter(model)
-    found: list[int | None] = []
-    for request in requests:
-        tokens = count(request.body, endpoint)
-        bound = output_bound(request.body, endpoint)
-        totals = add_up([RequestTokens(tokens.input_tokens, bound, tokens.uncounted, tokens.approximated)])
-        expected = estimate(rates, totals).cost_standard_usd
-        found.append(_picousd(expected.high_usd) if expected and expected.high_usd is not None else None)
+    most = [costs.most_usd(request) if costs else None for request in requests]
+    found = [None if usd is None else _picousd(usd) for usd in most]
     budget = _picousd(budget_usd)
     known = [budget // len(found) if each is None else each for each in found]
     whole = sum(known)

@@ -24,8 +24,7 @@ from batchwright.jsonl import check_batch, decode_request, decode_result, encode
 from batchwright.local.payments import Free, Payments, ceilings
 from batchwright.local.send import Sender
 from batchwright.model import Endpoint, LineError, Request, ResultLine
-from batchwright.pricing import price
-from batchwright.recovery import MOST_KEY
+from batchwright.provenance import MOST_KEY
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -93,10 +92,9 @@ class BatchRun:
         if (most := self._batch.metadata.get(MOST_KEY)) is None:
             return Free()
         model, endpoint, budget = self._batch.model or "", cast("Endpoint", self._batch.endpoint), Decimal(most)
-        is_priced = self._target.answering(model, endpoint).charges == "standard"
-        rates = price(model, endpoint=endpoint) if is_priced else None
-        most_of_each = ceilings(self._requests(), model, endpoint, rates=rates, budget_usd=budget)
-        return Payments(self._folder / "payments", most_of_each, budget, rates)
+        costs = self._target.costs(model, endpoint)
+        most_of_each = ceilings(self._requests(), costs=costs, budget_usd=budget)
+        return Payments(self._folder / "payments", most_of_each, budget, costs)
 
     def _make_sure_of_room(self) -> None:
         """Fail on a full disk before anything is sent whose answer could not be kept."""

@@ -12,10 +12,9 @@ import aiohttp
 import anyio
 import msgspec
 
-from batchwright.answers import ANSWER_LOST
 from batchwright.bounds import longest_answer
 from batchwright.errors import BatchwrightError, ProviderUnclear, ProviderUnreachable
-from batchwright.jsonl import KEPT_BYTES, mended_value
+from batchwright.jsonl import ANSWER_LOST, KEPT_BYTES, mended_value
 from batchwright.local.payments import Free, Payments
 from batchwright.model import Json, Request, ResultLine
 

@@ -1,16 +1,17 @@
 """Where the engine's requests are answered: an OpenAI-compatible endpoint, or whatever else speaks like one."""
 
 import ipaddress
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from batchwright.billing import at_standard_tier
 from batchwright.errors import InvalidInput
 from batchwright.local.model_servers import ModelServer
+from batchwright.local.payments import Costs
 from batchwright.model import Charges, Endpoint, Json, ProviderInfo
+from batchwright.services import at_standard_tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,10 @@ class Target(Protocol):
         """Whether requests may name this model."""
         ...
 
+    def costs(self, model: str, endpoint: Endpoint) -> Costs | None:
+        """Return what requests to *model* cost; None: nobody knows."""
+        ...
+
     def open(self, endpoint: str) -> AbstractAsyncContextManager[None]:
         """Hold it ready for requests to *endpoint*; it may rest when nobody holds it."""
         ...
@@ -63,6 +68,10 @@ class Target(Protocol):
         ...
 
 
+def _unknown_costs(_model: str, _endpoint: Endpoint) -> None:
+    """Return nothing: no price is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteEndpoint:
     """A server that the user runs or rents: taken at its word, and waited for when it is away.
@@ -71,6 +80,7 @@ class RemoteEndpoint:
         charges: What it takes; `unknown`, unless it is a model server of the user's own.
         key_print: Of the key.
         server: What is known of it.
+        costs_of: What requests to a model cost at OpenAI's standard price.
     """
 
     base: Connection
@@ -80,6 +90,7 @@ class RemoteEndpoint:
     charges: Charges = "unknown"
     key_print: str = ""
     server: ModelServer | None = None
+    costs_of: Callable[[str, Endpoint], Costs | None] = _unknown_costs
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:  # any may be there
         """Say who answers; any model is taken at its word."""
@@ -93,6 +104,10 @@ class RemoteEndpoint:
     def is_model_known(self, model: str) -> bool:  # only the endpoint itself knows
         """Give true: only the endpoint itself knows."""
         return True
+
+    def costs(self, model: str, endpoint: Endpoint) -> Costs | None:
+        """Return what requests cost where the standard price is charged."""
+        return self.costs_of(model, endpoint) if self.answering(model, endpoint).charges == "standard" else None
 
     @asynccontextmanager
     async def open(self, endpoint: str) -> AsyncGenerator[None]:  # one address for all

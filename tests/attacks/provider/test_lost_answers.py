@@ -15,7 +15,7 @@ from batchwright.local.payments import Payments, ceilings
 from batchwright.local.send import Sender
 from batchwright.local.target import Connection, RemoteEndpoint
 from batchwright.model import Request
-from batchwright.pricing import price
+from batchwright.request_costs import request_costs
 from endpoint import Endpoint, running_endpoint
 from session import Session, environment, in_memory, over_stdio
 from waiting import until
@@ -145,9 +145,7 @@ async def test_rows_that_what_was_agreed_does_not_reach_for_are_never_sent(tmp_p
 async def test_an_unpriced_endpoint_is_sent_no_request_twice(tmp_path: Path) -> None:
     """What was agreed covers each row once, whatever a request costs there."""
     path = tmp_path / "payments"
-    most = ceilings(
-        [Request(name, {}) for name in "ab"], "m", "/v1/chat/completions", rates=None, budget_usd=Decimal(1)
-    )
+    most = ceilings([Request(name, {}) for name in "ab"], costs=None, budget_usd=Decimal(1))
     payments = Payments(path, most, Decimal(1), None)
 
     assert [await payments.begin(number) for number in (0, 1, 0, 1)] == [True, True, False, False]
@@ -158,9 +156,9 @@ async def test_an_unpriced_endpoint_is_sent_no_request_twice(tmp_path: Path) -> 
 async def test_a_request_that_is_not_answered_in_time_is_not_paid_twice(tmp_path: Path) -> None:
     """It may be answered, and billed, a second after nobody waits for it any more."""
     request = Request("a", {"model": MODEL, "messages": [{"role": "user", "content": "x"}]} | CENT)
-    rates = price(MODEL, endpoint="/v1/chat/completions")
-    most = ceilings([request], MODEL, "/v1/chat/completions", rates=rates, budget_usd=Decimal("0.0101"))
-    payments = Payments(tmp_path / "payments", most, Decimal("0.0101"), rates)
+    costs = request_costs(MODEL, "/v1/chat/completions")
+    most = ceilings([request], costs=costs, budget_usd=Decimal("0.0101"))
+    payments = Payments(tmp_path / "payments", most, Decimal("0.0101"), costs)
     async with running_endpoint() as endpoint:
         endpoint.gate.clear()
         target = RemoteEndpoint(Connection(endpoint.url, None), None)

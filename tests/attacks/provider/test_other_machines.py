@@ -14,7 +14,7 @@ from batchwright.bounds import Bounds
 from batchwright.journal import Journal
 from batchwright.machine import machine
 from batchwright.openai_api import OpenAIAPI
-from batchwright.recovery import JOURNAL_KEY, MACHINE_KEY, is_from_elsewhere
+from batchwright.provenance import JOURNAL_KEY, MACHINE_KEY, is_from_elsewhere
 from batchwright.runs import Runs
 from batchwright.submission import Rules
 from openai_server import OpenAIServer

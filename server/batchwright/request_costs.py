@@ -1,0 +1,34 @@
+"""What single requests to one model cost, each paid by itself at the standard price. Pure."""
+
+from decimal import Decimal
+
+from batchwright.model import Endpoint, Request
+from batchwright.pricing import Price, RequestTokens, add_up, cost, estimate, price
+from batchwright.tokens import counter, output_bound
+
+
+class RequestCosts:
+    """What requests to a model cost, in US dollars."""
+
+    def __init__(self, rates: Price, model: str, endpoint: Endpoint) -> None:
+        self._rates = rates
+        self._endpoint = endpoint
+        self._count = counter(model)
+
+    def most_usd(self, request: Request) -> Decimal | None:
+        """Return the most that a request may cost; None: nothing bounds it."""
+        tokens = self._count(request.body, self._endpoint)
+        bound = output_bound(request.body, self._endpoint)
+        totals = add_up([RequestTokens(tokens.input_tokens, bound, tokens.uncounted, tokens.approximated)])
+        expected = estimate(self._rates, totals).cost_standard_usd
+        return expected.high_usd if expected else None
+
+    def paid_usd(self, input_tokens: int, output_tokens: int) -> Decimal:
+        """Return what an answer of so many tokens costs."""
+        return cost(self._rates, [(input_tokens, output_tokens)], processing="standard")
+
+
+def request_costs(model: str, endpoint: Endpoint) -> RequestCosts | None:
+    """Return what requests to *model* cost; None: no price of it is known."""
+    rates = price(model, endpoint=endpoint)
+    return RequestCosts(rates, model, endpoint) if rates else None

@@ -1,0 +1,17 @@
+"""What an answer says that it used. Pure."""
+
+from typing import cast
+
+from batchwright.model import Json
+
+
+def tokens_used(body: Json) -> tuple[int, int]:
+    """Return an answer's input and output tokens; chat and responses name them differently."""
+    usage = body.get("usage") if isinstance(body, dict) else None
+    counts = cast("dict[str, Json]", usage) if isinstance(usage, dict) else {}
+    into = _count(counts.get("prompt_tokens")) or _count(counts.get("input_tokens"))
+    return into, _count(counts.get("completion_tokens")) or _count(counts.get("output_tokens"))
+
+
+def _count(value: Json) -> int:
+    return max(value, 0) if isinstance(value, int) else 0
