@@ -18,9 +18,8 @@ import anyio.abc
 import anyio.to_thread
 
 from batchwright import files
-from batchwright.answers import ANSWER_LOST, BUDGET_USED_UP
 from batchwright.error_bodies import refusal_words
-from batchwright.jsonl import check_batch, decode_request, decode_result, encode_result
+from batchwright.jsonl import ANSWER_LOST, BUDGET_USED_UP, check_batch, decode_request, decode_result, encode_result
 from batchwright.local.payments import Free, Payments, ceilings
 from batchwright.local.send import Sender
 from batchwright.model import Endpoint, LineError, Request, ResultLine
