@@ -1,6 +1,5 @@
 """The chart, opened and looked at: its size, its bars, and that every amount finds its place."""
 
-import sys
 from datetime import date
 from decimal import Decimal
 from io import BytesIO
@@ -14,7 +13,6 @@ from matplotlib.colors import to_rgb
 
 from batchwright.charts import BATCH_COLOUR, STANDARD_COLOUR, is_logarithmic, png
 from batchwright.comparison import Comparison, ModelCost, compare_tokens
-from batchwright.errors import MissingExtra
 
 GUIDE = compare_tokens(
     ["gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4", "gpt-5-mini"],
@@ -106,14 +104,6 @@ def test_names_are_not_read_as_formulas_and_need_no_other_font(recwarn: pytest.W
 
     assert png(comparison).startswith(b"\x89PNG")
     assert not recwarn.list
-
-
-def test_without_matplotlib_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is an extra: a server needs no images."""
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-
-    with pytest.raises(MissingExtra, match=r"matplotlib is not installed. Install it with .*batchwright\[charts\]"):
-        png(GUIDE)
 
 
 def test_nothing_global_of_matplotlib_is_used() -> None:

@@ -211,7 +211,7 @@ async def test_without_matplotlib_the_table_comes_and_the_install_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A missing extra costs the image, not the answer."""
-    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     async with in_memory(environment(tmp_path)) as session:
         answer = await session.call("compare_costs", **GUIDE, save_chart_as="guide.png")
 

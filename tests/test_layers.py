@@ -51,7 +51,7 @@ LAYERS: tuple[set[str], ...] = (
         "children",
         "machine",
     },
-    {"secret_file", "connections", "sessions"},
+    {"secret_file", "connections", "sessions", "chart_process"},
     {"elapsed"},
     {"listing", "transport"},
     {"sdk_errors"},

@@ -1,16 +1,14 @@
-"""A chart of costs as a PNG, drawn with matplotlib, which is imported when it is first used."""
+"""A chart of costs as a PNG, drawn with matplotlib, which only the process of `chart_process` imports."""
 
 # pyright: reportUnknownMemberType=false
 # matplotlib types its functions, but not the keyword arguments that they pass on.
 
 from decimal import Decimal
 from io import BytesIO
-from threading import Lock
 from typing import TYPE_CHECKING
 
 from batchwright.agreement import shown_usd
 from batchwright.comparison import Comparison
-from batchwright.errors import MissingExtra
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,8 +27,6 @@ _TOP, _BOTTOM, _RIGHT, _A_MODEL = 1.0, 0.95, 0.3, 0.56
 """Inches: above, below and right of the bars, and for each model."""
 _MAX_NAME = 40
 _BAR = 0.38
-_drawing = Lock()
-"""matplotlib is not made for several threads."""
 
 
 def is_logarithmic(comparison: Comparison) -> bool:
@@ -40,28 +36,19 @@ def is_logarithmic(comparison: Comparison) -> bool:
 
 
 def png(comparison: Comparison) -> bytes:
-    """Draw standard and batch costs as bars, a pair for each model; at least one has a price.
+    """Draw standard and batch costs as bars, a pair for each model; at least one has a price."""
+    from matplotlib import rcdefaults
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    Raises:
-        MissingExtra: matplotlib is not installed.
-    """
-    try:
-        from matplotlib import rcdefaults
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra(
-            "No chart was drawn: matplotlib is not installed. Install it with pip install 'batchwright[charts]'."
-        ) from error
-    with _drawing:
-        # What a `matplotlibrc` in the current folder says, which is the user's data, has no say.
-        rcdefaults()
-        height = _TOP + _BOTTOM + _A_MODEL * len(comparison.costs)
-        figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
-        canvas = FigureCanvasAgg(figure)
-        _draw(figure, comparison, height)
-        data = BytesIO()
-        canvas.print_png(data)
+    # A chart looks the same whatever the user's own `matplotlibrc` says.
+    rcdefaults()
+    height = _TOP + _BOTTOM + _A_MODEL * len(comparison.costs)
+    figure = Figure(figsize=(_WIDTH, height), dpi=_DPI, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+    _draw(figure, comparison, height)
+    data = BytesIO()
+    canvas.print_png(data)
     return data.getvalue()
 
 

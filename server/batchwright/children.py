@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -89,6 +90,28 @@ class Child:
     async def open(self, *, stderr: IO[bytes] | int = subprocess.PIPE) -> anyio.abc.Process:
         """Start it for an event loop, with pipes to its standard input and output."""
         return await anyio.open_process(self.command, stderr=stderr, cwd=FOLDER, env=self.environment)
+
+    async def ask(self, question: bytes, *, wait_seconds: float, most_bytes: int) -> bytes:
+        """Start it, send it *question* as one line, and return all that it says until it ends.
+
+        Raises:
+            OSError: It cannot be started, fails, says more than *most_bytes*, or takes more than *wait_seconds*.
+        """
+        answer = bytearray()
+        # However the inner block is left, its pipes are closed; a process that then still runs in the end is killed.
+        with anyio.fail_after(wait_seconds):
+            async with await self.open(stderr=subprocess.DEVNULL) as process:
+                if process.stdin is None or process.stdout is None:
+                    raise ChildProcessError("It has no pipes.")
+                with suppress(anyio.BrokenResourceError):  # its exit status tells more
+                    await process.stdin.send(question + b"\n")
+                async for chunk in process.stdout:
+                    answer += chunk
+                    if len(answer) > most_bytes:
+                        raise ChildProcessError(f"It says more than {most_bytes:,} bytes.")
+                if await process.wait() != 0:
+                    raise ChildProcessError(f"It ended with status {process.returncode}.")
+        return bytes(answer)
 
     def run(self, *, wait_seconds: float) -> tuple[int, str]:
         """Run it to its end, at most so long, and return its exit status and what it said on standard error."""

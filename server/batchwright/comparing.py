@@ -6,9 +6,10 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import anyio
 import anyio.to_thread
 
-from batchwright import charts
+from batchwright.chart_process import draw
 from batchwright.comparison import (
     CHAT_MODELS,
     EMBEDDING_MODELS,
@@ -83,6 +84,7 @@ class Comparing:
         self._journal = journal
         self._folder_of = folder_of
         self._workspace = workspace
+        self._drawing = anyio.Lock()
 
     async def compare(
         self, request: CostRequest, on_rows: OnRows, *, chart: bool = False, save_chart_as: str | None = None
@@ -102,7 +104,7 @@ class Comparing:
             job = self._journal.job(request.job_id)
             comparison = await anyio.to_thread.run_sync(self._of_job, job, request, on_rows)
             compared = Compared(comparison, job, tuple(_provider_notes(job)))
-        return await anyio.to_thread.run_sync(self._drawn, compared, target) if chart or target else compared
+        return await self._draw(compared, target) if chart or target else compared
 
     def _of_job(self, job: Job, request: CostRequest, on_rows: OnRows) -> Comparison:
         paths = self._paths(job)
@@ -143,17 +145,22 @@ class Comparing:
             raise InvalidInput(f"{name!r} exists already, and a chart replaces nothing. Choose another name.")
         return path
 
-    def _drawn(self, compared: Compared, target: Path | None) -> Compared:
+    async def _draw(self, compared: Compared, target: Path | None) -> Compared:
         if not compared.comparison.costs:
             return replace(compared, notes=(*compared.notes, "No chart was drawn: no price is known."))
         try:
-            chart = charts.png(compared.comparison)
-        except MissingExtra as error:
+            # Each takes a process: one at a time, however many clients ask.
+            async with self._drawing:
+                chart = await draw(compared.comparison)
+        except (MissingExtra, NotReady) as error:
             return replace(compared, notes=(*compared.notes, str(error)))
         if target is not None:
-            with self._workspace.new_file(target, overwrite=False) as file:
-                file.write(chart)
+            await anyio.to_thread.run_sync(self._save, chart, target)
         return replace(compared, chart=chart, saved_as=str(target) if target else None)
+
+    def _save(self, chart: bytes, target: Path) -> None:
+        with self._workspace.new_file(target, overwrite=False) as file:
+            file.write(chart)
 
 
 def compare_rows(request: CostRequest, today: date) -> Comparison:

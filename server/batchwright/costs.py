@@ -14,6 +14,7 @@ import anyio
 from batchwright import charts, descriptors
 from batchwright.agreement import shown_usd
 from batchwright.app import now, opened
+from batchwright.chart_process import draw
 from batchwright.comparing import Compared, CostRequest, compare_rows
 from batchwright.comparison import Comparison, ModelCost
 from batchwright.errors import BatchwrightError, DiskFault, InvalidInput
@@ -51,7 +52,7 @@ def run_costs(settings: Settings, options: "argparse.Namespace") -> int:
     text = "\n".join(_lines(compared, columns, is_plain=is_plain, has_colour=_shows_colour()))
     print(text.encode("ascii", "replace").decode() if is_plain else text, flush=True)
     if png is not None and compared.comparison.costs:
-        _save(charts.png(compared.comparison), png)
+        _save(anyio.run(draw, compared.comparison), png)
         print(f"The chart is in {png}.")
     return 0 if compared.comparison.costs else 1
 

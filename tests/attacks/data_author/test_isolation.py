@@ -53,8 +53,7 @@ async def conversation(hostile: HostileFolder, env: Mapping[str, str], *command:
 
 def assert_no_key(found: Mapping[str, Mapping[str, str]]) -> None:
     """Check that no child has a key, a setting of the interpreter, or a folder that depends on the current one."""
-    # `fc-list`, which matplotlib runs, is the system's.
-    for command, env in ((command, env) for command, env in found.items() if not command.startswith("fc-list")):
+    for command, env in found.items():
         held = "\n".join(f"{name}={value}" for name, value in env.items())
         assert [name for name, key in KEYS.items() if key in held] == [], command
         assert [name for name in env if name.startswith(("PYTHON", "OPENAI", "BATCHWRIGHT"))] == [], command
@@ -204,6 +203,23 @@ def test_the_dashboard_opens_the_browser_of_the_user_and_not_of_the_folder(hosti
     assert lines[0].startswith(b"The dashboard is at http://127.0.0.1:")
     assert hostile.what_ran() == []
     assert [name for name, key in KEYS.items() if key in told.read_text(encoding="utf-8")] == []
+
+
+async def test_what_matplotlib_runs_for_a_chart_has_no_key(hostile: HostileFolder, tmp_path: Path) -> None:
+    """It runs the system's `fc-list`, and hands on the whole environment that it has itself."""
+    told, programs = tmp_path / "told", tmp_path / "programs"
+    programs.mkdir()
+    (programs / "fc-list").write_text(f"#!/bin/sh\nexec env > '{told}'\n", encoding="utf-8")
+    (programs / "fc-list").chmod(0o755)
+    env = hostile.environment(PATH=os.pathsep.join([".", "", str(programs), os.environ["PATH"]]))
+    amounts = {"rows": 9, "input_tokens": 9, "output_tokens": 9, "models": ["gpt-5-mini"]}
+    async with conversation(hostile, env | {"XDG_CACHE_HOME": str(tmp_path / "cache")}) as session:
+        saved = await session.call("compare_costs", **amounts, save_chart_as="c.png")
+
+    assert Path(saved["saved_as"]).read_bytes().startswith(b"\x89PNG")
+    assert hostile.what_ran() == []
+    lines = told.read_text(encoding="utf-8").splitlines()
+    assert_no_key({"fc-list": {name: value for name, _, value in (line.partition("=") for line in lines)}})
 
 
 def test_a_chart_looks_as_it_does_elsewhere(hostile: HostileFolder, tmp_path: Path) -> None:

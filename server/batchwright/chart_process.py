@@ -1,0 +1,59 @@
+"""A process that draws one chart: matplotlib runs the system's `fc-list`, and hands it whatever environment it has.
+
+It reads a comparison in one line on standard input, writes a PNG to standard output, and ends when its input is closed.
+"""
+
+import os
+import sys
+import threading
+from importlib.util import find_spec
+
+import msgspec
+
+from batchwright import charts
+from batchwright.children import Child
+from batchwright.comparison import Comparison
+from batchwright.errors import MissingExtra, NotReady
+
+MAX_SECONDS = 120
+"""The first chart takes longest: matplotlib looks through all fonts, and keeps what it finds."""
+MAX_BYTES = 10_000_000
+CHART = Child(("-m", "batchwright.chart_process"), ("MPLCONFIGDIR",))
+"""Where MPLCONFIGDIR is set, matplotlib keeps there what it knows of the fonts."""
+
+
+async def draw(comparison: Comparison) -> bytes:
+    """Draw a comparison in a process of its own, and return the PNG.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        NotReady: It failed, or took too long.
+    """
+    if find_spec("matplotlib") is None:
+        raise MissingExtra(
+            "No chart was drawn: matplotlib is not installed. Install it with pip install 'batchwright[charts]'."
+        )
+    try:
+        return await CHART.ask(msgspec.json.encode(comparison), wait_seconds=MAX_SECONDS, most_bytes=MAX_BYTES)
+    except OSError as error:
+        raise NotReady(
+            f"No chart was drawn: matplotlib failed, or took more than {MAX_SECONDS} seconds. "
+            "Try again, or reinstall it with pip install --force-reinstall matplotlib."
+        ) from error
+
+
+def main() -> None:
+    """Draw the chart that is asked for."""
+    comparison = msgspec.json.decode(sys.stdin.buffer.readline(), type=Comparison)
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    sys.stdout.buffer.write(charts.png(comparison))
+
+
+def _end_with_input() -> None:
+    # Not through `sys.stdin`: a thread that holds its lock keeps the interpreter from ending cleanly.
+    os.read(0, 1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()
