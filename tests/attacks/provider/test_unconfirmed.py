@@ -284,3 +284,17 @@ async def test_a_certain_refusal_keeps_its_status_and_words_and_gives_the_money_
     assert (problem["cause"], problem["provider_says"]) == (cause, f"its batch failed ({words})")
     assert problem["retry"] in {"does not help", "helps once mended"}
     assert shown["shown"][0]["problem"] == f"its batch failed ({words})"
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [("422_detail", "body.completion_window: Field required"), ("402", "Add credit at the provider")],
+)
+async def test_a_refused_upload_is_told_in_words(tmp_path: Path, server: OpenAIServer, fault: str, told: str) -> None:
+    """A list of faults, as some servers give it, is for programs; the user reads what is wrong, or what to do."""
+    server.faults.add("files.create", fault, times=9)
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        job = await session.call("check_job", job_id=await submitted(session))
+
+    assert [note for note in job["notes"] if told in note] != []
+    assert [note for note in job["notes"] if "{" in note] == []
