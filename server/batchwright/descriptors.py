@@ -1,8 +1,11 @@
 """Files beneath a folder, reached step by step by descriptor: no link is followed, whatever is swapped meanwhile.
 
-Each step is opened in the folder before it, so a name leads where it led when it was checked, or nowhere. Windows has
-no descriptors of folders: there a file is opened by its whole name, and refused where that leads elsewhere afterwards;
-what is swapped and swapped back in between is not noticed.
+Each step is opened in the folder before it, so a name leads where it led when it was checked, or nowhere. Linux's
+`openat2` would be a second way to do this, and closes no hole: it refuses the same links, no checked name has a `..`,
+and whoever moves an open folder out of the root and puts a file into it could put that file beneath the root as well.
+
+Windows has no descriptors of folders: there a file is opened by its whole name, and refused where that leads elsewhere
+afterwards; what is swapped and swapped back in between is not noticed.
 """
 
 import errno

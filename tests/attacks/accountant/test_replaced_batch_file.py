@@ -10,7 +10,7 @@ from batchwright import files
 from batchwright.app import opened
 from batchwright.drafting import DraftRequest
 from batchwright.drafts import Draft
-from batchwright.errors import BatchwrightError
+from batchwright.errors import BatchwrightError, InvalidInput
 from batchwright.jsonl import decode_request
 from batchwright.progress import Progress
 from batchwright.settings import Settings
@@ -24,13 +24,15 @@ CHEAP, DEAR = "gpt-4o-mini", "gpt-4"
 LINES = 500
 
 
-def write(path: Path, model: str) -> None:
-    """Write a batch file."""
-    body = {"model": model, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 9}
-    line = {"method": "POST", "url": "/v1/chat/completions", "body": body}
-    path.write_bytes(
-        b"".join(msgspec.json.encode({"custom_id": f"r{number}", **line}) + b"\n" for number in range(LINES))
+def write(path: Path, model: str, *, last: str | None = None) -> None:
+    """Write a batch file, whose last line may ask another model."""
+    body = {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 9}
+    line = {"method": "POST", "url": "/v1/chat/completions"}
+    models = [model] * (LINES - 1) + [last or model]
+    lines = (
+        {"custom_id": f"r{number}", **line, "body": body | {"model": asked}} for number, asked in enumerate(models)
     )
+    path.write_bytes(b"".join(msgspec.json.encode(each) + b"\n" for each in lines))
 
 
 def models(folder: Path, draft: Draft) -> list[str]:
@@ -62,6 +64,27 @@ async def test_what_replaces_a_batch_file_is_neither_priced_nor_sent(
     assert len(sent) == LINES
     assert set(sent) == {draft.job.recipe.model}
     assert draft.job.recipe.model == (DEAR if moment == "Reading" else CHEAP)
+
+
+async def test_a_line_that_was_read_is_checked_though_a_clean_file_takes_its_place(
+    tmp_path: Path, server: OpenAIServer
+) -> None:
+    """A check of another file than the one that is sent would let a dear line pass."""
+    settings = Settings.from_env(openai_environment(tmp_path, server))
+    path, clean = tmp_path / "work" / "q.jsonl", tmp_path / "work" / "clean.jsonl"
+    write(path, CHEAP, last=DEAR)
+    write(clean, CHEAP)
+
+    def replace(_percent: float, doing: str) -> None:
+        if doing.startswith("Checking") and clean.exists():
+            clean.replace(path)
+
+    async with opened(settings) as app:
+        jobs = await app.jobs()
+        with pytest.raises(InvalidInput, match=f"line {LINES}: mismatched_model"):
+            await jobs.create(DraftRequest(batch_file="q.jsonl"), Progress.to(replace))
+
+    assert not clean.exists(), "the file was replaced in time"
 
 
 async def test_a_batch_file_replaced_again_and_again_is_one_or_the_other(tmp_path: Path, server: OpenAIServer) -> None:

@@ -10,10 +10,13 @@ from pathlib import Path
 import anyio
 import anyio.abc
 import anyio.to_thread
+import httpx2
 import psutil
 import pytest
+from starlette.responses import PlainTextResponse
 
 from batchwright.connections import HEAD_SECONDS
+from batchwright.web import PATH, Access, Gate
 from http_requests import TOKEN, ask, call
 from session import environment, http_process, serving
 from waiting import WAIT_SECONDS, until
@@ -225,13 +228,14 @@ async def test_a_refusal_is_readable_by_whoever_is_still_sending(tmp_path: Path)
         (("Origin: http://{place}",), INSIDE),
         (("Origin: http://{place}", "ORIGIN: http://evil.example"), 400),
         (("Authorization: Bearer another-of-enough-characters",), 401),
+        (("Authorization: Bearer {token}",), 401),
     ],
     ids=str,
 )
 async def test_a_header_that_decides_comes_once(tmp_path: Path, more: tuple[str, ...], status: int) -> None:
     """Of two, a proxy before the server may have looked at the other."""
     async with serving(environment(tmp_path)) as (url, _):
-        lines = [line.format(place="{}:{}".format(*place(url))) for line in more]
+        lines = [line.format(place="{}:{}".format(*place(url)), token=TOKEN) for line in more]
         async with await anyio.connect_tcp(*place(url)) as stream:
             await stream.send(head(url, *lines, "Content-Length: 0", "Content-Type: application/json"))
             text = (await stream.receive()).decode()
@@ -239,6 +243,16 @@ async def test_a_header_that_decides_comes_once(tmp_path: Path, more: tuple[str,
     assert int(text.split()[1]) == status
     # The parser refuses two hosts by itself.
     assert status != 400 or text.endswith((TWICE, "Invalid HTTP request received."))
+
+
+async def test_two_hosts_are_refused_whatever_parser_is_before_the_gate() -> None:
+    """The parser of today refuses them by itself, and the next one may not."""
+    gate = Gate(PlainTextResponse("inside"), Access(("here.example",), TOKEN, "Ask."))
+    sent = [("Host", "here.example"), ("Host", "evil.example"), ("Authorization", f"Bearer {TOKEN}")]
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(gate), base_url="http://here.example") as client:
+        answer = await client.post(PATH, headers=sent)
+
+    assert (answer.status_code, answer.text) == (400, TWICE)
 
 
 @pytest.mark.parametrize("token", [TOKEN, None], ids=["with the token", "without"])

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.agreement import Agreement, question, trial_question
-from batchwright.model import Job, Part, ProviderInfo, Recipe, Source
+from batchwright.model import Charges, Job, Part, ProviderInfo, Recipe, Source
 from openai_server import OpenAIServer
 from session import Mode, User, in_memory, openai_environment
 
@@ -25,14 +25,14 @@ NAMES = st.lists(st.sampled_from(PIECES), max_size=60).map("".join)
 PART = Part("job_a", 1, "built", "", 0, 5, ceiling_usd=Decimal(24))
 
 
-def job(file: str, model: str, host: str) -> Job:
+def job(file: str, model: str, host: str, charges: Charges = "batch") -> Job:
     """Give a draft with names of others, as a journal may hold them."""
     return Job(
         id="job_a",
         created_at=datetime(2026, 11, 30, tzinfo=UTC),
         source=Source(file, "csv", ("text",), 5),
         recipe=Recipe("/v1/chat/completions", model, "{{text}}"),
-        provider=ProviderInfo("service", host, model, charges="batch"),
+        provider=ProviderInfo("service", host, model, charges=charges),
         parts=(PART,),
     )
 
@@ -40,7 +40,9 @@ def job(file: str, model: str, host: str) -> Job:
 @given(file=NAMES, model=NAMES, host=NAMES, is_bounded=st.booleans())
 def test_the_amount_stands_first_whatever_the_names_are(file: str, model: str, host: str, is_bounded: bool) -> None:  # noqa: FBT001  # a property's
     """A person reads the beginning; what is hidden or broken over lines could move it out of sight."""
-    made, agreed = job(file, model, host), Agreement(Decimal(24), {1: Decimal(24)}, is_bounded=is_bounded)
+    # Where no price is known, the question names the host once more.
+    made = job(file, model, host, "batch" if is_bounded else "unknown")
+    agreed = Agreement(Decimal(24), {1: Decimal(24)}, is_bounded=is_bounded)
     begin = "Spend at most $24.00 " if is_bounded else "Spend $24.00 "
     asked = [question(made, made.parts, agreed, duplicate=None), trial_question(made, [model, "m"], agreed)]
 

@@ -116,6 +116,26 @@ async def test_a_job_that_nobody_can_confirm_can_be_left(tmp_path: Path, server:
     assert all("their rows are then unconfirmed, and up to $" in question for question in user.questions)
 
 
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("how", ["cancel_job", "give_up"])
+async def test_what_was_given_up_takes_its_share_of_the_day(tmp_path: Path, server: OpenAIServer, how: str) -> None:
+    """A limit that forgets what may have been paid lets as much be paid once more."""
+    server.faults.add("batches.create", "500_before")
+    dear = DRAFT | {"rows": [{"n": 1}], "parameters": {"max_completion_tokens": 2_000_000}}
+    async with in_memory(openai_environment(tmp_path, server, max_day_usd="3"), user=User()) as session:
+        job_id = await submitted(session, **dear)
+        if how == "cancel_job":
+            job = await session.call("cancel_job", job_id=job_id)
+        else:
+            job = await session.call("submit_job", job_id=job_id, user_says="give_up")
+        other = (await session.call("create_batch_file", **dear))["job_id"]
+        refused = await session.error("submit_job", job_id=other)
+
+    assert job["counts"] == {"unconfirmed": 1}
+    assert "BATCHWRIGHT_MAX_DAY_USD" in refused
+    assert server.posts == 1
+
+
 async def test_what_was_sent_only_just_is_not_given_up(tmp_path: Path, server: OpenAIServer) -> None:
     """Its batch may still show up."""
     server.faults.add("batches.create", "500_before")
@@ -249,6 +269,20 @@ async def test_a_batch_whose_time_is_over_is_named_and_can_be_left(
 
 
 @pytest.mark.usefixtures("hurried")
+async def test_a_batch_that_is_left_is_cancelled_first(tmp_path: Path, server: OpenAIServer) -> None:
+    """A server that remembers it after all makes no answers that nobody waits for."""
+    server.clock = lambda: datetime.now(UTC).timestamp() - 27 * 3_600
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        job_id = await submitted(session)
+        (batch_id,) = server.batches
+        server.step(batch_id)
+        job = await session.call("submit_job", job_id=job_id, user_says="give_up")
+
+    assert job["counts"] == {"unconfirmed": 5}
+    assert server.requests[f"POST /v1/batches/{batch_id}/cancel"] == 1
+
+
+@pytest.mark.usefixtures("hurried")
 async def test_a_provider_that_does_not_answer_any_more_can_be_left(tmp_path: Path, server: OpenAIServer) -> None:
     """Nobody is there who could confirm anything."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
@@ -284,3 +318,17 @@ async def test_a_certain_refusal_keeps_its_status_and_words_and_gives_the_money_
     assert (problem["cause"], problem["provider_says"]) == (cause, f"its batch failed ({words})")
     assert problem["retry"] in {"does not help", "helps once mended"}
     assert shown["shown"][0]["problem"] == f"its batch failed ({words})"
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [("422_detail", "body.completion_window: Field required"), ("402", "Add credit at the provider")],
+)
+async def test_a_refused_upload_is_told_in_words(tmp_path: Path, server: OpenAIServer, fault: str, told: str) -> None:
+    """A list of faults, as some servers give it, is for programs; the user reads what is wrong, or what to do."""
+    server.faults.add("files.create", fault, times=9)
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        job = await session.call("check_job", job_id=await submitted(session))
+
+    assert [note for note in job["notes"] if told in note] != []
+    assert [note for note in job["notes"] if "{" in note] == []
