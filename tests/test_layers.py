@@ -50,7 +50,7 @@ LAYERS: tuple[set[str], ...] = (
         "children",
         "machine",
     },
-    {"secret_file", "connections", "sessions"},
+    {"folder", "secret_file", "connections", "sessions"},
     {"elapsed"},
     {"listing", "transport"},
     {"sdk_errors"},

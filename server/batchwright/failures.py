@@ -60,7 +60,7 @@ class Failures:
         given: dict[str, Json] = {}
         limits: dict[str, int] = {}
         for part in job.parts:
-            path = self._runs.folder(job.id) / part.file_name
+            path = self._runs.folder(job.id).requests(part)
             for body in _bodies(path) if part.round <= job.round else ():
                 given |= {name: value for name, value in body.items() if name in PARAMETERS[job.recipe.endpoint]}
                 for name in TOKEN_LIMITS:

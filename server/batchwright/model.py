@@ -183,11 +183,6 @@ class Part:
     used_output_tokens: int | None = None
     expires_at: int | None = None
 
-    @property
-    def file_name(self) -> str:
-        """The name of its batch file in the job's folder."""
-        return f"part-{self.number:04d}.jsonl"
-
 
 @dataclass(frozen=True, slots=True)
 class Job:
