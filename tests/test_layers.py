@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,12 @@ def unit(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
+def dotted(path: Path) -> str:
+    """Give the name by which a module is imported."""
+    steps = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(steps).removesuffix(".__init__")
+
+
 def imports(path: Path) -> Iterator[str]:
     """Give the dotted names that a module imports, also inside functions."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -133,6 +140,15 @@ def test_a_module_imports_only_from_the_layers_below(path: Path) -> None:
     used = {name.split(".")[1] for name in imports(path) if name.startswith("batchwright.")} - {"__version__", own}
 
     assert [name for name in used if level(name) >= level(own)] == []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Of a circle nothing can be read, tested or moved alone; packages and functions hide none."""
+    modules = {dotted(path) for path in MODULES}
+
+    graph = TopologicalSorter({dotted(path): modules & {*imports(path)} - {dotted(path)} for path in MODULES})
+
+    graph.prepare()  # raises CycleError, which names the circle
 
 
 @pytest.mark.parametrize("path", [path for path in MODULES if unit(path) in PURE], ids=lambda path: path.stem)
