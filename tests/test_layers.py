@@ -14,7 +14,7 @@ MAX_LINES = 400
 
 LAYERS: tuple[set[str], ...] = (
     {"model", "errors", "seen", "utf8"},
-    {"untrusted", "error_bodies"},
+    {"untrusted", "error_bodies", "money"},
     {
         "settings",
         "recipe",

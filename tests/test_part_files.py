@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from batchwright.errors import InvalidInput
 from batchwright.folder import JobFolder
-from batchwright.ledger import microusd
 from batchwright.model import Charges, Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
+from batchwright.money import microusd
 from batchwright.part_files import Line, Measure, PartPlan, RecipeMeasure, first_request, write_parts
 from batchwright.points import Point, pass_by
 from batchwright.pricing import RequestTokens, cost, price

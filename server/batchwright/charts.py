@@ -8,9 +8,9 @@ from io import BytesIO
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from batchwright.agreement import shown_usd
 from batchwright.comparison import Comparison
 from batchwright.errors import MissingExtra
+from batchwright.money import shown_usd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,7 +14,7 @@ import anyio.to_thread
 from filelock import Timeout
 
 from batchwright.adoption import Adoption
-from batchwright.agreement import agreement, shown_most, shown_usd
+from batchwright.agreement import agreement
 from batchwright.asking import Asking
 from batchwright.changes import Changes
 from batchwright.comparing import Comparing
@@ -27,6 +27,7 @@ from batchwright.failures import Failures
 from batchwright.folder import jobs_folder
 from batchwright.inspection import Profile
 from batchwright.model import Job, Json, Outcome, UserSays
+from batchwright.money import shown_most, shown_usd
 from batchwright.overviews import Overviews
 from batchwright.pages import JobPage
 from batchwright.part_files import OnRows, PartPlan
