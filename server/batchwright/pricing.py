@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from batchwright.model import Endpoint, ProviderInfo
+from batchwright.model import OPENAI_HOST, Endpoint, ProviderInfo
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
@@ -21,7 +21,6 @@ Processing = Literal["batch", "standard"]
 BatchBasis = Literal["listed", "half_of_standard", "standard"]
 """Where a batch price comes from; `standard` means that it is not known, and at most that."""
 
-OPENAI_HOST = "api.openai.com"
 CACHEABLE_TOKENS = 1024
 """A shorter prompt never enters OpenAI's prompt cache (its prompt caching guide)."""
 
