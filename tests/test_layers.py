@@ -22,7 +22,6 @@ LAYERS: tuple[set[str], ...] = (
         "jsonl",
         "inspection",
         "parts",
-        "pricing",
         "recovery",
         "agreement",
         "parameters",
@@ -36,7 +35,7 @@ LAYERS: tuple[set[str], ...] = (
     },
     {"deprecations", "families", "tokens", "shapes"},
     {"faults", "spelling", "guides"},
-    {"causes"},
+    {"causes", "pricing"},
     {"answers", "checking", "comparison", "common_jobs", "sampling", "fitting"},
     {"descriptors", "clock"},
     {

@@ -14,6 +14,7 @@ from batchwright.errors import InvalidInput
 from batchwright.folder import JobFolder
 from batchwright.model import Endpoint, Json, Limits, ProviderInfo, Recipe
 from batchwright.points import OnPoint
+from batchwright.pricing import meant
 from batchwright.progress import Progress
 from batchwright.shutdown_dates import ShutdownDates
 from batchwright.spelling import misspelt
@@ -74,7 +75,7 @@ class Drafting:
             InvalidInput: Something cannot be used.
         """
         made = await self._made(request, folder, progress)
-        note = misspelt(made.job.recipe.model, made.job.provider)
+        note = misspelt(made.job.recipe.model, made.job.provider, meant)
         is_told = any("is no known name" in warning for warning in made.warnings)
         notes = [note] if note and not is_told else []
         ending = await self._shutdown_dates.warning(made.job.provider)
