@@ -1,7 +1,7 @@
 """A job's folder: what each file in it is, and who writes it. No other module knows the names.
 
-Those who write requests and those who read results work in it as much as the jobs themselves, so it stands below all of
-them. What a writer needs only on the way lies beside its target, under a name that the writer makes of the target's.
+Both what writes requests and what reads results work in this folder, so this module stands below them. A temporary file
+lies beside its target, and only its writer knows it.
 """
 
 import shutil
@@ -49,7 +49,7 @@ class JobFolder:
 
     @property
     def lock_file(self) -> Path:
-        """Locked by the process that works on the job; made when that begins, and left there."""
+        """Locked by the process that works on the job; it stays when the work is done."""
         return self.path / "lock"
 
     @property
@@ -87,15 +87,15 @@ class JobFolder:
         return self.path / part_name(part)
 
     def members(self, part: Part) -> Path:
-        """Return the file of whose inputs each request of a part packs; written with its requests, if they pack any."""
+        """Return the file that lists the rows of each request; written with the requests, where they pack several."""
         return self.requests(part).with_suffix(".members.jsonl")
 
     def download(self, part: Part, kind: DownloadKind) -> Path:
-        """Return the file of what the provider answered; there only if it came whole."""
+        """Return the provider's output or error file; it exists once it has arrived whole."""
         return self.requests(part).with_suffix(f".{kind}.jsonl")
 
     def downloads(self, part: Part) -> tuple[Path, Path]:
-        """Return the files of all that the provider answered, first the answers."""
+        """Return both files that the provider may answer with, the output first."""
         return self.download(part, "output"), self.download(part, "errors")
 
     def arriving(self, part: Part, kind: DownloadKind) -> Path:
@@ -103,7 +103,7 @@ class JobFolder:
         return self.requests(part).with_suffix(f".{kind}.part")
 
     def stand_in(self, part: Part) -> Path:
-        """Return the file of the results that name an adopted part's lost requests; gone once they are read."""
+        """Return where an adopted part's results are read when its requests are lost; deleted once they are read."""
         return self.requests(part).with_suffix(".results")
 
     def lock(self) -> FileLock:
@@ -125,7 +125,7 @@ class JobFolder:
 
     @contextmanager
     def scratch(self, purpose: Literal["asking", "reading", "saving"]) -> Generator[Path]:
-        """Hold a new folder in the job's for what is written only on the way."""
+        """Hold a temporary folder inside the job's own."""
         with TemporaryDirectory(prefix=f"{purpose}-", dir=self.path) as temporary:
             yield Path(temporary)
 
