@@ -15,11 +15,11 @@ import anyio
 from mcp import Client
 
 from batchwright.__main__ import HOST, PORT
-from batchwright.agreement import shown_usd
 from batchwright.app import build_server
 from batchwright.causes.known import CAUSES, VARIOUS
 from batchwright.comparison import compare_tokens
 from batchwright.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
+from batchwright.money import shown_usd
 from batchwright.prompts import prompts
 from batchwright.resources import templates
 from batchwright.settings import SETTINGS, Settings

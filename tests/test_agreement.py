@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from batchwright.agreement import Agreement, agreement, ceiling_usd, question, shown_most, shown_usd
+from batchwright.agreement import Agreement, agreement, ceiling_usd, question
 from batchwright.errors import InvalidInput, OverLimit
-from batchwright.ledger import microusd, usd
 from batchwright.model import Charges, Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
+from batchwright.money import microusd, usd
 
 LIMITS = SpendingLimits(job_usd=Decimal(25))
 
@@ -222,40 +222,3 @@ def test_the_question_says_where_nothing_bounds_the_cost_and_that_it_ran_before(
         "It sends 2 rows of 'reviews.csv' to 'gpt-5-mini' at 'api.openai.com'. "
         "The same data and prompt were run before, as job_b."
     )
-
-
-@pytest.mark.parametrize(
-    ("amount", "shown"),
-    [
-        ("0", "$0.00"),
-        ("0.5", "$0.50"),
-        ("0.000001", "$0.000001"),
-        ("0.0125", "$0.0125"),
-        ("0.123456", "$0.123456"),
-        ("1", "$1.00"),
-        ("1234.5", "$1,234.50"),
-        ("25", "$25.00"),
-    ],
-)
-def test_amounts_are_shown_as_money_and_small_ones_as_what_they_are(amount: str, shown: str) -> None:
-    """A job of a tenth of a cent is not one of $0.00."""
-    assert shown_usd(Decimal(amount)) == shown_most(Decimal(amount)) == shown
-
-
-@given(amount=st.decimals(0, 10**6, places=8))
-def test_the_most_that_something_costs_is_never_shown_as_less(amount: Decimal) -> None:
-    """`At most $1.00` must not become $1.004, nor `$25.00 is above $25.00` be all that a refusal says."""
-    assert Decimal(shown_most(amount).removeprefix("$").replace(",", "")) >= amount
-
-
-@given(cents=st.integers(0, 10**9))
-def test_an_amount_of_whole_cents_is_shown_as_it_is(cents: int) -> None:
-    """It is what the user has said."""
-    amount = Decimal(cents) / 100
-
-    assert shown_usd(amount) == shown_most(amount) == f"${amount:,.2f}"
-
-
-def test_less_than_a_millionth_of_a_dollar_is_shown_as_a_number() -> None:
-    """So little is the input of one short text for an embedding."""
-    assert shown_usd(Decimal("0.00000003")) != "$0."

@@ -16,6 +16,7 @@ from batchwright.causes.remedies import Explained, Mended, best, explained, vari
 from batchwright.error_bodies import refusal_words
 from batchwright.jsonl import decode_result
 from batchwright.model import OUTCOMES, Endpoint, Job, Json, Outcome, ProviderInfo, Recipe, Source
+from batchwright.pricing import meant
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OPENAI = ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch")
@@ -375,7 +376,7 @@ def job(
 def only(outcome: Outcome, words: str | None, of: Job, parameters: Mapping[str, Json] | None = None) -> Explained:
     """Explain one problem."""
     given = of.recipe.parameters if parameters is None else parameters
-    (found,) = explained([Problem(outcome, words, 3, ("r1", "r1", "r2", "r3", "r4"))], of, given)
+    (found,) = explained([Problem(outcome, words, 3, ("r1", "r1", "r2", "r3", "r4"))], of, given, meant)
     return found
 
 
@@ -507,7 +508,7 @@ def test_problems_are_grouped_by_cause_with_the_ids_of_three_rows() -> None:
         Problem("refused", "I cannot.", 1, ("r10",)),
     ]
 
-    found = explained(problems, job(), {})
+    found = explained(problems, job(), {}, meant)
 
     assert [(each.cause.name, each.rows, each.ids) for each in found] == [
         ("rate_limit", 7, ("r1", "r2", "r4")),
@@ -553,12 +554,12 @@ def test_the_best_retry_takes_up_all_that_one_retry_can_help() -> None:
         Problem("never_ran", "its batch failed (The API key is not valid. Set the right one.)", 1),
     ]
 
-    assert best(explained(problems, of, of.recipe.parameters)) == {
+    assert best(explained(problems, of, of.recipe.parameters, meant)) == {
         "job_id": "job_a",
         "outcomes": ["failed", "cut_short", "expired"],
         "parameters": {"temperature": None, "max_completion_tokens": 200},
     }
-    assert best(explained(problems[3:4], of, {})) is None
+    assert best(explained(problems[3:4], of, {}, meant)) is None
 
 
 def test_two_retries_that_change_the_same_thing_differently_stay_apart() -> None:
@@ -566,7 +567,7 @@ def test_two_retries_that_change_the_same_thing_differently_stay_apart() -> None
     of = job(parameters={"max_completion_tokens": 100})
     problems = [Problem("cut_short", CUT, 3), Problem("cut_short", f"{CUT} before any text", 2)]
 
-    assert best(explained(problems, of, of.recipe.parameters)) == {
+    assert best(explained(problems, of, of.recipe.parameters, meant)) == {
         "job_id": "job_a",
         "outcomes": ["cut_short"],
         "parameters": {"max_completion_tokens": 200},

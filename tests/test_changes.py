@@ -6,7 +6,7 @@ from pathlib import Path
 
 from batchwright.changes import Changed, Changes
 from batchwright.journal import Journal
-from batchwright.ledger import usd
+from batchwright.money import usd
 from test_journal import job, opened, opened_attempt, submit
 
 NOTHING = Changed(frozenset(), is_list_other=False)

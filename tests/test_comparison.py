@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.agreement import shown_usd
 from batchwright.comparison import (
     CHAT_MODELS,
     EMBEDDING_MODELS,
@@ -21,6 +20,7 @@ from batchwright.comparison import (
     prices_of,
 )
 from batchwright.errors import InvalidInput
+from batchwright.money import shown_usd
 from batchwright.pricing import RequestTokens, cost, price
 
 GUIDE = ("gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4", "gpt-5-mini")

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.drafts import FROZEN, Draft, Plan, adopt_batch_file, batch_file_recipe, check_body, check_recipe, draft
+from batchwright.drafts import Draft, Plan, adopt_batch_file, batch_file_recipe, check_body, check_recipe, draft
 from batchwright.errors import InvalidInput
+from batchwright.folder import JobFolder
 from batchwright.model import Endpoint, Limits, ProviderInfo, Recipe
 from batchwright.points import pass_by
 from batchwright.progress import Progress
@@ -35,7 +36,7 @@ def plan(
     return Plan(
         job_id="job_a",
         created_at=CREATED,
-        folder=folder,
+        folder=JobFolder(folder),
         origin=one_file(source, source.name),
         id_column=id_column,
         recipe=Recipe("/v1/chat/completions", "m", prompt),
@@ -63,9 +64,9 @@ def adopted(planned: Plan, *, models: Sequence[str] = ("m",)) -> Draft:
     return adopt_batch_file(planned, copy, is_model_known=models.__contains__)
 
 
-def contents(folder: Path, found: Draft) -> list[bytes]:
+def contents(folder: JobFolder, found: Draft) -> list[bytes]:
     """Give the content of each part."""
-    return [(folder / part.file_name).read_bytes() for part in found.job.parts]
+    return [folder.requests(part).read_bytes() for part in found.job.parts]
 
 
 def prompts(content: bytes) -> list[tuple[str, str]]:
@@ -113,12 +114,12 @@ def test_parts_put_end_to_end_are_all_rows_and_each_is_within_the_limits_with_it
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], max_requests: int, max_bytes: int
 ) -> None:
     """Whatever the limits, no row is lost or doubled, and a part that is changed on disk is noticed."""
-    folder = tmp_path_factory.mktemp("draft") / "job"
-    folder.mkdir()
-    write_rows([{"text": text} for text in texts], folder / "rows.jsonl")
+    folder = JobFolder(tmp_path_factory.mktemp("draft") / "job")
+    folder.path.mkdir()
+    write_rows([{"text": text} for text in texts], folder.inline_rows)
     limits = Limits(max_requests=max_requests, max_bytes=max_bytes)
 
-    found = made(plan(folder / "rows.jsonl", limits=limits))
+    found = made(plan(folder.inline_rows, limits=limits))
 
     parts = contents(folder, found)
     expected = [(f"row-{number}", f"Label {text}") for number, text in enumerate(texts, 1)]
@@ -138,10 +139,10 @@ def test_the_hash_of_a_job_does_not_depend_on_how_it_is_cut(
     """The same questions are known again when the limits have changed; other ones never pass for them."""
 
     def hashed(rows: list[str], limits: Limits) -> str:
-        folder = tmp_path_factory.mktemp("draft") / "job"
-        folder.mkdir()
-        write_rows([{"text": text} for text in rows], folder / "rows.jsonl")
-        found = made(plan(folder / "rows.jsonl", limits=limits))
+        folder = JobFolder(tmp_path_factory.mktemp("draft") / "job")
+        folder.path.mkdir()
+        write_rows([{"text": text} for text in rows], folder.inline_rows)
+        found = made(plan(folder.inline_rows, limits=limits))
         if limits == Limits():
             assert found.job.sha256 == hashlib.sha256(b"".join(contents(folder, found))).hexdigest()
         return found.job.sha256
@@ -157,7 +158,7 @@ def test_a_part_is_filled_before_the_next_is_begun(tmp_path: Path) -> None:
     found = made(plan(written(tmp_path / "t.csv", "text\n" + rows), limits=Limits(max_requests=3)))
 
     assert [part.requests for part in found.job.parts] == [3, 3, 1]
-    assert [part.file_name for part in found.job.parts] == ["part-0001.jsonl", "part-0002.jsonl", "part-0003.jsonl"]
+    assert [part.number for part in found.job.parts] == [1, 2, 3]
 
 
 def test_a_row_larger_than_a_whole_batch_is_refused_by_its_number(tmp_path: Path) -> None:
@@ -254,20 +255,20 @@ def test_nothing_but_the_job_s_folder_is_written(tmp_path: Path) -> None:
     source = written(tmp_path / "t.csv", "text\nx\ny\n")
     planned = plan(source, limits=Limits(max_requests=1))
 
-    made(planned)
+    found = made(planned)
 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["job", "t.csv"]
     assert source.read_text() == "text\nx\ny\n"
-    assert sorted(path.name for path in planned.folder.iterdir()) == ["part-0001.jsonl", "part-0002.jsonl", FROZEN]
+    assert set(planned.folder.path.iterdir()) == {planned.folder.frozen, *map(planned.folder.requests, found.job.parts)}
 
 
 def test_rows_that_were_given_inline_are_called_so(tmp_path: Path) -> None:
     """The user knows of no file."""
-    folder = tmp_path / "job"
-    folder.mkdir()
-    write_rows([{"id": 1, "text": "x"}], folder / "rows.jsonl")
+    folder = JobFolder(tmp_path / "job")
+    folder.path.mkdir()
+    write_rows([{"id": 1, "text": "x"}], folder.inline_rows)
 
-    planned = plan(folder / "rows.jsonl", id_column="id")
+    planned = plan(folder.inline_rows, id_column="id")
 
     found = made(replace(planned, origin=replace(planned.origin, kind="rows")))
 
@@ -297,12 +298,12 @@ def test_an_adopted_file_gives_the_recipe_and_freezes_its_ids(tmp_path: Path) ->
 
     assert found.job.recipe == Recipe("/v1/chat/completions", "m")
     assert (found.job.source.kind, found.job.source.rows) == ("batch", 3)
-    assert [custom_id for custom_id, _ in frozen_rows(planned.folder / FROZEN, ["custom_id"])] == [
+    assert [custom_id for custom_id, _ in frozen_rows(planned.folder.frozen, ["custom_id"])] == [
         "b",
         "007",
         "2024-01-01",
     ]
-    assert sorted(path.name for path in planned.folder.iterdir()) == ["part-0001.jsonl", FROZEN]
+    assert set(planned.folder.path.iterdir()) == {planned.folder.frozen, planned.folder.requests(found.job.parts[0])}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.jsonl", "job"]
 
 
@@ -346,7 +347,7 @@ def test_a_batch_file_that_would_be_refused_is_refused_here_with_its_first_lines
     faults = ["line 2: invalid_json_line", "line 3: duplicate_custom_id", "line 4: mismatched_model"]
     faults += ["line 5: streaming_unsupported", "line 6: model_not_found"]
     assert [sentence.index(fault) for fault in faults] == sorted(sentence.index(fault) for fault in faults)
-    assert list(planned.folder.iterdir()) == []
+    assert list(planned.folder.path.iterdir()) == []
 
 
 def test_only_the_first_faults_of_a_batch_file_are_listed_and_the_sentence_says_that_there_are_more(
@@ -425,7 +426,7 @@ def test_a_recipe_that_fails_every_request_is_refused_before_a_row_is_filled_in(
     with pytest.raises(InvalidInput, match="Use 'max_completion_tokens' instead"):
         made(planned)
 
-    assert list(planned.folder.glob("part-*")) == []
+    assert list(planned.folder.path.glob("part-*")) == []
 
 
 def test_a_body_in_json_mode_without_the_word_json_is_refused() -> None:

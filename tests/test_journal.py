@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from batchwright.attempts import Attempt
 from batchwright.errors import InvalidInput, NotFound
 from batchwright.journal import Closing, Journal
-from batchwright.ledger import usd
 from batchwright.model import (
     OUTCOMES,
     Charges,
@@ -30,6 +29,7 @@ from batchwright.model import (
     Source,
     SpendingLimits,
 )
+from batchwright.money import usd
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

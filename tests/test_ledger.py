@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from batchwright.clock import Uptime
 from batchwright.errors import OverLimit
 from batchwright.journal import Closing, Journal
-from batchwright.ledger import microusd, usd
 from batchwright.model import Job, Part, PartState, ProviderInfo, Recipe, Source, SpendingLimits
+from batchwright.money import usd
 
 START = datetime(2026, 11, 3, 12, tzinfo=UTC)
 TEN_A_DAY = SpendingLimits(job_usd=Decimal(25), day_usd=Decimal(10))
@@ -107,18 +107,6 @@ def entries(path: Path) -> list[tuple[str, str, int, int]]:
 def taken(path: Path) -> Decimal:
     """Give what is reserved and spent together, in US dollars."""
     return usd(sum(-amount if kind == "release" else amount for kind, _, _, amount in entries(path)))
-
-
-@given(amount=st.decimals(0, 10**6, places=9))
-def test_what_is_reserved_is_never_less_than_what_may_be_spent(amount: Decimal) -> None:
-    """A micro-dollar that is cut off from each of a million parts is a dollar."""
-    assert amount <= usd(microusd(amount)) < amount + Decimal("1e-6")
-
-
-@given(micro=st.integers(0, 10**15))
-def test_micro_dollars_are_exact(micro: int) -> None:
-    """Binary fractions of dollars would not add up to what was agreed."""
-    assert microusd(usd(micro)) == micro
 
 
 def test_agreeing_reserves_the_most_that_each_part_may_cost(tmp_path: Path) -> None:

@@ -177,15 +177,6 @@ def test_only_the_four_endings_are_terminal() -> None:
     assert {"completed", "failed", "expired", "cancelled"} == TERMINAL_BATCH_STATUSES
 
 
-def test_files_of_parts_sort_as_their_numbers() -> None:
-    """A folder listing shows them in the order of the rows."""
-    assert [part("built", number=number).file_name for number in (1, 20, 300)] == [
-        "part-0001.jsonl",
-        "part-0020.jsonl",
-        "part-0300.jsonl",
-    ]
-
-
 def test_the_embedded_model_says_that_it_is_a_demonstration() -> None:
     """Nobody should take its answers for a GPT's."""
     sentence = ProviderInfo("embedded", "this machine", "tiny-1b", is_demonstration=True).sentence

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.answers import unpacked
-from batchwright.drafts import FROZEN, draft
+from batchwright.drafts import draft
+from batchwright.folder import JobFolder
 from batchwright.jsonl import decode_request, whole_lines
 from batchwright.model import Json, Limits, ProviderInfo, Recipe, Request, Result, ResultLine
 from batchwright.packing import MAX_INPUT_TOKENS, MAX_REQUEST_TOKENS, lines_again, members_of, packed
@@ -333,22 +334,22 @@ def test_every_row_is_packed_once_with_its_own_input_and_nothing_is_lost_of_its_
     assert sum(each.tokens.input_tokens for each in made) == sum(range(len(texts)))
 
 
-def joined(folder: Path, texts: Sequence[str], limits: Limits, most: int = 1, *, deduplicate: bool = False) -> Any:
+def joined(path: Path, texts: Sequence[str], limits: Limits, most: int = 1, *, deduplicate: bool = False) -> Any:
     """Draft a job of these texts in an empty folder, answer each request, and give its rows with their vectors."""
-    folder.mkdir()
-    write_rows(rows(texts), folder / "rows.jsonl")
+    path.mkdir()
+    folder = JobFolder(path)
+    write_rows(rows(texts), folder.inline_rows)
     recipe = Recipe("/v1/embeddings", MODEL, "{{text|lower}}", inputs_per_request=most)
-    planned = replace(plan(folder / "rows.jsonl", limits=limits), recipe=recipe, deduplicate=deduplicate)
+    planned = replace(plan(folder.inline_rows, limits=limits), recipe=recipe, deduplicate=deduplicate)
     found = draft(planned)
     results: list[Result] = []
     for part in found.job.parts:
-        path = folder / part.file_name
-        members = members_of(path)
-        for request in map(decode_request, whole_lines([path.read_bytes()])):
+        members = members_of(folder, part)
+        for request in map(decode_request, whole_lines([folder.requests(part).read_bytes()])):
             answer = ResultLine(request.custom_id, 200, embedded(request.body["input"]))
             results += unpacked(answer, members.get(request.custom_id, [request.custom_id]))
-    write_results(reversed(results), folder / "results.parquet", recipe, folder / FROZEN)
-    table = ResultTable(folder / FROZEN, folder / "results.parquet", found.job.source.columns, recipe, ended=True)
+    write_results(reversed(results), folder.results, recipe, folder.frozen)
+    table = ResultTable(folder.frozen, folder.results, found.job.source.columns, recipe, ended=True)
     return table.rows(outcome=None, offset=0, limit=100).rows
 
 
@@ -382,7 +383,7 @@ def test_a_packed_part_cut_smaller_keeps_every_row_with_its_input(
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], max_load: int
 ) -> None:
     """The enqueued limit is often learned only when all is packed already."""
-    folder = tmp_path_factory.mktemp("job")
+    folder = JobFolder(tmp_path_factory.mktemp("job"))
     provider = ProviderInfo("endpoint", "localhost", MODEL)
     recipe = Recipe("/v1/embeddings", MODEL, "p", inputs_per_request=8)
     parts = PartPlan("job_a", folder, recipe, provider, Limits(), pass_by)
@@ -390,11 +391,14 @@ def test_a_packed_part_cut_smaller_keeps_every_row_with_its_input(
     (whole,), _ = write_parts(parts, packed(lines, 8, Limits()))
 
     limits = Limits(max_load=max_load)
-    again = lines_again(folder / whole.file_name, Measure(MODEL, "/v1/embeddings"), limits)
+    again = lines_again(folder, whole, Measure(MODEL, "/v1/embeddings"), limits)
     pieces, _ = write_parts(replace(parts, limits=limits, first_number=2), again)
 
-    paths = [folder / piece.file_name for piece in pieces]
-    requests = [(members_of(path), decode_request(each)) for path in paths for each in path.read_bytes().splitlines()]
+    requests = [
+        (members_of(folder, piece), decode_request(each))
+        for piece in pieces
+        for each in folder.requests(piece).read_bytes().splitlines()
+    ]
     pairs = [
         pair
         for members, request in requests

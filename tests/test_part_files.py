@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import get_args
@@ -12,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.errors import InvalidInput
-from batchwright.ledger import microusd
+from batchwright.folder import JobFolder
 from batchwright.model import Charges, Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
+from batchwright.money import microusd
 from batchwright.part_files import Line, Measure, PartPlan, RecipeMeasure, first_request, write_parts
 from batchwright.points import Point, pass_by
 from batchwright.pricing import RequestTokens, cost, price
@@ -35,7 +37,7 @@ def plan(
 ) -> PartPlan:
     """Plan parts in *folder*."""
     recipe, provider = Recipe(endpoint, model, "{{text}}"), ProviderInfo("service", "h", model, charges=charges)
-    return PartPlan("job_a", folder, recipe, provider, limits or Limits(), pass_by)
+    return PartPlan("job_a", JobFolder(folder), recipe, provider, limits or Limits(), pass_by)
 
 
 def line(load: int, bound: int | None = 0, data: bytes = b"{}\n") -> Line:
@@ -57,10 +59,12 @@ def test_a_part_is_its_lines_put_end_to_end_and_knows_its_hash_and_size(tmp_path
     """A file that is changed on disk before it is sent has another hash."""
     lines = [line(3, 10, b'{"a":1}\n'), line(4, 10, b'{"b":2}\n'), line(5, 10, b'{"c":3}\n')]
 
+    folder = JobFolder(tmp_path)
+
     parts, _ = write_parts(plan(tmp_path, limits=Limits(max_requests=2)), lines)
 
     contents = [b'{"a":1}\n{"b":2}\n', b'{"c":3}\n']
-    assert [(tmp_path / part.file_name).read_bytes() for part in parts] == contents
+    assert [folder.requests(part).read_bytes() for part in parts] == contents
     hashes = [hashlib.sha256(content).hexdigest() for content in contents]
     assert parts == (
         Part("job_a", 1, "built", hashes[0], 16, 2, load=7, ceiling_usd=micro(21), least_usd=micro(1)),
@@ -71,24 +75,22 @@ def test_a_part_is_its_lines_put_end_to_end_and_knows_its_hash_and_size(tmp_path
 def test_parts_of_a_later_round_have_numbers_and_names_of_their_own(tmp_path: Path) -> None:
     """What was sent before stays as it was sent."""
     made = plan(tmp_path, limits=Limits(max_requests=1))
-    later = PartPlan("job_a", tmp_path, made.recipe, made.provider, made.limits, pass_by, first_number=4, round=2)
+    later = replace(made, first_number=4, round=2)
 
     parts, _ = write_parts(later, [line(1), line(1)])
 
-    assert [(part.number, part.round, part.file_name) for part in parts] == [
-        (4, 2, "part-0004.jsonl"),
-        (5, 2, "part-0005.jsonl"),
-    ]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["part-0004.jsonl", "part-0005.jsonl"]
+    assert [(part.number, part.round) for part in parts] == [(4, 2), (5, 2)]
+    assert set(tmp_path.iterdir()) == set(map(made.folder.requests, parts))
 
 
 def test_a_file_that_was_left_by_a_crash_is_written_anew(tmp_path: Path) -> None:
     """A part is never what two runs have written."""
-    (tmp_path / "part-0001.jsonl").write_bytes(b"old\n" * 1_000)
+    left = JobFolder(tmp_path).requests(Part("job_a", 1, "built", "", 0, 0))
+    left.write_bytes(b"old\n" * 1_000)
 
     parts, _ = write_parts(plan(tmp_path), [line(1, data=b"new\n")])
 
-    assert (tmp_path / "part-0001.jsonl").read_bytes() == b"new\n"
+    assert left.read_bytes() == b"new\n"
     assert parts[0].sha256 == hashlib.sha256(b"new\n").hexdigest()
 
 
@@ -202,7 +204,7 @@ def test_no_part_of_more_than_one_request_is_over_the_enqueued_limit(
     assert [part.number for part in parts] == list(range(1, len(parts) + 1))
     assert sum(part.requests for part in parts) == len(lines)
     assert sum(part.load for part in parts) == sum(each.load for each in lines) == expected.input_tokens
-    contents = [(folder / part.file_name).read_bytes() for part in parts]
+    contents = [JobFolder(folder).requests(part).read_bytes() for part in parts]
     assert b"".join(contents) == b"".join(each.data for each in lines)
     assert [(part.size_bytes, part.sha256) for part in parts] == [
         (len(content), hashlib.sha256(content).hexdigest()) for content in contents
@@ -248,7 +250,7 @@ def test_a_part_that_is_read_again_weighs_what_it_did(
     lines = [measure.request(chat(number, text, max_completion_tokens=5)) for number, text in enumerate(texts)]
     parts, _ = write_parts(plan(folder), lines)
 
-    assert list(measure.lines(folder / parts[0].file_name)) == lines
+    assert list(measure.lines(JobFolder(folder).requests(parts[0]))) == lines
 
 
 def test_a_large_part_becomes_pieces_that_hold_the_same_requests(tmp_path: Path) -> None:
@@ -256,17 +258,17 @@ def test_a_large_part_becomes_pieces_that_hold_the_same_requests(tmp_path: Path)
     measure = Measure(MODEL, "/v1/chat/completions")
     requests = [measure.request(chat(number, "word " * number, max_completion_tokens=5)) for number in range(1, 9)]
     (whole,), _ = write_parts(plan(tmp_path), requests)
-    small = plan(tmp_path, limits=Limits(max_load=30))
-    small = PartPlan(small.job_id, tmp_path, small.recipe, small.provider, small.limits, pass_by, first_number=2)
+    small = replace(plan(tmp_path, limits=Limits(max_load=30)), first_number=2)
+    file_of = small.folder.requests
 
-    pieces, _ = write_parts(small, measure.lines(tmp_path / whole.file_name))
+    pieces, _ = write_parts(small, measure.lines(file_of(whole)))
 
     assert len(pieces) > 1
     assert sum(piece.requests for piece in pieces) == whole.requests
     more = sum((piece.ceiling_usd or Decimal(0) for piece in pieces), Decimal(0)) - (whole.ceiling_usd or Decimal(0))
     assert 0 <= more < micro(len(pieces))
-    content = b"".join((tmp_path / piece.file_name).read_bytes() for piece in pieces)
-    assert content == (tmp_path / whole.file_name).read_bytes()
+    content = b"".join(file_of(piece).read_bytes() for piece in pieces)
+    assert content == file_of(whole).read_bytes()
 
 
 def test_the_first_request_is_that_of_the_first_part(tmp_path: Path) -> None:
@@ -275,7 +277,7 @@ def test_the_first_request_is_that_of_the_first_part(tmp_path: Path) -> None:
     requests = [chat(number, f"text {number}") for number in range(3)]
     parts, _ = write_parts(plan(tmp_path, limits=Limits(max_requests=1)), map(measure.request, requests))
 
-    assert first_request(tmp_path, parts) == requests[0]
+    assert first_request(JobFolder(tmp_path), parts) == requests[0]
 
 
 def test_every_line_and_the_end_are_points_where_a_crash_can_be_tried(tmp_path: Path) -> None:
@@ -286,7 +288,7 @@ def test_every_line_and_the_end_are_points_where_a_crash_can_be_tried(tmp_path: 
     def on_point(point: Point) -> None:
         passed.append((point, len(list(tmp_path.iterdir()))))
 
-    write_parts(PartPlan("job_a", tmp_path, made.recipe, made.provider, made.limits, on_point), [line(1)] * 3)
+    write_parts(replace(made, on_point=on_point), [line(1)] * 3)
 
     assert passed == [("part_writing", 1), ("part_writing", 1), ("part_writing", 2), ("part_written", 2)]
 

@@ -9,7 +9,6 @@ from batchwright.errors import InvalidInput
 from batchwright.inspection import Profile
 from batchwright.tables import query
 from batchwright.tables.origin import find
-from batchwright.tables.query import table_names
 from batchwright.tables.sources import freeze, frozen_rows, profile
 from batchwright.workspace import Workspace
 from session import environment, in_memory
@@ -181,13 +180,6 @@ def test_a_query_that_never_ends_is_stopped(work: Path, monkeypatch: pytest.Monk
 def test_a_query_that_needs_too_much_memory_is_stopped(work: Path, sql: str) -> None:
     """The machine is the user's, who goes on working on it; a single value may be what is too large."""
     assert "512MB of memory" in refusal(work, sql)
-
-
-def test_no_variable_of_the_program_is_a_table(work: Path) -> None:
-    """DuckDB would take a Python variable for a table that it does not find."""
-    assert "work" in table_names("SELECT * FROM work")
-    with pytest.raises(InvalidInput):
-        list(table_names("WITH a AS (SELECT * FROM (FROM a)) SELECT * FROM a, read_csv('x')"))
 
 
 async def test_a_query_becomes_a_job_through_the_tools(tmp_path: Path, work: Path) -> None:

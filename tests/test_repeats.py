@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.drafts import FROZEN, Draft, draft
+from batchwright.drafts import Draft, draft
+from batchwright.folder import JobFolder
 from batchwright.jsonl import decode_request, whole_lines
 from batchwright.model import Recipe, Result
 from batchwright.tables.joining import write_results
@@ -268,25 +269,25 @@ async def test_embeddings_are_joined_too_and_a_ready_made_file_is_sent_as_it_is(
     assert [row["embedding"] for row in found] == [[0.5, float(len(f"Say {word}"))] for word in WORDS]
 
 
-def made(folder: Path, words: Sequence[str | None], *, deduplicate: bool) -> Draft:
+def made(path: Path, words: Sequence[str | None], *, deduplicate: bool) -> Draft:
     """Draft a job of a row for each word."""
-    folder.mkdir()
-    write_rows([{"text": word} for word in words], folder / "rows.jsonl")
-    planned = plan(folder / "rows.jsonl", prompt="Label {{text|trim|lower}}")
+    path.mkdir()
+    rows = JobFolder(path).inline_rows
+    write_rows([{"text": word} for word in words], rows)
+    planned = plan(rows, prompt="Label {{text|trim|lower}}")
     return draft(replace(planned, deduplicate=deduplicate))
 
 
-def joined(folder: Path, found: Draft) -> Sequence[Any]:
+def joined(path: Path, found: Draft) -> Sequence[Any]:
     """Answer each request with what it asks, and give the rows with their answers."""
+    folder = JobFolder(path)
     requests = [
-        decode_request(line)
-        for part in found.job.parts
-        for line in whole_lines([(folder / part.file_name).read_bytes()])
+        decode_request(line) for part in found.job.parts for line in whole_lines([folder.requests(part).read_bytes()])
     ]
     results = [Result(each.custom_id, "answered", text=each.body["messages"][-1]["content"]) for each in requests]
     recipe = Recipe("/v1/chat/completions", "m", "p")
-    write_results(reversed(results), folder / "results.parquet", recipe, folder / FROZEN)
-    table = ResultTable(folder / FROZEN, folder / "results.parquet", found.job.source.columns, recipe, ended=True)
+    write_results(reversed(results), folder.results, recipe, folder.frozen)
+    table = ResultTable(folder.frozen, folder.results, found.job.source.columns, recipe, ended=True)
     return table.rows(outcome=None, offset=0, limit=100).rows
 
 

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 from openai import AsyncOpenAI
 
-from batchwright.runs import LOCK
+from batchwright.folder import JobFolder
 from openai_server import Object, OpenAIServer
 from session import in_memory, openai_environment
 from test_adoption import DRAFT, lose_the_journal, made_elsewhere, submitted
@@ -123,8 +122,7 @@ async def test_what_another_process_is_drafting_is_not_taken_for_a_lost_job(
     async with in_memory(env) as session:
         job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
     lose_the_journal(tmp_path)
-    lock = tmp_path / "data" / "jobs" / job_id / LOCK
-    with FileLock(lock):
+    with JobFolder(tmp_path / "data" / "jobs" / job_id).lock():
         async with in_memory(env) as session:
             meanwhile = await session.call("list_jobs")
     async with in_memory(env) as session:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from batchwright.adoption import JOB_FILE
 from batchwright.errors import NotReady
 from batchwright.jobs import DraftRequest, Jobs
 from batchwright.journal import Journal
@@ -101,11 +100,11 @@ async def test_a_draft_that_was_submitted_meanwhile_is_not_discarded(tmp_path: P
         engine.uploads = 100
         draft = await drafted(jobs)
         runs = Runs(engine.journal, engine, tmp_path / "data" / "jobs", rules=Rules(), now=lambda: datetime.now(UTC))
-        before = (runs.folder(draft.id) / JOB_FILE).read_bytes()
+        before = runs.folder(draft.id).job_file.read_bytes()
         await jobs.submit(draft.id)
         with pytest.raises(NotReady, match="was submitted meanwhile, so nothing was discarded"):
             await runs.discard(draft)
-        is_there = (runs.folder(draft.id) / JOB_FILE).read_bytes() != before
+        is_there = runs.folder(draft.id).job_file.read_bytes() != before
         job = await jobs.check(draft.id, wait_seconds=60, on_job=ignored)
 
     assert is_there

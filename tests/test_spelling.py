@@ -7,7 +7,8 @@ import pytest
 
 from batchwright.families import MODELS
 from batchwright.model import ProviderInfo
-from batchwright.spelling import misspelt, near
+from batchwright.pricing import meant
+from batchwright.spelling import misspelt
 from openai_server import running_openai
 from session import OPENAI_ITSELF, Mode, environment, in_memory, openai_environment
 
@@ -17,7 +18,7 @@ DRAFT: dict[str, Any] = {"rows": [{"n": 1}], "prompt": "{{n}}", "parameters": {"
 
 
 @pytest.mark.parametrize(
-    ("model", "meant"),
+    ("model", "name"),
     [
         ("gtp-5-mini", "gpt-5-mini"),
         ("gpt5-mini", "gpt-5-mini"),
@@ -27,9 +28,9 @@ DRAFT: dict[str, Any] = {"rows": [{"n": 1}], "prompt": "{{n}}", "parameters": {"
         ("text-embeding-3-small", "text-embedding-3-small"),
     ],
 )
-def test_a_misspelt_name_is_told_what_it_seems_to_mean(model: str, meant: str) -> None:
+def test_a_misspelt_name_is_told_what_it_seems_to_mean(model: str, name: str) -> None:
     """One letter is easily missed."""
-    assert near(model) == meant
+    assert meant(model) == name
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,8 @@ def test_a_misspelt_name_is_told_what_it_seems_to_mean(model: str, meant: str) -
         "gpt-4.1-mini-2025-04-14",
         "gpt-5.9-mini",
         "gpt-7-mini",
+        "gpt-5.1-codex-max",
+        "gpt-5.1-codex-max-2025-11-19",
         "ft:gpt-4o-mini-2024-07-18:acme::abc",
         "my-deployment",
         "",
@@ -47,16 +50,16 @@ def test_a_misspelt_name_is_told_what_it_seems_to_mean(model: str, meant: str) -
 )
 def test_a_known_name_and_a_new_version_are_no_misspellings(model: str) -> None:
     """A model that is newer than the list is not an older one."""
-    assert near(model) is None
+    assert meant(model) is None
 
 
 def test_only_openai_s_own_names_are_known() -> None:
     """At Azure a deployment is called as its owner likes, and so is a model of one's own server."""
-    assert misspelt("gtp-6-luna", ProviderInfo("service", "api.openai.com", "gtp-6-luna")) == (
+    assert misspelt("gtp-6-luna", ProviderInfo("service", "api.openai.com", "gtp-6-luna"), meant) == (
         "'gtp-6-luna' is no known name of an OpenAI model. Did you mean 'gpt-6-luna'?"
     )
-    assert misspelt("gtp-6-luna", ProviderInfo("service", "x.openai.azure.com", "gtp-6-luna")) is None
-    assert misspelt("gtp-6-luna", ProviderInfo("endpoint", "localhost:8000", "gtp-6-luna")) is None
+    assert misspelt("gtp-6-luna", ProviderInfo("service", "x.openai.azure.com", "gtp-6-luna"), meant) is None
+    assert misspelt("gtp-6-luna", ProviderInfo("endpoint", "localhost:8000", "gtp-6-luna"), meant) is None
 
 
 @pytest.mark.anyio

@@ -2,13 +2,11 @@
 
 import logging
 import secrets
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
@@ -16,7 +14,7 @@ import msgspec
 
 from batchwright import files
 from batchwright.bounds import MAX_RESULTS_BYTES, MAX_VECTORS_BYTES
-from batchwright.drafts import FROZEN, batch_file_recipe
+from batchwright.drafts import batch_file_recipe
 from batchwright.errors import (
     AnswerTooLarge,
     BatchwrightError,
@@ -28,6 +26,7 @@ from batchwright.errors import (
     ProviderUnclear,
     ProviderUnreachable,
 )
+from batchwright.folder import JobFolder
 from batchwright.jsonl import any_result, decode_request, encode_request
 from batchwright.model import Job, Part, Request
 from batchwright.part_results import measured
@@ -45,8 +44,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-JOB_FILE = "job.json"
-"""In a job's folder: the job as it was drafted, for the day when the journal is gone."""
 MAX_LISTED = 100
 """So many of the provider's newest batches are looked at for a list."""
 _KEPT_SECONDS = 31 * 86_400
@@ -75,7 +72,7 @@ class Adoption:
         journal: "Journal",
         api: "BatchAPI",
         *,
-        folder_of: Callable[[str], Path],
+        folder_of: Callable[[str], JobFolder],
         held: Callable[[str], AbstractContextManager[bool]],
         now: Callable[[], datetime],
     ) -> None:
@@ -110,21 +107,21 @@ class Adoption:
         siblings = [each async for each in self._api.batches() if job_of_batch(each.metadata) == made_for]
         return await self._restored(made_for, siblings or [batch])
 
-    async def restore(self, folders: Sequence[Path]) -> None:
+    async def restore(self, folders: Sequence[JobFolder]) -> None:
         """Take up jobs whose folders are there and which the journal does not know; freeze if it was lost."""
-        lost = [folder for folder in folders if (folder / JOB_FILE).exists() and not self._journal.has_job(folder.name)]
+        lost = [folder for folder in folders if folder.job_file.exists() and not self._journal.has_job(folder.job_id)]
         if not lost:
             return
         was_empty = self._journal.job_count() == 0
         batches = await self._by_job()
         found: list[Job | None] = []
         for folder in lost:
-            with self._held(folder.name) as is_held:
+            with self._held(folder.job_id) as is_held:
                 # Whoever else holds it is drafting it, or takes it up, just now.
-                if is_held and not self._journal.has_job(folder.name):
-                    found.append(await self._of_folder(folder.name, (batches or {}).get(folder.name, ())))
+                if is_held and not self._journal.has_job(folder.job_id):
+                    found.append(await self._of_folder(folder.job_id, (batches or {}).get(folder.job_id, ())))
         taken = [job for job in found if job is not None]
-        may_run = any(job.submitted_at for job in taken) or any(folder.name in (batches or ()) for folder in lost)
+        may_run = any(job.submitted_at for job in taken) or any(folder.job_id in (batches or ()) for folder in lost)
         if found and (was_empty or may_run or (taken and batches is None)):
             self._journal.standing.freeze(
                 f"The journal was lost; {len(taken)} of {len(found)} jobs were made anew from their folders and the "
@@ -232,10 +229,10 @@ class Adoption:
 
     async def _restored(self, job_id: str, batches: "Sequence[Batch]") -> Job:
         """Take up a job of another journal: from its folder, or from what the provider keeps."""
-        path = self._folder_of(job_id) / JOB_FILE
-        if not path.exists():
+        folder = self._folder_of(job_id)
+        if not folder.job_file.exists():
             return await self._made(job_id, list(_one_for_each_part(batches).values()))
-        job = msgspec.json.decode(path.read_bytes(), type=Job)
+        job = folder.read_job()
         by_part = _one_for_each_part(batches)
         # Of a job that ran, or was adopted, the folder itself names batches: these are not made a second time.
         known = {part.number for part in job.parts if part.batch_id}
@@ -259,7 +256,7 @@ class Adoption:
             for part in (*job.parts, *(Part(job_id, number, "built", "", 0, 0) for number in pieces))
             if part.number in by_part or part.number in known or part.round == 1
         ]
-        counted = [await anyio.to_thread.run_sync(measured, part, path.parent) for part in parts]
+        counted = [await anyio.to_thread.run_sync(measured, part, folder) for part in parts]
         nonces = {number: _nonce(by_part.get(number)) for number in known | by_part.keys()}
         self._journal.add_job(replace(job, parts=tuple(counted)), nonces=nonces)
         return self._journal.job(job_id)
@@ -267,18 +264,18 @@ class Adoption:
     async def _made(self, job_id: str, batches: "Sequence[Batch]") -> Job:
         """Make a job of batches whose files the provider keeps."""
         folder = self._folder_of(job_id)
-        is_new = not folder.exists()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        is_new = not folder.path.exists()
+        folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             return await self._taken_up(job_id, batches, folder)
         except BaseException as error:
             if is_new and not self._journal.has_job(job_id):
-                shutil.rmtree(folder, ignore_errors=True)
+                folder.remove()
             if isinstance(error, InvalidInput) and batches[0].errors:
                 raise InvalidInput(f"{error} {told_faults(batches[0].errors.data or ())}") from error
             raise
 
-    async def _taken_up(self, job_id: str, batches: "Sequence[Batch]", folder: Path) -> Job:
+    async def _taken_up(self, job_id: str, batches: "Sequence[Batch]", folder: JobFolder) -> Job:
         taken: dict[int, Batch] = {}
         parts: list[Part] = []
         for batch in batches:
@@ -289,30 +286,29 @@ class Adoption:
                 taken[number] = batch
                 parts.append(part)
         job = await anyio.to_thread.run_sync(self._described, job_id, taken[1], parts, folder)
-        files.write_whole(folder / JOB_FILE, msgspec.json.encode(job))
+        folder.save_job(job)
         nonces = {number: _nonce(batch) for number, batch in taken.items()}
         self._journal.add_job(job, nonces=nonces)
         return self._journal.job(job_id)
 
-    async def _fetched(self, part: Part, batch: "Batch", folder: Path) -> Part:
+    async def _fetched(self, part: Part, batch: "Batch", folder: JobFolder) -> Part:
         """Bring a batch's input file here; where it is gone, its requests are known by their results."""
-        path = folder / part.file_name
         try:
-            await self._api.download(batch.input_file_id, path)
+            await self._api.download(batch.input_file_id, folder.requests(part))
         except ProviderGone as error:
             if not is_final(batch.status):
                 raise NotReady(
                     f"The input file of {batch.id} is gone, so its rows are known only by its results. "
                     "Adopt it when it has ended."
                 ) from error
-            await self._named_by_results(batch, path)
+            await self._named_by_results(part, batch, folder)
             part = replace(part, file_id=None)
         return await anyio.to_thread.run_sync(measured, part, folder)
 
-    async def _named_by_results(self, batch: "Batch", path: Path) -> None:
-        results = path.with_suffix(".results")
+    async def _named_by_results(self, part: Part, batch: "Batch", folder: JobFolder) -> None:
+        results = folder.stand_in(part)
         model = batch.model if is_model_name(batch.model or "") else "unknown"
-        with path.open("wb") as file:
+        with folder.requests(part).open("wb") as file:
             for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
                 await self._api.download(file_id, results, max_bytes=MAX_RESULTS_BYTES)
                 for result in filter(None, map(any_result, files.lines(results, longest=MAX_VECTORS_BYTES))):
@@ -320,19 +316,19 @@ class Adoption:
                     file.write(encode_request(request, batch.endpoint))
                 results.unlink()
 
-    def _described(self, job_id: str, batch: "Batch", parts: Sequence[Part], folder: Path) -> Job:
+    def _described(self, job_id: str, batch: "Batch", parts: Sequence[Part], folder: JobFolder) -> Job:
         """Freeze the ids of the requests as the job's source, and say what it is."""
-        recipe = batch_file_recipe(folder / parts[0].file_name, batch.id)
-        ids = folder / "ids.jsonl"
+        recipe = batch_file_recipe(folder.requests(parts[0]), batch.id)
+        ids = folder.ids
         seen: set[str] = set()
         with ids.open("wb") as file:
             for part in parts:
-                for line in files.lines(folder / part.file_name):
+                for line in files.lines(folder.requests(part)):
                     custom_id = decode_request(line).custom_id
                     if custom_id not in seen:
                         seen.add(custom_id)
                         file.write(msgspec.json.encode({"custom_id": custom_id}) + b"\n")
-        source = freeze(one_file(ids, f"batch {batch.id}"), folder / FROZEN, id_column="custom_id").source
+        source = freeze(one_file(ids, f"batch {batch.id}"), folder.frozen, id_column="custom_id").source
         ids.unlink()
         return Job(
             id=job_id,

@@ -1,11 +1,12 @@
 """What a job may cost, and what the user has to be asked first. Pure: decides, reserves nothing."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from batchwright.errors import InvalidInput, OverLimit
 from batchwright.model import Job, Part, SpendingLimits
+from batchwright.money import shared, shown_most, shown_usd
 from batchwright.untrusted import quote_name, quote_names
 
 SUSPECTED = "Requests may fail"
@@ -104,17 +105,6 @@ def trial_agreement(job: Job, ceilings: Sequence[Decimal | None], max_cost_usd: 
     return Agreement(wanted, shares, is_bounded=is_bounded)
 
 
-def shared(amount: Decimal, weights: Mapping[int, int | Decimal]) -> dict[int, Decimal]:
-    """Share an amount out by weight, in whole micro-dollars; the sum of the shares is the amount, rounded down."""
-    total = sum(weights.values())
-    shares = {
-        name: (amount * weight / total).quantize(Decimal("1e-6"), ROUND_FLOOR) for name, weight in weights.items()
-    }
-    last = next(reversed(shares))
-    shares[last] += amount.quantize(Decimal("1e-6"), ROUND_FLOOR) - sum(shares.values(), Decimal(0))
-    return shares
-
-
 def ceiling_usd(parts: Sequence[Part]) -> Decimal | None:
     """Give the most that parts may cost together; None: nothing bounds it, or the price is not known."""
     ceilings = [part.ceiling_usd for part in parts]
@@ -141,24 +131,6 @@ def resend_question(job: Job, most_usd: Decimal) -> str:
     """Give what the user is asked before a batch is sent again that may have been made."""
     again = f"Spend at most {shown_most(most_usd)} more to send" if most_usd else "Send"
     return f"{again} {job.id} again? It is not known whether it was sent: it may then be paid twice."
-
-
-def shown_usd(amount: Decimal) -> str:
-    """Write an amount in US dollars; small ones keep their cents' fractions."""
-    return _written(amount, ROUND_HALF_UP)
-
-
-def shown_most(amount: Decimal) -> str:
-    """Write the most that something may cost, rounded up: whoever agrees to it agrees to enough."""
-    return _written(amount, ROUND_CEILING)
-
-
-def _written(amount: Decimal, rounding: str) -> str:
-    cents = amount.quantize(Decimal("0.01"), rounding)
-    small = amount.quantize(Decimal("0.000001"), rounding)
-    if amount and not small:
-        return "less than $0.000001"
-    return f"${cents:,}" if amount >= 1 or amount == cents else f"${small:,}".rstrip("0")
 
 
 def _bound_within(job: Job, parts: Sequence[Part], max_cost_usd: Decimal) -> str:

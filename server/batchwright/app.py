@@ -78,7 +78,9 @@ class App:
     async def known_jobs(self) -> "Jobs | None":
         """Give the use cases; None: there was never a job, and nothing is opened to say so."""
         # A server that nobody has asked for anything leaves the disk as it is.
-        is_known = self._jobs is not None or (self._settings.data_folder() / "jobs").exists()
+        from batchwright.folder import jobs_folder
+
+        is_known = self._jobs is not None or jobs_folder(self._settings.data_folder()).exists()
         return await self.jobs() if is_known else None
 
     def now(self) -> datetime:

@@ -1,17 +1,16 @@
 """What a user asks of a job's results: rows to look at, a file with all of them, SQL, and a plain profile."""
 
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from batchwright import files
 from batchwright.errors import InvalidInput, NotReady
+from batchwright.folder import JobFolder
 from batchwright.model import Job, Outcome
 from batchwright.progress import SILENT, Progress
 from batchwright.tables.result_profile import Agreement, AnswerColumn, agreement, answer_columns
@@ -141,7 +140,7 @@ class Asking:
                 f"{job_id} is still {job.status}: {done:,} of {job.source.rows:,} rows are done. "
                 f"Wait with `check_job`, wait_seconds={WAIT_SECONDS}, then ask again."
             )
-        with self._place(job) as place:
+        with self._runs.folder(job.id).scratch("asking") as place:
             return await shown(await anyio.to_thread.run_sync(self._runs.table_so_far, job, place))
 
     async def ask(self, job_id: str, question: Question, progress: Progress = SILENT) -> Reply:
@@ -157,7 +156,7 @@ class Asking:
         return await anyio.to_thread.run_sync(self._replied, job, question, saving, progress)
 
     def _replied(self, job: Job, question: Question, saving: "_Saving | None", progress: Progress) -> Reply:
-        with self._place(job) as folder:
+        with self._runs.folder(job.id).scratch("asking") as folder:
             table = self._runs.table(job) if job.ended_at else self._runs.table_so_far(job, folder)
             unread = 0
             if not job.ended_at:
@@ -188,12 +187,6 @@ class Asking:
             raise NotReady(f"{job_id} is a draft and was never run. Submit it with `submit_job` first.")
         return job
 
-    @contextmanager
-    def _place(self, job: Job) -> Generator[Path]:
-        """Hold a folder for what is written only to be asked."""
-        with TemporaryDirectory(prefix="asking-", dir=self._runs.folder(job.id)) as temporary:
-            yield Path(temporary)
-
     def _saving(self, job_id: str, name: str | None, *, overwrite: bool) -> "_Saving | None":
         if not name:
             return None
@@ -214,11 +207,11 @@ class _Saving:
     kind: SaveKind
     overwrite: bool
     workspace: "Workspace"
-    folder: Path
+    folder: JobFolder
 
     def write(self, write: Callable[[Path, SaveKind], None]) -> None:
-        with TemporaryDirectory(prefix="saving-", dir=self.folder) as temporary:
-            made = Path(temporary) / "table"
+        with self.folder.scratch("saving") as place:
+            made = place / "table"
             write(made, self.kind)
             with self.workspace.new_file(self.target, overwrite=self.overwrite) as file:
                 for block in files.blocks(made):

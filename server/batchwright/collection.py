@@ -14,13 +14,12 @@ import anyio.to_thread
 from batchwright import files
 from batchwright.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS, reader, unpacked
 from batchwright.bounds import longest_line, most_results
-from batchwright.drafts import FROZEN
 from batchwright.errors import ProviderGone, ProviderNotNow, ProviderRefused, ProviderUnreachable
+from batchwright.folder import DownloadKind, JobFolder, part_name
 from batchwright.jsonl import decode_result
 from batchwright.model import ENDED_STATES, Job, LineError, Outcome, Part, Result
 from batchwright.packing import members_of
-from batchwright.part_files import members_path
-from batchwright.part_results import Found, ids_of, look_through, mismatch, named, result_file, results_of
+from batchwright.part_results import Found, ids_of, look_through, mismatch, named, results_of
 from batchwright.points import OnPoint
 from batchwright.pricing import Totals, cost, cost_of_totals, price_at
 from batchwright.recovery import is_final, is_over_enqueued_limit, is_overdue, overdue_note
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from batchwright.journal import Journal
     from batchwright.submission import Submission
 
-RESULTS = "results.parquet"
 RESTING = frozenset({*ENDED_STATES, "split"})
 """States of a part that has come to its end."""
 MAX_FETCHES = 3
@@ -70,7 +68,7 @@ class Collection:
         self._fetched: Counter[tuple[str, int, str]] = Counter()
         self._missed: dict[tuple[str, int], float] = {}
 
-    async def polled(self, job: Job, part: Part, folder: Path, look: "Look") -> Part:
+    async def polled(self, job: Job, part: Part, folder: JobFolder, look: "Look") -> Part:
         """Look at the part's batch, and cancel it if that is wished."""
         to_cancel = self._journal.is_cancelled(job.id) and part.state != "cancelling"
         batch = await (self._api.batch if to_cancel else look)(part.batch_id or "")
@@ -99,19 +97,21 @@ class Collection:
         if is_ours and is_over_enqueued_limit(batch.status, shown.errors, has_results=has_results):
             return await self._submission.refused_for_limit(job, part, shown.errors)
         if shown.errors:
-            shown = replace(shown, errors=await anyio.to_thread.run_sync(named, folder / part.file_name, shown.errors))
+            shown = replace(shown, errors=await anyio.to_thread.run_sync(named, folder.requests(part), shown.errors))
         ended = self._saved(replace(shown, state="ended"), f"ended {shown.batch_status}")
         self._on_point("end_seen")
         return ended
 
-    async def collected(self, job: Job, part: Part, folder: Path) -> Part:
+    async def collected(self, job: Job, part: Part, folder: JobFolder) -> Part:
         """Fetch the results, check that they are whole, and settle what they cost."""
         lost: list[str] = []
-        for file_id, kind in ((part.output_file_id, "output"), (part.error_file_id, "errors")):
-            target = result_file(folder, part, kind)
+        kinds: tuple[tuple[str | None, DownloadKind], ...]
+        kinds = (part.output_file_id, "output"), (part.error_file_id, "errors")
+        for file_id, kind in kinds:
+            target = folder.download(part, kind)
             if not file_id or target.exists():
                 continue
-            temporary = target.with_suffix(".part")
+            temporary = folder.arriving(part, kind)
             try:
                 await self._api.download(file_id, temporary, max_bytes=most_results(job.recipe, part))
             except ProviderGone:
@@ -126,7 +126,7 @@ class Collection:
         if not lost and (fault := mismatch(part, found)):
             self._fetch_again(folder, part, fault)
         notes = [*lost, *([found.note] if found.note else [])]
-        rows_file = members_path(folder / part.file_name)
+        rows_file = folder.members(part)
         if job.recipe.inputs_per_request > 1 and not rows_file.exists():
             notes.append(f"{rows_file.name} is gone: whose its answers are is not known, so they are left out")
         is_empty = part.batch_status == "failed" and not part.output_file_id
@@ -137,12 +137,12 @@ class Collection:
         self._on_point("verified")
         return part
 
-    async def finish(self, job: Job, folder: Path) -> None:
+    async def finish(self, job: Job, folder: JobFolder) -> None:
         """Read all results once, write them in one form, and count the rows by what became of them."""
         reading = _Reading(folder, job)
 
         def write() -> None:
-            write_results(reading.results(), folder / RESULTS, job.recipe, folder / FROZEN)
+            write_results(reading.results(), folder.results, job.recipe, folder.frozen)
 
         await anyio.to_thread.run_sync(write)
         outcomes = await anyio.to_thread.run_sync(table(job, folder).counts)
@@ -161,11 +161,11 @@ class Collection:
         except ValueError as error:
             if not self._is_all_there_is(part, [path]):
                 raise ProviderUnreachable(
-                    f"The results of {part.file_name} did not arrive whole. They are fetched again."
+                    f"The results of {part_name(part)} did not arrive whole. They are fetched again."
                 ) from error
         files.sync(path)
 
-    def _fetch_again(self, folder: Path, part: Part, fault: str) -> None:
+    def _fetch_again(self, folder: JobFolder, part: Part, fault: str) -> None:
         """Have results that do not add up fetched once more, unless the provider always gives the same ones.
 
         Its batch is looked at again too: it may have ended before its files were named.
@@ -173,13 +173,13 @@ class Collection:
         Raises:
             ProviderUnreachable: They are to be fetched again.
         """
-        targets = [path for kind in ("output", "errors") if (path := result_file(folder, part, kind)).exists()]
+        targets = [path for path in folder.downloads(part) if path.exists()]
         if self._is_all_there_is(part, targets) and not self._is_late(part):
             return
         for path in targets:
             path.unlink()
         self._journal.save_part(replace(part, state="submitted"))
-        raise ProviderUnreachable(f"The results of {part.file_name} did not arrive whole: {fault}. Fetched again.")
+        raise ProviderUnreachable(f"The results of {part_name(part)} did not arrive whole: {fault}. Fetched again.")
 
     def _is_all_there_is(self, part: Part, paths: Sequence[Path]) -> bool:
         """Whether a part's files came so often in just this form that the provider has no other."""
@@ -205,24 +205,25 @@ class Collection:
         return part
 
 
-def table(job: Job, folder: Path) -> ResultTable:
+def table(job: Job, folder: JobFolder) -> ResultTable:
     """Give the joined results of a job that has ended."""
     # What was sent for a row that no file of ours names any more is not known.
     rest: Outcome = "unconfirmed" if any(part.batch_id for part in job.parts) else "never_ran"
-    return ResultTable(folder / FROZEN, folder / RESULTS, job.source.columns, job.recipe, ended=True, rest=rest)
+    return ResultTable(folder.frozen, folder.results, job.source.columns, job.recipe, ended=True, rest=rest)
 
 
-def table_so_far(job: Job, folder: Path, place: Path) -> ResultTable:
+def table_so_far(job: Job, folder: JobFolder, place: Path) -> ResultTable:
     """Give the joined results of a job that runs, of the parts that have ended; *place* is for what is written."""
     ended = replace(job, parts=tuple(part for part in job.parts if part.state in RESTING))
-    write_results(_Reading(folder, ended).results(), place / RESULTS, job.recipe, folder / FROZEN)
-    return ResultTable(folder / FROZEN, place / RESULTS, job.source.columns, job.recipe, ended=False)
+    results = place / folder.results.name
+    write_results(_Reading(folder, ended).results(), results, job.recipe, folder.frozen)
+    return ResultTable(folder.frozen, results, job.source.columns, job.recipe, ended=False)
 
 
 class _Reading:
     """Reads the results of all rounds; of several for one request the newest that ran counts, and all are paid."""
 
-    def __init__(self, folder: Path, job: Job) -> None:
+    def __init__(self, folder: JobFolder, job: Job) -> None:
         self._folder = folder
         self._job = job
         self.input_tokens = self.output_tokens = 0
@@ -251,7 +252,7 @@ class _Reading:
 
     def _of_part(self, part: Part) -> Iterator[Result]:
         read, longest = reader(self._job.recipe), longest_line(self._job.recipe)
-        ids, members = ids_of(self._folder / part.file_name), members_of(self._folder / part.file_name)
+        ids, members = ids_of(self._folder.requests(part)), members_of(self._folder, part)
         are_packed = self._job.recipe.inputs_per_request > 1
         # Of two results for one request the one with an answer counts, wherever it stands.
         without: dict[str, Sequence[Result]] = {}

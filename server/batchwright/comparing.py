@@ -26,6 +26,7 @@ from batchwright.comparison import (
     prices_of,
 )
 from batchwright.errors import InvalidInput, MissingExtra, NotReady
+from batchwright.folder import JobFolder
 from batchwright.model import Job
 from batchwright.part_files import Measure, OnRows
 from batchwright.tokens import Encoding, encoding_of, is_encoding_known
@@ -75,7 +76,7 @@ class Comparing:
     def __init__(
         self,
         journal: "Journal",
-        folder_of: Callable[[str], Path],
+        folder_of: Callable[[str], JobFolder],
         workspace: "Workspace",
         *,
         now: Callable[[], datetime],
@@ -125,7 +126,7 @@ class Comparing:
     def _paths(self, job: Job) -> list[Path]:
         """Give the files with every request once: those of the first round."""
         parts = [part for part in job.parts if part.round == 1 and part.state != "split"]
-        paths = [self._folder_of(job.id) / part.file_name for part in parts]
+        paths = list(map(self._folder_of(job.id).requests, parts))
         if job.source.kind == "results" or not all(path.exists() for path in paths):
             ran = sum(part.completed for part in parts)
             known = f"rows={job.source.rows}, input_tokens=..., output_tokens=..."

@@ -10,8 +10,8 @@ from typing import Literal
 from batchwright.deprecations import shutdown_notes
 from batchwright.errors import InvalidInput
 from batchwright.model import Endpoint
-from batchwright.pricing import CACHEABLE_TOKENS, Price, RequestTokens, cost, price
-from batchwright.spelling import near, told
+from batchwright.pricing import CACHEABLE_TOKENS, Price, RequestTokens, cost, meant, price
+from batchwright.spelling import told
 from batchwright.untrusted import model_name, one_line
 
 CHAT_MODELS = ("gpt-6-luna", "gpt-5.4-mini", "gpt-6.1-terra", "gpt-6.1-sol", "gpt-6-astra")
@@ -219,7 +219,7 @@ def compare(
     notes = [*_token_notes(loads, output), *_price_notes(known, loads)]
     if unpriced:
         notes.append(f"Unpriced: {', '.join(unpriced)}. What they cost is not known here, and is not 0.")
-    notes += [told(model, meant) for model in unpriced if model != elsewhere and (meant := near(model))]
+    notes += [told(model, name) for model in unpriced if model != elsewhere and (name := meant(model))]
     notes += shutdown_notes([model for model in prices if model != elsewhere], today)
     is_open = any(load.is_open for load in loads.values())
     source = _source(known.values())

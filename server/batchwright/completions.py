@@ -90,7 +90,7 @@ async def _models(app: "App", endpoint: "Endpoint") -> Iterable[str]:
     from batchwright.pricing import priced_models
 
     jobs = await app.known_jobs()
-    listed = (*CHAT_MODELS, *EMBEDDING_MODELS, *MODELS, *priced_models(endpoint))
+    listed = (*CHAT_MODELS, *EMBEDDING_MODELS, *MODELS, *priced_models())
     known = [model for model in listed if not deprecation_of(model)]
     answering = [model for model in known if (family := family_of(model)) and endpoint in family.endpoints]
     return (*(jobs.contents.models(endpoint) if jobs else ()), *answering)

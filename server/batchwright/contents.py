@@ -12,7 +12,6 @@ import anyio.to_thread
 import msgspec
 
 from batchwright import files
-from batchwright.collection import RESULTS
 from batchwright.errors import InvalidInput, NotReady
 from batchwright.model import Endpoint, Job, Json
 from batchwright.pages import JobPage
@@ -108,7 +107,7 @@ class Contents:
         """
         job = self.job(job_id)
         parts = job.drafted_parts or job.running_parts
-        path = self._runs.folder(job_id) / parts[0].file_name if parts else None
+        path = self._runs.folder(job_id).requests(parts[0]) if parts else None
         if path is None or not path.exists():
             raise NotReady(f"The requests of {job_id} are not here any more. Its results may be: see get_results.")
 
@@ -128,10 +127,10 @@ class Contents:
 
     def _table(self, job: Job) -> str:
         folder = self._runs.folder(job.id)
-        is_small = job.source.rows <= MAX_TABLE_ROWS and (folder / RESULTS).stat().st_size <= _MAX_RESULTS_BYTES
+        is_small = job.source.rows <= MAX_TABLE_ROWS and folder.results.stat().st_size <= _MAX_RESULTS_BYTES
         if is_small:
-            with TemporaryDirectory(prefix="reading-", dir=folder) as temporary:
-                path = Path(temporary) / "results.csv"
+            with folder.scratch("reading") as place:
+                path = place / "table"
                 self._runs.table(job).save(path, "csv")
                 if path.stat().st_size <= MAX_TABLE_BYTES:
                     return path.read_text(encoding="utf-8")

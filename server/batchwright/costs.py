@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import anyio
 
 from batchwright import charts, descriptors
-from batchwright.agreement import shown_usd
 from batchwright.app import now, opened
 from batchwright.chart_process import draw
 from batchwright.comparing import Compared, CostRequest, compare_rows
 from batchwright.comparison import Comparison, ModelCost
 from batchwright.errors import BatchwrightError, DiskFault, InvalidInput
+from batchwright.money import shown_usd
 from batchwright.settings import Settings
 from batchwright.untrusted import one_line
 

@@ -11,8 +11,10 @@ import anyio.to_thread
 from batchwright import schema
 from batchwright.drafts import Draft, Plan, adopt_batch_file, batch_file_recipe, check_batch_file, draft
 from batchwright.errors import InvalidInput
+from batchwright.folder import JobFolder
 from batchwright.model import Endpoint, Json, Limits, ProviderInfo, Recipe
 from batchwright.points import OnPoint
+from batchwright.pricing import meant
 from batchwright.progress import Progress
 from batchwright.shutdown_dates import ShutdownDates
 from batchwright.spelling import misspelt
@@ -66,20 +68,20 @@ class Drafting:
         self._now = now
         self._on_point = on_point
 
-    async def drafted(self, request: DraftRequest, folder: Path, progress: Progress) -> Draft:
+    async def drafted(self, request: DraftRequest, folder: JobFolder, progress: Progress) -> Draft:
         """Check everything, and write the parts into *folder*, which is empty and has the job's id for its name.
 
         Raises:
             InvalidInput: Something cannot be used.
         """
         made = await self._made(request, folder, progress)
-        note = misspelt(made.job.recipe.model, made.job.provider)
+        note = misspelt(made.job.recipe.model, made.job.provider, meant)
         is_told = any("is no known name" in warning for warning in made.warnings)
         notes = [note] if note and not is_told else []
         ending = await self._shutdown_dates.warning(made.job.provider)
         return replace(made, warnings=[*made.warnings, *notes, *([ending] if ending else [])])
 
-    async def _made(self, request: DraftRequest, folder: Path, progress: Progress) -> Draft:
+    async def _made(self, request: DraftRequest, folder: JobFolder, progress: Progress) -> Draft:
         if request.batch_file:
             return await self._made_of_batch_file(request, request.batch_file, folder, progress)
         wanted = schema.plain(request.output_schema) if request.output_schema else None
@@ -102,7 +104,7 @@ class Drafting:
                 raise InvalidInput(
                     f"{len(request.rows):,} rows were given inline; {most} are taken. Save them as a file."
                 )
-            path = folder / "rows.jsonl"
+            path = folder.inline_rows
             await anyio.to_thread.run_sync(write_rows, request.rows, path)
             origin = replace(one_file(path, "the rows"), kind="rows")
         plan = self._plan(request, recipe, folder, origin)
@@ -113,9 +115,9 @@ class Drafting:
         return made
 
     async def _made_of_batch_file(
-        self, request: DraftRequest, batch_file: str, folder: Path, progress: Progress
+        self, request: DraftRequest, batch_file: str, folder: JobFolder, progress: Progress
     ) -> Draft:
-        path, copy = self._workspace.file_to_read(batch_file), folder / "batch.jsonl"
+        path, copy = self._workspace.file_to_read(batch_file), folder.batch_file
         name = self._workspace.shown(path)
         _refuse_recipe(request)
 
@@ -134,10 +136,10 @@ class Drafting:
         adopting = progress.stage(0.05, 1)
         return await anyio.to_thread.run_sync(lambda: adopt_batch_file(plan, copy, adopting, is_model_known=known))
 
-    def _plan(self, request: DraftRequest, recipe: Recipe, folder: Path, origin: Origin) -> Plan:
+    def _plan(self, request: DraftRequest, recipe: Recipe, folder: JobFolder, origin: Origin) -> Plan:
         provider = self._api.answering(recipe.model or None, recipe.endpoint)
         return Plan(
-            job_id=folder.name,
+            job_id=folder.job_id,
             created_at=self._now(),
             folder=folder,
             origin=origin,

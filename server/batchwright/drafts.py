@@ -17,6 +17,7 @@ from batchwright.errors import InvalidInput
 from batchwright.families import tight_bound
 from batchwright.faults import faults, lacks_json_word
 from batchwright.filling import filling
+from batchwright.folder import JobFolder
 from batchwright.model import Endpoint, Fault, Job, Json, Limits, ProviderInfo, Recipe, Request, Source
 from batchwright.packing import packed
 from batchwright.part_files import (
@@ -38,7 +39,6 @@ from batchwright.tables.origin import Origin, one_file
 from batchwright.tables.sources import freeze, share_ids
 from batchwright.untrusted import model_name
 
-FROZEN = "source.parquet"
 BATCH_FIELDS = ["body", "custom_id", "method", "url"]
 """What the lines of a batch file hold, sorted."""
 _SHOWN_ERRORS = 5
@@ -57,7 +57,7 @@ class Plan:
 
     job_id: str
     created_at: datetime
-    folder: Path
+    folder: JobFolder
     origin: Origin
     id_column: str | None
     recipe: Recipe
@@ -109,7 +109,7 @@ def draft(plan: Plan, progress: Progress = SILENT) -> Draft:
         InvalidInput: The source, the recipe or one of the rows cannot be used; the sentence says which.
         MissingExtra: What reads the source is not installed.
     """
-    frozen = freeze(plan.origin, plan.folder / FROZEN, id_column=plan.id_column, progress=progress.stage(0, 0.35))
+    frozen = freeze(plan.origin, plan.folder.frozen, id_column=plan.id_column, progress=progress.stage(0, 0.35))
     source = frozen.source
     if is_batch_file(source.columns):
         raise InvalidInput(f"{plan.name} is a ready-made batch file. Pass it as batch_file, without a prompt.")
@@ -119,7 +119,7 @@ def draft(plan: Plan, progress: Progress = SILENT) -> Draft:
     writing = progress.stage(0.35, 1, "Writing requests")
 
     def lines() -> Iterator[tuple[str, Line]]:
-        for number, (custom_id, line, is_empty) in enumerate(filled.requests(plan.folder / FROZEN), 1):
+        for number, (custom_id, line, is_empty) in enumerate(filled.requests(plan.folder.frozen), 1):
             if is_empty:
                 empty.count += 1
             if is_oversize(line, plan.limits):
@@ -128,7 +128,7 @@ def draft(plan: Plan, progress: Progress = SILENT) -> Draft:
             if number % _ROWS_A_REPORT == 0:
                 writing.counted(number, source.rows, "rows")
 
-    files.sync(plan.folder / FROZEN)
+    files.sync(plan.folder.frozen)
     written, warnings = _written(plan, lines(), whole)
     requests = sum(part.requests for part in written.parts)
     if requests < source.rows:
@@ -174,13 +174,13 @@ def _written(plan: Plan, lines: Iterator[tuple[str, Line]], whole: Digest) -> tu
     lines = _hashed(lines, whole)
     if not plan.deduplicate:
         return write_parts(plan.parts, plan.packed(line for _, line in lines)), []
-    listed = plan.folder / "repeats.jsonl"
+    listed = plan.folder.repeats
     with listed.open("wb") as file:
         repeats = Repeats(file)
         different = (line for custom_id, line in lines if not repeats.has(custom_id, line))
         written = write_parts(plan.parts, plan.packed(different))
     if repeats.count:
-        share_ids(plan.folder / FROZEN, listed)
+        share_ids(plan.folder.frozen, listed)
     listed.unlink()
     return written, [repeats.sentence]
 
@@ -211,12 +211,12 @@ def adopt_batch_file(
         is_model_known=is_model_known,
         progress=progress.stage(0, 0.2, f"Checking {plan.name}"),
     )
-    ids = plan.folder / "ids.jsonl"
+    ids = plan.folder.ids
     with ids.open("wb") as file:
         for custom_id in report.custom_ids:
             file.write(msgspec.json.encode({"custom_id": custom_id}) + b"\n")
     numbering = progress.stage(0.2, 0.3, "Numbering the requests")
-    source = freeze(one_file(ids, plan.name), plan.folder / FROZEN, id_column="custom_id", progress=numbering).source
+    source = freeze(one_file(ids, plan.name), plan.folder.frozen, id_column="custom_id", progress=numbering).source
     ids.unlink()
     whole, writing = hashlib.sha256(), progress.stage(0.3, 1, "Writing requests")
 
@@ -226,7 +226,7 @@ def adopt_batch_file(
             if number % _ROWS_A_REPORT == 0:
                 writing.counted(number, source.rows, "requests")
 
-    files.sync(plan.folder / FROZEN)
+    files.sync(plan.folder.frozen)
     plan = replace(plan, recipe=recipe)
     written = write_parts(plan.parts, lines(), whole)
     copy.unlink()

@@ -15,6 +15,7 @@ from batchwright.collection import ending
 from batchwright.jsonl import decode_request
 from batchwright.model import OUTCOMES, Job, Json, Outcome
 from batchwright.parameters import PARAMETERS, TOKEN_LIMITS
+from batchwright.pricing import meant
 from batchwright.rounds import Mending
 from batchwright.runs import Runs
 
@@ -33,7 +34,7 @@ class Failures:
         if job.submitted_at is None or job.counts["answered"] == job.source.rows:
             return []
         if job.ended_at is None:
-            return explained(_of_parts(job), job, job.recipe.parameters)
+            return explained(_of_parts(job), job, job.recipe.parameters, meant)
         return await anyio.to_thread.run_sync(self._of_results, job)
 
     async def retried(self, job: Job, outcomes: Mapping[Outcome, int], mending: Mending) -> Retried:
@@ -47,7 +48,7 @@ class Failures:
         problems = self._runs.table(job).problems(MAX_PROBLEMS)
         is_batch = job.source.kind == "batch"
         parameters = self._sent_parameters(job) if is_batch else job.recipe.parameters
-        found = explained(problems, job, parameters)
+        found = explained(problems, job, parameters, meant)
         seen: Counter[Outcome] = Counter()
         for problem in problems:
             seen[problem.outcome] += problem.rows
@@ -60,7 +61,7 @@ class Failures:
         given: dict[str, Json] = {}
         limits: dict[str, int] = {}
         for part in job.parts:
-            path = self._runs.folder(job.id) / part.file_name
+            path = self._runs.folder(job.id).requests(part)
             for body in _bodies(path) if part.round <= job.round else ():
                 given |= {name: value for name, value in body.items() if name in PARAMETERS[job.recipe.endpoint]}
                 for name in TOKEN_LIMITS:

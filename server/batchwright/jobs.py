@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-import shutil
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,12 +11,10 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
-import msgspec
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from batchwright import files
-from batchwright.adoption import JOB_FILE, Adoption
-from batchwright.agreement import agreement, shown_most, shown_usd
+from batchwright.adoption import Adoption
+from batchwright.agreement import agreement
 from batchwright.asking import Asking
 from batchwright.changes import Changes
 from batchwright.comparing import Comparing
@@ -27,8 +24,10 @@ from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
 from batchwright.errors import InvalidInput, NotReady, OverLimit
 from batchwright.failures import Failures
+from batchwright.folder import jobs_folder
 from batchwright.inspection import Profile
 from batchwright.model import Job, Json, Outcome, UserSays
+from batchwright.money import shown_most, shown_usd
 from batchwright.overviews import Overviews
 from batchwright.pages import JobPage
 from batchwright.part_files import OnRows, PartPlan
@@ -36,7 +35,7 @@ from batchwright.points import OnPoint, pass_by
 from batchwright.progress import SILENT, Progress
 from batchwright.remote_files import RemoteFiles
 from batchwright.rounds import Mending, draft_round, retried_outcomes
-from batchwright.runs import LOCK, Runs
+from batchwright.runs import Runs
 from batchwright.shutdown_dates import ShutdownDates
 from batchwright.submission import Rules
 from batchwright.tables.origin import find
@@ -86,7 +85,7 @@ class Jobs:
         self._workspace = workspace
         self._rules = rules or Rules()
         self._on_point = on_point
-        self._runs = Runs(journal, api, data_folder / "jobs", rules=self._rules, now=now, on_point=on_point)
+        self._runs = Runs(journal, api, jobs_folder(data_folder), rules=self._rules, now=now, on_point=on_point)
         limits_of = self._runs.submission.limits_of
         self._shutdown_dates = shutdown_dates
         self._drafting = Drafting(api, workspace, shutdown_dates, limits_of=limits_of, now=now, on_point=on_point)
@@ -112,17 +111,17 @@ class Jobs:
             InvalidInput: It cannot be read.
         """
 
-        def profiled(folder: Path) -> Profile:
+        def profiled() -> Profile:
             found = find(self._workspace, source, reading)
-            return profile(found, folder=folder, sample_rows=sample_rows, progress=progress)
+            return profile(found, folder=folder.path, sample_rows=sample_rows, progress=progress)
 
         folder = self._runs.folder(_new_id())
-        folder.mkdir(parents=True, mode=0o700)
-        with FileLock(folder / LOCK, thread_local=False):
+        folder.path.mkdir(parents=True, mode=0o700)
+        with folder.lock():
             try:
-                return await anyio.to_thread.run_sync(profiled, folder)
+                return await anyio.to_thread.run_sync(profiled)
             finally:
-                shutil.rmtree(folder, ignore_errors=True)
+                folder.remove()
 
     async def create(self, request: DraftRequest, progress: Progress = SILENT) -> Draft:
         """Make a draft job: check everything, write its parts, record it. Spends nothing.
@@ -135,14 +134,14 @@ class Jobs:
             what = f"{' and '.join(given)} were given" if given else "none was given"
             raise InvalidInput(f"A job has one of source, rows and batch_file, and {what}. Give exactly one.")
         folder = self._runs.folder(_new_id())
-        folder.mkdir(parents=True, mode=0o700)
-        with FileLock(folder / LOCK, thread_local=False):
+        folder.path.mkdir(parents=True, mode=0o700)
+        with folder.lock():
             try:
                 made = await self._drafting.drafted(request, folder, progress)
-                files.write_whole(folder / JOB_FILE, msgspec.json.encode(made.job))
+                folder.save_job(made.job)
                 self._journal.add_job(made.job)
             except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
+                folder.remove()
                 raise
         self._on_point("drafted")
         if earlier := self._journal.same_job(made.job):
@@ -188,21 +187,20 @@ class Jobs:
                 made = replace(made, warnings=[note, *made.warnings])
             explained = await self.failures.retried(job, retried, mending)
             self._journal.add_round(made.job, made.job.parts, kept=kept)
-            whole = self._journal.job(job_id)
-            files.write_whole(self._runs.folder(job_id) / JOB_FILE, msgspec.json.encode(whole))
+            self._runs.folder(job_id).save_job(self._journal.job(job_id))
         return replace(made, retried=explained, warnings=[*made.warnings, *([ending] if ending else [])])
 
     async def clean_up(self) -> None:
         """Remove what drafts left that were cut off: folders of no job, whose lock died with its process."""
         for folder in self._runs.folders():
-            is_draft = (folder / LOCK).exists() and not (folder / JOB_FILE).exists()
-            if is_draft and not self._journal.has_job(folder.name):
-                lock = FileLock(folder / LOCK, thread_local=False)
+            is_draft = folder.lock_file.exists() and not folder.job_file.exists()
+            if is_draft and not self._journal.has_job(folder.job_id):
+                lock = folder.lock()
                 try:
                     with lock.acquire(timeout=0):
                         # Looked at again under the lock: the draft may have become a job meanwhile.
-                        if not self._journal.has_job(folder.name):
-                            shutil.rmtree(folder, ignore_errors=True)
+                        if not self._journal.has_job(folder.job_id):
+                            folder.remove()
                 except Timeout:
                     continue
 

@@ -10,25 +10,14 @@ reservation is written.
 import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from decimal import ROUND_CEILING, Decimal
 
-from batchwright.agreement import shown_most, shown_usd
 from batchwright.clock import Moment
 from batchwright.elapsed import Elapsed
 from batchwright.errors import OverLimit
 from batchwright.model import SpendingLimits
+from batchwright.money import microusd, shown_most, shown_usd, usd
 
 DAY_SECONDS = 86_400
-
-
-def microusd(usd: Decimal) -> int:
-    """Give US dollars in micro-dollars, rounded up: what is reserved is never less than what may be spent."""
-    return int((usd * 10**6).to_integral_value(ROUND_CEILING))
-
-
-def usd(micro: int) -> Decimal:
-    """Give micro-dollars in US dollars."""
-    return Decimal(micro).scaleb(-6)
 
 
 class Ledger:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 Endpoint = Literal["/v1/chat/completions", "/v1/responses", "/v1/embeddings"]
 Json = Any
 """A decoded JSON value: None, bool, int, float, str, list or dict."""
+OPENAI_HOST = "api.openai.com"
 
 PartState = Literal[
     "built",
@@ -124,7 +125,7 @@ class ProviderInfo:
     def is_openai(self) -> bool:
         """Whether OpenAI itself is asked, at its address or a regional one."""
         name = self.host.partition(":")[0]
-        return name == "api.openai.com" or name.endswith(".api.openai.com")
+        return name == OPENAI_HOST or name.endswith(f".{OPENAI_HOST}")
 
     def is_same(self, other: "ProviderInfo") -> bool:
         """Whether one may answer in the other's name."""
@@ -182,11 +183,6 @@ class Part:
     used_input_tokens: int | None = None
     used_output_tokens: int | None = None
     expires_at: int | None = None
-
-    @property
-    def file_name(self) -> str:
-        """The name of its batch file in the job's folder."""
-        return f"part-{self.number:04d}.jsonl"
 
 
 @dataclass(frozen=True, slots=True)

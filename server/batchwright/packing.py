@@ -10,9 +10,10 @@ from typing import cast
 import msgspec
 
 from batchwright import files
+from batchwright.folder import JobFolder
 from batchwright.jsonl import decode_request, encode_request
-from batchwright.model import Json, Limits, Request
-from batchwright.part_files import Line, Measure, members_path
+from batchwright.model import Json, Limits, Part, Request
+from batchwright.part_files import Line, Measure
 from batchwright.pricing import RequestTokens
 
 MAX_REQUEST_TOKENS = 300_000
@@ -65,16 +66,16 @@ def _pack(waiting: Sequence[tuple[Request, Line]]) -> Iterator[Line]:
     yield Line(data, len(inputs), len(inputs), tokens, tuple(request.custom_id for request, _ in waiting))
 
 
-def members_of(part_file: Path) -> Mapping[str, tuple[str, ...]]:
+def members_of(folder: JobFolder, part: Part) -> Mapping[str, tuple[str, ...]]:
     """Give the ids of the rows of each request of a part, by the request's own; empty where each has one row."""
-    path = members_path(part_file)
+    path = folder.members(part)
     return dict(_members(path)) if path.exists() else {}
 
 
-def lines_again(part_file: Path, measure: Measure, limits: Limits) -> Iterator[Line]:
+def lines_again(folder: JobFolder, part: Part, measure: Measure, limits: Limits) -> Iterator[Line]:
     """Weigh the requests of a part again; of a packed one larger than what may be enqueued, smaller ones are made."""
-    members, most = members_of(part_file), limits.max_load
-    for line in measure.lines(part_file):
+    members, most = members_of(folder, part), limits.max_load
+    for line in measure.lines(folder.requests(part)):
         request = decode_request(line.data)
         rows = members.get(request.custom_id, ())
         if not rows or most is None or line.load <= most:

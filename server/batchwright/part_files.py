@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from batchwright import files
+from batchwright.folder import JobFolder
 from batchwright.jsonl import decode_request, encode_request, inputs_of
 from batchwright.model import Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
 from batchwright.parts import numbered
@@ -109,7 +110,7 @@ class PartPlan:
     """
 
     job_id: str
-    folder: Path
+    folder: JobFolder
     recipe: Recipe
     provider: ProviderInfo
     limits: Limits
@@ -152,7 +153,7 @@ def write_parts(plan: PartPlan, lines: Iterable[Line], whole: Digest | None = No
 def _written(plan: PartPlan, part: Part, lines: Iterable[Line], *also: Callable[[bytes], None]) -> tuple[Part, Totals]:
     """Write one part, and give each line *also* to these."""
     size, requests, load, tally, members = 0, 0, 0, Tally(), bytearray()
-    path = plan.folder / part.file_name
+    path = plan.folder.requests(part)
     with path.open("wb", buffering=files.CHUNK_BYTES) as file:
         for line in lines:
             file.write(line.data)
@@ -167,7 +168,7 @@ def _written(plan: PartPlan, part: Part, lines: Iterable[Line], *also: Callable[
             plan.on_point("part_writing")
     files.sync(path)
     if members:
-        files.write_whole(members_path(path), bytes(members))
+        files.write_whole(plan.folder.members(part), bytes(members))
     expected = _estimate(plan, tally.totals)
     known = expected.cost_standard_usd if plan.provider.charges == "standard" else expected.cost_batch_usd
     # In whole micro-dollars, as it is reserved.
@@ -186,14 +187,9 @@ def _estimate(plan: PartPlan, totals: Totals) -> Estimate:
     return estimate(price_at(plan.provider, plan.provider.model, endpoint=plan.recipe.endpoint), totals)
 
 
-def members_path(part_file: Path) -> Path:
-    """Give the path of the file that says which rows the requests of a part are of, where they pack several."""
-    return part_file.with_suffix(".members.jsonl")
-
-
-def first_request(folder: Path, parts: Iterable[Part]) -> Request:
+def first_request(folder: JobFolder, parts: Iterable[Part]) -> Request:
     """Give the first request of the first part."""
-    return decode_request(next(files.lines(folder / next(iter(parts)).file_name)))
+    return decode_request(next(files.lines(folder.requests(next(iter(parts))))))
 
 
 OnRows = Callable[[int, int], None]

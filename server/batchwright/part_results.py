@@ -10,6 +10,7 @@ from pathlib import Path
 
 from batchwright import files
 from batchwright.errors import InvalidInput
+from batchwright.folder import JobFolder
 from batchwright.jsonl import ANSWER_UNREADABLE, any_result, decode_request
 from batchwright.model import LineError, Part, ResultLine
 from batchwright.usage import tokens_used
@@ -43,11 +44,6 @@ class Found:
         return "; ".join(said) or None
 
 
-def result_file(folder: Path, part: Part, kind: str) -> Path:
-    """Give the path of a part's downloaded output or error file."""
-    return folder / f"{Path(part.file_name).stem}.{kind}.jsonl"
-
-
 def named(path: Path, errors: tuple[LineError, ...]) -> tuple[LineError, ...]:
     """Give the faults with the ids of the requests in their lines; a line that was damaged on disk has none."""
     wanted = {error.line for error in errors if error.line}
@@ -70,21 +66,20 @@ def ids_of(path: Path) -> set[str]:
     return ids
 
 
-def results_of(folder: Path, part: Part, longest: int) -> Iterator[ResultLine | None]:
+def results_of(folder: JobFolder, part: Part, longest: int) -> Iterator[ResultLine | None]:
     """Give the results of a part as the provider wrote them, first the answers; None for what is nobody's.
 
     No line of more than *longest* bytes is read.
     """
-    for kind in ("output", "errors"):
-        path = result_file(folder, part, kind)
+    for path in folder.downloads(part):
         for line in files.lines(path, longest=longest) if path.exists() else ():
             yield any_result(line)
 
 
-def look_through(folder: Path, part: Part, longest: int) -> Found:
+def look_through(folder: JobFolder, part: Part, longest: int) -> Found:
     """Count what a part's result files hold."""
     found = Found()
-    ids = ids_of(folder / part.file_name)
+    ids = ids_of(folder.requests(part))
     open_ids = set(ids)
     for result in results_of(folder, part, longest):
         found.results += 1
@@ -111,13 +106,13 @@ def mismatch(part: Part, found: Found) -> str | None:
     return None
 
 
-def measured(part: Part, folder: Path) -> Part:
+def measured(part: Part, folder: JobFolder) -> Part:
     """Give a part with what its file holds.
 
     Raises:
         InvalidInput: It cannot be read as a batch's input.
     """
-    path = folder / part.file_name
+    path = folder.requests(part)
     if not path.exists():
         return part
     try:

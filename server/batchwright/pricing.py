@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from functools import cache
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from batchwright.model import Endpoint, ProviderInfo
+from batchwright.model import OPENAI_HOST, Endpoint, ProviderInfo
+from batchwright.spelling import near
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
@@ -21,16 +23,13 @@ Processing = Literal["batch", "standard"]
 BatchBasis = Literal["listed", "half_of_standard", "standard"]
 """Where a batch price comes from; `standard` means that it is not known, and at most that."""
 
-OPENAI_HOST = "api.openai.com"
 CACHEABLE_TOKENS = 1024
 """A shorter prompt never enters OpenAI's prompt cache (its prompt caching guide)."""
-
 REGIONAL = Decimal("1.1")
 """What the models since March 2026 cost at OpenAI's regional addresses, as a multiple (its data residency guide)."""
 _BEFORE_MARCH_2026 = re.compile(
     r"(chat)?gpt-(3|4|oss)|gpt-5(\.[0-3])?(?![.\d])|o\d|codex-mini|computer-use|(text-)?(embedding|ada|babbage|curie|davinci)"
 )
-
 _NEWEST = datetime.max.replace(tzinfo=UTC)
 _NOT_BY_TEXT = frozenset(
     {"audio", "deep", "image", "live", "moderation", "realtime", "search", "transcribe", "tts", "whisper"}
@@ -206,12 +205,23 @@ def price_at(provider: ProviderInfo, model: str, *, endpoint: Endpoint) -> Price
     return replace(known, standard=standard, batch=batch, is_regional=True)
 
 
-def priced_models(endpoint: Endpoint) -> list[str]:
-    """Give the models whose price is known there."""
+def is_priced(model: str) -> bool:
+    """Whether the price of *model* is known for some endpoint."""
+    return any(price(model, endpoint=endpoint) for endpoint in get_args(Endpoint))
+
+
+@cache
+def priced_models() -> tuple[str, ...]:
+    """Give the models whose price is known, without their other names."""
     from genai_prices.data_snapshot import get_snapshot
 
     listed = get_snapshot().find_provider(None, "openai", None).models
-    return [entry.id for entry in listed if price(entry.id, endpoint=endpoint) is not None]
+    return tuple(entry.id for entry in listed if is_priced(entry.id))
+
+
+def meant(model: str) -> str | None:
+    """Give the name with a price that *model* seems to mean; None: it has one itself, or is like none."""
+    return near(model, priced_models, is_priced)
 
 
 def cost(price: Price, counts: Iterable[tuple[int, int]], *, processing: Processing = "batch") -> Decimal:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batchwright.errors import InvalidInput, NotAgreed, NotFound, NotReady, ProviderRefused
+from batchwright.folder import part_name
 from batchwright.model import Job
 from batchwright.points import OnPoint
 from batchwright.provenance import job_of_upload
@@ -167,7 +168,7 @@ def _files_of(job: Job) -> Sequence[RemoteFile]:
         RemoteFile(file_id, name, purpose, None, None, job.id)
         for part in job.parts
         for file_id, name, purpose in (
-            (part.file_id, part.file_name, "batch"),
+            (part.file_id, part_name(part), "batch"),
             (part.output_file_id, "output", "batch_output"),
             (part.error_file_id, "errors", "batch_output"),
         )

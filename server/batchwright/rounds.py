@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 
 from batchwright import files
-from batchwright.drafts import FROZEN, Draft, check_body, check_recipe
+from batchwright.drafts import Draft, check_body, check_recipe
 from batchwright.errors import InvalidInput, NotReady
 from batchwright.jsonl import decode_request, encode_request
 from batchwright.model import Job, Json, Outcome, Recipe, Request
@@ -136,7 +136,7 @@ def _anew(job: Job, plan: PartPlan, ids: Collection[str]) -> Iterator[Request]:
     used = template_columns(plan.recipe, job.source.columns)
     body = body_builder(plan.recipe, job.source.columns)
     sent: dict[str, tuple[int, bytes]] = {}
-    for number, (custom_id, row) in enumerate(frozen_rows(plan.folder / FROZEN, used), 1):
+    for number, (custom_id, row) in enumerate(frozen_rows(plan.folder.frozen, used), 1):
         if custom_id not in ids:
             continue
         try:
@@ -161,7 +161,7 @@ def _again(job: Job, plan: PartPlan, ids: Collection[str], mending: Mending) -> 
     # Newest first: a request that was mended before stays mended.
     for part in reversed(job.parts):
         if part.round <= job.round and part.state != "split":
-            for line in files.lines(plan.folder / part.file_name):
+            for line in files.lines(plan.folder.requests(part)):
                 request = decode_request(line)
                 if request.custom_id in ids and request.custom_id not in seen:
                     seen.add(request.custom_id)

@@ -1,7 +1,6 @@
 """Submitted jobs on their way: each part is moved on as far as it goes. One process at a time works on a job."""
 
 import logging
-import shutil
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,16 +10,13 @@ from typing import TYPE_CHECKING, assert_never
 
 import anyio
 import anyio.to_thread
-import msgspec
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
-from batchwright import files
-from batchwright.adoption import JOB_FILE
-from batchwright.collection import RESTING, RESULTS, Collection, table, table_so_far
+from batchwright.collection import RESTING, Collection, table, table_so_far
 from batchwright.confirmation import Confirmation
 from batchwright.errors import BatchwrightError, NotReady, ProviderError, ProviderGone
+from batchwright.folder import JobFolder
 from batchwright.model import LIVE_STATES, Job, Part, ProviderInfo
-from batchwright.part_files import members_path
 from batchwright.points import OnPoint, pass_by
 from batchwright.recovery import LEAVING, Step, is_overdue, is_stuck, next_step
 from batchwright.submission import Rules, Submission
@@ -32,8 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOCK = "lock"
-"""In a job's folder: held by the process that works on the job."""
 _RESTING_STEPS: frozenset[Step] = frozenset({"rest", "wait_for_user"})
 
 
@@ -58,13 +52,13 @@ class Runs:
         self._confirmation = Confirmation(journal, api, quiet_seconds=rules.quiet_seconds)
         self._collection = Collection(journal, api, self.submission, now=now, on_point=on_point)
 
-    def folder(self, job_id: str) -> Path:
+    def folder(self, job_id: str) -> JobFolder:
         """Give the folder with a job's files."""
-        return self._jobs_folder / job_id
+        return JobFolder(self._jobs_folder / job_id)
 
-    def folders(self) -> Sequence[Path]:
+    def folders(self) -> Sequence[JobFolder]:
         """Give the folders of all jobs, and of drafts that were cut off."""
-        return sorted(self._jobs_folder.iterdir()) if self._jobs_folder.exists() else ()
+        return list(map(JobFolder, sorted(self._jobs_folder.iterdir()))) if self._jobs_folder.exists() else ()
 
     def table(self, job: Job) -> ResultTable:
         """Give the joined results of a job that has ended."""
@@ -76,7 +70,7 @@ class Runs:
 
     def has_results(self, job: Job) -> bool:
         """Whether the job has ended before, so that there are joined results."""
-        return (self.folder(job.id) / RESULTS).exists()
+        return self.folder(job.id).results.exists()
 
     async def advance(self, job_id: str, look: "Look | None" = None) -> Job:
         """Do all that can be done for a job now, without waiting for answers, and give it as it stands then.
@@ -225,18 +219,18 @@ class Runs:
                 raise NotReady(f"{job.id} is being worked on just now. Try again in a moment.")
             if not was_submitted:
                 # First: with it, the folder of a draft that is forgotten would be taken for a lost job's.
-                (folder / JOB_FILE).unlink(missing_ok=True)
+                folder.job_file.unlink(missing_ok=True)
             is_forgotten = self._journal.forget_draft(job)
             if was_submitted or not is_forgotten:
-                files.write_whole(folder / JOB_FILE, msgspec.json.encode(self._journal.job(job.id)))
+                folder.save_job(self._journal.job(job.id))
             if not is_forgotten:
                 raise NotReady(f"{job.id} was submitted meanwhile, so nothing was discarded. See `check_job`.")
             if was_submitted:
-                for path in (folder / part.file_name for part in job.drafted_parts):
-                    path.unlink(missing_ok=True)
-                    members_path(path).unlink(missing_ok=True)
+                for part in job.drafted_parts:
+                    folder.requests(part).unlink(missing_ok=True)
+                    folder.members(part).unlink(missing_ok=True)
             else:
-                await anyio.to_thread.run_sync(lambda: shutil.rmtree(folder, ignore_errors=True))
+                await anyio.to_thread.run_sync(folder.remove)
 
     async def _advance_parts(self, job_id: str, look: "Look") -> None:
         while True:
@@ -259,7 +253,7 @@ class Runs:
     @contextmanager
     def held(self, job_id: str) -> Generator[bool]:
         """Hold a job for this process, if no other does; says whether it is held."""
-        lock = FileLock(self.folder(job_id) / LOCK, thread_local=False)
+        lock = self.folder(job_id).lock()
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -308,7 +302,7 @@ class Runs:
         # Read again: the step may have brought the part further before it failed.
         part = next(part for part in self._journal.job(job.id).parts if part.number == number)
         if not isinstance(error, ProviderGone):
-            place = isinstance(error, OSError) and (error.filename or self.folder(job.id))
+            place = isinstance(error, OSError) and (error.filename or self.folder(job.id).path)
             reason = f"{error.strerror} ({place})" if isinstance(error, OSError) else str(error)
             if part.state == "ended":
                 reason = f"its results are not here yet: {reason} {LEAVING}"

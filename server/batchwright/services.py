@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from batchwright.model import Json, Limits
+from batchwright.model import OPENAI_HOST, Json, Limits
 
 if TYPE_CHECKING:
     from openai.types import Batch, BatchError, FileObject
@@ -50,7 +50,7 @@ class Service:
     limits: Limits = field(default_factory=Limits)
 
 
-OPENAI = Service(("api.openai.com",))
+OPENAI = Service((OPENAI_HOST,))
 SERVICES = (
     OPENAI,
     # learn.microsoft.com/azure/foundry/openai/how-to/batch: lines name /v1/..., new batches /chat/completions, also

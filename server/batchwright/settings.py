@@ -9,7 +9,7 @@ from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
 
 from batchwright.errors import InvalidInput
-from batchwright.model import Charges, SpendingLimits
+from batchwright.model import OPENAI_HOST, Charges, SpendingLimits
 from batchwright.untrusted import model_name
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -17,7 +17,7 @@ ProviderKind = Literal["openai", "endpoint", "embedded"]
 Prices = Literal["openai", "free"]
 SettingKind = Literal["text", "secret", "folder", "file", "number"]
 
-OPENAI_URL = "https://api.openai.com/v1"
+OPENAI_URL = f"https://{OPENAI_HOST}/v1"
 MIN_SECRET_CHARACTERS = 16
 
 _HOST = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
@@ -231,7 +231,7 @@ class Settings:
         """What the server that runs jobs takes, as far as it can be known without asking it."""
         if self.prices == "free":
             return "nothing"
-        is_openai = self.prices == "openai" or urlsplit(self.url).hostname == "api.openai.com"
+        is_openai = self.prices == "openai" or urlsplit(self.url).hostname == OPENAI_HOST
         return ("batch" if self.provider == "openai" else "standard") if is_openai else "unknown"
 
     def data_folder(self) -> Path:
@@ -272,7 +272,7 @@ def _path(name: str, text: str | None) -> Path | None:
 
 
 def _is_openai(url: str) -> bool:
-    return f".{urlsplit(url).hostname}".endswith(".api.openai.com")
+    return f".{urlsplit(url).hostname}".endswith(f".{OPENAI_HOST}")
 
 
 def _url(name: str, get: Mapping[str, str | None]) -> str | None:

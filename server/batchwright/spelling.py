@@ -2,53 +2,48 @@
 
 import difflib
 import re
-from functools import cache
+from collections.abc import Callable, Collection
 
 from batchwright.deprecations import deprecation_of
 from batchwright.families import MODELS
 from batchwright.model import ProviderInfo
 from batchwright.parameters import MAX_NAME_CHARACTERS
-from batchwright.pricing import price
+
+Meant = Callable[[str], str | None]
+"""Gives the known name that a name seems to mean, as `near` does."""
 
 _LIKENESS = 0.85
 _DATE = re.compile(r"-\d{4}-\d\d-\d\d$", re.ASCII)
 
 
-def near(model: str) -> str | None:
+def near(model: str, listed: Callable[[], Collection[str]], is_known: Callable[[str], bool]) -> str | None:
     """Give the known name that *model* seems to mean; None: it is known itself, or like none.
 
     Another version is no misspelling: a model that is newer than the list differs in its numbers.
+
+    Args:
+        model: As the user wrote it.
+        listed: Gives the names that may be meant, beside the families' own; asked only where that matters.
+        is_known: Whether a name is a good one, listed or not.
     """
     name = _DATE.sub("", model.strip().lower())
-    if name.startswith("ft:") or name in _known() or _is_priced(name):
+    if name.startswith("ft:") or name in MODELS or is_known(name):
         return None
-    alike = (other for other in _known() if _numbers(other) == _numbers(name))
+    alike = {other for other in (*MODELS, *listed()) if ":" not in other and _numbers(other) == _numbers(name)}
     return next(iter(difflib.get_close_matches(name, sorted(alike), 1, _LIKENESS)), None)
 
 
-def misspelt(model: str, provider: ProviderInfo) -> str | None:
+def misspelt(model: str, provider: ProviderInfo, meant: Meant) -> str | None:
     """Say that the model's name seems misspelt; None: it does not, or only the provider itself knows its names."""
-    meant = near(model) if provider.is_openai else None
-    return told(model, meant) if meant else None
+    name = meant(model) if provider.is_openai else None
+    return told(model, name) if name else None
 
 
-def told(model: str, meant: str) -> str:
+def told(model: str, name: str) -> str:
     """Say what a misspelt name seems to mean."""
-    said = f"{model[:MAX_NAME_CHARACTERS]!r} is no known name of an OpenAI model. Did you mean {meant!r}?"
-    entry = deprecation_of(meant)
+    said = f"{model[:MAX_NAME_CHARACTERS]!r} is no known name of an OpenAI model. Did you mean {name!r}?"
+    entry = deprecation_of(name)
     return f"{said} OpenAI shuts that one down on {entry.shutdown}." if entry else said
-
-
-@cache
-def _known() -> frozenset[str]:
-    from genai_prices.data import providers
-
-    listed = (model.id for provider in providers if provider.id == "openai" for model in provider.models)
-    return frozenset({*MODELS, *(name for name in listed if ":" not in name and _is_priced(name))})
-
-
-def _is_priced(model: str) -> bool:
-    return any(price(model, endpoint=endpoint) for endpoint in ("/v1/chat/completions", "/v1/embeddings"))
 
 
 def _numbers(name: str) -> str:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -22,6 +21,7 @@ from batchwright.errors import (
     ProviderRefused,
     ProviderUnreachable,
 )
+from batchwright.folder import JobFolder
 from batchwright.model import Job, Limits, LineError, Part, ProviderInfo, SpendingLimits
 from batchwright.packing import lines_again
 from batchwright.part_files import Measure, PartPlan, write_parts
@@ -71,7 +71,7 @@ class Submission:
         self._pauses: dict[tuple[str, int], float] = {}
         self._shrunk: dict[tuple[str, str], int] = {}
 
-    async def uploaded(self, job: Job, part: Part, folder: Path) -> Part:
+    async def uploaded(self, job: Job, part: Part, folder: JobFolder) -> Part:
         """Give the provider the part's file, if there is room for its batch."""
         if self._journal.is_cancelled(job.id):
             return self._never_submitted(part)
@@ -80,9 +80,9 @@ class Submission:
             return waiting
         if self._is_too_large(job, part):
             return await self._split(job, part, folder)
-        path = folder / part.file_name
+        path = folder.requests(part)
         if not path.exists() or await anyio.to_thread.run_sync(files.sha256, path) != part.sha256:
-            note = f"{part.file_name} is not as it was checked: it was changed on disk, so it was not sent"
+            note = f"{path.name} is not as it was checked: it was changed on disk, so it was not sent"
             return self._saved(replace(part, state="failed", note=note), "changed on disk")
         name = upload_name(part, self._journal.attempts.count(part))
         file_id = created_at = None
@@ -218,7 +218,7 @@ class Submission:
         self._pauses[key] = min(pause, _LONGEST_PAUSE_SECONDS)
         self._not_before[key] = anyio.current_time() + self._pauses[key]
 
-    async def _split(self, job: Job, part: Part, folder: Path) -> Part:
+    async def _split(self, job: Job, part: Part, folder: JobFolder) -> Part:
         """Put smaller parts in the place of one that is larger than the enqueued limit."""
         limit = self._limit(job.provider) or part.load
         plan = PartPlan(
@@ -232,7 +232,7 @@ class Submission:
             round=part.round,
         )
         measure = Measure(job.recipe.model, job.recipe.endpoint)
-        lines = lines_again(folder / part.file_name, measure, plan.limits)
+        lines = lines_again(folder, part, measure, plan.limits)
         pieces = (await anyio.to_thread.run_sync(write_parts, plan, lines)).parts
         self._journal.split_part(part, pieces)
         return replace(part, state="split")

@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import islice, product
-from pathlib import Path
 
 from batchwright.agreement import Agreement, trial_agreement, trial_question
 from batchwright.drafts import check_recipe
 from batchwright.errors import InvalidInput
+from batchwright.folder import JobFolder
 from batchwright.model import Endpoint, Job, Json, ProviderInfo, Recipe, Request, SpendingLimits
 from batchwright.part_files import Measure
 from batchwright.pricing import Price, RequestTokens, add_up, estimate, price_at
@@ -95,7 +95,7 @@ class TrialPlan:
 
 
 def plan_trial(
-    job: Job, request: TrialRequest, folder: Path, *, answering: Answering, spending: SpendingLimits
+    job: Job, request: TrialRequest, folder: JobFolder, *, answering: Answering, spending: SpendingLimits
 ) -> TrialPlan:
     """Choose the rows of *job*, whose parts are those of one round, and write down what would be sent.
 

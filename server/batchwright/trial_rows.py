@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import cast
 
 from batchwright import files
-from batchwright.drafts import FROZEN
 from batchwright.errors import InvalidInput, NotFound, NotReady
+from batchwright.folder import JobFolder
 from batchwright.jsonl import decode_request
 from batchwright.model import Job, Json, Part, Request
 from batchwright.packing import members_of
@@ -46,24 +46,23 @@ class TriedRow:
     body: Mapping[str, Json]
 
 
-def tried_rows(job: Job, folder: Path, choice: Choice, columns: Sequence[str]) -> list[TriedRow]:
+def tried_rows(job: Job, folder: JobFolder, choice: Choice, columns: Sequence[str]) -> list[TriedRow]:
     """Give the rows of a choice among the requests of *job*, whose parts are those of one round, in order.
 
     Raises:
         NotFound: A named row is not there, or has no request in this round.
         NotReady: The requests are gone.
     """
-    files_of = [folder / part.file_name for part in job.parts]
-    frozen = folder / FROZEN
-    if job.source.kind == "results" or not job.parts or not all(path.exists() for path in (frozen, *files_of)):
+    frozen, needed = folder.frozen, [folder.frozen, *map(folder.requests, job.parts)]
+    if job.source.kind == "results" or not job.parts or not all(path.exists() for path in needed):
         raise NotReady(f"The requests of {job.id} are not here any more, so none can be tried. Make a new job.")
     if choice.named:
         found = _named(job, frozen, choice.named, columns)
-        bodies = dict(_of_ids(files_of, {custom_id for _, custom_id, _ in found}))
+        bodies = dict(_of_ids(folder, job.parts, {custom_id for _, custom_id, _ in found}))
     else:
         counts = [_rows_in(job, part) for part in job.parts]
         chosen = places(sum(counts), choice.count, which=choice.which, seed=choice.seed)
-        bodies = dict(_at(files_of, counts, chosen))
+        bodies = dict(_at(folder, job.parts, counts, chosen))
         # Rows that share a request are shown by the first of them.
         found = picked_rows(frozen, columns, ids=list(bodies))
     for number, custom_id, _ in found:
@@ -97,16 +96,18 @@ def _rows_in(job: Job, part: Part) -> int:
     return part.load if job.recipe.inputs_per_request > 1 else part.requests
 
 
-def _at(part_files: Sequence[Path], counts: Sequence[int], chosen: Sequence[int]) -> Iterator[tuple[str, Json]]:
+def _at(
+    folder: JobFolder, parts: Sequence[Part], counts: Sequence[int], chosen: Sequence[int]
+) -> Iterator[tuple[str, Json]]:
     """Give id and body of the rows at some places, counted over all parts; files without one are not read."""
-    for path, end, count in zip(part_files, accumulate(counts), counts, strict=True):
+    for part, end, count in zip(parts, accumulate(counts), counts, strict=True):
         here = [place - end + count for place in chosen if end - count <= place < end]
         if not here:
             continue
-        members = members_of(path)
+        members = members_of(folder, part)
         sizes = map(len, members.values()) if members else repeat(1)
         start = 0
-        for line, size in zip(files.lines(path), sizes, strict=False):
+        for line, size in zip(files.lines(folder.requests(part)), sizes, strict=False):
             inside = [place - start for place in here if start <= place < start + size]
             rows = list(_alone(decode_request(line), members)) if inside else []
             yield from (rows[place] for place in inside)
@@ -115,11 +116,11 @@ def _at(part_files: Sequence[Path], counts: Sequence[int], chosen: Sequence[int]
                 break
 
 
-def _of_ids(part_files: Sequence[Path], ids: Collection[str]) -> Iterator[tuple[str, Json]]:
+def _of_ids(folder: JobFolder, parts: Sequence[Part], ids: Collection[str]) -> Iterator[tuple[str, Json]]:
     left = set(ids)
-    for path in part_files:
-        members = members_of(path)
-        for line in files.lines(path):
+    for part in parts:
+        members = members_of(folder, part)
+        for line in files.lines(folder.requests(part)):
             if not left:
                 return
             for custom_id, body in _alone(decode_request(line), members):

@@ -5,8 +5,9 @@ from decimal import Decimal
 
 from batchwright.database import writing
 from batchwright.errors import Frozen
-from batchwright.ledger import Ledger, microusd
+from batchwright.ledger import Ledger
 from batchwright.model import SpendingLimits
+from batchwright.money import microusd
 from batchwright.standing import Standing
 
 

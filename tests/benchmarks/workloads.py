@@ -56,6 +56,7 @@ def _load() -> None:
 
 def _draft(source: str, data: Path, out: Path) -> Work:
     from batchwright.drafts import Plan, draft
+    from batchwright.folder import JobFolder
     from batchwright.model import Limits, ProviderInfo, Recipe
     from batchwright.points import pass_by
     from batchwright.tables.origin import one_file
@@ -64,7 +65,7 @@ def _draft(source: str, data: Path, out: Path) -> Work:
     recipe = Recipe(endpoint=CHAT, model=MODEL, prompt=PROMPT + "{{text}}", parameters={"max_completion_tokens": 100})
     provider = ProviderInfo("service", "api.openai.com", MODEL, charges="batch")
     origin = one_file(data / source, source)
-    plan = Plan("job_a", datetime.now(UTC), out, origin, None, recipe, provider, Limits(), pass_by)
+    plan = Plan("job_a", datetime.now(UTC), JobFolder(out), origin, None, recipe, provider, Limits(), pass_by)
     return partial(draft, plan)
 
 

@@ -11,7 +11,7 @@ from batchwright.deprecations import deprecation_of
 from batchwright.families import family_of
 from batchwright.model import Job, Json, Outcome
 from batchwright.parameters import PARAMETERS, TOKEN_LIMITS
-from batchwright.spelling import near
+from batchwright.spelling import Meant
 
 _INSTEAD = re.compile(r"use ['\"`]?(\w+)['\"`]? instead", re.IGNORECASE)
 _AT_MOST = re.compile(r"(?:supports at most|less than or equal to|<=) ?([\d,]+)", re.IGNORECASE)
@@ -90,7 +90,7 @@ class Mended:
         return wanted.keys() <= self.parameters.keys() and ("model" not in problem.arguments or self.model is not None)
 
 
-def explained(problems: Iterable[Problem], job: Job, parameters: Mapping[str, Json]) -> list[Explained]:
+def explained(problems: Iterable[Problem], job: Job, parameters: Mapping[str, Json], meant: Meant) -> list[Explained]:
     """Group *problems* of *job* by cause, the most rows first; *parameters* are those that its requests had."""
     groups: dict[tuple[Outcome, str, str], Explained] = {}
     for problem in problems:
@@ -100,7 +100,7 @@ def explained(problems: Iterable[Problem], job: Job, parameters: Mapping[str, Js
             ids = (*before.ids, *problem.ids)[:MAX_IDS]
             groups[key] = replace(before, rows=before.rows + problem.rows, ids=ids)
         else:
-            groups[key] = _explained(cause, problem, job, parameters)
+            groups[key] = _explained(cause, problem, job, parameters, meant)
     return sorted(groups.values(), key=lambda group: -group.rows)
 
 
@@ -122,11 +122,11 @@ def best(found: Sequence[Explained]) -> Mapping[str, Json] | None:
     return arguments
 
 
-def _explained(cause: Cause, problem: Problem, job: Job, parameters: Mapping[str, Json]) -> Explained:
+def _explained(cause: Cause, problem: Problem, job: Job, parameters: Mapping[str, Json], meant: Meant) -> Explained:
     found = signs(problem.words or "")
     is_ours = cause.speaker == "provider" and found.is_of_part and found.status is None and found.code is None
     meaning, helps, advice = cause.meaning, cause.helps, cause.advice
-    changes = _changes(cause, found, job, parameters)
+    changes = _changes(cause, found, job, parameters, meant)
     if cause.change == "parameter" and found.param:
         meaning = f"{meaning}: {found.param}"
     if cause.change == "model" and changes:
@@ -160,7 +160,9 @@ def _explained(cause: Cause, problem: Problem, job: Job, parameters: Mapping[str
     )
 
 
-def _changes(cause: Cause, found: Signs, job: Job, parameters: Mapping[str, Json]) -> Mapping[str, Json] | None:
+def _changes(
+    cause: Cause, found: Signs, job: Job, parameters: Mapping[str, Json], meant: Meant
+) -> Mapping[str, Json] | None:
     """Give what of the recipe is to be changed; None: nothing, or it cannot be said."""
     changed: Mapping[str, Json] = {}
     model = None
@@ -174,8 +176,8 @@ def _changes(cause: Cause, found: Signs, job: Job, parameters: Mapping[str, Json
         case "parameter":
             changed = _without(found, job, parameters)
         case "model":
-            meant = near(job.recipe.model) if job.provider.is_openai else None
-            model = None if meant and deprecation_of(meant) else meant
+            name = meant(job.recipe.model) if job.provider.is_openai else None
+            model = None if name and deprecation_of(name) else name
         case "one model":
             model = job.recipe.model
         case "no stream":

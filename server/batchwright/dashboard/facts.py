@@ -4,8 +4,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from batchwright.agreement import shown_most, shown_usd
 from batchwright.answer import present
+from batchwright.money import shown_most, shown_usd
 from batchwright.untrusted import cleaned, inert_value, one_line
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchwright.errors import DiskFault, InvalidInput
+from batchwright.untrusted import one_line
 
 if TYPE_CHECKING:
     import duckdb
@@ -16,6 +17,7 @@ PARQUET = "FORMAT parquet, ROW_GROUP_SIZE 2048"
 """Options of COPY. A group of rows is held in memory until it is written: at the usual size, long texts do not fit."""
 WORKING = f"{PARQUET}, COMPRESSION snappy, DICTIONARY_SIZE_LIMIT 1, WRITE_BLOOM_FILTER false"
 """Options of COPY for the program's own files: faster to write. Not compressed, they take more memory to read."""
+_SHOWN_CHARACTERS = 400
 _DISK_FAULTS = (
     *("No space left on device", "Disk quota exceeded", "File too large", "Read-only file system"),
     *("Permission denied", "Input/output error"),
@@ -80,6 +82,12 @@ def connection(
         raise InvalidInput(explain() if explain else _sentence(error, name)) from error
     finally:
         con.close()
+
+
+def refusal(message: str, advice: str) -> InvalidInput:
+    """Give the error of SQL that cannot be run, in DuckDB's words."""
+    words = one_line(" ".join(message.split()), _SHOWN_CHARACTERS)
+    return InvalidInput(f"The query cannot be run: {words.rstrip('.!?')}. {advice}")
 
 
 def quoted(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from batchwright.errors import InvalidInput, NotFound
 from batchwright.model import SourceKind
+from batchwright.tables.sql_names import table_names
 
 if TYPE_CHECKING:
     from batchwright.workspace import Workspace
@@ -177,8 +178,6 @@ def find(workspace: "Workspace", source: str, options: Mapping[str, object]) -> 
         files = _files(workspace, source, how)
         name = files[0].name if len(files) == 1 else source
         return Origin(name, files[0].kind if len(files) == 1 else "files", {name: files})
-    from batchwright.tables.query import table_names
-
     names = table_names(source)
     tables = {name: _files(workspace, name, how) for name in names}
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -14,11 +14,10 @@ import msgspec
 from batchwright.errors import InvalidInput
 from batchwright.progress import Progress
 from batchwright.tables.cells import types_of
-from batchwright.tables.connection import MEMORY_LIMIT, WORKING, connection, identifier, pattern, quoted
+from batchwright.tables.connection import MEMORY_LIMIT, WORKING, connection, identifier, pattern, quoted, refusal
 from batchwright.tables.processes import Report, progress_of, serve
 from batchwright.tables.saving import SaveKind, cut_cell, save
 from batchwright.tables.watching import execute as watched
-from batchwright.untrusted import one_line
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 MAX_CELL_CHARACTERS = 10_000
 """Of a cell that is shown; what an assistant is shown of it is less."""
 MAX_SPILL = "20GB"
-_SHOWN_CHARACTERS = 400
 _QUOTED = re.compile(r"""['"].*['"]""", re.DOTALL)
 _IN_BRACKETS = re.compile(r"\(.*\)", re.DOTALL)
 _PLACE = re.compile(r"\n+LINE \d+:.*", re.DOTALL)
@@ -60,12 +58,6 @@ def too_much_memory() -> InvalidInput:
     return InvalidInput(
         f"The query needs more than {MEMORY_LIMIT} of memory. Take fewer rows or columns, or sort less."
     )
-
-
-def refusal(message: str, advice: str) -> InvalidInput:
-    """Give the error of SQL that cannot be run, in DuckDB's words."""
-    words = one_line(" ".join(message.split()), _SHOWN_CHARACTERS)
-    return InvalidInput(f"The query cannot be run: {words.rstrip('.!?')}. {advice}")
 
 
 def execute(order: Order) -> int:

@@ -12,8 +12,9 @@ from batchwright.errors import InvalidInput
 from batchwright.progress import SILENT, Progress
 from batchwright.tables.cells import types_of
 from batchwright.tables.connection import connection, identifier, pattern
-from batchwright.tables.query import MEND, carry_out, table_names
+from batchwright.tables.query import carry_out
 from batchwright.tables.query_process import Order
+from batchwright.tables.sql_names import MEND, table_names
 from batchwright.untrusted import one_line, quote_name
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from batchwright.app import opened
 from batchwright.drafting import DraftRequest
 from batchwright.drafts import Draft
 from batchwright.errors import BatchwrightError, InvalidInput
+from batchwright.folder import JobFolder
 from batchwright.jsonl import decode_request
 from batchwright.progress import Progress
 from batchwright.settings import Settings
@@ -37,7 +38,8 @@ def write(path: Path, model: str, *, last: str | None = None) -> None:
 
 def models(folder: Path, draft: Draft) -> list[str]:
     """Return the models of all requests that would be sent, in the order of the lines."""
-    paths = [folder / "jobs" / draft.job.id / part.file_name for part in draft.job.parts]
+    requests = JobFolder(folder / "jobs" / draft.job.id).requests
+    paths = map(requests, draft.job.parts)
     return [str(decode_request(line).body["model"]) for path in paths for line in files.lines(path)]
 
 

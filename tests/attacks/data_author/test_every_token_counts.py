@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.drafts import Draft, Plan, draft
+from batchwright.folder import JobFolder
 from batchwright.model import Limits, ProviderInfo, Recipe
 from batchwright.points import pass_by
 from batchwright.pricing import cost, price
@@ -35,9 +36,10 @@ def drafted(folder: Path, texts: Iterable[str]) -> Draft:
         csv.writer(file).writerows([["text"], *([text] for text in texts)])
     recipe = Recipe(endpoint=CHAT, model=MODEL, prompt="{{text}}", parameters={"max_completion_tokens": OUTPUT})
     provider = ProviderInfo("service", "api.openai.com", MODEL, charges="batch")
-    (folder / "job").mkdir()
+    job = JobFolder(folder / "job")
+    job.path.mkdir()
     origin = one_file(folder / "rows.csv", "rows.csv")
-    return draft(Plan("job_a", datetime.now(UTC), folder / "job", origin, None, recipe, provider, Limits(), pass_by))
+    return draft(Plan("job_a", datetime.now(UTC), job, origin, None, recipe, provider, Limits(), pass_by))
 
 
 def holds(made: Draft, texts: Sequence[str]) -> bool:

@@ -1,0 +1,43 @@
+"""Amounts of money: in US dollars and whole micro-dollars, shared out, and written for people. Pure."""
+
+from collections.abc import Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
+
+
+def microusd(usd: Decimal) -> int:
+    """Give US dollars in micro-dollars, rounded up: what is reserved is never less than what may be spent."""
+    return int((usd * 10**6).to_integral_value(ROUND_CEILING))
+
+
+def usd(micro: int) -> Decimal:
+    """Give micro-dollars in US dollars."""
+    return Decimal(micro).scaleb(-6)
+
+
+def shared(amount: Decimal, weights: Mapping[int, int | Decimal]) -> dict[int, Decimal]:
+    """Share an amount out by weight, in whole micro-dollars; the sum of the shares is the amount, rounded down."""
+    total = sum(weights.values())
+    shares = {
+        name: (amount * weight / total).quantize(Decimal("1e-6"), ROUND_FLOOR) for name, weight in weights.items()
+    }
+    last = next(reversed(shares))
+    shares[last] += amount.quantize(Decimal("1e-6"), ROUND_FLOOR) - sum(shares.values(), Decimal(0))
+    return shares
+
+
+def shown_usd(amount: Decimal) -> str:
+    """Write an amount in US dollars; small ones keep their cents' fractions."""
+    return _written(amount, ROUND_HALF_UP)
+
+
+def shown_most(amount: Decimal) -> str:
+    """Write the most that something may cost, rounded up: whoever agrees to it agrees to enough."""
+    return _written(amount, ROUND_CEILING)
+
+
+def _written(amount: Decimal, rounding: str) -> str:
+    cents = amount.quantize(Decimal("0.01"), rounding)
+    small = amount.quantize(Decimal("0.000001"), rounding)
+    if amount and not small:
+        return "less than $0.000001"
+    return f"${cents:,}" if amount >= 1 or amount == cents else f"${small:,}".rstrip("0")
