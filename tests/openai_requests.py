@@ -3,20 +3,14 @@
 import re
 from typing import Any
 
-from batchwright.model import Endpoint
-from batchwright.parameters import PARAMETERS
+from batch_judge import CONTENT
 from openai_faults import Refusal
 
-CONTENT: dict[Endpoint, str] = {
-    "/v1/chat/completions": "messages",
-    "/v1/responses": "input",
-    "/v1/embeddings": "input",
-}
 _REASONING = re.compile(r"gpt-5|o\d")
 _LENGTHS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 
 
-def refuse(endpoint: Endpoint, body: dict[str, Any], models: frozenset[str] | None) -> None:
+def refuse(endpoint: str, body: dict[str, Any], models: frozenset[str] | None) -> None:
     """Refuse a request that OpenAI would refuse; *models* are the known ones, None: any."""
     model = body.get("model")
     if not isinstance(model, str) or not model:
@@ -28,7 +22,7 @@ def refuse(endpoint: Endpoint, body: dict[str, Any], models: frozenset[str] | No
         name = CONTENT[endpoint]
         raise Refusal(400, f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
     for name in body:
-        if name not in PARAMETERS[endpoint]:
+        if name not in _parameters(endpoint):
             raise Refusal(400, f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter")
     for name in _LENGTHS:
         if isinstance(body.get(name), str):
@@ -36,6 +30,21 @@ def refuse(endpoint: Endpoint, body: dict[str, Any], models: frozenset[str] | No
             raise Refusal(400, message, param=name, code="invalid_type")
     if _REASONING.match(model):
         _refuse_of_reasoning(body)
+
+
+def _parameters(endpoint: str) -> frozenset[str]:
+    """Return the names that an endpoint takes, by OpenAI's own types."""
+    # Importing them takes a second, which a server that answers batches alone need not wait for.
+    from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
+    from openai.types.embedding_create_params import EmbeddingCreateParams
+    from openai.types.responses.response_create_params import ResponseCreateParamsNonStreaming
+
+    body = {
+        "/v1/chat/completions": CompletionCreateParamsNonStreaming,
+        "/v1/responses": ResponseCreateParamsNonStreaming,
+        "/v1/embeddings": EmbeddingCreateParams,
+    }[endpoint]
+    return body.__required_keys__ | body.__optional_keys__
 
 
 def _refuse_of_reasoning(body: dict[str, Any]) -> None:

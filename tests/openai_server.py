@@ -19,16 +19,14 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from aiohttp import BodyPartReader, web
 
-from batchwright.jsonl import check_batch, decode_request, encode_result, inputs_of, whole_lines
-from batchwright.model import TERMINAL_BATCH_STATUSES, Endpoint, LineError, Request, ResultLine
+from batch_judge import Object, batch_error, input_count, judge_file, numbered, read
 from openai_faults import ANSWERS, DAMAGES, Faults, Refusal, begun, broken, damaged, is_done_first, kind_of, lost
 from openai_requests import refuse
 
-Object = dict[str, Any]
 Answer = Callable[[str, Object], str | Object | tuple[int, Object]]
 """A request's custom_id and body to the model's text, a whole answer, or a status and an error body."""
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -54,15 +52,21 @@ _ENDPOINTS = frozenset(
     {"/v1/responses", "/v1/chat/completions", "/v1/embeddings", "/v1/completions", "/v1/moderations"}
     | {"/v1/images/generations", "/v1/images/edits", "/v1/videos"}
 )
-_SINGLE: dict[str, Endpoint] = {
+_SINGLE = {
     "chat.completions": "/v1/chat/completions",
     "responses": "/v1/responses",
     "embeddings": "/v1/embeddings",
 }
 _TIMES = ("in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled")
 _NEVER_RAN = {
-    "expired": ("batch_expired", "This request could not be executed before the completion window expired."),
-    "cancelled": ("batch_cancelled", "This request was not executed because the batch was cancelled."),
+    "expired": {
+        "code": "batch_expired",
+        "message": "This request could not be executed before the completion window expired.",
+    },
+    "cancelled": {
+        "code": "batch_cancelled",
+        "message": "This request was not executed because the batch was cancelled.",
+    },
 }
 
 
@@ -243,26 +247,26 @@ class OpenAIServer:
         batch[f"{status}_at"] = int(self.clock())
 
     def _validate(self, batch: Object) -> None:
-        lines = list(_lines_of(self._inputs[batch["id"]]))
+        path = self._inputs[batch["id"]]
         if batch["input_file_id"] not in self.files:
             # OpenAI documents no code for this.
-            errors = [LineError("invalid_request", f"No such File object: {batch['input_file_id']}")]
+            errors = [batch_error("invalid_request", f"No such File object: {batch['input_file_id']}")]
         else:
-            known = self.models
-            errors = list(check_batch(lines, batch["endpoint"], is_model_known=lambda m: known is None or m in known))
+            errors = judge_file(path, batch["endpoint"], self.models)
+        lines = [] if errors else _lines_of(path)
         errors = errors or self._over_limit(batch, lines)
         if errors:
-            data = [{"code": e.code, "line": e.line, "message": e.message, "param": e.param} for e in errors]
-            batch["errors"] = {"object": "list", "data": data}
+            batch["errors"] = {"object": "list", "data": errors}
             self._enter(batch, "failed")
         else:
             self._enter(batch, "in_progress")
             batch["request_counts"]["total"] = len(lines)
 
-    def _over_limit(self, batch: Object, lines: list[bytes]) -> list[LineError]:
+    def _over_limit(self, batch: Object, lines: list[bytes]) -> list[Object]:
         is_embedding = batch["endpoint"] == "/v1/embeddings"
-        model = decode_request(lines[0]).body["model"]
-        self._enqueued[batch["id"]] = model, sum(inputs_of(n) if is_embedding else _tokens(n) for n in lines)
+        model = read(lines[0])["body"]["model"]
+        size = sum(input_count(read(line)["body"]) if is_embedding else _tokens(line) for line in lines)
+        self._enqueued[batch["id"]] = model, size
         loads = [self._enqueued.get(other["id"]) for other in self.batches.values() if not _is_final(other)]
         enqueued = sum(load[1] for load in loads if load and load[0] == model)
         if self.enqueued_limit is None or enqueued <= self.enqueued_limit:
@@ -272,45 +276,49 @@ class OpenAIServer:
             f"Enqueued {one} limit reached for {model} in organization org-X. Limit: {self.enqueued_limit:,} enqueued "
             f"{many}. Please try again once some in_progress batches have been completed."
         )
-        return [LineError("token_limit_exceeded", message)]
+        return [batch_error("token_limit_exceeded", message)]
 
     def _end(self, batch: Object, outcome: Outcome, answered: int | None) -> None:
-        requests = [decode_request(line) for line in _lines_of(self._inputs[batch["id"]])]
+        requests = [read(line) for line in _lines_of(self._inputs[batch["id"]])]
         if answered is None:
             answered = len(requests) if outcome == "completed" else 0
-        results = [self.result(batch["endpoint"], request) for request in requests[:answered]]
-        good = [line for line in results if 200 <= (line.status_code or 0) < 300]
-        bad = [line for line in results if not 200 <= (line.status_code or 0) < 300]
+        good: list[Object] = []
+        bad: list[Object] = []
+        for number, request in enumerate(requests[:answered]):
+            status, body = self.result(batch["endpoint"], request["custom_id"], request["body"])
+            response = {"status_code": status, "request_id": f"req_{number}", "body": body}
+            line = {"custom_id": request["custom_id"], "response": response, "error": None}
+            (good if 200 <= status < 300 else bad).append(line)
         # Requests that never ran are counted neither as completed nor as failed.
         batch["request_counts"] = {"total": len(requests), "completed": len(good), "failed": len(bad)}
-        batch |= {"model": requests[0].body["model"], "usage": _usage([line.body for line in good])}
+        batch["model"] = requests[0]["body"]["model"]
+        batch["usage"] = _usage([line["response"]["body"] for line in good])
         if outcome in _NEVER_RAN:
-            code, message = _NEVER_RAN[outcome]
-            bad += [ResultLine(r.custom_id, error_code=code, error_message=message) for r in requests[answered:]]
+            never_ran = {"response": None, "error": _NEVER_RAN[outcome]}
+            bad += [{"custom_id": request["custom_id"]} | never_ran for request in requests[answered:]]
         batch["output_file_id"] = self._write(batch["id"], "output", good)
         batch["error_file_id"] = self._write(batch["id"], "error", bad)
         self._enter(batch, outcome)
 
-    def result(self, endpoint: str, request: Request) -> ResultLine:
-        """Give the result of a request, whether it came in a batch or alone."""
-        body = dict(request.body)
-        match self.answer(request.custom_id, body):
+    def result(self, endpoint: str, custom_id: str, body: Object) -> tuple[int, Any]:
+        """Give the status and the body of the answer to a request, whether it came in a batch or alone."""
+        match self.answer(custom_id, dict(body)):
             case str(text):
-                return ResultLine(request.custom_id, 200, answer_body(endpoint, body, text))
+                return 200, answer_body(endpoint, body, text)
             case (int(status), error):
-                return ResultLine(request.custom_id, status, error)
+                return status, error
             case answer:
-                return ResultLine(request.custom_id, 200, answer)
+                return 200, answer
 
-    def _write(self, batch_id: str, kind: str, results: list[ResultLine]) -> str | None:
+    def _write(self, batch_id: str, kind: str, results: list[Object]) -> str | None:
         if not results and not (kind == "error" and "empty_error_file" in self.differences):
             return None
         lines: list[bytes] = []
         for number, result in enumerate(results):
-            shown = result
-            if "string_bodies" in self.differences and result.status_code is not None:
-                shown = ResultLine(result.custom_id, result.status_code, json.dumps(result.body))
-            lines.append(encode_result(shown, id=f"batch_req_{number}", request_id=f"req_{number}"))
+            line: Object = {"id": f"batch_req_{number}"} | result
+            if line["response"] and "string_bodies" in self.differences:
+                line["response"] |= {"body": json.dumps(line["response"]["body"])}
+            lines.append(json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode() + b"\n")
         Random(f"{self.seed} {batch_id} {kind}").shuffle(lines)
         if "bom_and_blank_lines" in self.differences:
             lines = [b"\xef\xbb\xbf", *(b"\n" + line for line in lines), b"\n"]
@@ -475,11 +483,10 @@ class _API:
     async def answer_now(self, request: web.Request) -> web.Response:
         """Answer a single request; it has no custom_id."""
         body = await _object_of(request)
-        endpoint = cast("Endpoint", request.path)
-        refuse(endpoint, body, self.server.models)
+        refuse(request.path, body, self.server.models)
         self.server.asked.append(body)
-        result = self.server.result(endpoint, Request("", body))
-        return web.json_response(result.body, status=result.status_code or 500)
+        status, answer = self.server.result(request.path, "", body)
+        return web.json_response(answer, status=status)
 
     async def control(self, request: web.Request) -> web.Response:
         """Do what a test in another process asks for, and give everything that can be counted."""
@@ -583,12 +590,12 @@ def _tokens(text: bytes) -> int:
 
 
 def _is_final(batch: Object) -> bool:
-    return batch["status"] in TERMINAL_BATCH_STATUSES
+    return batch["status"] in get_args(Outcome)
 
 
-def _lines_of(path: Path) -> Iterator[bytes]:
+def _lines_of(path: Path) -> list[bytes]:
     with path.open("rb") as file:
-        yield from whole_lines(iter(lambda: file.read(1 << 20), b""))
+        return [line for _, line in numbered(file)]
 
 
 async def _save(part: BodyPartReader, path: Path) -> int:
@@ -600,7 +607,8 @@ async def _save(part: BodyPartReader, path: Path) -> int:
 
 
 def _check_first_line(path: Path) -> None:
-    first = next(_lines_of(path), b"{}")
+    with path.open("rb") as file:
+        first = next((line for _, line in numbered(file)), b"{}")
     try:
         is_object = isinstance(json.loads(first), dict)
     except (ValueError, RecursionError):

@@ -18,7 +18,6 @@ import splintr
 from batchwright import trying
 from batchwright.jsonl import decode_request, whole_lines
 from batchwright.local.send import MAX_TRIES
-from batchwright.model import Request
 from batchwright.money import shown_usd
 from batchwright.pricing import cost, price
 from endpoint import running_endpoint
@@ -78,8 +77,8 @@ def used(server: OpenAIServer, model: str = MODEL) -> Decimal:
     """Give what the single requests of a model did cost, by what the server counted."""
     known = price(model, endpoint="/v1/chat/completions")
     assert known is not None
-    asked = [Request("", body) for body in server.asked if body["model"] == model]
-    usages = [server.result("/v1/chat/completions", request).body["usage"] for request in asked]
+    asked = [body for body in server.asked if body["model"] == model]
+    usages = [server.result("/v1/chat/completions", "", body)[1]["usage"] for body in asked]
     counts = [(usage["prompt_tokens"], usage["completion_tokens"]) for usage in usages]
     return cost(known, counts, processing="standard")
 
