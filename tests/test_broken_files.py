@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -180,12 +181,12 @@ REFUSED: dict[str, tuple[str, Content, str]] = {
     "1e999 in JSONL": (
         "t.jsonl",
         '{"a":1}\n{"a":1e999}\n',
-        "Line 2 of t.jsonl is not valid JSON: Number out of range. Mend that line.",
+        "Line 2 of t.jsonl is not valid JSON: … Mend that line.",
     ),
     "1e999 in JSON": (
         "t.json",
         '[{"a":1},\n{"a":1e999}]',
-        "Element 2 of t.json is not valid JSON: Number out of range. Mend that line.",
+        "Element 2 of t.json is not valid JSON: … Mend that line.",
     ),
     "NaN in JSON": (
         "t.json",
@@ -205,7 +206,7 @@ REFUSED: dict[str, tuple[str, Content, str]] = {
     "JSON cut off in a text": (
         "t.json",
         '[{"a":"x',
-        "Line 1 of t.json is not valid JSON: Unterminated string starting at. Mend that line.",
+        "Line 1 of t.json is not valid JSON: … Mend that line.",
     ),
     "JSON of one text without end": (
         "t.json",
@@ -336,7 +337,8 @@ def test_a_broken_file_is_refused_in_one_sentence(tmp_path: Path, name: str, con
     with pytest.raises(InvalidInput) as caught:
         read(path)
 
-    assert str(caught.value) == sentence
+    # `…` stands for the words of a parser that is not ours.
+    assert re.fullmatch(re.escape(sentence).replace("…", ".+"), str(caught.value))
     assert {file.name for file in tmp_path.iterdir()} <= {name, "frozen.parquet"}
 
 

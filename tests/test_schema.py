@@ -344,16 +344,16 @@ def test_properties_alone_make_an_object() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "sentence"),
+    ("schema", "place"),
     [
-        ({"type": "object", "properties": []}, r"at properties, \[\] is not of type"),
-        (an_object({"a": TEXT}, required="a"), r'at required, "a" is not of type "array"'),
-        (an_object({"a": {"anyOf": []}}), r"at properties/a/anyOf, "),
+        ({"type": "object", "properties": []}, "properties"),
+        (an_object({"a": TEXT}, required="a"), "required"),
+        (an_object({"a": {"anyOf": []}}), "properties/a/anyOf"),
     ],
 )
-def test_what_is_no_json_schema_is_refused_with_its_place(schema: dict[str, Json], sentence: str) -> None:
+def test_what_is_no_json_schema_is_refused_with_its_place(schema: dict[str, Json], place: str) -> None:
     """The provider would say so only after the upload."""
-    with pytest.raises(InvalidInput, match=rf"not a valid JSON Schema: {sentence}.*Mend that place\.$"):
+    with pytest.raises(InvalidInput, match=rf"not a valid JSON Schema: at {place}, .+Mend that place\.$"):
         strict(schema)
 
 

@@ -552,8 +552,8 @@ class BadInput:
         ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "../c.png"}, "'../c.png' goes up with '..'"),
         ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "there.png"}, "a chart replaces nothing."),
         ("check_job", {"job_id": "DRAFT", "wait": 5}, "check_job has no argument 'wait'; nothing was done."),
-        ("check_job", {"job_id": "DRAFT", "wait_seconds": 5_000}, "wait_seconds: Input should be less than"),
-        ("get_results", {"job_id": "DRAFT", "outcome": "secret-value"}, "outcome: Input should be"),
+        ("check_job", {"job_id": "DRAFT", "wait_seconds": 5_000}, "nothing was done. wait_seconds: "),
+        ("get_results", {"job_id": "DRAFT", "outcome": "secret-value"}, "nothing was done. outcome: "),
         ("no_such_tool", {}, "There is no tool 'no_such_tool'."),
     )
 

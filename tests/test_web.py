@@ -14,6 +14,7 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 import pytest
+from mcp.types import INVALID_PARAMS
 
 from batchwright import web
 from batchwright.errors import InvalidInput
@@ -341,9 +342,7 @@ async def test_what_the_user_is_asked_by_one_process_another_one_can_end(tmp_pat
             done = (await ask(second, "tools/call", again, capabilities=CAN_ASK)).result["structuredContent"]
 
     assert asked["resultType"] == "input_required"
-    assert [answer.message["error"]["message"] for answer in (of_other, tampered)] == [
-        "Invalid or expired requestState"
-    ] * 2
+    assert [answer.message["error"]["code"] for answer in (of_other, tampered)] == [INVALID_PARAMS] * 2
     assert posts_before == 0
     assert done["status"] == "running"
     assert server.posts == 1

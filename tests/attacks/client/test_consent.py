@@ -127,9 +127,7 @@ async def test_an_amount_is_a_number(tmp_path: Path, server: OpenAIServer, tool:
         job_id = await drafted(session, parameters={"max_completion_tokens": 900})
         refused = await session.error(tool, job_id=job_id, max_cost_usd=amount)
 
-    assert refused.startswith(
-        f"{tool} was called with wrong arguments; nothing was done. max_cost_usd: Input should be"
-    )
+    assert refused.startswith(f"{tool} was called with wrong arguments; nothing was done. max_cost_usd: ")
     assert refused.endswith("Mend them.")
     assert (server.posts, server.asked) == (0, [])
 
@@ -153,7 +151,7 @@ async def test_yes_is_not_the_number_one(tmp_path: Path, tool: str, arguments: d
         refused = await session.error(tool, **arguments)
 
     assert refused.startswith(f"{tool} was called with wrong arguments; nothing was done. ")
-    assert "Input should be a valid integer" in refused
+    assert any(f"{name}: " in refused for name in arguments)
 
 
 async def test_what_became_dear_after_no_question_was_due_is_asked_about(tmp_path: Path, server: OpenAIServer) -> None:

@@ -1,6 +1,8 @@
 """A disk that somebody else fills: each call says so, names the folder, and works when there is room again."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from small_disk import fill, small_disk
 
 pytestmark = pytest.mark.anyio
 
-FULL = "No space left on device"
+FULL = os.strerror(errno.ENOSPC)
 ROWS = 8_000
 
 
