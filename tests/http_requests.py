@@ -38,7 +38,7 @@ async def ask(
     headers: Mapping[str, str] | None = None,
     token: str | None = TOKEN,
 ) -> Answer:
-    """Send a request, and read its answer."""
+    """Send a request, and read its answer; a redirection is one."""
     envelope = {
         f"{_META}protocolVersion": VERSION,
         f"{_META}clientInfo": {"name": "by hand", "version": "0"},
@@ -54,7 +54,10 @@ async def ask(
     sent |= {"Mcp-Name": named[0]} if named else {}
     sent |= {"Authorization": f"Bearer {token}"} if token else {}
     sent |= headers or {}
-    async with aiohttp.ClientSession() as session, session.post(url, json=body, headers=sent) as response:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, json=body, headers=sent, allow_redirects=False) as response,
+    ):
         text = await response.text()
     lines = [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
     try:

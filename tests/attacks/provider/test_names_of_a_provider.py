@@ -91,3 +91,20 @@ async def test_a_batch_whose_model_is_no_name_is_taken_up_without_it(
 
     assert results["counts"] == {"answered": 1}
     assert results["answered_by"].startswith("unknown at ")
+
+
+async def test_why_a_batch_failed_is_told_in_one_inert_line(
+    tmp_path: Path, server: OpenAIServer, client: AsyncOpenAI
+) -> None:
+    """An error is an answer too, and these are the provider's words."""
+    batch_id = await _foreign(client)
+    (file,) = server.files.values()
+    file.path.write_bytes(b"not JSON" + b" " * (file.path.stat().st_size - 9) + b"\n")
+    fault = {"code": "invalid_json_line", "message": ACTING, "line": 1, "param": None}
+    server.batches[batch_id] |= {"status": "failed", "errors": {"object": "list", "data": [fault]}}
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        refused = await session.error("adopt_batch", batch_id=batch_id)
+
+    assert "The provider says why it failed: line 1: invalid_json_line: x.jsonl" in refused
+    assert ACTS.search(refused) is None
+    assert refused.isprintable()
