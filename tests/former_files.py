@@ -10,7 +10,6 @@ import shutil
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, closing
-from itertools import count
 from pathlib import Path
 from sqlite3 import connect
 from typing import Any
@@ -53,13 +52,13 @@ def copy(folder: Path, server: OpenAIServer) -> dict[str, str]:
         path.chmod(0o700 if path.is_dir() else 0o600)  # Git keeps no such modes
     kept = json.loads((FOLDER / "provider.json").read_text(encoding="utf-8"))
     for fields in kept["files"]:
-        path = server.new_path()
+        # A file takes two numbers, one in its path and one in its id: no new file gets the id of one of these.
+        _, path = server.new_path(), server.new_path()
         path.write_text(fields.pop("content"), encoding="utf-8")
         server.files[fields["id"]] = StoredFile(path=path, **fields)
-    server.batches = {batch["id"]: batch for batch in kept["batches"]}
-    server._inputs = {name: server.files[batch["input_file_id"]].path for name, batch in server.batches.items()}
-    server.batches_created = len(server.batches)
-    server._numbers = count(1_000)
+    for batch in kept["batches"]:
+        server.create_batch({"input_file_id": batch["input_file_id"]}).update(batch)
+    assert list(server.batches) == [batch["id"] for batch in kept["batches"]]
     return kept["jobs"]
 
 
