@@ -12,7 +12,7 @@ PACKAGE = Path(batchwright.__file__).parent
 MAX_LINES = 400
 
 LAYERS: tuple[set[str], ...] = (
-    {"model", "errors", "utf8"},
+    {"model", "errors"},
     {"untrusted", "error_bodies"},
     {
         "settings",
