@@ -311,6 +311,8 @@ READ: dict[str, tuple[str, Content, list[dict[str, Any]], tuple[str, ...]]] = {
     "UTF-16 BE": ("t.csv", b"\xfe\xff" + "a,b\n1,ä\n".encode("utf-16-be"), [{"a": "1", "b": "ä"}], (UTF_16,)),
     "byte order mark": ("t.csv", b"\xef\xbb\xbfa,b\n1,\xc3\xa4\n", [{"a": "1", "b": "ä"}], ()),
     "byte order mark in JSON": ("t.json", b'\xef\xbb\xbf[{"a":1}]', [{"a": 1}], ()),
+    "letter across two reads": ("t.csv", "a\n" + "x" * 65_533 + "é\n", [{"a": "x" * 65_533 + "é"}], ()),
+    "half a letter at the end": ("t.csv", b"a\ncaf\xc3", [{"a": "cafÃ"}], (WESTERN,)),
     "gzip": ("t.csv.gz", gzip.compress(b"a,b\n1,2\n"), [{"a": "1", "b": "2"}], ()),
     "gzip in pieces": ("t.csv.gz", gzip.compress(b"a,b\n1,2") + gzip.compress(b"\n3,4\n"), [
         {"a": "1", "b": "2"},

@@ -30,7 +30,6 @@ from batchwright.shapes import (
     run,
     tag_values,
 )
-from batchwright.utf8 import is_utf8
 
 _BOM = b"\xef\xbb\xbf"
 MAX_SHAPES = 1_000
@@ -118,6 +117,14 @@ def _whole_lines(blocks: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(parts).removeprefix(mark)
 
 
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class _Check:
     def __init__(
         self,
@@ -151,7 +158,7 @@ class _Check:
 
     def add(self, text: bytes) -> None:
         """Check whole lines."""
-        are_letters_good = is_utf8(text)
+        are_letters_good = _is_utf8(text)
         start = 0
         while start < len(text):
             before = start

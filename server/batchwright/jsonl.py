@@ -11,13 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import msgspec
 
 from batchwright.error_bodies import error_text
 from batchwright.model import Json, LineError, Request, ResultLine
-from batchwright.seen import Seen
 
 MAX_CUSTOM_ID_CHARACTERS = 64
 """The longest that is known to work everywhere; OpenAI documents no limit."""
@@ -257,7 +256,7 @@ def check_batch(
 
     *lines* come without newlines and without blank ones. An empty file is one error.
     """
-    across = Across(Seen())
+    across = Across()
     number = 0
     for number, line in enumerate(lines, 1):  # used after the loop
         for error in line_errors(line, endpoint, across, is_model_known):
@@ -266,24 +265,16 @@ def check_batch(
         yield EMPTY_FILE
 
 
-class SeenIds(Protocol):
-    """A dictionary without values, or what takes less memory."""
-
-    def __contains__(self, custom_id: str, /) -> bool: ...
-
-    def __setitem__(self, custom_id: str, nothing: None, /) -> None: ...
-
-
 @dataclass(slots=True)
 class Across:
     """What the lines of a batch have to agree on.
 
     Attributes:
-        custom_ids: Seen so far.
+        custom_ids: Seen so far, in their order.
         models: The first good one.
     """
 
-    custom_ids: SeenIds = field(default_factory=dict[str, None])
+    custom_ids: dict[str, None] = field(default_factory=dict[str, None])
     models: set[str] = field(default_factory=set[str])
 
 
@@ -300,7 +291,7 @@ def line_errors(line: bytes, endpoint: str, across: Across, is_model_known: Call
         return [INVALID_LINE]
 
 
-def _field_errors(line: _Line, endpoint: str, seen: SeenIds) -> Iterator[LineError]:
+def _field_errors(line: _Line, endpoint: str, seen: dict[str, None]) -> Iterator[LineError]:
     for name in ("custom_id", "method", "url", "body"):
         if not bytes(getattr(line, name)):
             yield LineError("missing_required_parameter", f"Missing required parameter: '{name}'.", param=name)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from batchwright.errors import InvalidInput
 from batchwright.progress import SILENT, Progress
-from batchwright.utf8 import are_utf8
 
 if TYPE_CHECKING:
     from batchwright.tables.origin import DataFile
@@ -111,7 +110,14 @@ def _encoding(path: Path, file: "DataFile", progress: Progress) -> str | None:
 
 
 def _is_utf8(path: Path, progress: Progress) -> bool:
-    return are_utf8(progress.through(_chunks(path), path.stat().st_size))
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for chunk in progress.through(_chunks(path), path.stat().st_size):
+            decoder.decode(chunk)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _western(path: Path, name: str) -> str | None:
