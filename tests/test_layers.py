@@ -13,7 +13,7 @@ PACKAGE = Path(batchwright.__file__).parent
 MAX_LINES = 400
 
 LAYERS: tuple[set[str], ...] = (
-    {"model", "errors", "seen", "utf8"},
+    {"model", "errors"},
     {"untrusted", "error_bodies", "provenance", "usage", "money"},
     {
         "settings",
