@@ -61,8 +61,8 @@ from pydantic import BaseModel, Field
 
 from batchwright import web
 from batchwright.app import App, build_server, http_token
+from batchwright.core.settings import Settings
 from batchwright.server import Server
-from batchwright.settings import Settings
 from batchwright.tasks import TASKS
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from batchwright.settings import Settings
+from batchwright.core.settings import Settings
 from openai_server import OpenAIServer, running_openai
 from session import CLOSED_PROXY
 

@@ -40,11 +40,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import crashing
 import openai_server
-from batchwright.points import Point
+from batchwright.core.crash_points import Point
 from crashing import HUNG_UP, LOG, PARTS, REPORT, RESULTS, ROWS, Death, Life, Report, Wish, read_report
 
 if TYPE_CHECKING:
-    from batchwright.model import UserSays
+    from batchwright.core.model import UserSays
 
 LIFE_SECONDS = 60
 """Of one process, at most."""

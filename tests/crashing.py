@@ -19,15 +19,16 @@ from unittest import mock
 import anyio
 import msgspec
 
-from batchwright import files, submission
+from batchwright import submission
 from batchwright.app import App
+from batchwright.core import files
+from batchwright.core.crash_points import Point
+from batchwright.core.errors import BatchwrightError, NotFound, NotReady
+from batchwright.core.model import Job, UserSays
+from batchwright.core.settings import Settings
 from batchwright.drafting import DraftRequest
-from batchwright.errors import BatchwrightError, NotFound, NotReady
 from batchwright.jobs import Jobs
-from batchwright.model import Job, UserSays
-from batchwright.points import Point
 from batchwright.rounds import Mending
-from batchwright.settings import Settings
 
 MODEL = "gpt-5-mini"
 ROWS = 5

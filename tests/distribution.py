@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from batchwright import __version__
-from batchwright.settings import SETTINGS, Setting
+from batchwright.core.settings import SETTINGS, Setting
 from batchwright.tools import all_tools
 
 ROOT = Path(__file__).parent.parent

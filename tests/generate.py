@@ -19,10 +19,10 @@ from batchwright.app import build_server
 from batchwright.causes.known import CAUSES, VARIOUS
 from batchwright.comparison import compare_tokens
 from batchwright.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
-from batchwright.money import shown_usd
+from batchwright.core.money import shown_usd
+from batchwright.core.settings import SETTINGS, Settings
 from batchwright.prompts import prompts
 from batchwright.resources import templates
-from batchwright.settings import SETTINGS, Settings
 from batchwright.tools import all_tools
 from batchwright.web import PATH
 from distribution import written

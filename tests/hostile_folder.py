@@ -67,7 +67,12 @@ def hostile_folder(tmp_path: Path) -> HostileFolder:
 
     for name in (*MODULES, "startup"):
         (folder / f"{name}.py").write_text(code(name), encoding="utf-8")
-    processes = ("chart_process", "local/chat_model", "tables/query_process", "tables/sheet_process")
+    processes = (
+        "costs/chart_process",
+        "providers/local/models/chat_model",
+        "tables/query_process",
+        "tables/sheet_process",
+    )
     for module in ("__init__", "__main__", *processes):
         path = folder / "batchwright" / f"{module}.py"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -18,8 +18,8 @@ from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
 from batchwright import web
 from batchwright.app import build_server, http_token
+from batchwright.core.settings import Settings
 from batchwright.server import Server
-from batchwright.settings import Settings
 from http_requests import TOKEN
 
 if TYPE_CHECKING:

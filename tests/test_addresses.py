@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from mcp.shared.uri_template import UriTemplate
 
 from batchwright.addresses import JOBS, TEMPLATES, Address, Kind, all_of, of_job, parsed
-from batchwright.errors import InvalidInput, NotFound
+from batchwright.core.errors import InvalidInput, NotFound
 
 
 @pytest.mark.parametrize("kind", TEMPLATES)

@@ -10,9 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from batchwright.agreement import Agreement, agreement, ceiling_usd, question
-from batchwright.errors import InvalidInput, OverLimit
-from batchwright.model import Charges, Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
-from batchwright.money import microusd, usd
+from batchwright.core.errors import InvalidInput, OverLimit
+from batchwright.core.model import Charges, Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
+from batchwright.core.money import microusd, usd
 
 LIMITS = SpendingLimits(job_usd=Decimal(25))
 

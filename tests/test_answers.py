@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.answers import MAX_PROBLEM_CHARACTERS, reader
-from batchwright.jsonl import decode_result
-from batchwright.model import OUTCOMES, Endpoint, Json, Outcome, Recipe, Result, ResultLine
+from batchwright.core.jsonl import decode_result
+from batchwright.core.model import OUTCOMES, Endpoint, Json, Outcome, Recipe, Result, ResultLine
 
 CHAT: Endpoint = "/v1/chat/completions"
 RESPONSES: Endpoint = "/v1/responses"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from batchwright.arguments import understood
-from batchwright.model import Json
+from batchwright.core.model import Json
 from endpoint import running_endpoint
 from session import environment, in_memory
 

@@ -12,11 +12,11 @@ import pytest
 
 from batchwright.answers import reader
 from batchwright.batch_api import BatchAPI
-from batchwright.errors import ProviderGone, ProviderRefused
+from batchwright.core.errors import ProviderGone, ProviderRefused
+from batchwright.core.model import Endpoint, Recipe, Request
 from batchwright.local.engine import LocalEngine
 from batchwright.local.runner import Clock
 from batchwright.local.target import Connection, RemoteEndpoint
-from batchwright.model import Endpoint, Recipe, Request
 from batchwright.openai_api import OpenAIAPI
 from batchwright.recovery import is_final
 from endpoint import running_endpoint

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
 from batchwright.tables import plain_text, reading
 from batchwright.tables.origin import one_file
 from batchwright.tables.sources import freeze, frozen_rows

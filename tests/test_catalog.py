@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from batchwright.model import ProviderInfo, Recipe
+from batchwright.core.model import ProviderInfo, Recipe
 from test_journal import START, job, opened, submit
 
 

@@ -13,9 +13,9 @@ from batchwright.answers import reader
 from batchwright.causes.known import CAUSES, cause_of
 from batchwright.causes.problems import Problem, alike, signs
 from batchwright.causes.remedies import Explained, Mended, best, explained, various
-from batchwright.error_bodies import refusal_words
-from batchwright.jsonl import decode_result
-from batchwright.model import OUTCOMES, Endpoint, Job, Json, Outcome, ProviderInfo, Recipe, Source
+from batchwright.core.error_bodies import refusal_words
+from batchwright.core.jsonl import decode_result
+from batchwright.core.model import OUTCOMES, Endpoint, Job, Json, Outcome, ProviderInfo, Recipe, Source
 from batchwright.pricing import meant
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchwright.changes import Changed, Changes
+from batchwright.core.money import usd
 from batchwright.journal import Journal
-from batchwright.money import usd
 from test_journal import job, opened, opened_attempt, submit
 
 NOTHING = Changed(frozenset(), is_list_other=False)

@@ -14,8 +14,8 @@ import pytest
 
 from batchwright import charts
 from batchwright.chart_process import CHART, draw
-from batchwright.children import Child
 from batchwright.comparison import Comparison, ModelCost
+from batchwright.core.children import Child
 from session import Session, environment, http_process, over_http, over_stdio
 from test_charts import GUIDE, of
 from test_comparing import GUIDE as ASKED

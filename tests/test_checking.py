@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.checking import MAX_SHAPES, Report, check_file
-from batchwright.jsonl import check_batch
-from batchwright.model import Endpoint, Json, ProviderInfo
+from batchwright.core.jsonl import check_batch
+from batchwright.core.model import Endpoint, Json, ProviderInfo
 
 CHAT: Endpoint = "/v1/chat/completions"
 RESPONSES: Endpoint = "/v1/responses"

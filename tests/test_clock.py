@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.clock import ToldTime, Uptime, seconds_between, uptime
+from batchwright.core.clock import ToldTime, Uptime, seconds_between, uptime
 
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
 

@@ -11,9 +11,9 @@ import pytest
 from mcp.types import ImageContent
 
 from batchwright.comparison import CHAT_MODELS, EMBEDDING_MODELS, MeanOutput
-from batchwright.files import lines
-from batchwright.jsonl import decode_request
-from batchwright.money import shown_usd
+from batchwright.core.files import lines
+from batchwright.core.jsonl import decode_request
+from batchwright.core.money import shown_usd
 from batchwright.pricing import cost, price
 from batchwright.tokens import counter
 from endpoint import running_endpoint

@@ -19,8 +19,8 @@ from batchwright.comparison import (
     named,
     prices_of,
 )
-from batchwright.errors import InvalidInput
-from batchwright.money import shown_usd
+from batchwright.core.errors import InvalidInput
+from batchwright.core.money import shown_usd
 from batchwright.pricing import RequestTokens, cost, price
 
 GUIDE = ("gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4", "gpt-5-mini")

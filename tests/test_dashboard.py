@@ -13,9 +13,9 @@ from mcp.types import CallToolResult, TextResourceContents
 
 from batchwright.addresses import DASHBOARD
 from batchwright.app import build_server
+from batchwright.core.settings import Settings
 from batchwright.dashboard import framed_policy, outer_page, page
 from batchwright.dashboard.facts import KEY
-from batchwright.settings import Settings
 from endpoint import running_endpoint
 from generate import listed
 from openai_server import running_openai

@@ -13,11 +13,11 @@ import msgspec
 import pytest
 
 from batchwright.attempts import Attempt
-from batchwright.clock import Uptime
+from batchwright.core.clock import Uptime
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.database import network_file_system, opened, writing
-from batchwright.errors import InvalidInput
 from batchwright.journal import Journal
-from batchwright.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
 
 START = datetime(2026, 11, 3, 12, tzinfo=UTC)
 LINUX = [

@@ -13,7 +13,7 @@ import jsonschema_rs
 import pytest
 from mcp import Client, StdioServerParameters
 
-from batchwright.settings import SETTINGS
+from batchwright.core.settings import SETTINGS
 from distribution import FIELDS, REGISTRY_NAME, ROOT, manifest, pack, project, server_json, stage, written
 from session import Session
 

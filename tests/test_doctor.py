@@ -10,9 +10,9 @@ import anyio.to_thread
 import pytest
 from aiohttp import web
 
+from batchwright.core.model import SpendingLimits
+from batchwright.core.settings import Settings
 from batchwright.doctor import run_doctor
-from batchwright.model import SpendingLimits
-from batchwright.settings import Settings
 from openai_server import running_openai
 
 pytestmark = pytest.mark.anyio

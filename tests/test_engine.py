@@ -12,11 +12,11 @@ from typing import Any, Literal
 import anyio
 import pytest
 
-from batchwright.errors import ProviderRefused, ProviderUnreachable
+from batchwright.core.errors import ProviderRefused, ProviderUnreachable
+from batchwright.core.model import Request
 from batchwright.local.engine import COMPLETION_SECONDS, LocalEngine
 from batchwright.local.runner import Clock
 from batchwright.local.target import Connection, RemoteEndpoint, Target
-from batchwright.model import Request
 from endpoint import Endpoint, running_endpoint
 from waiting import until
 

@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 import pytest
 
-from batchwright.jsonl import decode_request, whole_lines
+from batchwright.core.jsonl import decode_request, whole_lines
 from endpoint import running_endpoint
 from openai_server import Answer, Object, OpenAIServer, answer_body
 from session import Mode, Session, environment, in_memory, openai_environment

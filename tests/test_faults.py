@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchwright.core.model import Endpoint, Json, ProviderInfo
 from batchwright.families import MODELS, family_of
 from batchwright.faults import faults, lacks_json_word
-from batchwright.model import Endpoint, Json, ProviderInfo
 from batchwright.parameters import INSTEAD, PARAMETERS
 
 CHAT, RESPONSES, EMBEDDINGS = get_args(Endpoint)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright import files
-from batchwright.files import CHUNK_BYTES, lines, sha256, sync, write_whole
+from batchwright.core import files
+from batchwright.core.files import CHUNK_BYTES, lines, sha256, sync, write_whole
 
 
 def test_lines_come_without_their_newline_and_blank_ones_are_left_out(tmp_path: Path) -> None:

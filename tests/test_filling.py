@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Endpoint, Recipe
 from batchwright.filling import filling
-from batchwright.model import Endpoint, Recipe
 from batchwright.recipe import MAX_TEXT_CHARACTERS, plain_texts
 from batchwright.tables.origin import one_file
 from batchwright.tables.sources import freeze, write_rows

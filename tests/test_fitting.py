@@ -11,7 +11,7 @@ from batchwright.fitting import fitted_names, fitted_rows, fitted_value
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batchwright.model import Json
+    from batchwright.core.model import Json
 
 VALUES = st.recursive(
     st.none()

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from filelock import Timeout
 
-from batchwright.folder import JobFolder, jobs_folder, part_name
-from batchwright.model import Job, Part, ProviderInfo, Recipe, Source
+from batchwright.core.job_folder import JobFolder, jobs_folder, part_name
+from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source
 
 FOLDER = JobFolder(Path("data", "jobs", "job_k3x9ab2z"))
 

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.common_jobs import GUIDES
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Recipe
+from batchwright.core.untrusted import visible
 from batchwright.guides import cell, literal, prompt, rendered
-from batchwright.model import Recipe
 from batchwright.recipe import body_builder
 from batchwright.schema import strict
-from batchwright.untrusted import visible
 
 FILLED = {
     "classify": {"labels": "bug, question"},

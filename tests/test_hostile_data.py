@@ -9,8 +9,8 @@ from typing import Any, get_args
 import pytest
 from mcp import MCPError
 
+from batchwright.core.untrusted import MARK
 from batchwright.tables import processes
-from batchwright.untrusted import MARK
 from endpoint import running_endpoint
 from excel_file import write_book
 from openai_server import running_openai

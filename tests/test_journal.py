@@ -15,9 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.attempts import Attempt
-from batchwright.errors import InvalidInput, NotFound
-from batchwright.journal import Closing, Journal
-from batchwright.model import (
+from batchwright.core.errors import InvalidInput, NotFound
+from batchwright.core.model import (
     OUTCOMES,
     Charges,
     Job,
@@ -29,7 +28,8 @@ from batchwright.model import (
     Source,
     SpendingLimits,
 )
-from batchwright.money import usd
+from batchwright.core.money import usd
+from batchwright.journal import Closing, Journal
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.jsonl import (
+from batchwright.core.jsonl import (
     check_batch,
     decode_request,
     decode_result,
@@ -19,7 +19,7 @@ from batchwright.jsonl import (
     mended_result,
     whole_lines,
 )
-from batchwright.model import Json, LineError, Request, ResultLine
+from batchwright.core.model import Json, LineError, Request, ResultLine
 
 CHAT = "/v1/chat/completions"
 BOM = b"\xef\xbb\xbf"

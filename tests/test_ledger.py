@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.clock import Uptime
-from batchwright.errors import OverLimit
+from batchwright.core.clock import Uptime
+from batchwright.core.errors import OverLimit
+from batchwright.core.model import Job, Part, PartState, ProviderInfo, Recipe, Source, SpendingLimits
+from batchwright.core.money import usd
 from batchwright.journal import Closing, Journal
-from batchwright.model import Job, Part, PartState, ProviderInfo, Recipe, Source, SpendingLimits
-from batchwright.money import usd
 
 START = datetime(2026, 11, 3, 12, tzinfo=UTC)
 TEN_A_DAY = SpendingLimits(job_usd=Decimal(25), day_usd=Decimal(10))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from batchwright.model import (
+from batchwright.core.model import (
     OUTCOMES,
     TERMINAL_BATCH_STATUSES,
     Job,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.money import microusd, shared, shown_most, shown_usd, usd
+from batchwright.core.money import microusd, shared, shown_most, shown_usd, usd
 
 
 @given(amount=st.decimals(0, 10**6, places=9))

@@ -13,8 +13,8 @@ import anyio.to_thread
 import pytest
 from aiohttp import web
 
-from batchwright import files
-from batchwright.errors import (
+from batchwright.core import files
+from batchwright.core.errors import (
     ProviderError,
     ProviderGone,
     ProviderNotNow,
@@ -22,8 +22,8 @@ from batchwright.errors import (
     ProviderUnclear,
     ProviderUnreachable,
 )
-from batchwright.jsonl import decode_result
-from batchwright.model import Request
+from batchwright.core.jsonl import decode_result
+from batchwright.core.model import Request
 from batchwright.openai_api import OpenAIAPI
 from batchwright.services import Service, service_of
 from openai_server import OpenAIServer, running_openai
@@ -322,7 +322,7 @@ LOGGED = """
 import logging, sys
 from pathlib import Path
 import anyio
-from batchwright.errors import ProviderError
+from batchwright.core.errors import ProviderError
 from batchwright.openai_api import OpenAIAPI
 
 logging.basicConfig(level="DEBUG", stream=sys.stderr)

@@ -11,7 +11,7 @@ import pytest
 from mcp.client import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 
-from batchwright.jsonl import whole_lines
+from batchwright.core.jsonl import whole_lines
 from openai_faults import DAMAGES
 from openai_server import Difference, Object, OpenAIServer, StoredFile, running_openai
 from session import Mode, Session, User, in_memory, openai_environment

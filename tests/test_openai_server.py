@@ -14,8 +14,8 @@ from openai import AsyncOpenAI
 from openai.types import Batch
 
 import openai_server
-from batchwright.jsonl import decode_result, encode_request, whole_lines
-from batchwright.model import Request
+from batchwright.core.jsonl import decode_result, encode_request, whole_lines
+from batchwright.core.model import Request
 from openai_server import Difference, OpenAIServer
 from waiting import WAIT_SECONDS, until
 

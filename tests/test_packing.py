@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.answers import unpacked
+from batchwright.core.crash_points import pass_by
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.jsonl import decode_request, whole_lines
+from batchwright.core.model import Json, Limits, ProviderInfo, Recipe, Request, Result, ResultLine
 from batchwright.drafts import draft
-from batchwright.folder import JobFolder
-from batchwright.jsonl import decode_request, whole_lines
-from batchwright.model import Json, Limits, ProviderInfo, Recipe, Request, Result, ResultLine
 from batchwright.packing import MAX_INPUT_TOKENS, MAX_REQUEST_TOKENS, lines_again, members_of, packed
 from batchwright.part_files import Line, Measure, PartPlan, write_parts
-from batchwright.points import pass_by
 from batchwright.tables.joining import write_results
 from batchwright.tables.results import ResultTable
 from batchwright.tables.sources import write_rows

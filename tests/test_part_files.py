@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.errors import InvalidInput
-from batchwright.folder import JobFolder
-from batchwright.model import Charges, Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
-from batchwright.money import microusd
+from batchwright.core.crash_points import Point, pass_by
+from batchwright.core.errors import InvalidInput
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.model import Charges, Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
+from batchwright.core.money import microusd
 from batchwright.part_files import Line, Measure, PartPlan, RecipeMeasure, first_request, write_parts
-from batchwright.points import Point, pass_by
 from batchwright.pricing import RequestTokens, cost, price
 from batchwright.recipe import body_builder
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.errors import InvalidInput
-from batchwright.model import Limits
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Limits
 from batchwright.parts import numbered
 
 

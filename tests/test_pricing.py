@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.model import Endpoint
+from batchwright.core.model import Endpoint
 from batchwright.pricing import (
     CostRange,
     Price,

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.progress import STEP, Progress
+from batchwright.core.progress import STEP, Progress
 from batchwright.tables.watching import execute
 from endpoint import running_endpoint
 from excel_file import write_book

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
+from batchwright.core.workspace import Workspace
 from batchwright.inspection import Profile
 from batchwright.tables import query
 from batchwright.tables.origin import find
 from batchwright.tables.sources import freeze, frozen_rows, profile
-from batchwright.workspace import Workspace
 from session import environment, in_memory
 
 pytestmark = pytest.mark.anyio

@@ -8,14 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
+from batchwright.core.workspace import Workspace
 from batchwright.inspection import Profile
 from batchwright.tables import excel_source
 from batchwright.tables.csv_header import verdict
 from batchwright.tables.csv_records import Records
 from batchwright.tables.origin import find
 from batchwright.tables.sources import freeze, frozen_rows, profile
-from batchwright.workspace import Workspace
 from session import environment, in_memory
 from sheet_files import Cell, write_ods, write_xls, write_xlsb
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.errors import InvalidInput
-from batchwright.model import Endpoint, Json, Recipe
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Endpoint, Json, Recipe
 from batchwright.recipe import MAX_TEXT_CHARACTERS, body_builder, check_parameters, template_columns
 
 CHAT: Endpoint = "/v1/chat/completions"

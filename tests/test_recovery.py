@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.model import LineError, Part, PartState
-from batchwright.provenance import JOB_KEY, NONCE_KEY, job_of_batch, job_of_upload, upload_name
+from batchwright.core.model import LineError, Part, PartState
+from batchwright.core.provenance import JOB_KEY, NONCE_KEY, job_of_batch, job_of_upload, upload_name
 from batchwright.recovery import (
     Step,
     enqueued_limit,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.jsonl import decode_request, whole_lines
+from batchwright.core.model import Recipe, Result
 from batchwright.drafts import Draft, draft
-from batchwright.folder import JobFolder
-from batchwright.jsonl import decode_request, whole_lines
-from batchwright.model import Recipe, Result
 from batchwright.tables.joining import write_results
 from batchwright.tables.results import ResultTable
 from batchwright.tables.sources import write_rows

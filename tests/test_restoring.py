@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from openai import AsyncOpenAI
 
-from batchwright.folder import JobFolder
+from batchwright.core.job_folder import JobFolder
 from openai_server import Object, OpenAIServer
 from session import in_memory, openai_environment
 from test_adoption import DRAFT, lose_the_journal, made_elsewhere, submitted

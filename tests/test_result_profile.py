@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.model import Json, Outcome, Recipe, Result
+from batchwright.core.model import Json, Outcome, Recipe, Result
 from batchwright.tables.joining import write_results
 from batchwright.tables.origin import one_file
 from batchwright.tables.result_profile import AnswerColumn, Pair, Spread, agreement, answer_columns

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.causes.problems import Problem, alike
-from batchwright.errors import InvalidInput
-from batchwright.model import OUTCOMES, Json, Outcome, Recipe, Result
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import OUTCOMES, Json, Outcome, Recipe, Result
 from batchwright.tables import connection
 from batchwright.tables.joining import write_results
 from batchwright.tables.origin import one_file

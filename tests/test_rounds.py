@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batchwright.jsonl import decode_request, whole_lines
+from batchwright.core.jsonl import decode_request, whole_lines
 from openai_server import Answer, Object, OpenAIServer, answer_body
 from session import Session, in_memory, openai_environment
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from batchwright.errors import NotReady
+from batchwright.core.errors import NotReady
+from batchwright.core.model import Job, Limits
+from batchwright.core.workspace import Workspace
 from batchwright.jobs import DraftRequest, Jobs
 from batchwright.journal import Journal
 from batchwright.local.engine import LocalEngine
 from batchwright.local.runner import Clock
 from batchwright.local.target import Connection, RemoteEndpoint
-from batchwright.model import Job, Limits
 from batchwright.runs import Runs
 from batchwright.shutdown_dates import ShutdownDates
 from batchwright.submission import Rules
-from batchwright.workspace import Workspace
 from endpoint import Endpoint, running_endpoint
 
 if TYPE_CHECKING:

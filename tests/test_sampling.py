@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.model import Result
+from batchwright.core.model import Result
 from batchwright.pricing import price
 from batchwright.sampling import (
     FEW,

@@ -14,7 +14,7 @@ import python_calamine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.errors import InvalidInput, MissingExtra
+from batchwright.core.errors import InvalidInput, MissingExtra
 from batchwright.tables import excel_target
 from batchwright.tables.connection import identifier, quoted
 from batchwright.tables.saving import SaveKind, save, save_kind

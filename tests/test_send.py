@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.errors import ProviderUnclear, ProviderUnreachable
+from batchwright.core.errors import ProviderUnclear, ProviderUnreachable
+from batchwright.core.model import Request
 from batchwright.local.send import (
     MAX_DELAY_SECONDS,
     MAX_LOST,
@@ -19,7 +20,6 @@ from batchwright.local.send import (
     delay_seconds,
 )
 from batchwright.local.target import Connection, RemoteEndpoint
-from batchwright.model import Request
 from endpoint import running_endpoint
 
 REQUEST = Request("a", {"model": "m", "messages": [{"role": "user", "content": "hello"}]})

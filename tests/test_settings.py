@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from batchwright.errors import InvalidInput
-from batchwright.model import SpendingLimits
-from batchwright.settings import SETTINGS, Setting, Settings
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import SpendingLimits
+from batchwright.core.settings import SETTINGS, Setting, Settings
 
 EXAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "BATCHWRIGHT_WORKSPACE": ("/data/a:/data/b", {"workspace": (Path("/data/a"), Path("/data/b"))}),

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.errors import InvalidInput
-from batchwright.model import Json, Source
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Json, Source
 from batchwright.tables import connection as module
 from batchwright.tables.connection import connection
 from batchwright.tables.origin import kind_of, one_file

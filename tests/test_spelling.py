@@ -5,8 +5,8 @@ from typing import Any, get_args
 
 import pytest
 
+from batchwright.core.model import ProviderInfo
 from batchwright.families import MODELS
-from batchwright.model import ProviderInfo
 from batchwright.pricing import meant
 from batchwright.spelling import misspelt
 from openai_server import running_openai

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
 from batchwright.tables.sql_names import table_names
 
 

@@ -11,9 +11,9 @@ from typing import get_args
 
 import pytest
 
-from batchwright.errors import Frozen
+from batchwright.core.errors import Frozen
+from batchwright.core.model import LIVE_STATES, Job, Part, PartState, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.journal import Journal
-from batchwright.model import LIVE_STATES, Job, Part, PartState, ProviderInfo, Recipe, Source, SpendingLimits
 
 START = datetime(2026, 11, 3, 12, tzinfo=UTC)
 PROVIDER = ProviderInfo("service", "api.openai.com", "gpt-5-mini")

@@ -21,18 +21,18 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, invariant, multiple, rule
 
-from batchwright.clock import Uptime
+from batchwright.core.clock import Uptime
+from batchwright.core.crash_points import Point
+from batchwright.core.errors import BatchwrightError
+from batchwright.core.model import Job, SpendingLimits, UserSays
+from batchwright.core.workspace import Workspace
 from batchwright.drafting import DraftRequest
-from batchwright.errors import BatchwrightError
 from batchwright.jobs import Jobs
 from batchwright.journal import Journal
-from batchwright.model import Job, SpendingLimits, UserSays
 from batchwright.openai_api import OpenAIAPI
-from batchwright.points import Point
 from batchwright.rounds import RETRIABLE, Mending
 from batchwright.shutdown_dates import ShutdownDates
 from batchwright.submission import Rules
-from batchwright.workspace import Workspace
 from openai_faults import DAMAGES
 from openai_server import Object, OpenAIServer, Outcome, running_openai
 

@@ -13,8 +13,8 @@ from mcp import Client, MCPError
 from mcp.types import CallToolResult, TextContent
 
 from batchwright.app import build_server
+from batchwright.core.settings import Settings
 from batchwright.server import Server
-from batchwright.settings import Settings
 from batchwright.tasks import MAX_MESSAGE_CHARACTERS, TASKS, TTL, Tasks
 from endpoint import running_endpoint
 from http_requests import ask

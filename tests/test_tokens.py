@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.model import Endpoint, Json
+from batchwright.core.model import Endpoint, Json
 from batchwright.tokens import (
     ANSWER_TOKENS,
     MESSAGE_TOKENS,

@@ -12,8 +12,8 @@ import duckdb
 import pytest
 import splintr
 
-from batchwright.jsonl import encode_request
-from batchwright.model import OUTCOMES, Request
+from batchwright.core.jsonl import encode_request
+from batchwright.core.model import OUTCOMES, Request
 from batchwright.tools import TOOLS
 from endpoint import running_endpoint
 from generate import SNAPSHOT, listed

@@ -16,9 +16,9 @@ import pytest
 import splintr
 
 from batchwright import trying
-from batchwright.jsonl import decode_request, whole_lines
+from batchwright.core.jsonl import decode_request, whole_lines
+from batchwright.core.money import shown_usd
 from batchwright.local.send import MAX_TRIES
-from batchwright.money import shown_usd
 from batchwright.pricing import cost, price
 from endpoint import running_endpoint
 from openai_server import Object, OpenAIServer, answer_body, running_openai

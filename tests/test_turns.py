@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from batchwright.errors import NotReady
-from batchwright.progress import SILENT, Progress
+from batchwright.core.errors import NotReady
+from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.turns import Turns
 
 

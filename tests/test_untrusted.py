@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.untrusted import MAX_CELL_CHARACTERS, cleaned, cleaned_value
+from batchwright.core.untrusted import MAX_CELL_CHARACTERS, cleaned, cleaned_value
 
 HIDDEN_CATEGORIES = {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
 

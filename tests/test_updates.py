@@ -23,8 +23,8 @@ from mcp.types import (
 
 from batchwright.addresses import JOBS, of_job
 from batchwright.app import build_server
+from batchwright.core.settings import Settings
 from batchwright.server import Server
-from batchwright.settings import Settings
 from batchwright.updates import MAX_SUBSCRIPTIONS, Updates
 from endpoint import running_endpoint
 from session import Mode, Session, client_over_http, environment, in_memory, over_stdio, serving

@@ -17,7 +17,7 @@ import pytest
 from mcp.types import INVALID_PARAMS
 
 from batchwright import web
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
 from endpoint import Endpoint, running_endpoint
 from http_requests import CAN_ASK, TOKEN, Answer, ask, call
 from openai_server import running_openai

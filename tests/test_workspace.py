@@ -6,8 +6,8 @@ from threading import Thread
 
 import pytest
 
-from batchwright.errors import BatchwrightError, InvalidInput, NotFound, OutsideWorkspace
-from batchwright.workspace import Workspace, default_root
+from batchwright.core.errors import BatchwrightError, InvalidInput, NotFound, OutsideWorkspace
+from batchwright.core.workspace import Workspace, default_root
 
 HOME = Path("/home/ann")
 

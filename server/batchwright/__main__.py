@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from batchwright import __version__
-from batchwright.children import forget_relative_folders
-from batchwright.errors import BatchwrightError, InvalidInput
-from batchwright.settings import Settings
-from batchwright.untrusted import visible
+from batchwright.core.children import forget_relative_folders
+from batchwright.core.errors import BatchwrightError, InvalidInput
+from batchwright.core.settings import Settings
+from batchwright.core.untrusted import visible
 
 HOST = "127.0.0.1"
 PORT = 8000

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import parse_qsl, unquote
 
-from batchwright.errors import InvalidInput, NotFound
+from batchwright.core.errors import InvalidInput, NotFound
 
 Kind = Literal["jobs", "job", "requests", "results", "table"]
 """`table`: all results as CSV."""

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 import msgspec
 
-from batchwright import files
-from batchwright.bounds import MAX_RESULTS_BYTES, MAX_VECTORS_BYTES
-from batchwright.drafts import batch_file_recipe
-from batchwright.errors import (
+from batchwright.core import files
+from batchwright.core.bounds import MAX_RESULTS_BYTES, MAX_VECTORS_BYTES
+from batchwright.core.errors import (
     AnswerTooLarge,
     BatchwrightError,
     InvalidInput,
@@ -26,15 +25,16 @@ from batchwright.errors import (
     ProviderUnclear,
     ProviderUnreachable,
 )
-from batchwright.folder import JobFolder
-from batchwright.jsonl import any_result, decode_request, encode_request
-from batchwright.model import Job, Part, Request
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.jsonl import any_result, decode_request, encode_request
+from batchwright.core.model import Job, Part, Request
+from batchwright.core.provenance import HASH_KEY, NONCE_KEY, PART_KEY, is_from_elsewhere, job_of_batch
+from batchwright.core.untrusted import is_model_name
+from batchwright.drafts import batch_file_recipe
 from batchwright.part_results import measured
-from batchwright.provenance import HASH_KEY, NONCE_KEY, PART_KEY, is_from_elsewhere, job_of_batch
 from batchwright.recovery import is_final, told_faults
 from batchwright.tables.origin import one_file
 from batchwright.tables.sources import freeze
-from batchwright.untrusted import is_model_name
 
 if TYPE_CHECKING:
     from openai.types import Batch

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from batchwright.errors import InvalidInput, OverLimit
-from batchwright.model import Job, Part, SpendingLimits
-from batchwright.money import shared, shown_most, shown_usd
-from batchwright.untrusted import quote_name, quote_names
+from batchwright.core.errors import InvalidInput, OverLimit
+from batchwright.core.model import Job, Part, SpendingLimits
+from batchwright.core.money import shared, shown_most, shown_usd
+from batchwright.core.untrusted import quote_name, quote_names
 
 SUSPECTED = "Requests may fail"
 SAME_FOR_ALL = "Every row gets the same request"

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from batchwright.untrusted import cleaned, inert_value, one_line
+from batchwright.core.untrusted import cleaned, inert_value, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batchwright.model import Json, Outcome
+    from batchwright.core.model import Json, Outcome
 
 WORDS_OF_A_PHRASE = 4
 """From so many on, an item of a list has commas of its own, and a line of its own."""

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from batchwright.error_bodies import error_text, refusal_words
-from batchwright.jsonl import ANSWER_LOST, ANSWER_UNREADABLE, BUDGET_USED_UP
-from batchwright.model import Endpoint, Json, Outcome, Recipe, Result, ResultLine
-from batchwright.usage import tokens_used
+from batchwright.core.error_bodies import error_text, refusal_words
+from batchwright.core.jsonl import ANSWER_LOST, ANSWER_UNREADABLE, BUDGET_USED_UP
+from batchwright.core.model import Endpoint, Json, Outcome, Recipe, Result, ResultLine
+from batchwright.core.usage import tokens_used
 
 if TYPE_CHECKING:
     import jsonschema_rs

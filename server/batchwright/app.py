@@ -15,16 +15,16 @@ import anyio.abc
 from mcp.server.apps import Apps
 
 from batchwright import __version__
-from batchwright.errors import InvalidInput
+from batchwright.core.crash_points import OnPoint, pass_by
+from batchwright.core.errors import InvalidInput
+from batchwright.core.secret_file import fingerprint
+from batchwright.core.settings import Settings, token_of
+from batchwright.core.untrusted import visible
 from batchwright.local.model_servers import ModelServer
-from batchwright.points import OnPoint, pass_by
 from batchwright.sealing import security
-from batchwright.secret_file import fingerprint
 from batchwright.server import Server
-from batchwright.settings import Settings, token_of
 from batchwright.surface import answers
 from batchwright.tasks import Tasks
-from batchwright.untrusted import visible
 from batchwright.updates import Updates
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
 
     from batchwright.batch_api import BatchAPI
     from batchwright.changes import Changed
+    from batchwright.core.workspace import Workspace
     from batchwright.jobs import Jobs
     from batchwright.local.target import Target
-    from batchwright.workspace import Workspace
 
 INSTRUCTIONS = """\
 Batchwright answers one prompt for every row of a table, in bulk: thousands of rows, results joined back to them.
@@ -78,7 +78,7 @@ class App:
     async def known_jobs(self) -> "Jobs | None":
         """Give the use cases; None: there was never a job, and nothing is opened to say so."""
         # A server that nobody has asked for anything leaves the disk as it is.
-        from batchwright.folder import jobs_folder
+        from batchwright.core.job_folder import jobs_folder
 
         is_known = self._jobs is not None or jobs_folder(self._settings.data_folder()).exists()
         return await self.jobs() if is_known else None
@@ -214,7 +214,7 @@ def target(settings: Settings, server: ModelServer) -> "Target":
 
 def workspace(settings: Settings) -> "Workspace":
     """Give the folders that the user opened to the server."""
-    from batchwright.workspace import Workspace, default_root
+    from batchwright.core.workspace import Workspace, default_root
 
     return Workspace(settings.workspace or (default_root(Path.cwd(), Path.home()),), kept=settings.data_folder())
 
@@ -270,7 +270,7 @@ def http_token(settings: Settings) -> str:
     Raises:
         InvalidInput: It cannot be kept, or not from others.
     """
-    from batchwright import secret_file
+    from batchwright.core import secret_file
 
     if settings.http_token:
         return settings.http_token

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import cast
 
-from batchwright.model import Json
+from batchwright.core.model import Json
 
 _LEFT_OUT = object()
 

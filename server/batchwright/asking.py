@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from batchwright import files
-from batchwright.errors import InvalidInput, NotReady
-from batchwright.folder import JobFolder
-from batchwright.model import Job, Outcome
-from batchwright.progress import SILENT, Progress
+from batchwright.core import files
+from batchwright.core.errors import InvalidInput, NotReady
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.model import Job, Outcome
+from batchwright.core.progress import SILENT, Progress
+from batchwright.core.untrusted import one_line, quote_name, quote_names
 from batchwright.tables.result_profile import Agreement, AnswerColumn, agreement, answer_columns
 from batchwright.tables.result_query import QueryRows, query
 from batchwright.tables.results import JoinedRows, ResultTable
 from batchwright.tables.saving import SaveKind, save_kind
-from batchwright.untrusted import one_line, quote_name, quote_names
 
 if TYPE_CHECKING:
+    from batchwright.core.workspace import Workspace
     from batchwright.runs import Runs
-    from batchwright.workspace import Workspace
 
 WAIT_SECONDS = 45
 """What an assistant is told to wait at a time: many clients give a call up after 60 seconds."""

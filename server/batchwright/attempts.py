@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from batchwright.clock import Moment, Uptime, seconds_between
-from batchwright.model import Part
+from batchwright.core.clock import Moment, Uptime, seconds_between
+from batchwright.core.model import Part
 
 Closing = Literal["created", "refused", "not_sent", "void", "resent", "given_up"]
 """How an attempt ended. `void`: its batch was refused whole and ran nothing; `resent`: the user had it sent again;

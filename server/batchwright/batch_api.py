@@ -5,13 +5,13 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from batchwright.bounds import MAX_FILE_BYTES
-from batchwright.model import Endpoint, Limits, ProviderInfo, Request, ResultLine
+from batchwright.core.bounds import MAX_FILE_BYTES
+from batchwright.core.model import Endpoint, Limits, ProviderInfo, Request, ResultLine
 
 if TYPE_CHECKING:
     from openai.types import Batch, FileObject
 
-    from batchwright.clock import ToldTime
+    from batchwright.core.clock import ToldTime
 
 Ask = Callable[[Request], Awaitable[ResultLine]]
 """Sends one request, and gives its answer."""

@@ -7,7 +7,7 @@ Source: the types of the `openai` package 3.57 with their docstrings.
 from collections.abc import Iterator, Mapping
 from typing import Literal, cast
 
-from batchwright.model import Endpoint, Json
+from batchwright.core.model import Endpoint, Json
 
 Uncounted = Literal[
     "images",

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from batchwright.model import Endpoint
+from batchwright.core.model import Endpoint
 
 
 class Catalog:

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 import msgspec
 
 from batchwright import charts
-from batchwright.children import Child
 from batchwright.comparison import Comparison
-from batchwright.errors import MissingExtra, NotReady
+from batchwright.core.children import Child
+from batchwright.core.errors import MissingExtra, NotReady
 
 MAX_SECONDS = 120
 """The first chart takes longest: matplotlib looks through all fonts, and keeps what it finds."""

@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 from batchwright.comparison import Comparison
-from batchwright.money import shown_usd
+from batchwright.core.money import shown_usd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -14,9 +14,9 @@ from typing import cast
 
 import msgspec
 
+from batchwright.core.jsonl import EMPTY_FILE, INVALID_LINE, Across, duplicate_key, line_errors
+from batchwright.core.model import Endpoint, Fault, Json, LineError, ProviderInfo
 from batchwright.faults import faults, lacks_json_word
-from batchwright.jsonl import EMPTY_FILE, INVALID_LINE, Across, duplicate_key, line_errors
-from batchwright.model import Endpoint, Fault, Json, LineError, ProviderInfo
 from batchwright.parameters import FREE
 from batchwright.shapes import (
     MAX_CUSTOM_ID_CHARACTERS,

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from batchwright import files
 from batchwright.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS, reader, unpacked
-from batchwright.bounds import longest_line, most_results
-from batchwright.errors import ProviderGone, ProviderNotNow, ProviderRefused, ProviderUnreachable
-from batchwright.folder import DownloadKind, JobFolder, part_name
-from batchwright.jsonl import decode_result
-from batchwright.model import ENDED_STATES, Job, LineError, Outcome, Part, Result
+from batchwright.core import files
+from batchwright.core.bounds import longest_line, most_results
+from batchwright.core.crash_points import OnPoint
+from batchwright.core.errors import ProviderGone, ProviderNotNow, ProviderRefused, ProviderUnreachable
+from batchwright.core.job_folder import DownloadKind, JobFolder, part_name
+from batchwright.core.jsonl import decode_result
+from batchwright.core.model import ENDED_STATES, Job, LineError, Outcome, Part, Result
 from batchwright.packing import members_of
 from batchwright.part_results import Found, ids_of, look_through, mismatch, named, results_of
-from batchwright.points import OnPoint
 from batchwright.pricing import Totals, cost, cost_of_totals, price_at
 from batchwright.recovery import is_final, is_over_enqueued_limit, is_overdue, overdue_note
 from batchwright.tables.joining import write_results

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Mapping
 
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Json
 from batchwright.families import family_of
 from batchwright.guides import Argument, Filled, Guide, Plan, cell, literal, prompt, quoted
-from batchwright.model import Json
 
 LANGUAGES = (
     *("Arabic", "Chinese", "Czech", "Danish", "Dutch", "English", "Finnish", "French", "German", "Greek", "Hebrew"),

@@ -25,16 +25,16 @@ from batchwright.comparison import (
     named,
     prices_of,
 )
-from batchwright.errors import InvalidInput, MissingExtra, NotReady
-from batchwright.folder import JobFolder
-from batchwright.model import Job
+from batchwright.core.errors import InvalidInput, MissingExtra, NotReady
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.model import Job
 from batchwright.part_files import Measure, OnRows
 from batchwright.tokens import Encoding, encoding_of, is_encoding_known
 
 if TYPE_CHECKING:
+    from batchwright.core.workspace import Workspace
     from batchwright.journal import Journal
     from batchwright.pricing import RequestTokens
-    from batchwright.workspace import Workspace
 
 ROWS_A_REPORT = 500
 

@@ -8,14 +8,14 @@ from mcp.types import Completion, CompletionArgument, PromptReference, ResourceT
 
 from batchwright.addresses import TEMPLATES
 from batchwright.common_jobs import GUIDES, LANGUAGES
-from batchwright.errors import BatchwrightError
-from batchwright.model import Outcome
-from batchwright.untrusted import one_line
+from batchwright.core.errors import BatchwrightError
+from batchwright.core.model import Outcome
+from batchwright.core.untrusted import one_line
 
 if TYPE_CHECKING:
+    from batchwright.core.model import Endpoint
     from batchwright.guides import Completes
     from batchwright.lifespan import App
-    from batchwright.model import Endpoint
 
 MAX_VALUES = 100
 """The protocol's own."""

@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batchwright.errors import NotReady, ProviderError, ProviderNotNow, ProviderRefused
-from batchwright.model import Job, Part
-from batchwright.provenance import NONCE_KEY
+from batchwright.core.errors import NotReady, ProviderError, ProviderNotNow, ProviderRefused
+from batchwright.core.model import Job, Part
+from batchwright.core.provenance import NONCE_KEY
 from batchwright.recovery import is_final, made_by, without_batch
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from batchwright.app import http_token, token_file, workspace
 from batchwright.connecting import BEARER, NAME, PUBLISHED, Launch, Way, ways, ways_over_http
-from batchwright.settings import Settings
+from batchwright.core.settings import Settings
 from batchwright.web import PATH
 
 

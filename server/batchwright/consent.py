@@ -4,10 +4,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from batchwright.agreement import agreement, ceiling_usd, question, resend_question
-from batchwright.errors import NotAgreed
-from batchwright.model import Job, SpendingLimits, UserSays
-from batchwright.money import shown_most
-from batchwright.untrusted import one_line
+from batchwright.core.errors import NotAgreed
+from batchwright.core.model import Job, SpendingLimits, UserSays
+from batchwright.core.money import shown_most
+from batchwright.core.untrusted import one_line
 
 if TYPE_CHECKING:
     from batchwright.journal import Journal

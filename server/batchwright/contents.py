@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 import msgspec
 
-from batchwright import files
-from batchwright.errors import InvalidInput, NotReady
-from batchwright.model import Endpoint, Job, Json
+from batchwright.core import files
+from batchwright.core.errors import InvalidInput, NotReady
+from batchwright.core.model import Endpoint, Job, Json
 from batchwright.pages import JobPage
 from batchwright.tables import heads
 from batchwright.tables.origin import find
 
 if TYPE_CHECKING:
+    from batchwright.core.workspace import Workspace
     from batchwright.journal import Journal
     from batchwright.runs import Runs
-    from batchwright.workspace import Workspace
 
 MAX_TABLE_BYTES = 1_000_000
 MAX_TABLE_ROWS = 20_000

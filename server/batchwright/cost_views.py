@@ -4,8 +4,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from batchwright.agreement import ceiling_usd
-from batchwright.model import Job
-from batchwright.money import shown_most, shown_usd
+from batchwright.core.model import Job
+from batchwright.core.money import shown_most, shown_usd
 from batchwright.pricing import price
 
 if TYPE_CHECKING:

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from batchwright import charts, descriptors
+from batchwright import charts
 from batchwright.app import now, opened
 from batchwright.chart_process import draw
 from batchwright.comparing import Compared, CostRequest, compare_rows
 from batchwright.comparison import Comparison, ModelCost
-from batchwright.errors import BatchwrightError, DiskFault, InvalidInput
-from batchwright.money import shown_usd
-from batchwright.settings import Settings
-from batchwright.untrusted import one_line
+from batchwright.core import descriptors
+from batchwright.core.errors import BatchwrightError, DiskFault, InvalidInput
+from batchwright.core.money import shown_usd
+from batchwright.core.settings import Settings
+from batchwright.core.untrusted import one_line
 
 if TYPE_CHECKING:
     import argparse

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from filelock import FileLock
 
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
 
 _BUSY_SECONDS = 10
 _NETWORK_FILE_SYSTEMS = frozenset(

@@ -16,13 +16,13 @@ from urllib.parse import urlsplit
 
 from batchwright import __version__
 from batchwright.app import JOURNAL, workspace
-from batchwright.children import Child
 from batchwright.connect import installed
-from batchwright.errors import BatchwrightError
+from batchwright.core.children import Child
+from batchwright.core.errors import BatchwrightError
+from batchwright.core.settings import Settings
+from batchwright.core.untrusted import one_line, visible
 from batchwright.local.model_servers import recognise
 from batchwright.local.target import is_in_own_network
-from batchwright.settings import Settings
-from batchwright.untrusted import one_line, visible
 
 TIMEOUT_SECONDS = 5
 IMPORT_SECONDS = 60

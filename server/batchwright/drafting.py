@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 
 from batchwright import schema
+from batchwright.core.crash_points import OnPoint
+from batchwright.core.errors import InvalidInput
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.model import Endpoint, Json, Limits, ProviderInfo, Recipe
+from batchwright.core.progress import Progress
+from batchwright.core.untrusted import model_name
 from batchwright.drafts import Draft, Plan, adopt_batch_file, batch_file_recipe, check_batch_file, draft
-from batchwright.errors import InvalidInput
-from batchwright.folder import JobFolder
-from batchwright.model import Endpoint, Json, Limits, ProviderInfo, Recipe
-from batchwright.points import OnPoint
 from batchwright.pricing import meant
-from batchwright.progress import Progress
 from batchwright.shutdown_dates import ShutdownDates
 from batchwright.spelling import misspelt
 from batchwright.tables.origin import DataFile, Origin, find, one_file
 from batchwright.tables.sources import write_rows
-from batchwright.untrusted import model_name
 
 if TYPE_CHECKING:
     from batchwright.batch_api import BatchAPI
-    from batchwright.workspace import Workspace
+    from batchwright.core.workspace import Workspace
 
 MAX_INLINE_ROWS = 2_000
 

@@ -9,16 +9,19 @@ from typing import cast, get_args
 
 import msgspec
 
-from batchwright import files
 from batchwright.agreement import SAME_FOR_ALL, SUSPECTED
 from batchwright.causes.remedies import Retried
 from batchwright.checking import Finding, Report, check_file
-from batchwright.errors import InvalidInput
+from batchwright.core import files
+from batchwright.core.crash_points import OnPoint
+from batchwright.core.errors import InvalidInput
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.model import Endpoint, Fault, Job, Json, Limits, ProviderInfo, Recipe, Request, Source
+from batchwright.core.progress import SILENT, Progress
+from batchwright.core.untrusted import model_name
 from batchwright.families import tight_bound
 from batchwright.faults import faults, lacks_json_word
 from batchwright.filling import filling
-from batchwright.folder import JobFolder
-from batchwright.model import Endpoint, Fault, Job, Json, Limits, ProviderInfo, Recipe, Request, Source
 from batchwright.packing import packed
 from batchwright.part_files import (
     Digest,
@@ -30,14 +33,11 @@ from batchwright.part_files import (
     write_parts,
 )
 from batchwright.parts import is_oversize, refuse_oversize
-from batchwright.points import OnPoint
 from batchwright.pricing import Estimate
-from batchwright.progress import SILENT, Progress
 from batchwright.recipe import shared_body, single_braces
 from batchwright.repeats import Repeats
 from batchwright.tables.origin import Origin, one_file
 from batchwright.tables.sources import freeze, share_ids
-from batchwright.untrusted import model_name
 
 BATCH_FIELDS = ["body", "custom_id", "method", "url"]
 """What the lines of a batch file hold, sorted."""

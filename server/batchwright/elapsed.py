@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 
-from batchwright.clock import Moment, Uptime, seconds_between
+from batchwright.core.clock import Moment, Uptime, seconds_between
 from batchwright.database import writing
 
 _KEPT_SECONDS = 600.0

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
-from batchwright.model import Endpoint, Fault, Json
+from batchwright.core.model import Endpoint, Fault, Json
 from batchwright.parameters import DEFAULTS, EFFORT, GUIDED_SAMPLING, MAX_NAME_CHARACTERS
 
 Sampling = Literal["taken", "refused", "at effort none", "unsure"]

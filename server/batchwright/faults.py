@@ -25,8 +25,8 @@ from dataclasses import replace
 from typing import cast
 
 from batchwright import schema
+from batchwright.core.model import Endpoint, Fault, Json, ProviderInfo, Reach
 from batchwright.families import family_faults
-from batchwright.model import Endpoint, Fault, Json, ProviderInfo, Reach
 from batchwright.parameters import EFFORT, INSTEAD, MAX_NAME_CHARACTERS, PARAMETERS, ROLES, Kind, Parameter
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from batchwright.errors import InvalidInput
-from batchwright.jsonl import encode_request
-from batchwright.model import Json, Recipe, Request
+from batchwright.core.errors import InvalidInput
+from batchwright.core.jsonl import encode_request
+from batchwright.core.model import Json, Recipe, Request
 from batchwright.part_files import Line, RecipeMeasure
 from batchwright.recipe import MAX_TEXT_CHARACTERS, body_builder, plain_texts, template_columns, with_texts
 from batchwright.tables.sources import are_texts, frozen_rows, frozen_texts

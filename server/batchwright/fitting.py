@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from batchwright.model import Json
-from batchwright.untrusted import cleaned, cleaned_value, one_line
+from batchwright.core.model import Json
+from batchwright.core.untrusted import cleaned, cleaned_value, one_line
 
 _LEAST_CELL_BYTES = 24
 _MARKS = 6

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from batchwright.errors import InvalidInput
-from batchwright.model import Json
-from batchwright.untrusted import inert, quote_name, quote_names
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Json
+from batchwright.core.untrusted import inert, quote_name, quote_names
 
 Completes = Literal["source", "column", "columns", "model", "embedding model", "language", "nothing"]
 """What may stand for an argument."""

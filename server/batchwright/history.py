@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from batchwright.core.model import Outcome
 from batchwright.database import writing
-from batchwright.model import Outcome
 
 if TYPE_CHECKING:
-    from batchwright.model import Job
+    from batchwright.core.model import Job
 
 MAX_POINTS = 100
 """Of one job. Where there are more, the one that tells least gives way."""

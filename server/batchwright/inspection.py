@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from batchwright.model import Json, SourceKind
+from batchwright.core.model import Json, SourceKind
 
 
 @dataclass(frozen=True, slots=True)

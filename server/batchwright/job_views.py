@@ -8,11 +8,11 @@ from pydantic import Field
 from batchwright import problem_views
 from batchwright.agreement import SAME_FOR_ALL, SUSPECTED, ceiling_usd
 from batchwright.answer import Name, Next, Sentence, Text, View, present
+from batchwright.core.model import Job, JobStatus, Json, Outcome
+from batchwright.core.untrusted import MARK, cleaned, one_line
 from batchwright.cost_views import draft_cost, job_cost, line_cost
-from batchwright.model import Job, JobStatus, Json, Outcome
 from batchwright.pricing import price
 from batchwright.problem_views import Problems
-from batchwright.untrusted import MARK, cleaned, one_line
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -20,19 +20,19 @@ from batchwright.changes import Changes
 from batchwright.comparing import Comparing
 from batchwright.consent import Consent
 from batchwright.contents import Contents
+from batchwright.core.crash_points import OnPoint, pass_by
+from batchwright.core.errors import InvalidInput, NotReady, OverLimit
+from batchwright.core.job_folder import jobs_folder
+from batchwright.core.model import Job, Json, Outcome, UserSays
+from batchwright.core.money import shown_most, shown_usd
+from batchwright.core.progress import SILENT, Progress
 from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
-from batchwright.errors import InvalidInput, NotReady, OverLimit
 from batchwright.failures import Failures
-from batchwright.folder import jobs_folder
 from batchwright.inspection import Profile
-from batchwright.model import Job, Json, Outcome, UserSays
-from batchwright.money import shown_most, shown_usd
 from batchwright.overviews import Overviews
 from batchwright.pages import JobPage
 from batchwright.part_files import OnRows, PartPlan
-from batchwright.points import OnPoint, pass_by
-from batchwright.progress import SILENT, Progress
 from batchwright.remote_files import RemoteFiles
 from batchwright.rounds import Mending, draft_round, retried_outcomes
 from batchwright.runs import Runs
@@ -45,8 +45,8 @@ from batchwright.watch import Watch
 
 if TYPE_CHECKING:
     from batchwright.batch_api import BatchAPI, Look
+    from batchwright.core.workspace import Workspace
     from batchwright.journal import Journal
-    from batchwright.workspace import Workspace
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ import msgspec
 
 from batchwright.attempts import Attempts, Closing
 from batchwright.catalog import Catalog
-from batchwright.clock import Moment, Uptime, uptime
+from batchwright.core.clock import Moment, Uptime, uptime
+from batchwright.core.errors import NotFound, NotReady
+from batchwright.core.model import Job, Outcome, Part, ProviderInfo, Recipe, SpendingLimits
+from batchwright.core.money import microusd, shared, usd
 from batchwright.database import opened, writing
-from batchwright.errors import NotFound, NotReady
 from batchwright.history import History
 from batchwright.ledger import Ledger
 from batchwright.looks import Looks
-from batchwright.model import Job, Outcome, Part, ProviderInfo, Recipe, SpendingLimits
-from batchwright.money import microusd, shared, usd
 from batchwright.records import PART_COLUMNS, encoded, job_of, part_values
 from batchwright.standing import Standing
 from batchwright.trials import Trials

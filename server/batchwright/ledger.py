@@ -11,11 +11,11 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from batchwright.clock import Moment
+from batchwright.core.clock import Moment
+from batchwright.core.errors import OverLimit
+from batchwright.core.model import SpendingLimits
+from batchwright.core.money import microusd, shown_most, shown_usd, usd
 from batchwright.elapsed import Elapsed
-from batchwright.errors import OverLimit
-from batchwright.model import SpendingLimits
-from batchwright.money import microusd, shown_most, shown_usd, usd
 
 DAY_SECONDS = 86_400
 

@@ -5,9 +5,9 @@ from typing import cast
 
 import anyio
 
-from batchwright.bounds import Bounds
-from batchwright.errors import AnswerTooLarge, ProviderUnclear
-from batchwright.model import Json
+from batchwright.core.bounds import Bounds
+from batchwright.core.errors import AnswerTooLarge, ProviderUnclear
+from batchwright.core.model import Json
 from batchwright.services import next_cursor, page_items
 
 PAGE = 100

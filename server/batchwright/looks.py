@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 
-from batchwright.clock import Moment, Uptime, seconds_between
+from batchwright.core.clock import Moment, Uptime, seconds_between
 from batchwright.database import writing
 
 

@@ -17,9 +17,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from batchwright.app import build_server, log_to_stderr
-from batchwright.children import DESKTOP, Child
+from batchwright.core.children import DESKTOP, Child
+from batchwright.core.settings import Settings
 from batchwright.dashboard import framed_policy, outer_page, page
-from batchwright.settings import Settings
 from batchwright.web import Access, Gate, Web, application, listening
 
 ADDRESS = "127.0.0.1"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import anyio
 
 from batchwright.batch_api import REFUSALS
-from batchwright.bounds import MAX_FILE_BYTES, Bounds
-from batchwright.clock import ToldTime
-from batchwright.errors import (
+from batchwright.core.bounds import MAX_FILE_BYTES, Bounds
+from batchwright.core.clock import ToldTime
+from batchwright.core.errors import (
     AnswerTooLarge,
     InvalidInput,
     ProviderGone,
@@ -23,10 +23,10 @@ from batchwright.errors import (
     ProviderUnclear,
     ProviderUnreachable,
 )
-from batchwright.jsonl import mended
+from batchwright.core.jsonl import mended
+from batchwright.core.masking import account_name, masked
+from batchwright.core.model import Charges, Endpoint, Json, Limits, ProviderInfo, Request, ResultLine
 from batchwright.listing import items
-from batchwright.masking import account_name, masked
-from batchwright.model import Charges, Endpoint, Json, Limits, ProviderInfo, Request, ResultLine
 from batchwright.sdk_errors import message_of, no_such_call, refusal_of
 from batchwright.services import Service, at_standard_tier, normal_batch, normal_file, service_of
 

@@ -9,9 +9,9 @@ from batchwright.agreement import ceiling_usd
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from batchwright.core.model import Job, ProviderInfo, SpendingLimits
     from batchwright.history import Point
     from batchwright.journal import Journal
-    from batchwright.model import Job, ProviderInfo, SpendingLimits
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from typing import cast
 
 import msgspec
 
-from batchwright import files
-from batchwright.folder import JobFolder
-from batchwright.jsonl import decode_request, encode_request
-from batchwright.model import Json, Limits, Part, Request
+from batchwright.core import files
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.jsonl import decode_request, encode_request
+from batchwright.core.model import Json, Limits, Part, Request
 from batchwright.part_files import Line, Measure
 from batchwright.pricing import RequestTokens
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchwright.adoption import ForeignBatch
-from batchwright.model import Job
+from batchwright.core.model import Job
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from batchwright.model import Endpoint
+from batchwright.core.model import Endpoint
 
 Kind = Literal["number", "whole number", "true or false", "text", "list", "object"]
 

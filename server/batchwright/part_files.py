@@ -11,12 +11,12 @@ from typing import NamedTuple, Protocol
 
 import msgspec
 
-from batchwright import files
-from batchwright.folder import JobFolder
-from batchwright.jsonl import decode_request, encode_request, inputs_of
-from batchwright.model import Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
+from batchwright.core import files
+from batchwright.core.crash_points import OnPoint
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.jsonl import decode_request, encode_request, inputs_of
+from batchwright.core.model import Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
 from batchwright.parts import numbered
-from batchwright.points import OnPoint
 from batchwright.pricing import Estimate, RequestTokens, Tally, Totals, estimate, price_at
 from batchwright.recipe import shared_body, texts_of
 from batchwright.tokens import counter, output_bound, text_counter

@@ -8,12 +8,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from batchwright import files
-from batchwright.errors import InvalidInput
-from batchwright.folder import JobFolder
-from batchwright.jsonl import ANSWER_UNREADABLE, any_result, decode_request
-from batchwright.model import LineError, Part, ResultLine
-from batchwright.usage import tokens_used
+from batchwright.core import files
+from batchwright.core.errors import InvalidInput
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.jsonl import ANSWER_UNREADABLE, any_result, decode_request
+from batchwright.core.model import LineError, Part, ResultLine
+from batchwright.core.usage import tokens_used
 
 
 @dataclass(slots=True)

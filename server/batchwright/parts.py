@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from batchwright.errors import InvalidInput
-from batchwright.model import Limits
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Limits
 
 
 class Sized(Protocol):

@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
-from batchwright.model import OPENAI_HOST, Endpoint, ProviderInfo
+from batchwright.core.model import OPENAI_HOST, Endpoint, ProviderInfo
 from batchwright.spelling import near
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import Field
 
 from batchwright.answer import Facts, Name, Sentence, View, Words
-from batchwright.model import Job, Json, Outcome
-from batchwright.untrusted import MARK, one_line
+from batchwright.core.model import Job, Json, Outcome
+from batchwright.core.untrusted import MARK, one_line
 
 if TYPE_CHECKING:
     from batchwright.causes.remedies import Explained, Retried

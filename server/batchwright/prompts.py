@@ -7,7 +7,7 @@ from mcp.types import GetPromptResult, Prompt, PromptArgument, PromptMessage, Te
 
 from batchwright import guides
 from batchwright.common_jobs import GUIDES
-from batchwright.errors import InvalidInput, NotFound
+from batchwright.core.errors import InvalidInput, NotFound
 from batchwright.guides import MAX_ARGUMENT_CHARACTERS, Guide
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, assert_never, cast
 
 import msgspec
 
-from batchwright.errors import InvalidInput
-from batchwright.model import Endpoint, Json, Recipe
-from batchwright.untrusted import quote_name, quote_names
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Endpoint, Json, Recipe
+from batchwright.core.untrusted import quote_name, quote_names
 
 if TYPE_CHECKING:
     import minijinja

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from batchwright.model import Job, LineError, Outcome, Part, ProviderInfo, Recipe, Source
-from batchwright.money import microusd, usd
+from batchwright.core.model import Job, LineError, Outcome, Part, ProviderInfo, Recipe, Source
+from batchwright.core.money import microusd, usd
 
 PART_COLUMNS = (
     *("job_id", "number", "state", "sha256", "size_bytes", "requests", "file_id", "batch_id", "batch_status"),

@@ -6,8 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal, Protocol, assert_never
 
-from batchwright.model import TERMINAL_BATCH_STATUSES, LineError, Part
-from batchwright.provenance import NONCE_KEY
+from batchwright.core.model import TERMINAL_BATCH_STATUSES, LineError, Part
+from batchwright.core.provenance import NONCE_KEY
 
 Step = Literal["upload", "create", "look_for_batch", "poll", "collect", "wait_for_user", "give_up", "rest"]
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from batchwright.errors import InvalidInput, NotAgreed, NotFound, NotReady, ProviderRefused
-from batchwright.folder import part_name
-from batchwright.model import Job
-from batchwright.points import OnPoint
-from batchwright.provenance import job_of_upload
-from batchwright.untrusted import one_line, quote_name, quote_names
+from batchwright.core.crash_points import OnPoint
+from batchwright.core.errors import InvalidInput, NotAgreed, NotFound, NotReady, ProviderRefused
+from batchwright.core.job_folder import part_name
+from batchwright.core.model import Job
+from batchwright.core.provenance import job_of_upload
+from batchwright.core.untrusted import one_line, quote_name, quote_names
 
 if TYPE_CHECKING:
     from openai.types import FileObject

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from batchwright.jsonl import encoded_body
+from batchwright.core.jsonl import encoded_body
 
 if TYPE_CHECKING:
     from batchwright.part_files import Line

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from batchwright.model import Endpoint, Request
+from batchwright.core.model import Endpoint, Request
 from batchwright.pricing import Price, RequestTokens, add_up, cost, estimate, price
 from batchwright.tokens import counter, output_bound
 

@@ -16,20 +16,20 @@ from mcp.types import (
 )
 
 from batchwright.addresses import DASHBOARD, JOBS, TEMPLATES, Address, Kind, of_job, parsed
-from batchwright.errors import InvalidInput, NotFound
+from batchwright.core.errors import InvalidInput, NotFound
+from batchwright.core.model import Outcome
+from batchwright.core.untrusted import MARK, cleaned, cleaned_value, inert, one_line
 from batchwright.job_views import JobsView, JobView, running_seconds
-from batchwright.model import Outcome
 from batchwright.pages import JobPage
 from batchwright.result_views import ResultsView
-from batchwright.untrusted import MARK, cleaned, cleaned_value, inert, one_line
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from batchwright.answer import View
+    from batchwright.core.model import Job, Json
     from batchwright.jobs import Jobs
     from batchwright.lifespan import App
-    from batchwright.model import Job, Json
 
 JOBS_A_PAGE = 25
 """Of the list of resources."""

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import Field
 
 from batchwright.answer import Facts, Name, Next, Sentence, View, present
+from batchwright.core.model import Json
+from batchwright.core.untrusted import MARK, cleaned, one_line
 from batchwright.job_views import job_cost
-from batchwright.model import Json
 from batchwright.problem_views import in_phrases, remedy_call
-from batchwright.untrusted import MARK, cleaned, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -6,17 +6,17 @@ from typing import get_args
 
 import msgspec
 
-from batchwright import files
+from batchwright.core import files
+from batchwright.core.errors import InvalidInput, NotReady
+from batchwright.core.jsonl import decode_request, encode_request
+from batchwright.core.model import Job, Json, Outcome, Recipe, Request
+from batchwright.core.untrusted import model_name
 from batchwright.drafts import Draft, check_body, check_recipe
-from batchwright.errors import InvalidInput, NotReady
-from batchwright.jsonl import decode_request, encode_request
-from batchwright.model import Job, Json, Outcome, Recipe, Request
 from batchwright.packing import packed
 from batchwright.part_files import Line, Measure, OnRows, PartPlan, RecipeMeasure, first_request, write_parts
 from batchwright.recipe import body_builder, template_columns
 from batchwright.repeats import digest
 from batchwright.tables.sources import frozen_rows
-from batchwright.untrusted import model_name
 
 RETRIED: tuple[Outcome, ...] = ("failed", "expired", "never_ran")
 """Outcomes that are retried unless others are named."""

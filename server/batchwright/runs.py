@@ -14,10 +14,10 @@ from filelock import Timeout
 
 from batchwright.collection import RESTING, Collection, table, table_so_far
 from batchwright.confirmation import Confirmation
-from batchwright.errors import BatchwrightError, NotReady, ProviderError, ProviderGone
-from batchwright.folder import JobFolder
-from batchwright.model import LIVE_STATES, Job, Part, ProviderInfo
-from batchwright.points import OnPoint, pass_by
+from batchwright.core.crash_points import OnPoint, pass_by
+from batchwright.core.errors import BatchwrightError, NotReady, ProviderError, ProviderGone
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.model import LIVE_STATES, Job, Part, ProviderInfo
 from batchwright.recovery import LEAVING, Step, is_overdue, is_stuck, next_step
 from batchwright.submission import Rules, Submission
 from batchwright.tables.results import ResultTable

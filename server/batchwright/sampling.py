@@ -9,7 +9,7 @@ from random import Random
 from statistics import fmean, stdev
 from typing import Literal, cast
 
-from batchwright.model import Json, Result
+from batchwright.core.model import Json, Result
 from batchwright.pricing import Price, Processing, Totals, cost_of_totals
 
 Which = Literal["random", "first"]

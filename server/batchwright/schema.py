@@ -7,8 +7,8 @@ The rules are OpenAI's, from its guide to structured outputs: every object close
 from collections.abc import Iterator, Mapping
 from typing import cast
 
-from batchwright.errors import InvalidInput
-from batchwright.model import Json
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Json
 
 MAX_PROPERTIES = 5_000
 MAX_LEVELS = 10

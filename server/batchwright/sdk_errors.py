@@ -5,13 +5,13 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, cast
 
-from batchwright.error_bodies import refusal_words, said_in
-from batchwright.errors import ProviderGone, ProviderNotNow, ProviderRefused
+from batchwright.core.error_bodies import refusal_words, said_in
+from batchwright.core.errors import ProviderGone, ProviderNotNow, ProviderRefused
 
 if TYPE_CHECKING:
     from openai import APIStatusError
 
-    from batchwright.model import Json
+    from batchwright.core.model import Json
 
 _NO_SUCH_CALL = frozenset({404, 405, 501})
 _WRONG_ADDRESS = re.compile(r"invalid url|no route|not found\.?$", re.IGNORECASE)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mcp.server.request_state import AESGCMRequestStateCodec, InvalidRequestState, RequestStateSecurity
 
-from batchwright.secret_file import find_secret, make_secret
+from batchwright.core.secret_file import find_secret, make_secret
 
 ANSWER_SECONDS = 3600.0
 """How long a user may take to answer."""

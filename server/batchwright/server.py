@@ -22,15 +22,15 @@ from mcp.types import (
 from pydantic import BaseModel, ValidationError
 
 from batchwright.arguments import understood
-from batchwright.errors import BatchwrightError, DiskFault, InvalidInput, NotFound, reason_of_the_disk
-from batchwright.untrusted import one_line, quote_name
+from batchwright.core.errors import BatchwrightError, DiskFault, InvalidInput, NotFound, reason_of_the_disk
+from batchwright.core.untrusted import one_line, quote_name
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from mcp.server.context import ServerRequestContext
 
-    from batchwright.model import Json
+    from batchwright.core.model import Json
 
 MAX_ERROR_CHARACTERS = 1_500
 MAX_TOLD = 1_000_000

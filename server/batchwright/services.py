@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
-from batchwright.model import OPENAI_HOST, Json, Limits
+from batchwright.core.model import OPENAI_HOST, Json, Limits
 
 if TYPE_CHECKING:
     from openai.types import Batch, BatchError, FileObject

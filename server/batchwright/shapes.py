@@ -12,7 +12,7 @@ from typing import NamedTuple, cast
 
 import msgspec
 
-from batchwright.model import Endpoint, Fault, LineError
+from batchwright.core.model import Endpoint, Fault, LineError
 from batchwright.parameters import FREE, TOKEN_LIMITS
 
 _CONTENT = b'"content"'

@@ -7,11 +7,11 @@ from urllib.parse import quote
 
 import msgspec
 
+from batchwright.core.errors import InvalidInput
 from batchwright.deprecations import shutdown_warning
-from batchwright.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from batchwright.model import ProviderInfo
+    from batchwright.core.model import ProviderInfo
 
 ASK_SECONDS = 5.0
 MAX_ANSWER_BYTES = 64 * 1024

@@ -4,9 +4,9 @@ import difflib
 import re
 from collections.abc import Callable, Collection
 
+from batchwright.core.model import ProviderInfo
 from batchwright.deprecations import deprecation_of
 from batchwright.families import MODELS
-from batchwright.model import ProviderInfo
 from batchwright.parameters import MAX_NAME_CHARACTERS
 
 Meant = Callable[[str], str | None]

@@ -4,11 +4,11 @@ import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
+from batchwright.core.errors import Frozen
+from batchwright.core.machine import machine
+from batchwright.core.model import LIVE_STATES, ProviderInfo
+from batchwright.core.provenance import JOURNAL_KEY, MACHINE_KEY
 from batchwright.database import writing
-from batchwright.errors import Frozen
-from batchwright.machine import machine
-from batchwright.model import LIVE_STATES, ProviderInfo
-from batchwright.provenance import JOURNAL_KEY, MACHINE_KEY
 
 _LIVE = ", ".join(f"'{state}'" for state in LIVE_STATES)
 

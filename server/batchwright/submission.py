@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from batchwright import files
-from batchwright.errors import (
+from batchwright.core import files
+from batchwright.core.crash_points import OnPoint
+from batchwright.core.errors import (
     NotReady,
     ProviderError,
     ProviderNotNow,
     ProviderRefused,
     ProviderUnreachable,
 )
-from batchwright.folder import JobFolder
-from batchwright.model import Job, Limits, LineError, Part, ProviderInfo, SpendingLimits
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.model import Job, Limits, LineError, Part, ProviderInfo, SpendingLimits
+from batchwright.core.provenance import HASH_KEY, JOB_KEY, MOST_KEY, NONCE_KEY, PART_KEY, upload_name
 from batchwright.packing import lines_again
 from batchwright.part_files import Measure, PartPlan, write_parts
-from batchwright.points import OnPoint
-from batchwright.provenance import HASH_KEY, JOB_KEY, MOST_KEY, NONCE_KEY, PART_KEY, upload_name
 from batchwright.recovery import enqueued_limit, piece_load, without_batch
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 
 from batchwright.answer import View
-from batchwright.errors import NotReady
+from batchwright.core.errors import NotReady
+from batchwright.core.model import Job, Json
+from batchwright.core.progress import Progress
+from batchwright.core.untrusted import one_line
 from batchwright.lifespan import App
 from batchwright.links import links
-from batchwright.model import Job, Json
-from batchwright.progress import Progress
 from batchwright.tasks import MODERN
-from batchwright.untrusted import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

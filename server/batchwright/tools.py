@@ -10,11 +10,12 @@ from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
 from batchwright.addresses import DASHBOARD
+from batchwright.core.errors import NotAgreed
+from batchwright.core.model import Endpoint, Job, UserSays
+from batchwright.core.untrusted import one_line
 from batchwright.cost_views import submit_notes
-from batchwright.errors import NotAgreed
 from batchwright.job_views import DraftView, JobsView, JobView, running_seconds
 from batchwright.lifespan import App
-from batchwright.model import Endpoint, Job, UserSays
 from batchwright.result_tools import get_results, query_results
 from batchwright.server import slim_tool
 from batchwright.tooling import Approval, Dollars, JobId, Question, for_page, list_for_page
@@ -23,7 +24,6 @@ from batchwright.tooling import can_ask as _can_ask
 from batchwright.tooling import progress_of as _progress
 from batchwright.tooling import usd as _usd
 from batchwright.trying_tools import TRY, try_requests
-from batchwright.untrusted import one_line
 from batchwright.views import CostsView, DeletedView, FilesView, InspectView
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)

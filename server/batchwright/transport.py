@@ -14,9 +14,9 @@ import anyio.to_thread
 import httpx2
 from openai import DefaultAsyncHttpxClient
 
-from batchwright.bounds import Bounds, longest_answer
-from batchwright.errors import AnswerTooLarge, ProviderUnreachable
-from batchwright.model import Endpoint
+from batchwright.core.bounds import Bounds, longest_answer
+from batchwright.core.errors import AnswerTooLarge, ProviderUnreachable
+from batchwright.core.model import Endpoint
 
 _LOOK_AT_DISK_BYTES = 16 << 20
 _DECODED = ("content-encoding", "content-length", "transfer-encoding")

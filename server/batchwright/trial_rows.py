@@ -6,11 +6,11 @@ from itertools import accumulate, repeat
 from pathlib import Path
 from typing import cast
 
-from batchwright import files
-from batchwright.errors import InvalidInput, NotFound, NotReady
-from batchwright.folder import JobFolder
-from batchwright.jsonl import decode_request
-from batchwright.model import Job, Json, Part, Request
+from batchwright.core import files
+from batchwright.core.errors import InvalidInput, NotFound, NotReady
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.jsonl import decode_request
+from batchwright.core.model import Job, Json, Part, Request
 from batchwright.packing import members_of
 from batchwright.sampling import MAX_ROWS, Which, places
 from batchwright.tables.sources import picked_rows

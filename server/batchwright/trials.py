@@ -3,11 +3,11 @@
 import sqlite3
 from decimal import Decimal
 
+from batchwright.core.errors import Frozen
+from batchwright.core.model import SpendingLimits
+from batchwright.core.money import microusd
 from batchwright.database import writing
-from batchwright.errors import Frozen
 from batchwright.ledger import Ledger
-from batchwright.model import SpendingLimits
-from batchwright.money import microusd
 from batchwright.standing import Standing
 
 

@@ -14,17 +14,17 @@ import anyio.to_thread
 from batchwright.agreement import ceiling_usd
 from batchwright.answers import reader
 from batchwright.batch_api import REFUSALS
-from batchwright.errors import BatchwrightError, NotReady, ProviderUnclear
-from batchwright.model import Result, ResultLine
+from batchwright.core.errors import BatchwrightError, NotReady, ProviderUnclear
+from batchwright.core.model import Result, ResultLine
+from batchwright.core.usage import tokens_used
 from batchwright.pricing import Processing, cost
 from batchwright.sampling import Projection, Spread, accuracy, alike, projection, spread
 from batchwright.trial_plans import TrialPlan, TrialRequest, Variant, plan_trial
-from batchwright.usage import tokens_used
 
 if TYPE_CHECKING:
     from batchwright.batch_api import Ask, BatchAPI
+    from batchwright.core.model import SpendingLimits
     from batchwright.journal import Journal
-    from batchwright.model import SpendingLimits
     from batchwright.runs import Runs
 
 MAX_IN_FLIGHT = 8

@@ -7,8 +7,8 @@ from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, Elicitati
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
-from batchwright.errors import NotAgreed
-from batchwright.money import shown_most
+from batchwright.core.errors import NotAgreed
+from batchwright.core.money import shown_most
 from batchwright.sampling import MAX_ROWS, Which
 from batchwright.tooling import App, Approval, Dollars, JobId, answer, can_ask, usd
 from batchwright.trial_views import TrialView

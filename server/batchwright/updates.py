@@ -13,7 +13,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ResourcesListChang
 from mcp.types import EmptyResult
 
 from batchwright.addresses import JOBS, all_of, parsed
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from mcp.server.connection import Connection

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
 from batchwright.answer import MAX_SENTENCE_CHARACTERS, Facts, Name, Next, Sentence, View
+from batchwright.core.model import Job, Json
+from batchwright.core.money import shown_usd
+from batchwright.core.untrusted import MARK, cleaned, one_line
 from batchwright.inspection import Profile
-from batchwright.model import Job, Json
-from batchwright.money import shown_usd
-from batchwright.untrusted import MARK, cleaned, one_line
 
 if TYPE_CHECKING:
     from batchwright.comparing import Compared

@@ -8,8 +8,8 @@ import anyio
 import msgspec
 
 from batchwright.adoption import MAX_LISTED, ForeignBatch
-from batchwright.errors import ProviderError, ProviderNotNow, ProviderUnreachable
-from batchwright.model import Job
+from batchwright.core.errors import ProviderError, ProviderNotNow, ProviderUnreachable
+from batchwright.core.model import Job
 from batchwright.recovery import is_final
 from batchwright.runs import Runs
 

@@ -19,9 +19,9 @@ from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 
 from batchwright.connections import IDLE_SECONDS, LET_IN, MAX_HEAD_BYTES, Connections, room
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
+from batchwright.core.settings import MIN_SECRET_CHARACTERS
 from batchwright.sessions import Sessions
-from batchwright.settings import MIN_SECRET_CHARACTERS
 
 if TYPE_CHECKING:
     import asyncio

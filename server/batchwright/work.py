@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import anyio
 
 from batchwright.app import opened
-from batchwright.model import Job
-from batchwright.settings import Settings
-from batchwright.untrusted import one_line
+from batchwright.core.model import Job
+from batchwright.core.settings import Settings
+from batchwright.core.untrusted import one_line
 
 MAX_NOTE_CHARACTERS = 200
 

@@ -55,10 +55,10 @@ def _load() -> None:
 
 
 def _draft(source: str, data: Path, out: Path) -> Work:
+    from batchwright.core.crash_points import pass_by
+    from batchwright.core.job_folder import JobFolder
+    from batchwright.core.model import Limits, ProviderInfo, Recipe
     from batchwright.drafts import Plan, draft
-    from batchwright.folder import JobFolder
-    from batchwright.model import Limits, ProviderInfo, Recipe
-    from batchwright.points import pass_by
     from batchwright.tables.origin import one_file
 
     _load()
@@ -109,8 +109,8 @@ def _encode() -> Callable[[str], list[int]]:
 
 
 def _check(data: Path, _out: Path) -> Work:
+    from batchwright.core.model import ProviderInfo
     from batchwright.drafts import check_batch_file
-    from batchwright.model import ProviderInfo
 
     provider = ProviderInfo("service", "api.openai.com", MODEL, charges="batch")
     path = data / "batch.jsonl"
@@ -164,10 +164,10 @@ def _plain_count(data: Path, _out: Path) -> Work:
 
 
 def _join(data: Path, out: Path) -> Work:
-    from batchwright import files
     from batchwright.answers import reader
-    from batchwright.jsonl import decode_result
-    from batchwright.model import Recipe
+    from batchwright.core import files
+    from batchwright.core.jsonl import decode_result
+    from batchwright.core.model import Recipe
     from batchwright.tables.joining import write_results
     from batchwright.tables.origin import one_file
     from batchwright.tables.results import ResultTable

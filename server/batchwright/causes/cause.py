@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from batchwright.causes.problems import Signs
-from batchwright.model import OUTCOMES, Outcome
+from batchwright.core.model import OUTCOMES, Outcome
 
 Helps = Literal[
     "helps", "helps with a change", "helps once mended", "may be paid again", "seldom helps", "does not help"

@@ -6,7 +6,7 @@ from batchwright.causes.cause import Cause
 from batchwright.causes.ours import AGAIN, OURS
 from batchwright.causes.problems import signs
 from batchwright.causes.theirs import THEIRS
-from batchwright.model import Outcome
+from batchwright.core.model import Outcome
 
 _REST = (
     Cause(

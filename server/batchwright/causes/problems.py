@@ -6,7 +6,7 @@ Knows how the words are put together, not what they mean; `causes` does.
 import re
 from dataclasses import dataclass
 
-from batchwright.model import Outcome
+from batchwright.core.model import Outcome
 from batchwright.parameters import PARAMETERS
 
 MAX_IDS = 3

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from batchwright.causes.cause import Cause, Helps, Speaker
 from batchwright.causes.known import VARIOUS, cause_of, root
 from batchwright.causes.problems import MAX_IDS, Problem, Signs, alike, signs
+from batchwright.core.model import Job, Json, Outcome
 from batchwright.deprecations import deprecation_of
 from batchwright.families import family_of
-from batchwright.model import Job, Json, Outcome
 from batchwright.parameters import PARAMETERS, TOKEN_LIMITS
 from batchwright.spelling import Meant
 

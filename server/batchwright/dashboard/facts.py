@@ -5,14 +5,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from batchwright.answer import present
-from batchwright.money import shown_most, shown_usd
-from batchwright.untrusted import cleaned, inert_value, one_line
+from batchwright.core.money import shown_most, shown_usd
+from batchwright.core.untrusted import cleaned, inert_value, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from batchwright.core.model import Job, Json
     from batchwright.history import Point
-    from batchwright.model import Job, Json
     from batchwright.overviews import Offer, Overview
 
 KEY = "batchwright/dashboard"

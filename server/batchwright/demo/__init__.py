@@ -12,8 +12,8 @@ from typing import Any
 
 import anyio
 
-from batchwright.children import FOLDER, PACKAGE_INDEX, Child
-from batchwright.errors import BatchwrightError
+from batchwright.core.children import FOLDER, PACKAGE_INDEX, Child
+from batchwright.core.errors import BatchwrightError
 
 WIDTH = 110
 WAIT_SECONDS = 600

@@ -9,12 +9,12 @@ from typing import cast
 
 import anyio
 
-from batchwright.errors import InvalidInput, MissingExtra, ProviderUnreachable
+from batchwright.core.errors import InvalidInput, MissingExtra, ProviderUnreachable
+from batchwright.core.model import Endpoint, Json, ProviderInfo
 from batchwright.local import weights
 from batchwright.local.model_process import ModelProcess
 from batchwright.local.target import Connection
 from batchwright.local.weights import Weights
-from batchwright.model import Endpoint, Json, ProviderInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,10 @@ import anyio.abc
 import anyio.to_thread
 from filelock import FileLock, Timeout
 
-from batchwright.bounds import MAX_FILE_BYTES
-from batchwright.clock import ToldTime
-from batchwright.errors import BatchwrightError, ProviderRefused, ProviderUnreachable
-from batchwright.local.runner import BatchRun, Clock
-from batchwright.local.send import Sender
-from batchwright.local.store import BatchRecord, FileRecord, Store
-from batchwright.model import (
+from batchwright.core.bounds import MAX_FILE_BYTES
+from batchwright.core.clock import ToldTime
+from batchwright.core.errors import BatchwrightError, ProviderRefused, ProviderUnreachable
+from batchwright.core.model import (
     TERMINAL_BATCH_STATUSES,
     Endpoint,
     Limits,
@@ -28,6 +25,9 @@ from batchwright.model import (
     Request,
     ResultLine,
 )
+from batchwright.local.runner import BatchRun, Clock
+from batchwright.local.send import Sender
+from batchwright.local.store import BatchRecord, FileRecord, Store
 
 if TYPE_CHECKING:
     from openai.types import Batch, FileObject

@@ -10,8 +10,8 @@ import anyio.abc
 import msgspec
 from anyio.streams.buffered import BufferedByteReceiveStream
 
-from batchwright.children import Child
-from batchwright.errors import ProviderUnreachable
+from batchwright.core.children import Child
+from batchwright.core.errors import ProviderUnreachable
 from batchwright.local.target import Connection
 
 START_SECONDS = 120

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import anyio.to_thread
 
-from batchwright.model import Json
+from batchwright.core.model import Json
 
 TIMEOUT_SECONDS = 2.0
 LOOK_SECONDS = 5.0

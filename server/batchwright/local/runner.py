@@ -17,13 +17,20 @@ import anyio
 import anyio.abc
 import anyio.to_thread
 
-from batchwright import files
-from batchwright.error_bodies import refusal_words
-from batchwright.jsonl import ANSWER_LOST, BUDGET_USED_UP, check_batch, decode_request, decode_result, encode_result
+from batchwright.core import files
+from batchwright.core.error_bodies import refusal_words
+from batchwright.core.jsonl import (
+    ANSWER_LOST,
+    BUDGET_USED_UP,
+    check_batch,
+    decode_request,
+    decode_result,
+    encode_result,
+)
+from batchwright.core.model import Endpoint, LineError, Request, ResultLine
+from batchwright.core.provenance import MOST_KEY
 from batchwright.local.payments import Free, Payments, ceilings
 from batchwright.local.send import Sender
-from batchwright.model import Endpoint, LineError, Request, ResultLine
-from batchwright.provenance import MOST_KEY
 
 if TYPE_CHECKING:
     from io import FileIO

@@ -12,11 +12,11 @@ import aiohttp
 import anyio
 import msgspec
 
-from batchwright.bounds import longest_answer
-from batchwright.errors import BatchwrightError, ProviderUnclear, ProviderUnreachable
-from batchwright.jsonl import ANSWER_LOST, KEPT_BYTES, mended_value
+from batchwright.core.bounds import longest_answer
+from batchwright.core.errors import BatchwrightError, ProviderUnclear, ProviderUnreachable
+from batchwright.core.jsonl import ANSWER_LOST, KEPT_BYTES, mended_value
+from batchwright.core.model import Json, Request, ResultLine
 from batchwright.local.payments import Free, Payments
-from batchwright.model import Json, Request, ResultLine
 
 if TYPE_CHECKING:
     from batchwright.local.target import Target

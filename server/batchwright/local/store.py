@@ -18,9 +18,9 @@ from pathlib import Path
 
 import msgspec
 
-from batchwright import files
-from batchwright.errors import ProviderGone, ProviderRefused
-from batchwright.model import LineError
+from batchwright.core import files
+from batchwright.core.errors import ProviderGone, ProviderRefused
+from batchwright.core.model import LineError
 
 
 @dataclass(slots=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Charges, Endpoint, Json, ProviderInfo
 from batchwright.local.model_servers import ModelServer
 from batchwright.local.payments import Costs
-from batchwright.model import Charges, Endpoint, Json, ProviderInfo
 from batchwright.services import at_standard_tier
 
 

@@ -15,9 +15,9 @@ import anyio.to_thread
 from anyio.streams.text import TextReceiveStream
 from filelock import FileLock, Timeout
 
-from batchwright.children import PACKAGE_INDEX, Child
-from batchwright.errors import MissingExtra, ProviderUnreachable
-from batchwright.untrusted import cleaned
+from batchwright.core.children import PACKAGE_INDEX, Child
+from batchwright.core.errors import MissingExtra, ProviderUnreachable
+from batchwright.core.untrusted import cleaned
 
 _LOOK_SECONDS = 0.2
 _ADDRESS = re.compile(r"\S*(?:://|@)\S*")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from batchwright.model import Json
+from batchwright.core.model import Json
 from batchwright.tables.connection import identifier
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchwright.errors import DiskFault, InvalidInput
-from batchwright.untrusted import one_line
+from batchwright.core.errors import DiskFault, InvalidInput
+from batchwright.core.untrusted import one_line
 
 if TYPE_CHECKING:
     import duckdb

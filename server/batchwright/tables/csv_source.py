@@ -9,8 +9,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from batchwright.errors import InvalidInput
-from batchwright.progress import SILENT, Progress
+from batchwright.core.errors import InvalidInput
+from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.connection import identifier, pattern, quoted
 from batchwright.tables.csv_header import verdict
 from batchwright.tables.csv_records import Records

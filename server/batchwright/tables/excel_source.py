@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import msgspec
 
-from batchwright.errors import InvalidInput, MissingExtra
-from batchwright.progress import SILENT, Progress
+from batchwright.core.errors import InvalidInput, MissingExtra
+from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.csv_source import refuse_same_names
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet
 
-    from batchwright.model import Json
+    from batchwright.core.model import Json
 
 MAX_UNPACKED_BYTES = 500_000_000
 MAX_CELLS = 20_000_000

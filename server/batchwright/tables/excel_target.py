@@ -11,15 +11,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from batchwright.errors import DiskFault, InvalidInput, MissingExtra
-from batchwright.progress import SILENT, Progress
+from batchwright.core.errors import DiskFault, InvalidInput, MissingExtra
+from batchwright.core.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     import duckdb
     from xlsxwriter.format import Format
     from xlsxwriter.worksheet import Worksheet
 
-    from batchwright.model import Json
+    from batchwright.core.model import Json
 
 MAX_ROWS = 1_048_576
 """Of a sheet, its header included."""

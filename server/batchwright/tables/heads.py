@@ -4,7 +4,7 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
 from batchwright.tables.cells import types_of
 from batchwright.tables.connection import connection, pattern
 from batchwright.tables.csv_source import CsvSource

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from batchwright import files
-from batchwright.model import Json, Recipe, Result
+from batchwright.core import files
+from batchwright.core.model import Json, Recipe, Result
 from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
 from batchwright.tables.sources import CUSTOM_ID, ROW, frozen_sql
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Never
 
-from batchwright.errors import InvalidInput
-from batchwright.progress import SILENT, Progress
+from batchwright.core.errors import InvalidInput
+from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.jsonl_source import MAX_LINE_BYTES
 
 _CHUNK_BYTES = 1 << 20

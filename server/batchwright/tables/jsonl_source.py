@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from batchwright.errors import InvalidInput
-from batchwright.jsonl import duplicate_key
-from batchwright.progress import SILENT, Progress
+from batchwright.core.errors import InvalidInput
+from batchwright.core.jsonl import duplicate_key
+from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.connection import identifier, pattern, quoted
 from batchwright.tables.csv_source import refuse_same_names
 from batchwright.tables.watching import execute
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from batchwright.model import Json
+    from batchwright.core.model import Json
 
 MAX_LINE_BYTES = 32_000_000
 _MIN_OBJECT_BYTES = 1 << 24

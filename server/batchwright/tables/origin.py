@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from batchwright.errors import InvalidInput, NotFound
-from batchwright.model import SourceKind
+from batchwright.core.errors import InvalidInput, NotFound
+from batchwright.core.model import SourceKind
 from batchwright.tables.sql_names import table_names
 
 if TYPE_CHECKING:
-    from batchwright.workspace import Workspace
+    from batchwright.core.workspace import Workspace
 
 FileKind = Literal["csv", "json", "jsonl", "parquet", "excel"]
 

@@ -10,8 +10,8 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from batchwright.errors import InvalidInput
-from batchwright.progress import SILENT, Progress
+from batchwright.core.errors import InvalidInput
+from batchwright.core.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from batchwright.tables.origin import DataFile

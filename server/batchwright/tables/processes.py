@@ -14,9 +14,9 @@ from typing import TypeVar
 import msgspec
 import psutil
 
-from batchwright.children import Child
-from batchwright.errors import BatchwrightError, DiskFault, InvalidInput
-from batchwright.progress import Progress
+from batchwright.core.children import Child
+from batchwright.core.errors import BatchwrightError, DiskFault, InvalidInput
+from batchwright.core.progress import Progress
 from batchwright.tables.turns import Turns
 
 MAX_PROCESS_BYTES = 1_500_000_000

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from batchwright.errors import InvalidInput
-from batchwright.progress import SILENT, Progress
+from batchwright.core.errors import InvalidInput
+from batchwright.core.progress import SILENT, Progress
 from batchwright.tables import processes
 from batchwright.tables.connection import connection
 from batchwright.tables.processes import Bounds
@@ -32,14 +32,14 @@ def run(sql: str, tables: Mapping[str, Table], target: Path, progress: Progress 
     """
     files = [str(path) for table in tables.values() for path in table.paths]
     order = Order(sql, {name: table.sql for name, table in tables.items()}, files, str(target), MEND)
-    if not carry_out(order, MAX_SECONDS, progress):
+    if not write_result(order, MAX_SECONDS, progress):
         raise InvalidInput("The query gives no rows. Ask for more.")
     with connection(files=[target], folder=target.parent, name="The query's result") as con:
         table = parquet_table(con, target, "The query's result")
     return replace(table, warnings=few(warning for part in tables.values() for warning in part.warnings))
 
 
-def carry_out(order: Order, seconds: float, progress: Progress = SILENT) -> int:
+def write_result(order: Order, seconds: float, progress: Progress = SILENT) -> int:
     """Have a query run in a process of its own, which is ended where it takes too much; says how many rows it gives.
 
     Raises:

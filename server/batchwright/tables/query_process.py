@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from batchwright.errors import InvalidInput
-from batchwright.progress import Progress
+from batchwright.core.errors import InvalidInput
+from batchwright.core.progress import Progress
 from batchwright.tables.cells import types_of
 from batchwright.tables.connection import MEMORY_LIMIT, WORKING, connection, identifier, pattern, quoted, refusal
 from batchwright.tables.processes import Report, progress_of, serve

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchwright.errors import InvalidInput
-from batchwright.progress import SILENT, Progress
+from batchwright.core.errors import InvalidInput
+from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.cells import types_of
 from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
 from batchwright.tables.csv_source import CsvSource

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchwright.progress import SILENT, Progress
+from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.cells import types_of
 from batchwright.tables.saving import text_of
 

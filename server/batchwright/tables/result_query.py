@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from batchwright import files
-from batchwright.errors import InvalidInput
-from batchwright.progress import SILENT, Progress
+from batchwright.core import files
+from batchwright.core.errors import InvalidInput
+from batchwright.core.progress import SILENT, Progress
+from batchwright.core.untrusted import one_line, quote_name
 from batchwright.tables.cells import types_of
 from batchwright.tables.connection import connection, identifier, pattern
 from batchwright.tables.query import carry_out
 from batchwright.tables.query_process import Order
 from batchwright.tables.sql_names import MEND, table_names
-from batchwright.untrusted import one_line, quote_name
 
 if TYPE_CHECKING:
-    from batchwright.model import Json
+    from batchwright.core.model import Json
     from batchwright.tables.results import ResultTable
     from batchwright.tables.saving import SaveKind
 

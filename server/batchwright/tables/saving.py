@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from batchwright.errors import InvalidInput
-from batchwright.progress import SILENT, Progress
+from batchwright.core.errors import InvalidInput
+from batchwright.core.progress import SILENT, Progress
 from batchwright.tables import excel_target
 from batchwright.tables.cells import float_sql, is_nested, json_sql, types_of
 from batchwright.tables.connection import PARQUET, identifier, quoted
@@ -17,7 +17,7 @@ from batchwright.tables.watching import execute
 if TYPE_CHECKING:
     import duckdb
 
-    from batchwright.model import Json
+    from batchwright.core.model import Json
 
 SaveKind = Literal["csv", "jsonl", "parquet", "xlsx"]
 

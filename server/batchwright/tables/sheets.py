@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchwright.errors import InvalidInput
-from batchwright.progress import Progress
+from batchwright.core.errors import InvalidInput
+from batchwright.core.progress import Progress
 from batchwright.tables import processes
 from batchwright.tables.excel_source import MAX_UNPACKED_BYTES, check_installed
 from batchwright.tables.processes import Bounds

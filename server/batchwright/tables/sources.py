@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from batchwright import files
-from batchwright.errors import InvalidInput
+from batchwright.core import files
+from batchwright.core.errors import InvalidInput
+from batchwright.core.jsonl import MAX_CUSTOM_ID_CHARACTERS
+from batchwright.core.model import Json, Source
+from batchwright.core.progress import SILENT, Progress
+from batchwright.core.untrusted import quote_name, quote_names
 from batchwright.inspection import Column, Profile
-from batchwright.jsonl import MAX_CUSTOM_ID_CHARACTERS
-from batchwright.model import Json, Source
-from batchwright.progress import SILENT, Progress
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
 from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
 from batchwright.tables.origin import Origin
 from batchwright.tables.query import run
 from batchwright.tables.reading import Scan, Table, parquet_table, read, scan, scan_of
 from batchwright.tables.watching import execute
-from batchwright.untrusted import quote_name, quote_names
 
 if TYPE_CHECKING:
     import duckdb

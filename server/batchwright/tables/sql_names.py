@@ -4,11 +4,11 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
 from batchwright.tables.connection import connection, refusal
 
 if TYPE_CHECKING:
-    from batchwright.model import Json
+    from batchwright.core.model import Json
 
 MEND = "Mend the SQL, in DuckDB's dialect."
 _ADVICE = "Name files in quotes, as FROM 'tickets.csv'."

@@ -5,8 +5,8 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from batchwright.errors import NotReady
-from batchwright.progress import Progress
+from batchwright.core.errors import NotReady
+from batchwright.core.progress import Progress
 
 _LOOK_SECONDS = 0.05
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
-    from batchwright.progress import Progress
+    from batchwright.core.progress import Progress
 
 _LOOK_SECONDS = 0.25
 

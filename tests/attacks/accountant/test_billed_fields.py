@@ -24,7 +24,7 @@ from openai.types.responses import (
 from openai.types.shared_params import Reasoning
 
 from batchwright.billing import BODY, INNER, MESSAGE, TEXT_PART
-from batchwright.model import Endpoint, Json
+from batchwright.core.model import Endpoint, Json
 from batchwright.parameters import PARAMETERS
 from batchwright.tokens import TokenCount, counter, text_counter
 from openai_server import OpenAIServer

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from batchwright.model import ProviderInfo
+from batchwright.core.model import ProviderInfo
 from batchwright.pricing import RequestTokens, add_up, estimate, price, price_at
 
 CHAT = "/v1/chat/completions"

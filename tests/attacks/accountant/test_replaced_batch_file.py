@@ -6,15 +6,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from batchwright import files
 from batchwright.app import opened
+from batchwright.core import files
+from batchwright.core.errors import BatchwrightError, InvalidInput
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.jsonl import decode_request
+from batchwright.core.progress import Progress
+from batchwright.core.settings import Settings
 from batchwright.drafting import DraftRequest
 from batchwright.drafts import Draft
-from batchwright.errors import BatchwrightError, InvalidInput
-from batchwright.folder import JobFolder
-from batchwright.jsonl import decode_request
-from batchwright.progress import Progress
-from batchwright.settings import Settings
 from openai_server import OpenAIServer
 from session import openai_environment
 from swapping import swapping, tries

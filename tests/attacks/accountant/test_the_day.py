@@ -11,9 +11,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from batchwright.clock import Uptime
+from batchwright.core.clock import Uptime
+from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.journal import Journal
-from batchwright.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from openai_server import OpenAIServer
 from session import in_memory, openai_environment
 

@@ -9,8 +9,8 @@ from mcp.server.mcpserver import AcceptedElicitation
 from mcp.types import ClientCapabilities, ElicitationCapability
 
 from batchwright.app import opened
-from batchwright.errors import NotAgreed
-from batchwright.settings import Settings
+from batchwright.core.errors import NotAgreed
+from batchwright.core.settings import Settings
 from batchwright.tooling import Approval, Question
 from batchwright.tools import all_tools, submit_job
 from endpoint import running_endpoint

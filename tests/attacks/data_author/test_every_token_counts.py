@@ -10,10 +10,10 @@ import splintr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchwright.core.crash_points import pass_by
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.model import Limits, ProviderInfo, Recipe
 from batchwright.drafts import Draft, Plan, draft
-from batchwright.folder import JobFolder
-from batchwright.model import Limits, ProviderInfo, Recipe
-from batchwright.points import pass_by
 from batchwright.pricing import cost, price
 from batchwright.tables.origin import one_file
 from batchwright.tokens import ANSWER_TOKENS, CONTROL_MARK, MESSAGE_TOKENS, text_counter

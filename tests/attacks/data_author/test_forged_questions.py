@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.agreement import Agreement, question, trial_question
-from batchwright.model import Charges, Job, Part, ProviderInfo, Recipe, Source
+from batchwright.core.model import Charges, Job, Part, ProviderInfo, Recipe, Source
 from openai_server import OpenAIServer
 from session import Mode, User, in_memory, openai_environment
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 import batchwright
 from batchwright.answer import Facts, Name, Sentence, Text, View, Words
-from batchwright.untrusted import cleaned, cleaned_value, inert, inert_value, one_line, quote_name
+from batchwright.core.untrusted import cleaned, cleaned_value, inert, inert_value, one_line, quote_name
 
 RENDERED = r"<(?:[^\W\d]|[/!?|\uff5c])|!\[|\]\(|\]:\s*\w+:"
 ACTING = re.compile(RENDERED + r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e]")

@@ -19,9 +19,9 @@ from aiohttp import web
 from mcp import Client, StdioServerParameters
 
 import batchwright
-from batchwright import children
-from batchwright.children import Child
 from batchwright.connecting import PUBLISHED
+from batchwright.core import children
+from batchwright.core.children import Child
 from endpoint import running_endpoint
 from excel_file import write_book
 from hostile_folder import KEYS, MODULES, SCRIPT, HostileFolder, hostile_folder, watched_children
@@ -88,7 +88,7 @@ async def test_a_job_in_a_hostile_folder_runs_nothing_of_it(hostile: HostileFold
     assert (sheet["rows"], query["rows"], asked["shown"]) == (1, 2, [{"n": 2}])
     assert trial["rows"][0]["answer"]
     assert hostile.what_ran() == []
-    modules = ("tables.sheet_process", "tables.query_process", "local.chat_model")
+    modules = ("tables.sheet_process", "tables.query_process", "providers.local.models.chat_model")
     assert [name for name in modules if not any(f"batchwright.{name}" in command for command in found)] == []
     assert_no_key(found)
 
@@ -308,7 +308,7 @@ def test_children_find_what_is_installed_for_one_user_alone(tmp_path: Path) -> N
     lines = [str(PACKAGE.parent), *site.getsitepackages()]
     lines += [line for path in lines[1:] for pth in Path(path).glob("*.pth") for line in pth.read_text().splitlines()]
     (packages / "all.pth").write_text("\n".join(line for line in lines if line.startswith("/")), encoding="utf-8")
-    code = "from batchwright.children import Child; import sys; "
+    code = "from batchwright.core.children import Child; import sys; "
     code += "sys.exit(Child(('-c', 'import batchwright.tables.query_process')).run(wait_seconds=60)[1])"
 
     done = subprocess.run([base, "-c", code], env=env, capture_output=True, text=True, timeout=120, check=False)
@@ -338,6 +338,6 @@ def test_one_module_starts_every_process() -> None:
             if imported & starters or (isinstance(node, ast.Attribute) and calls.match(ast.unparse(node))):
                 found.add(path.relative_to(PACKAGE).as_posix())
 
-    # `processes` ends what `children` has started, and asks whether it still runs.
-    assert found == {"children.py", "tables/processes.py"}
+    # `process` ends what `children` has started, and asks whether it still runs.
+    assert found == {"core/children.py", "tables/process.py"}
     assert children.FOLDER == PACKAGE

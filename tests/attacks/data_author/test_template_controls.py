@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Recipe
 from batchwright.filling import filling
-from batchwright.model import Recipe
 from batchwright.recipe import body_builder, template_columns
 from session import environment, in_memory
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchwright.descriptors import open_file
+from batchwright.core.descriptors import open_file
 from swapping import swapping, tries
 from waiting import WAIT_SECONDS
 
@@ -17,7 +17,7 @@ OPENINGS = 50
 MOVE_AND_OPEN = """
 import os, sys
 from pathlib import Path
-from batchwright.descriptors import open_file
+from batchwright.core.descriptors import open_file
 
 work, outside, moved, moment = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
 steps = []

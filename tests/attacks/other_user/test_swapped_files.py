@@ -9,12 +9,12 @@ from threading import Thread
 import duckdb
 import pytest
 
-from batchwright.errors import BatchwrightError, InvalidInput
-from batchwright.progress import Progress
+from batchwright.core.errors import BatchwrightError, InvalidInput
+from batchwright.core.progress import Progress
+from batchwright.core.workspace import Workspace
 from batchwright.tables.heads import columns
 from batchwright.tables.origin import find
 from batchwright.tables.sources import freeze, profile
-from batchwright.workspace import Workspace
 from excel_file import write_book
 from swapping import swapping, tries
 

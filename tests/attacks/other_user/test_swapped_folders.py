@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from batchwright.errors import BatchwrightError, InvalidInput
-from batchwright.workspace import Workspace
+from batchwright.core.errors import BatchwrightError, InvalidInput
+from batchwright.core.workspace import Workspace
 from swapping import swapping, tries
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from batchwright.bounds import MAX_LINE_BYTES
+from batchwright.core.bounds import MAX_LINE_BYTES
+from batchwright.core.model import Request
 from batchwright.local.send import Sender
 from batchwright.local.target import Connection, RemoteEndpoint
-from batchwright.model import Request
 from openai_server import OpenAIServer
 from session import in_memory, openai_environment
 from test_adoption import submitted

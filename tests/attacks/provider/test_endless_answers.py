@@ -12,9 +12,9 @@ import anyio
 import pytest
 from aiohttp import web
 
-from batchwright.bounds import Bounds
-from batchwright.errors import AnswerTooLarge, ProviderError, ProviderUnclear, ProviderUnreachable
-from batchwright.model import Request
+from batchwright.core.bounds import Bounds
+from batchwright.core.errors import AnswerTooLarge, ProviderError, ProviderUnclear, ProviderUnreachable
+from batchwright.core.model import Request
 from batchwright.openai_api import OpenAIAPI
 from batchwright.transport import check_room
 

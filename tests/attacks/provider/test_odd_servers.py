@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from batchwright.jsonl import encode_request
-from batchwright.model import Request
+from batchwright.core.jsonl import encode_request
+from batchwright.core.model import Request
 from openai_server import Object, OpenAIServer, answer_body
 from session import environment, in_memory, openai_environment
 

@@ -10,11 +10,11 @@ import pytest
 from openai import AsyncOpenAI
 
 from batchwright.adoption import Adoption
-from batchwright.bounds import Bounds
+from batchwright.core.bounds import Bounds
+from batchwright.core.machine import machine
+from batchwright.core.provenance import JOURNAL_KEY, MACHINE_KEY, is_from_elsewhere
 from batchwright.journal import Journal
-from batchwright.machine import machine
 from batchwright.openai_api import OpenAIAPI
-from batchwright.provenance import JOURNAL_KEY, MACHINE_KEY, is_from_elsewhere
 from batchwright.runs import Runs
 from batchwright.submission import Rules
 from openai_server import OpenAIServer

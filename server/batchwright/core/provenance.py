@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from batchwright.model import Part
+from batchwright.core.model import Part
 
 NONCE_KEY = "batchwright_nonce"
 """The key of a batch's metadata that holds the nonce of the attempt that made it."""

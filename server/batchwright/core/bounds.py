@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from batchwright.model import Part, Recipe
+from batchwright.core.model import Part, Recipe
 
 MAX_FILE_BYTES = 1 << 30
 """An input file has 512 MB at most."""

@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from batchwright.model import Json
+from batchwright.core.model import Json
 
 
 def tokens_used(body: Json) -> tuple[int, int]:

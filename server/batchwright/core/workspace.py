@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from batchwright import descriptors
-from batchwright.errors import DiskFault, InvalidInput, NotFound, OutsideWorkspace
-from batchwright.progress import SILENT, Progress
+from batchwright.core import descriptors
+from batchwright.core.errors import DiskFault, InvalidInput, NotFound, OutsideWorkspace
+from batchwright.core.progress import SILENT, Progress
 
 MAX_FILE_BYTES = 50 * 1024**3
 MAX_NAME_CHARACTERS = 1_000

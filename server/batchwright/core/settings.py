@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
 
-from batchwright.errors import InvalidInput
-from batchwright.model import OPENAI_HOST, Charges, SpendingLimits
-from batchwright.untrusted import model_name
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import OPENAI_HOST, Charges, SpendingLimits
+from batchwright.core.untrusted import model_name
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
 ProviderKind = Literal["openai", "endpoint", "embedded"]

@@ -15,8 +15,8 @@ from typing import Literal
 import msgspec
 from filelock import FileLock
 
-from batchwright import files
-from batchwright.model import Job, Part
+from batchwright.core import files
+from batchwright.core.model import Job, Part
 
 DownloadKind = Literal["output", "errors"]
 

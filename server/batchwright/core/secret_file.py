@@ -9,7 +9,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from batchwright.errors import InvalidInput
+from batchwright.core.errors import InvalidInput
 
 SECRET_BYTES = 32
 _FOLDER_FILE = "questions.key"

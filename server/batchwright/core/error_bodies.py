@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import cast
 
-from batchwright.model import Json
+from batchwright.core.model import Json
 
 MAX_ERROR_CHARACTERS = 2_000
 _MAX_FAULTS = 5

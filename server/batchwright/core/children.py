@@ -19,7 +19,9 @@ from typing import IO
 import anyio
 import anyio.abc
 
-FOLDER = Path(__file__).parent
+import batchwright
+
+FOLDER = Path(batchwright.__file__).parent
 """Where children run. Whoever can write there can change this program anyway."""
 
 PACKAGE_INDEX = (

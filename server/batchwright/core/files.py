@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
-from batchwright.jsonl import whole_lines
+from batchwright.core.jsonl import whole_lines
 
 CHUNK_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 17

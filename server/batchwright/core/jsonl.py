@@ -15,8 +15,8 @@ from typing import Any, cast
 
 import msgspec
 
-from batchwright.error_bodies import error_text
-from batchwright.model import Json, LineError, Request, ResultLine
+from batchwright.core.error_bodies import error_text
+from batchwright.core.model import Json, LineError, Request, ResultLine
 
 MAX_CUSTOM_ID_CHARACTERS = 64
 """The longest that is known to work everywhere; OpenAI documents no limit."""
