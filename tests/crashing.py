@@ -281,7 +281,13 @@ def read_report(folder: Path) -> Report | None:
 def preloaded() -> Sequence[str]:
     """Name the modules that every such process needs, and that take long to import."""
     return (
-        *("batchwright.app", "batchwright.jobs", "batchwright.journal", "batchwright.openai_api", "batchwright.tokens"),
+        *(
+            "batchwright.app",
+            "batchwright.jobs",
+            "batchwright.journal.journal",
+            "batchwright.openai_api",
+            "batchwright.tokens",
+        ),
         *("openai.resources.batches", "openai.resources.files", "openai.types", "openai.pagination", "httpx2"),
         *("aiohttp.web", "duckdb", "genai_prices", "psutil", "unittest.mock"),
     )

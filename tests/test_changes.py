@@ -4,9 +4,9 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from batchwright.changes import Changed, Changes
 from batchwright.core.money import usd
-from batchwright.journal import Journal
+from batchwright.journal.changes import Changed, Changes
+from batchwright.journal.journal import Journal
 from test_journal import job, opened, opened_attempt, submit
 
 NOTHING = Changed(frozenset(), is_list_other=False)

@@ -12,12 +12,12 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 import msgspec
 import pytest
 
-from batchwright.attempts import Attempt
 from batchwright.core.clock import Uptime
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
-from batchwright.database import network_file_system, opened, writing
-from batchwright.journal import Journal
+from batchwright.journal.attempts import Attempt
+from batchwright.journal.database import network_file_system, opened, writing
+from batchwright.journal.journal import Journal
 
 START = datetime(2026, 11, 3, 12, tzinfo=UTC)
 LINUX = [

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from batchwright.core.model import Job
-from batchwright.history import MAX_POINTS
-from batchwright.journal import Journal
+from batchwright.journal.history import MAX_POINTS
+from batchwright.journal.journal import Journal
 from test_journal import START, job, opened, submit
 
 ROWS = 1_000

@@ -14,7 +14,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.attempts import Attempt
 from batchwright.core.errors import InvalidInput, NotFound
 from batchwright.core.model import (
     OUTCOMES,
@@ -29,7 +28,8 @@ from batchwright.core.model import (
     SpendingLimits,
 )
 from batchwright.core.money import usd
-from batchwright.journal import Closing, Journal
+from batchwright.journal.attempts import Attempt
+from batchwright.journal.journal import Closing, Journal
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

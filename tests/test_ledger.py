@@ -20,7 +20,7 @@ from batchwright.core.clock import Uptime
 from batchwright.core.errors import OverLimit
 from batchwright.core.model import Job, Part, PartState, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.core.money import usd
-from batchwright.journal import Closing, Journal
+from batchwright.journal.journal import Closing, Journal
 
 START = datetime(2026, 11, 3, 12, tzinfo=UTC)
 TEN_A_DAY = SpendingLimits(job_usd=Decimal(25), day_usd=Decimal(10))

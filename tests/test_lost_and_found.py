@@ -11,7 +11,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from batchwright import submission
-from batchwright.journal import Journal
+from batchwright.journal.journal import Journal
 from openai_server import OpenAIServer, StoredFile, running_openai
 from session import Session, environment, in_memory, openai_environment
 from test_adoption import lose_the_journal, made_elsewhere

@@ -19,7 +19,7 @@ from batchwright import jobs
 from batchwright.core.errors import NotReady
 from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.drafts import Draft
-from batchwright.journal import Journal
+from batchwright.journal.journal import Journal
 from endpoint import running_endpoint
 from openai_server import Object, OpenAIServer, answer_body, running_openai
 from session import Session, environment, in_memory, openai_environment

@@ -14,7 +14,7 @@ from batchwright.core.errors import NotReady
 from batchwright.core.model import Job, Limits
 from batchwright.core.workspace import Workspace
 from batchwright.jobs import DraftRequest, Jobs
-from batchwright.journal import Journal
+from batchwright.journal.journal import Journal
 from batchwright.local.engine import LocalEngine
 from batchwright.local.runner import Clock
 from batchwright.local.target import Connection, RemoteEndpoint

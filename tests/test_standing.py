@@ -13,7 +13,7 @@ import pytest
 
 from batchwright.core.errors import Frozen
 from batchwright.core.model import LIVE_STATES, Job, Part, PartState, ProviderInfo, Recipe, Source, SpendingLimits
-from batchwright.journal import Journal
+from batchwright.journal.journal import Journal
 
 START = datetime(2026, 11, 3, 12, tzinfo=UTC)
 PROVIDER = ProviderInfo("service", "api.openai.com", "gpt-5-mini")

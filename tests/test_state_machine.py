@@ -28,7 +28,7 @@ from batchwright.core.model import Job, SpendingLimits, UserSays
 from batchwright.core.workspace import Workspace
 from batchwright.drafting import DraftRequest
 from batchwright.jobs import Jobs
-from batchwright.journal import Journal
+from batchwright.journal.journal import Journal
 from batchwright.openai_api import OpenAIAPI
 from batchwright.rounds import RETRIABLE, Mending
 from batchwright.shutdown_dates import ShutdownDates

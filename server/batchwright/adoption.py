@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from openai.types import Batch
 
     from batchwright.batch_api import BatchAPI
-    from batchwright.journal import Journal
+    from batchwright.journal.journal import Journal
 
 log = logging.getLogger(__name__)
 

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver.tools import Tool
 
     from batchwright.batch_api import BatchAPI
-    from batchwright.changes import Changed
     from batchwright.core.workspace import Workspace
     from batchwright.jobs import Jobs
+    from batchwright.journal.changes import Changed
     from batchwright.local.target import Target
 
 INSTRUCTIONS = """\
@@ -127,7 +127,7 @@ class App:
 
     async def _made_jobs(self) -> "Jobs":
         from batchwright.jobs import EARLY_LOOK_SECONDS, Jobs
-        from batchwright.journal import Journal
+        from batchwright.journal.journal import Journal
         from batchwright.shutdown_dates import ShutdownDates
         from batchwright.submission import Rules
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from openai.types import Batch
 
     from batchwright.batch_api import BatchAPI, Look
-    from batchwright.journal import Journal
+    from batchwright.journal.journal import Journal
     from batchwright.submission import Submission
 
 RESTING = frozenset({*ENDED_STATES, "split"})

@@ -33,7 +33,7 @@ from batchwright.tokens import Encoding, encoding_of, is_encoding_known
 
 if TYPE_CHECKING:
     from batchwright.core.workspace import Workspace
-    from batchwright.journal import Journal
+    from batchwright.journal.journal import Journal
     from batchwright.pricing import RequestTokens
 
 ROWS_A_REPORT = 500

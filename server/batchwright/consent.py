@@ -10,7 +10,7 @@ from batchwright.core.money import shown_most
 from batchwright.core.untrusted import one_line
 
 if TYPE_CHECKING:
-    from batchwright.journal import Journal
+    from batchwright.journal.journal import Journal
     from batchwright.overviews import Overviews
     from batchwright.runs import Runs
 

@@ -20,7 +20,7 @@ from batchwright.tables.origin import find
 
 if TYPE_CHECKING:
     from batchwright.core.workspace import Workspace
-    from batchwright.journal import Journal
+    from batchwright.journal.journal import Journal
     from batchwright.runs import Runs
 
 MAX_TABLE_BYTES = 1_000_000

@@ -191,7 +191,7 @@ def _http(settings: Settings) -> Iterator[Finding]:
 def _journal(settings: Settings) -> Iterator[Finding]:
     from datetime import UTC, datetime
 
-    from batchwright.journal import Journal
+    from batchwright.journal.journal import Journal
 
     path = settings.data_folder() / JOURNAL
     if not path.exists():

@@ -16,7 +16,6 @@ from filelock import Timeout
 from batchwright.adoption import Adoption
 from batchwright.agreement import agreement
 from batchwright.asking import Asking
-from batchwright.changes import Changes
 from batchwright.comparing import Comparing
 from batchwright.consent import Consent
 from batchwright.contents import Contents
@@ -30,6 +29,7 @@ from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
 from batchwright.failures import Failures
 from batchwright.inspection import Profile
+from batchwright.journal.changes import Changes
 from batchwright.overviews import Overviews
 from batchwright.pages import JobPage
 from batchwright.part_files import OnRows, PartPlan
@@ -46,7 +46,7 @@ from batchwright.watch import Watch
 if TYPE_CHECKING:
     from batchwright.batch_api import BatchAPI, Look
     from batchwright.core.workspace import Workspace
-    from batchwright.journal import Journal
+    from batchwright.journal.journal import Journal
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchwright.core.model import Job, ProviderInfo, SpendingLimits
-    from batchwright.history import Point
-    from batchwright.journal import Journal
+    from batchwright.journal.history import Point
+    from batchwright.journal.journal import Journal
 
 
 @dataclass(frozen=True, slots=True)

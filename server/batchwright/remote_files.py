@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from openai.types import FileObject
 
     from batchwright.batch_api import BatchAPI
-    from batchwright.journal import Journal
+    from batchwright.journal.journal import Journal
 
 _SHOWN = 5
 

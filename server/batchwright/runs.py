@@ -24,7 +24,7 @@ from batchwright.tables.results import ResultTable
 
 if TYPE_CHECKING:
     from batchwright.batch_api import BatchAPI, Look
-    from batchwright.journal import Journal
+    from batchwright.journal.journal import Journal
 
 log = logging.getLogger(__name__)
 

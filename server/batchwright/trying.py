@@ -24,7 +24,7 @@ from batchwright.trial_plans import TrialPlan, TrialRequest, Variant, plan_trial
 if TYPE_CHECKING:
     from batchwright.batch_api import Ask, BatchAPI
     from batchwright.core.model import SpendingLimits
-    from batchwright.journal import Journal
+    from batchwright.journal.journal import Journal
     from batchwright.runs import Runs
 
 MAX_IN_FLIGHT = 8

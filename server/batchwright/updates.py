@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from mcp.types import SubscribeRequestParams, UnsubscribeRequestParams
 
-    from batchwright.changes import Changed
+    from batchwright.journal.changes import Changed
     from batchwright.lifespan import App
 
 MAX_SUBSCRIPTIONS = 1_000

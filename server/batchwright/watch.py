@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from openai.types import Batch
 
     from batchwright.batch_api import BatchAPI, Look
-    from batchwright.journal import Journal
+    from batchwright.journal.journal import Journal
 
 TURN_SECONDS = 2.0
 """How long a call waits for another one that is looking just now, before it tells what is known."""

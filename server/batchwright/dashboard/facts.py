@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from batchwright.core.model import Job, Json
-    from batchwright.history import Point
+    from batchwright.journal.history import Point
     from batchwright.overviews import Offer, Overview
 
 KEY = "batchwright/dashboard"

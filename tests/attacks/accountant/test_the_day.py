@@ -13,7 +13,7 @@ import pytest
 
 from batchwright.core.clock import Uptime
 from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
-from batchwright.journal import Journal
+from batchwright.journal.journal import Journal
 from openai_server import OpenAIServer
 from session import in_memory, openai_environment
 

@@ -13,7 +13,7 @@ from batchwright.adoption import Adoption
 from batchwright.core.bounds import Bounds
 from batchwright.core.machine import machine
 from batchwright.core.provenance import JOURNAL_KEY, MACHINE_KEY, is_from_elsewhere
-from batchwright.journal import Journal
+from batchwright.journal.journal import Journal
 from batchwright.openai_api import OpenAIAPI
 from batchwright.runs import Runs
 from batchwright.submission import Rules

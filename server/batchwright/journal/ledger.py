@@ -15,7 +15,7 @@ from batchwright.core.clock import Moment
 from batchwright.core.errors import OverLimit
 from batchwright.core.model import SpendingLimits
 from batchwright.core.money import microusd, shown_most, shown_usd, usd
-from batchwright.elapsed import Elapsed
+from batchwright.journal.elapsed import Elapsed
 
 DAY_SECONDS = 86_400
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from batchwright.catalog import Catalog
+    from batchwright.journal.queries import Catalog
 
 _LISTED_ANEW = frozenset({"drafted", "restored", "ended"})
 """Events with which a job, or its results, come into being."""

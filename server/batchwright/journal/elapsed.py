@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import datetime
 
 from batchwright.core.clock import Moment, Uptime, seconds_between
-from batchwright.database import writing
+from batchwright.journal.database import writing
 
 _KEPT_SECONDS = 600.0
 """A restart forgets at most so much of the time before it."""

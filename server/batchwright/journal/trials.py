@@ -6,9 +6,9 @@ from decimal import Decimal
 from batchwright.core.errors import Frozen
 from batchwright.core.model import SpendingLimits
 from batchwright.core.money import microusd
-from batchwright.database import writing
-from batchwright.ledger import Ledger
-from batchwright.standing import Standing
+from batchwright.journal.database import writing
+from batchwright.journal.freezes import Standing
+from batchwright.journal.ledger import Ledger
 
 
 class Trials:

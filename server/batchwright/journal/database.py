@@ -87,7 +87,7 @@ def _mounts() -> list[tuple[str, str]]:
 
 
 def _migrate(db: sqlite3.Connection) -> None:
-    scripts = sorted(entry.name for entry in resources.files("batchwright").joinpath("sql").iterdir())
+    scripts = sorted(entry.name for entry in resources.files("batchwright.journal").joinpath("sql").iterdir())
     with writing(db):
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version > len(scripts):
@@ -96,7 +96,7 @@ def _migrate(db: sqlite3.Connection) -> None:
                 "Upgrade Batchwright, or set another BATCHWRIGHT_DATA_DIR."
             )
         for script in scripts[version:]:
-            text = resources.files("batchwright").joinpath("sql", script).read_text(encoding="utf-8")
+            text = resources.files("batchwright.journal").joinpath("sql", script).read_text(encoding="utf-8")
             for statement in _statements(text):
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {len(scripts)}")

@@ -8,7 +8,7 @@ from batchwright.core.errors import Frozen
 from batchwright.core.machine import machine
 from batchwright.core.model import LIVE_STATES, ProviderInfo
 from batchwright.core.provenance import JOURNAL_KEY, MACHINE_KEY
-from batchwright.database import writing
+from batchwright.journal.database import writing
 
 _LIVE = ", ".join(f"'{state}'" for state in LIVE_STATES)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from batchwright.core.model import Outcome
-from batchwright.database import writing
+from batchwright.journal.database import writing
 
 if TYPE_CHECKING:
     from batchwright.core.model import Job

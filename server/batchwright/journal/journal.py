@@ -9,19 +9,19 @@ from pathlib import Path
 
 import msgspec
 
-from batchwright.attempts import Attempts, Closing
-from batchwright.catalog import Catalog
 from batchwright.core.clock import Moment, Uptime, uptime
 from batchwright.core.errors import NotFound, NotReady
 from batchwright.core.model import Job, Outcome, Part, ProviderInfo, Recipe, SpendingLimits
 from batchwright.core.money import microusd, shared, usd
-from batchwright.database import opened, writing
-from batchwright.history import History
-from batchwright.ledger import Ledger
-from batchwright.looks import Looks
-from batchwright.records import PART_COLUMNS, encoded, job_of, part_values
-from batchwright.standing import Standing
-from batchwright.trials import Trials
+from batchwright.journal.attempts import Attempts, Closing
+from batchwright.journal.database import opened, writing
+from batchwright.journal.freezes import Standing
+from batchwright.journal.history import History
+from batchwright.journal.ledger import Ledger
+from batchwright.journal.looks import Looks
+from batchwright.journal.queries import Catalog
+from batchwright.journal.rows import PART_COLUMNS, encoded, job_of, part_values
+from batchwright.journal.trials import Trials
 
 
 class Journal:

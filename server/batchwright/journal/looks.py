@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Callable
 
 from batchwright.core.clock import Moment, Uptime, seconds_between
-from batchwright.database import writing
+from batchwright.journal.database import writing
 
 
 class Looks:

@@ -1,0 +1,1 @@
+"""The database: jobs, rounds, parts, attempts, money, freezes and events."""
