@@ -12,7 +12,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from batch_judge import BOM, MAX_BYTES, MAX_INPUTS, MAX_REQUESTS, Object, judge, judge_file, numbered, read
-from batchwright.checking import check_file
+from batchwright.checks.batch_file import check_file
 from batchwright.core.model import Endpoint
 
 CHAT: Endpoint = "/v1/chat/completions"

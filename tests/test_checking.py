@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.checking import MAX_SHAPES, Report, check_file
+from batchwright.checks.batch_file import MAX_SHAPES, Report, check_file
 from batchwright.core.jsonl import check_batch
 from batchwright.core.model import Endpoint, Json, ProviderInfo
 

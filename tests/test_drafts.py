@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from batchwright.checks.schema import strict
 from batchwright.core.crash_points import pass_by
 from batchwright.core.errors import InvalidInput
 from batchwright.core.job_folder import JobFolder
@@ -19,7 +20,6 @@ from batchwright.core.model import Endpoint, Limits, ProviderInfo, Recipe
 from batchwright.core.progress import Progress
 from batchwright.drafts import Draft, Plan, adopt_batch_file, batch_file_recipe, check_body, check_recipe, draft
 from batchwright.rounds import Mending, draft_round
-from batchwright.schema import strict
 from batchwright.tables.origin import one_file
 from batchwright.tables.sources import frozen_rows, write_rows
 

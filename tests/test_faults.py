@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchwright.checks.families import MODELS, family_of
+from batchwright.checks.parameters import INSTEAD, PARAMETERS
+from batchwright.checks.rules import faults, lacks_json_word
 from batchwright.core.model import Endpoint, Json, ProviderInfo
-from batchwright.families import MODELS, family_of
-from batchwright.faults import faults, lacks_json_word
-from batchwright.parameters import INSTEAD, PARAMETERS
 
 CHAT, RESPONSES, EMBEDDINGS = get_args(Endpoint)
 OPENAI = ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch")

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchwright.checks.schema import strict
 from batchwright.common_jobs import GUIDES
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Recipe
 from batchwright.core.untrusted import visible
 from batchwright.guides import cell, literal, prompt, rendered
 from batchwright.recipe import body_builder
-from batchwright.schema import strict
 
 FILLED = {
     "classify": {"labels": "bug, question"},

@@ -9,9 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.core.errors import InvalidInput
-from batchwright.core.model import Json
-from batchwright.schema import (
+from batchwright.checks.schema import (
     MAX_ENUM_VALUES,
     MAX_LEVELS,
     MAX_NAME_CHARACTERS,
@@ -20,6 +18,8 @@ from batchwright.schema import (
     plain,
     strict,
 )
+from batchwright.core.errors import InvalidInput
+from batchwright.core.model import Json
 
 TEXT = {"type": "string"}
 KEYWORDS = [

@@ -5,10 +5,10 @@ from typing import Any, get_args
 
 import pytest
 
+from batchwright.checks.families import MODELS
+from batchwright.checks.names import misspelt
 from batchwright.core.model import ProviderInfo
-from batchwright.families import MODELS
 from batchwright.pricing import meant
-from batchwright.spelling import misspelt
 from openai_server import running_openai
 from session import OPENAI_ITSELF, Mode, environment, in_memory, openai_environment
 

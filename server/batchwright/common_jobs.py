@@ -3,9 +3,9 @@
 import re
 from collections.abc import Mapping
 
+from batchwright.checks.families import family_of
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Json
-from batchwright.families import family_of
 from batchwright.guides import Argument, Filled, Guide, Plan, cell, literal, prompt, quoted
 
 LANGUAGES = (

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
-from batchwright import schema
+from batchwright.checks import schema
+from batchwright.checks.names import misspelt
 from batchwright.core.crash_points import OnPoint
 from batchwright.core.errors import InvalidInput
 from batchwright.core.job_folder import JobFolder
@@ -18,7 +19,6 @@ from batchwright.core.untrusted import model_name
 from batchwright.drafts import Draft, Plan, adopt_batch_file, batch_file_recipe, check_batch_file, draft
 from batchwright.pricing import meant
 from batchwright.shutdown_dates import ShutdownDates
-from batchwright.spelling import misspelt
 from batchwright.tables.origin import DataFile, Origin, find, one_file
 from batchwright.tables.sources import write_rows
 

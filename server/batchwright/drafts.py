@@ -11,7 +11,9 @@ import msgspec
 
 from batchwright.agreement import SAME_FOR_ALL, SUSPECTED
 from batchwright.causes.remedies import Retried
-from batchwright.checking import Finding, Report, check_file
+from batchwright.checks.batch_file import Finding, Report, check_file
+from batchwright.checks.families import tight_bound
+from batchwright.checks.rules import faults, lacks_json_word
 from batchwright.core import files
 from batchwright.core.crash_points import OnPoint
 from batchwright.core.errors import InvalidInput
@@ -19,8 +21,6 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Endpoint, Fault, Job, Json, Limits, ProviderInfo, Recipe, Request, Source
 from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import model_name
-from batchwright.families import tight_bound
-from batchwright.faults import faults, lacks_json_word
 from batchwright.filling import filling
 from batchwright.packing import packed
 from batchwright.part_files import (

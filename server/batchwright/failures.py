@@ -10,11 +10,11 @@ import anyio.to_thread
 from batchwright.causes.known import cause_of
 from batchwright.causes.problems import Problem
 from batchwright.causes.remedies import Explained, Mended, Retried, explained, various
+from batchwright.checks.parameters import PARAMETERS, TOKEN_LIMITS
 from batchwright.collection import ending
 from batchwright.core import files
 from batchwright.core.jsonl import decode_request
 from batchwright.core.model import OUTCOMES, Job, Json, Outcome
-from batchwright.parameters import PARAMETERS, TOKEN_LIMITS
 from batchwright.pricing import meant
 from batchwright.rounds import Mending
 from batchwright.runs import Runs

@@ -13,8 +13,8 @@ from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
+from batchwright.checks.names import near
 from batchwright.core.model import OPENAI_HOST, Endpoint, ProviderInfo
-from batchwright.spelling import near
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, TieredPrices

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import msgspec
 
+from batchwright.checks.deprecations import shutdown_warning
 from batchwright.core.errors import InvalidInput
-from batchwright.deprecations import shutdown_warning
 
 if TYPE_CHECKING:
     from batchwright.core.model import ProviderInfo

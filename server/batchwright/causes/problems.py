@@ -6,8 +6,8 @@ Knows how the words are put together, not what they mean; `causes` does.
 import re
 from dataclasses import dataclass
 
+from batchwright.checks.parameters import PARAMETERS
 from batchwright.core.model import Outcome
-from batchwright.parameters import PARAMETERS
 
 MAX_IDS = 3
 """So many rows stand for all that have the same problem."""

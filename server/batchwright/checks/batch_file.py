@@ -14,11 +14,9 @@ from typing import cast
 
 import msgspec
 
-from batchwright.core.jsonl import EMPTY_FILE, INVALID_LINE, Across, duplicate_key, line_errors
-from batchwright.core.model import Endpoint, Fault, Json, LineError, ProviderInfo
-from batchwright.faults import faults, lacks_json_word
-from batchwright.parameters import FREE
-from batchwright.shapes import (
+from batchwright.checks.parameters import FREE
+from batchwright.checks.rules import faults, lacks_json_word
+from batchwright.checks.shapes import (
     MAX_CUSTOM_ID_CHARACTERS,
     TAGS,
     Cut,
@@ -30,6 +28,8 @@ from batchwright.shapes import (
     run,
     tag_values,
 )
+from batchwright.core.jsonl import EMPTY_FILE, INVALID_LINE, Across, duplicate_key, line_errors
+from batchwright.core.model import Endpoint, Fault, Json, LineError, ProviderInfo
 
 _BOM = b"\xef\xbb\xbf"
 MAX_SHAPES = 1_000

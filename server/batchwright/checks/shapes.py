@@ -12,8 +12,8 @@ from typing import NamedTuple, cast
 
 import msgspec
 
+from batchwright.checks.parameters import FREE, TOKEN_LIMITS
 from batchwright.core.model import Endpoint, Fault, LineError
-from batchwright.parameters import FREE, TOKEN_LIMITS
 
 _CONTENT = b'"content"'
 _CUSTOM_ID = b'"custom_id"'

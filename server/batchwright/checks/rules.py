@@ -24,10 +24,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import cast
 
-from batchwright import schema
+from batchwright.checks import schema
+from batchwright.checks.families import family_faults
+from batchwright.checks.parameters import EFFORT, INSTEAD, MAX_NAME_CHARACTERS, PARAMETERS, ROLES, Kind, Parameter
 from batchwright.core.model import Endpoint, Fault, Json, ProviderInfo, Reach
-from batchwright.families import family_faults
-from batchwright.parameters import EFFORT, INSTEAD, MAX_NAME_CHARACTERS, PARAMETERS, ROLES, Kind, Parameter
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}", re.ASCII)
 _NAME_ADVICE = "Use 1 to 64 letters, digits, underscores and dashes."

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, cast
 
+from batchwright.checks.parameters import DEFAULTS, EFFORT, GUIDED_SAMPLING, MAX_NAME_CHARACTERS
 from batchwright.core.model import Endpoint, Fault, Json
-from batchwright.parameters import DEFAULTS, EFFORT, GUIDED_SAMPLING, MAX_NAME_CHARACTERS
 
 Sampling = Literal["taken", "refused", "at effort none", "unsure"]
 """Whether a model takes sampling parameters; `at effort none`: only there, and that is its default."""

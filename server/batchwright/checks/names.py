@@ -4,10 +4,10 @@ import difflib
 import re
 from collections.abc import Callable, Collection
 
+from batchwright.checks.deprecations import deprecation_of
+from batchwright.checks.families import MODELS
+from batchwright.checks.parameters import MAX_NAME_CHARACTERS
 from batchwright.core.model import ProviderInfo
-from batchwright.deprecations import deprecation_of
-from batchwright.families import MODELS
-from batchwright.parameters import MAX_NAME_CHARACTERS
 
 Meant = Callable[[str], str | None]
 """Gives the known name that a name seems to mean, as `near` does."""

@@ -1,0 +1,1 @@
+"""What the Batch API and OpenAI's models refuse, judged before anything is sent."""
