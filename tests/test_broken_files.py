@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from batchwright.core.errors import InvalidInput
-from batchwright.tables import plain_text, reading
-from batchwright.tables.origin import one_file
-from batchwright.tables.sources import freeze, frozen_rows
+from batchwright.tables import reading
+from batchwright.tables.frozen import freeze, frozen_rows
+from batchwright.tables.source import one_file
 from excel_file import write_book
 
 Content = bytes | str | Callable[[Path], object]

@@ -20,8 +20,8 @@ from batchwright.core.model import Endpoint, Limits, ProviderInfo, Recipe
 from batchwright.core.progress import Progress
 from batchwright.drafts import Draft, Plan, adopt_batch_file, batch_file_recipe, check_body, check_recipe, draft
 from batchwright.rounds import Mending, draft_round
-from batchwright.tables.origin import one_file
-from batchwright.tables.sources import frozen_rows, write_rows
+from batchwright.tables.frozen import frozen_rows, write_rows
+from batchwright.tables.source import one_file
 
 RESPONSES: Endpoint = "/v1/responses"
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)

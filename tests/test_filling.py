@@ -13,8 +13,8 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Endpoint, Recipe
 from batchwright.filling import filling
 from batchwright.recipe import MAX_TEXT_CHARACTERS, plain_texts
-from batchwright.tables.origin import one_file
-from batchwright.tables.sources import freeze, write_rows
+from batchwright.tables.frozen import freeze, write_rows
+from batchwright.tables.source import one_file
 
 NO_MORE = "{% if true %}{% endif %}"
 """Shows nothing, but only the template engine knows that."""

@@ -10,7 +10,6 @@ import pytest
 from mcp import MCPError
 
 from batchwright.core.untrusted import MARK
-from batchwright.tables import processes
 from endpoint import running_endpoint
 from excel_file import write_book
 from openai_server import running_openai

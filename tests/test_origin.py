@@ -10,10 +10,9 @@ import pytest
 
 from batchwright.core.errors import InvalidInput, NotFound, OutsideWorkspace
 from batchwright.core.workspace import Workspace
-from batchwright.inspection import Profile
-from batchwright.tables import origin
-from batchwright.tables.origin import find, kind_of, reading
-from batchwright.tables.sources import profile
+from batchwright.tables.frozen import profile
+from batchwright.tables.inspection import Profile
+from batchwright.tables.source import find, kind_of, reading
 from excel_file import DATE_STYLE, TIME_STYLE, write_book
 from session import environment, in_memory
 

@@ -19,9 +19,9 @@ from batchwright.core.model import Json, Limits, ProviderInfo, Recipe, Request, 
 from batchwright.drafts import draft
 from batchwright.packing import MAX_INPUT_TOKENS, MAX_REQUEST_TOKENS, lines_again, members_of, packed
 from batchwright.part_files import Line, Measure, PartPlan, write_parts
+from batchwright.tables.frozen import write_rows
 from batchwright.tables.joining import write_results
 from batchwright.tables.results import ResultTable
-from batchwright.tables.sources import write_rows
 from endpoint import running_endpoint
 from openai_server import Object, OpenAIServer, running_openai
 from session import Mode, Session, environment, in_memory, openai_environment

@@ -7,10 +7,10 @@ import pytest
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.workspace import Workspace
-from batchwright.inspection import Profile
 from batchwright.tables import query
-from batchwright.tables.origin import find
-from batchwright.tables.sources import freeze, frozen_rows, profile
+from batchwright.tables.frozen import freeze, frozen_rows, profile
+from batchwright.tables.inspection import Profile
+from batchwright.tables.source import find
 from session import environment, in_memory
 
 pytestmark = pytest.mark.anyio

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.workspace import Workspace
-from batchwright.inspection import Profile
-from batchwright.tables import excel_source
+from batchwright.tables import excel_file
 from batchwright.tables.csv_header import verdict
 from batchwright.tables.csv_records import Records
-from batchwright.tables.origin import find
-from batchwright.tables.sources import freeze, frozen_rows, profile
+from batchwright.tables.frozen import freeze, frozen_rows, profile
+from batchwright.tables.inspection import Profile
+from batchwright.tables.source import find
 from session import environment, in_memory
 from sheet_files import Cell, write_ods, write_xls, write_xlsb
 
@@ -240,7 +240,7 @@ def test_a_sheet_with_too_many_cells_is_refused_by_their_number(monkeypatch: pyt
     write_xls(work / "b.xls", ROWS)
 
     with pytest.raises(InvalidInput, match="has more than 11 cells in a sheet"):
-        excel_source.ExcelRows(work / "b.xls", "b.xls", None)
+        excel_file.ExcelRows(work / "b.xls", "b.xls", None)
 
 
 async def test_an_assistant_reads_an_old_book_and_tells_the_quote_of_a_file(tmp_path: Path, work: Path) -> None:

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.core.model import Json, Outcome, Recipe, Result
+from batchwright.tables.frozen import freeze, write_rows
 from batchwright.tables.joining import write_results
-from batchwright.tables.origin import one_file
 from batchwright.tables.result_profile import AnswerColumn, Pair, Spread, agreement, answer_columns
 from batchwright.tables.results import ResultTable
-from batchwright.tables.sources import freeze, write_rows
+from batchwright.tables.source import one_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

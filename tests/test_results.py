@@ -17,11 +17,11 @@ from batchwright.causes.problems import Problem, alike
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import OUTCOMES, Json, Outcome, Recipe, Result
 from batchwright.tables import connection
+from batchwright.tables.frozen import CUSTOM_ID, ROW, freeze, frozen_rows, write_rows
 from batchwright.tables.joining import write_results
-from batchwright.tables.origin import one_file
 from batchwright.tables.results import ResultTable
 from batchwright.tables.saving import SaveKind
-from batchwright.tables.sources import CUSTOM_ID, ROW, freeze, frozen_rows, write_rows
+from batchwright.tables.source import one_file
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 Rows = Sequence[Mapping[str, Json]]

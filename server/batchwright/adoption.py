@@ -33,8 +33,8 @@ from batchwright.core.untrusted import is_model_name
 from batchwright.drafts import batch_file_recipe
 from batchwright.part_results import measured
 from batchwright.recovery import is_final, told_faults
-from batchwright.tables.origin import one_file
-from batchwright.tables.sources import freeze
+from batchwright.tables.frozen import freeze
+from batchwright.tables.source import one_file
 
 if TYPE_CHECKING:
     from openai.types import Batch

@@ -15,8 +15,8 @@ from batchwright.core import files
 from batchwright.core.errors import InvalidInput, NotReady
 from batchwright.core.model import Endpoint, Job, Json
 from batchwright.pages import JobPage
-from batchwright.tables import heads
-from batchwright.tables.origin import find
+from batchwright.tables import head
+from batchwright.tables.source import find
 
 if TYPE_CHECKING:
     from batchwright.core.workspace import Workspace
@@ -94,7 +94,7 @@ class Contents:
 
         def told() -> Sequence[str] | None:
             with TemporaryDirectory(prefix="batchwright-") as folder:
-                return heads.columns(find(self._workspace, source, {}), Path(folder))
+                return head.columns(find(self._workspace, source, {}), Path(folder))
 
         return await anyio.to_thread.run_sync(told)
 

@@ -19,8 +19,8 @@ from batchwright.core.untrusted import model_name
 from batchwright.drafts import Draft, Plan, adopt_batch_file, batch_file_recipe, check_batch_file, draft
 from batchwright.pricing import meant
 from batchwright.shutdown_dates import ShutdownDates
-from batchwright.tables.origin import DataFile, Origin, find, one_file
-from batchwright.tables.sources import write_rows
+from batchwright.tables.frozen import write_rows
+from batchwright.tables.source import DataFile, Origin, find, one_file
 
 if TYPE_CHECKING:
     from batchwright.batch_api import BatchAPI

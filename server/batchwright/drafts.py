@@ -36,8 +36,8 @@ from batchwright.parts import is_oversize, refuse_oversize
 from batchwright.pricing import Estimate
 from batchwright.recipe import shared_body, single_braces
 from batchwright.repeats import Repeats
-from batchwright.tables.origin import Origin, one_file
-from batchwright.tables.sources import freeze, share_ids
+from batchwright.tables.frozen import freeze, share_ids
+from batchwright.tables.source import Origin, one_file
 
 BATCH_FIELDS = ["body", "custom_id", "method", "url"]
 """What the lines of a batch file hold, sorted."""

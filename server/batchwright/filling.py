@@ -17,7 +17,7 @@ from batchwright.core.jsonl import encode_request
 from batchwright.core.model import Json, Recipe, Request
 from batchwright.part_files import Line, RecipeMeasure
 from batchwright.recipe import MAX_TEXT_CHARACTERS, body_builder, plain_texts, template_columns, with_texts
-from batchwright.tables.sources import are_texts, frozen_rows, frozen_texts
+from batchwright.tables.frozen import are_texts, frozen_rows, frozen_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

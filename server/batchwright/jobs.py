@@ -28,7 +28,6 @@ from batchwright.core.progress import SILENT, Progress
 from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
 from batchwright.failures import Failures
-from batchwright.inspection import Profile
 from batchwright.journal.changes import Changes
 from batchwright.overviews import Overviews
 from batchwright.pages import JobPage
@@ -38,8 +37,9 @@ from batchwright.rounds import Mending, draft_round, retried_outcomes
 from batchwright.runs import Runs
 from batchwright.shutdown_dates import ShutdownDates
 from batchwright.submission import Rules
-from batchwright.tables.origin import find
-from batchwright.tables.sources import profile
+from batchwright.tables.frozen import profile
+from batchwright.tables.inspection import Profile
+from batchwright.tables.source import find
 from batchwright.trying import Trying
 from batchwright.watch import Watch
 

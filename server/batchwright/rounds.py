@@ -16,7 +16,7 @@ from batchwright.packing import packed
 from batchwright.part_files import Line, Measure, OnRows, PartPlan, RecipeMeasure, first_request, write_parts
 from batchwright.recipe import body_builder, template_columns
 from batchwright.repeats import digest
-from batchwright.tables.sources import frozen_rows
+from batchwright.tables.frozen import frozen_rows
 
 RETRIED: tuple[Outcome, ...] = ("failed", "expired", "never_ran")
 """Outcomes that are retried unless others are named."""

@@ -13,7 +13,7 @@ from batchwright.core.jsonl import decode_request
 from batchwright.core.model import Job, Json, Part, Request
 from batchwright.packing import members_of
 from batchwright.sampling import MAX_ROWS, Which, places
-from batchwright.tables.sources import picked_rows
+from batchwright.tables.frozen import picked_rows
 
 MAX_NAME_CHARACTERS = 64
 

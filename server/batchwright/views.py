@@ -7,7 +7,7 @@ from batchwright.answer import MAX_SENTENCE_CHARACTERS, Facts, Name, Next, Sente
 from batchwright.core.model import Job, Json
 from batchwright.core.money import shown_usd
 from batchwright.core.untrusted import MARK, cleaned, one_line
-from batchwright.inspection import Profile
+from batchwright.tables.inspection import Profile
 
 if TYPE_CHECKING:
     from batchwright.comparing import Compared

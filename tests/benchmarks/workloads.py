@@ -59,7 +59,7 @@ def _draft(source: str, data: Path, out: Path) -> Work:
     from batchwright.core.job_folder import JobFolder
     from batchwright.core.model import Limits, ProviderInfo, Recipe
     from batchwright.drafts import Plan, draft
-    from batchwright.tables.origin import one_file
+    from batchwright.tables.source import one_file
 
     _load()
     recipe = Recipe(endpoint=CHAT, model=MODEL, prompt=PROMPT + "{{text}}", parameters={"max_completion_tokens": 100})
@@ -168,10 +168,10 @@ def _join(data: Path, out: Path) -> Work:
     from batchwright.core import files
     from batchwright.core.jsonl import decode_result
     from batchwright.core.model import Recipe
+    from batchwright.tables.frozen import freeze
     from batchwright.tables.joining import write_results
-    from batchwright.tables.origin import one_file
     from batchwright.tables.results import ResultTable
-    from batchwright.tables.sources import freeze
+    from batchwright.tables.source import one_file
 
     recipe = Recipe(endpoint=CHAT, model=MODEL, prompt=PROMPT + "{{text}}")
     frozen = out / "source.parquet"

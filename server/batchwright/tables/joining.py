@@ -12,7 +12,7 @@ import msgspec
 from batchwright.core import files
 from batchwright.core.model import Json, Recipe, Result
 from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
-from batchwright.tables.sources import CUSTOM_ID, ROW, frozen_sql
+from batchwright.tables.frozen import CUSTOM_ID, ROW, frozen_sql
 
 if TYPE_CHECKING:
     from io import FileIO

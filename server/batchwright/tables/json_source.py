@@ -9,7 +9,7 @@ from typing import Never
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import SILENT, Progress
-from batchwright.tables.jsonl_source import MAX_LINE_BYTES
+from batchwright.tables.json_file import MAX_LINE_BYTES
 
 _CHUNK_BYTES = 1 << 20
 _SPACE = re.compile(r"[ \t\r\n]*")

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import SILENT, Progress
-from batchwright.tables import processes
 from batchwright.tables.connection import connection
-from batchwright.tables.processes import Bounds
+from batchwright.tables.process import Bounds, carry_out
 from batchwright.tables.query_process import Order, too_much_memory
 from batchwright.tables.reading import Table, few, parquet_table
 from batchwright.tables.sql_names import MEND
@@ -54,4 +53,4 @@ def write_result(order: Order, seconds: float, progress: Progress = SILENT) -> i
         too_large=f"The query gives more than {MAX_RESULT_BYTES // 10**9}GB. Take fewer rows or columns.",
         broken="The query cannot be run: it ended DuckDB. Write it more simply.",
     )
-    return processes.carry_out("batchwright.tables.query_process", order, Path(order.target), bounds, progress).rows
+    return carry_out("batchwright.tables.query_process", order, Path(order.target), bounds, progress).rows

@@ -9,17 +9,17 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.cells import types_of
 from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
-from batchwright.tables.csv_source import CsvSource
+from batchwright.tables.csv_file import CsvSource
+from batchwright.tables.json_file import JsonlSource
 from batchwright.tables.json_source import JsonRows
-from batchwright.tables.jsonl_source import JsonlSource
-from batchwright.tables.plain_text import plain_text
 from batchwright.tables.sheets import sheet_rows, written
+from batchwright.tables.text_file import plain_text
 from batchwright.tables.watching import execute
 
 if TYPE_CHECKING:
     import duckdb
 
-    from batchwright.tables.origin import DataFile
+    from batchwright.tables.source import DataFile
 
 MAX_ROWS = 50_000_000
 """A thousand batches of OpenAI's size; what claims to hold more is a mistake, or made to fill the disk."""

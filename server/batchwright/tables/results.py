@@ -14,10 +14,10 @@ from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import one_line, quote_name, quote_names
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
 from batchwright.tables.connection import connection, identifier, pattern, quoted
+from batchwright.tables.frozen import CUSTOM_ID, ROW
 from batchwright.tables.joining import is_embedding, properties
 from batchwright.tables.reading import Table
 from batchwright.tables.saving import SaveKind, save
-from batchwright.tables.sources import CUSTOM_ID, ROW
 
 if TYPE_CHECKING:
     import duckdb

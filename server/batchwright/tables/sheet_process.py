@@ -10,8 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from batchwright.tables.excel_source import ExcelRows
-from batchwright.tables.processes import Report, progress_of, serve
+from batchwright.tables.excel_file import ExcelRows
+from batchwright.tables.process import Report, progress_of, serve
 
 
 class SheetOrder(msgspec.Struct, frozen=True):

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import Progress
-from batchwright.tables import processes
-from batchwright.tables.excel_source import MAX_UNPACKED_BYTES, check_installed
-from batchwright.tables.processes import Bounds
+from batchwright.tables.excel_file import MAX_UNPACKED_BYTES, check_installed
+from batchwright.tables.process import Bounds, carry_out, progress_file
 from batchwright.tables.sheet_process import SheetOrder
 
 if TYPE_CHECKING:
-    from batchwright.tables.origin import DataFile
+    from batchwright.tables.source import DataFile
 
 _MAX_SECONDS = 300.0
 
@@ -36,8 +35,8 @@ def sheet_rows(file: "DataFile", folder: Path, progress: Progress) -> tuple[Path
         broken=f"{file.name} cannot be read: it is broken, or needs more memory than there is. {advice}",
     )
     order = SheetOrder(str(file.path), file.name, str(path), file.sheet)
-    report = processes.carry_out("batchwright.tables.sheet_process", order, path, bounds, progress)
-    processes.progress_file(path).unlink(missing_ok=True)
+    report = carry_out("batchwright.tables.sheet_process", order, path, bounds, progress)
+    progress_file(path).unlink(missing_ok=True)
     if not report.rows:
         raise _without_rows(file.name)
     return path, report.warnings

@@ -15,7 +15,7 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Limits, ProviderInfo, Recipe
 from batchwright.drafts import Draft, Plan, draft
 from batchwright.pricing import cost, price
-from batchwright.tables.origin import one_file
+from batchwright.tables.source import one_file
 from batchwright.tokens import ANSWER_TOKENS, CONTROL_MARK, MESSAGE_TOKENS, text_counter
 
 MODEL = "gpt-4o"

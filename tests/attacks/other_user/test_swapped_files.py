@@ -12,9 +12,9 @@ import pytest
 from batchwright.core.errors import BatchwrightError, InvalidInput
 from batchwright.core.progress import Progress
 from batchwright.core.workspace import Workspace
-from batchwright.tables.heads import columns
-from batchwright.tables.origin import find
-from batchwright.tables.sources import freeze, profile
+from batchwright.tables.frozen import freeze, profile
+from batchwright.tables.head import columns
+from batchwright.tables.source import find
 from excel_file import write_book
 from swapping import swapping, tries
 

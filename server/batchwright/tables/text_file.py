@@ -14,7 +14,7 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import SILENT, Progress
 
 if TYPE_CHECKING:
-    from batchwright.tables.origin import DataFile
+    from batchwright.tables.source import DataFile
 
 MAX_INFLATED_BYTES = 50 * 1024**3
 FREE_INFLATED_BYTES = 1024**3

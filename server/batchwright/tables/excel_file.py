@@ -15,7 +15,7 @@ import msgspec
 
 from batchwright.core.errors import InvalidInput, MissingExtra
 from batchwright.core.progress import SILENT, Progress
-from batchwright.tables.csv_source import refuse_same_names
+from batchwright.tables.csv_file import refuse_same_names
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet

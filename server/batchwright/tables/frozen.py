@@ -15,12 +15,12 @@ from batchwright.core.jsonl import MAX_CUSTOM_ID_CHARACTERS
 from batchwright.core.model import Json, Source
 from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import quote_name, quote_names
-from batchwright.inspection import Column, Profile
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
 from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
-from batchwright.tables.origin import Origin
+from batchwright.tables.inspection import Column, Profile
 from batchwright.tables.query import run
 from batchwright.tables.reading import Scan, Table, parquet_table, read, scan, scan_of
+from batchwright.tables.source import Origin
 from batchwright.tables.watching import execute
 
 if TYPE_CHECKING:

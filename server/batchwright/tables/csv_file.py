@@ -14,8 +14,8 @@ from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.connection import identifier, pattern, quoted
 from batchwright.tables.csv_header import verdict
 from batchwright.tables.csv_records import Records
-from batchwright.tables.origin import Reading
-from batchwright.tables.plain_text import TELL, first_bad_line
+from batchwright.tables.source import Reading
+from batchwright.tables.text_file import TELL, first_bad_line
 
 MAX_LINE_BYTES = 16_000_000
 

@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 from batchwright.core.errors import InvalidInput
 from batchwright.tables.cells import types_of
 from batchwright.tables.connection import connection, pattern
-from batchwright.tables.csv_source import CsvSource
-from batchwright.tables.origin import DataFile, Origin
+from batchwright.tables.csv_file import CsvSource
 from batchwright.tables.reading import own_copy, read
+from batchwright.tables.source import DataFile, Origin
 
 MAX_READ_BYTES = 2_000_000
 """A file that has to be read whole for its columns is read up to this size."""

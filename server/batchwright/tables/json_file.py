@@ -9,7 +9,7 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.jsonl import duplicate_key
 from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.connection import identifier, pattern, quoted
-from batchwright.tables.csv_source import refuse_same_names
+from batchwright.tables.csv_file import refuse_same_names
 from batchwright.tables.watching import execute
 
 if TYPE_CHECKING:
