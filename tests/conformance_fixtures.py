@@ -60,7 +60,7 @@ from mcp.types import (
 from pydantic import BaseModel, Field
 
 from batchwright import web
-from batchwright.app import App, build_server, http_token
+from batchwright.app.app import App, build_server, http_token
 from batchwright.core.settings import Settings
 from batchwright.server import Server
 from batchwright.tasks import TASKS

@@ -20,7 +20,7 @@ import anyio
 import msgspec
 
 from batchwright import submission
-from batchwright.app import App
+from batchwright.app.app import App
 from batchwright.core import files
 from batchwright.core.crash_points import Point
 from batchwright.core.errors import BatchwrightError, NotFound, NotReady
@@ -282,11 +282,11 @@ def preloaded() -> Sequence[str]:
     """Name the modules that every such process needs, and that take long to import."""
     return (
         *(
-            "batchwright.app",
+            "batchwright.app.app",
             "batchwright.jobs",
             "batchwright.journal.journal",
             "batchwright.openai_api",
-            "batchwright.tokens",
+            "batchwright.costs.tokens",
         ),
         *("openai.resources.batches", "openai.resources.files", "openai.types", "openai.pagination", "httpx2"),
         *("aiohttp.web", "duckdb", "genai_prices", "psutil", "unittest.mock"),

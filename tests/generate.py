@@ -15,12 +15,12 @@ import anyio
 from mcp import Client
 
 from batchwright.__main__ import HOST, PORT
-from batchwright.app import build_server
+from batchwright.app.app import build_server
 from batchwright.causes.known import CAUSES, VARIOUS
-from batchwright.comparison import compare_tokens
 from batchwright.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
 from batchwright.core.money import shown_usd
 from batchwright.core.settings import SETTINGS, Settings
+from batchwright.costs.comparison import compare_tokens
 from batchwright.prompts import prompts
 from batchwright.resources import templates
 from batchwright.tools import all_tools

@@ -17,7 +17,7 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
 from batchwright import web
-from batchwright.app import build_server, http_token
+from batchwright.app.app import build_server, http_token
 from batchwright.core.settings import Settings
 from batchwright.server import Server
 from http_requests import TOKEN

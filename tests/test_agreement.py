@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from batchwright.agreement import Agreement, agreement, ceiling_usd, question
 from batchwright.core.errors import InvalidInput, OverLimit
 from batchwright.core.model import Charges, Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.core.money import microusd, usd
+from batchwright.costs.spending import Agreement, agreement, ceiling_usd, question
 
 LIMITS = SpendingLimits(job_usd=Decimal(25))
 

@@ -20,7 +20,7 @@ import anyio.to_thread
 import pytest
 
 import batchwright
-from batchwright.app import INSTRUCTIONS
+from batchwright.app.app import INSTRUCTIONS
 from batchwright.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
 from conftest import SAMPLE
 from generate import SNAPSHOT

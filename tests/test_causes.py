@@ -16,7 +16,7 @@ from batchwright.causes.remedies import Explained, Mended, best, explained, vari
 from batchwright.core.error_bodies import refusal_words
 from batchwright.core.jsonl import decode_result
 from batchwright.core.model import OUTCOMES, Endpoint, Job, Json, Outcome, ProviderInfo, Recipe, Source
-from batchwright.pricing import meant
+from batchwright.costs.prices import meant
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OPENAI = ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch")

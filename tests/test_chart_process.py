@@ -12,10 +12,10 @@ import anyio.to_thread
 import psutil
 import pytest
 
-from batchwright import charts
-from batchwright.chart_process import CHART, draw
-from batchwright.comparison import Comparison, ModelCost
 from batchwright.core.children import Child
+from batchwright.costs.chart import png
+from batchwright.costs.chart_process import CHART, draw
+from batchwright.costs.comparison import Comparison, ModelCost
 from session import Session, environment, http_process, over_http, over_stdio
 from test_charts import GUIDE, of
 from test_comparing import GUIDE as ASKED
@@ -81,7 +81,7 @@ async def ask(session: Session, call: anyio.CancelScope) -> None:
 @pytest.mark.parametrize("comparison", [GUIDE, of(("0.0000001", None), ("1E+5", "0")), ODD])
 async def test_the_chart_is_the_same_as_one_drawn_here(comparison: Comparison) -> None:
     """Every amount and every letter crosses the pipe whole."""
-    assert await draw(comparison) == charts.png(comparison)
+    assert await draw(comparison) == png(comparison)
 
 
 @pytest.mark.parametrize("place", ["MPLCONFIGDIR", "XDG_CACHE_HOME", "HOME"])

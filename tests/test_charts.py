@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
-from batchwright.charts import BATCH_COLOUR, STANDARD_COLOUR, is_logarithmic, png
-from batchwright.comparison import Comparison, ModelCost, compare_tokens
+from batchwright.costs.chart import BATCH_COLOUR, STANDARD_COLOUR, is_logarithmic, png
+from batchwright.costs.comparison import Comparison, ModelCost, compare_tokens
 
 GUIDE = compare_tokens(
     ["gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4", "gpt-5-mini"],
@@ -108,9 +108,9 @@ def test_names_are_not_read_as_formulas_and_need_no_other_font(recwarn: pytest.W
 
 def test_nothing_global_of_matplotlib_is_used() -> None:
     """Its pyplot keeps every figure, and asks for a screen."""
-    from batchwright import charts
+    from batchwright.costs import chart
 
-    assert "pyplot" not in Path(charts.__file__).read_text(encoding="utf-8")
+    assert "pyplot" not in Path(chart.__file__).read_text(encoding="utf-8")
 
 
 def margin_is_white(data: bytes) -> bool:

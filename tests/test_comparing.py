@@ -10,12 +10,12 @@ import matplotlib.image
 import pytest
 from mcp.types import ImageContent
 
-from batchwright.comparison import CHAT_MODELS, EMBEDDING_MODELS, MeanOutput
 from batchwright.core.files import lines
 from batchwright.core.jsonl import decode_request
 from batchwright.core.money import shown_usd
-from batchwright.pricing import cost, price
-from batchwright.tokens import counter
+from batchwright.costs.comparison import CHAT_MODELS, EMBEDDING_MODELS, MeanOutput
+from batchwright.costs.prices import cost, price
+from batchwright.costs.tokens import counter
 from endpoint import running_endpoint
 from openai_server import running_openai
 from session import Mode, Session, environment, in_memory, openai_environment

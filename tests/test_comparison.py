@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.comparison import (
+from batchwright.core.errors import InvalidInput
+from batchwright.core.money import shown_usd
+from batchwright.costs.comparison import (
     CHAT_MODELS,
     EMBEDDING_MODELS,
     Comparison,
@@ -19,9 +21,7 @@ from batchwright.comparison import (
     named,
     prices_of,
 )
-from batchwright.core.errors import InvalidInput
-from batchwright.core.money import shown_usd
-from batchwright.pricing import RequestTokens, cost, price
+from batchwright.costs.prices import RequestTokens, cost, price
 
 GUIDE = ("gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4", "gpt-5-mini")
 LONG = 272_001

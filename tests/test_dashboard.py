@@ -12,7 +12,7 @@ from mcp.client import advertise
 from mcp.types import CallToolResult, TextResourceContents
 
 from batchwright.addresses import DASHBOARD
-from batchwright.app import build_server
+from batchwright.app.app import build_server
 from batchwright.core.settings import Settings
 from batchwright.dashboard import framed_policy, outer_page, page
 from batchwright.dashboard.facts import KEY

@@ -17,8 +17,8 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Charges, Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
 from batchwright.core.money import microusd
+from batchwright.costs.prices import RequestTokens, cost, price
 from batchwright.part_files import Line, Measure, PartPlan, RecipeMeasure, first_request, write_parts
-from batchwright.pricing import RequestTokens, cost, price
 from batchwright.recipe import body_builder
 
 MODEL = "gpt-5-mini"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.core.model import Endpoint
-from batchwright.pricing import (
+from batchwright.costs.prices import (
     CostRange,
     Price,
     Rates,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.core.model import Result
-from batchwright.pricing import price
+from batchwright.costs.prices import price
 from batchwright.sampling import (
     FEW,
     MAX_ROWS,

@@ -8,7 +8,7 @@ import pytest
 from batchwright.checks.families import MODELS
 from batchwright.checks.names import misspelt
 from batchwright.core.model import ProviderInfo
-from batchwright.pricing import meant
+from batchwright.costs.prices import meant
 from openai_server import running_openai
 from session import OPENAI_ITSELF, Mode, environment, in_memory, openai_environment
 

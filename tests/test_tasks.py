@@ -12,7 +12,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.types import CallToolResult, TextContent
 
-from batchwright.app import build_server
+from batchwright.app.app import build_server
 from batchwright.core.settings import Settings
 from batchwright.server import Server
 from batchwright.tasks import MAX_MESSAGE_CHARACTERS, TASKS, TTL, Tasks

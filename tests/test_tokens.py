@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.core.model import Endpoint, Json
-from batchwright.tokens import (
+from batchwright.costs.tokens import (
     ANSWER_TOKENS,
     MESSAGE_TOKENS,
     TokenCount,

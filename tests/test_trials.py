@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.agreement import trial_agreement, trial_question
 from batchwright.core.errors import Frozen, InvalidInput, OverLimit
 from batchwright.core.model import SpendingLimits
+from batchwright.costs.spending import trial_agreement, trial_question
 from test_agreement import job as job_of
 from test_agreement import part
 from test_ledger import TEN_A_DAY, Machine, job, opened

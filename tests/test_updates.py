@@ -22,7 +22,7 @@ from mcp.types import (
 )
 
 from batchwright.addresses import JOBS, of_job
-from batchwright.app import build_server
+from batchwright.app.app import build_server
 from batchwright.core.settings import Settings
 from batchwright.server import Server
 from batchwright.updates import MAX_SUBSCRIPTIONS, Updates

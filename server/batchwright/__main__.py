@@ -34,7 +34,7 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
-    from batchwright.app import serve, serve_http
+    from batchwright.app.app import serve, serve_http
 
     address = _address(options)
     if address:
@@ -77,7 +77,7 @@ def _connect(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _costs(settings: Settings, options: argparse.Namespace) -> int:
-    from batchwright.costs import run_costs
+    from batchwright.app.costs import run_costs
 
     return run_costs(settings, options)
 

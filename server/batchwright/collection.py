@@ -19,9 +19,9 @@ from batchwright.core.errors import ProviderGone, ProviderNotNow, ProviderRefuse
 from batchwright.core.job_folder import DownloadKind, JobFolder, part_name
 from batchwright.core.jsonl import decode_result
 from batchwright.core.model import ENDED_STATES, Job, LineError, Outcome, Part, Result
+from batchwright.costs.prices import Totals, cost, cost_of_totals, price_at
 from batchwright.packing import members_of
 from batchwright.part_results import Found, ids_of, look_through, mismatch, named, results_of
-from batchwright.pricing import Totals, cost, cost_of_totals, price_at
 from batchwright.recovery import is_final, is_over_enqueued_limit, is_overdue, overdue_note
 from batchwright.tables.joining import write_results
 from batchwright.tables.results import ResultTable

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from batchwright.chart_process import draw
-from batchwright.comparison import (
+from batchwright.core.errors import InvalidInput, MissingExtra, NotReady
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.model import Job
+from batchwright.costs.chart_process import draw
+from batchwright.costs.comparison import (
     CHAT_MODELS,
     EMBEDDING_MODELS,
     MAX_TOKENS,
@@ -25,16 +28,13 @@ from batchwright.comparison import (
     named,
     prices_of,
 )
-from batchwright.core.errors import InvalidInput, MissingExtra, NotReady
-from batchwright.core.job_folder import JobFolder
-from batchwright.core.model import Job
+from batchwright.costs.tokens import Encoding, encoding_of, is_encoding_known
 from batchwright.part_files import Measure, OnRows
-from batchwright.tokens import Encoding, encoding_of, is_encoding_known
 
 if TYPE_CHECKING:
     from batchwright.core.workspace import Workspace
+    from batchwright.costs.prices import RequestTokens
     from batchwright.journal.journal import Journal
-    from batchwright.pricing import RequestTokens
 
 ROWS_A_REPORT = 500
 

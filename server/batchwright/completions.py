@@ -86,8 +86,8 @@ async def _columns(app: "App", given: Mapping[str, str]) -> Sequence[str]:
 async def _models(app: "App", endpoint: "Endpoint") -> Iterable[str]:
     from batchwright.checks.deprecations import deprecation_of
     from batchwright.checks.families import MODELS, family_of
-    from batchwright.comparison import CHAT_MODELS, EMBEDDING_MODELS
-    from batchwright.pricing import priced_models
+    from batchwright.costs.comparison import CHAT_MODELS, EMBEDDING_MODELS
+    from batchwright.costs.prices import priced_models
 
     jobs = await app.known_jobs()
     listed = (*CHAT_MODELS, *EMBEDDING_MODELS, *MODELS, *priced_models())

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from batchwright.app import http_token, token_file, workspace
+from batchwright.app.app import http_token, token_file, workspace
 from batchwright.connecting import BEARER, NAME, PUBLISHED, Launch, Way, ways, ways_over_http
 from batchwright.core.settings import Settings
 from batchwright.web import PATH

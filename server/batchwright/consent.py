@@ -3,11 +3,11 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from batchwright.agreement import agreement, ceiling_usd, question, resend_question
 from batchwright.core.errors import NotAgreed
 from batchwright.core.model import Job, SpendingLimits, UserSays
 from batchwright.core.money import shown_most
 from batchwright.core.untrusted import one_line
+from batchwright.costs.spending import agreement, ceiling_usd, question, resend_question
 
 if TYPE_CHECKING:
     from batchwright.journal.journal import Journal

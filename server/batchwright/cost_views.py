@@ -3,14 +3,14 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from batchwright.agreement import ceiling_usd
 from batchwright.core.model import Job
 from batchwright.core.money import shown_most, shown_usd
-from batchwright.pricing import price
+from batchwright.costs.prices import price
+from batchwright.costs.spending import ceiling_usd
 
 if TYPE_CHECKING:
+    from batchwright.costs.prices import CostRange
     from batchwright.drafts import Draft
-    from batchwright.pricing import CostRange
 
 _FREE = "0: it runs on this machine"
 

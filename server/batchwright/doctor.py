@@ -15,7 +15,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from batchwright import __version__
-from batchwright.app import JOURNAL, workspace
+from batchwright.app.app import JOURNAL, workspace
 from batchwright.connect import installed
 from batchwright.core.children import Child
 from batchwright.core.errors import BatchwrightError

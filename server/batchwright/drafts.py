@@ -9,7 +9,6 @@ from typing import cast, get_args
 
 import msgspec
 
-from batchwright.agreement import SAME_FOR_ALL, SUSPECTED
 from batchwright.causes.remedies import Retried
 from batchwright.checks.batch_file import Finding, Report, check_file
 from batchwright.checks.families import tight_bound
@@ -21,6 +20,8 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Endpoint, Fault, Job, Json, Limits, ProviderInfo, Recipe, Request, Source
 from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import model_name
+from batchwright.costs.prices import Estimate
+from batchwright.costs.spending import SAME_FOR_ALL, SUSPECTED
 from batchwright.filling import filling
 from batchwright.packing import packed
 from batchwright.part_files import (
@@ -33,7 +34,6 @@ from batchwright.part_files import (
     write_parts,
 )
 from batchwright.parts import is_oversize, refuse_oversize
-from batchwright.pricing import Estimate
 from batchwright.recipe import shared_body, single_braces
 from batchwright.repeats import Repeats
 from batchwright.tables.frozen import freeze, share_ids

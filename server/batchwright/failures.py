@@ -15,7 +15,7 @@ from batchwright.collection import ending
 from batchwright.core import files
 from batchwright.core.jsonl import decode_request
 from batchwright.core.model import OUTCOMES, Job, Json, Outcome
-from batchwright.pricing import meant
+from batchwright.costs.prices import meant
 from batchwright.rounds import Mending
 from batchwright.runs import Runs
 

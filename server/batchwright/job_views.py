@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import Field
 
 from batchwright import problem_views
-from batchwright.agreement import SAME_FOR_ALL, SUSPECTED, ceiling_usd
 from batchwright.answer import Name, Next, Sentence, Text, View, present
 from batchwright.core.model import Job, JobStatus, Json, Outcome
 from batchwright.core.untrusted import MARK, cleaned, one_line
 from batchwright.cost_views import draft_cost, job_cost, line_cost
-from batchwright.pricing import price
+from batchwright.costs.prices import price
+from batchwright.costs.spending import SAME_FOR_ALL, SUSPECTED, ceiling_usd
 from batchwright.problem_views import Problems
 
 if TYPE_CHECKING:

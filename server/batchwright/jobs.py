@@ -14,7 +14,6 @@ import anyio.to_thread
 from filelock import Timeout
 
 from batchwright.adoption import Adoption
-from batchwright.agreement import agreement
 from batchwright.asking import Asking
 from batchwright.comparing import Comparing
 from batchwright.consent import Consent
@@ -25,6 +24,7 @@ from batchwright.core.job_folder import jobs_folder
 from batchwright.core.model import Job, Json, Outcome, UserSays
 from batchwright.core.money import shown_most, shown_usd
 from batchwright.core.progress import SILENT, Progress
+from batchwright.costs.spending import agreement
 from batchwright.drafting import Drafting, DraftRequest
 from batchwright.drafts import Draft
 from batchwright.failures import Failures

@@ -16,7 +16,7 @@ import anyio.to_thread
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from batchwright.app import build_server, log_to_stderr
+from batchwright.app.app import build_server, log_to_stderr
 from batchwright.core.children import DESKTOP, Child
 from batchwright.core.settings import Settings
 from batchwright.dashboard import framed_policy, outer_page, page

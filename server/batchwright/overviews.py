@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_UP, Decimal
 from typing import TYPE_CHECKING
 
-from batchwright.agreement import ceiling_usd
+from batchwright.costs.spending import ceiling_usd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,10 +16,10 @@ from batchwright.core.crash_points import OnPoint
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import decode_request, encode_request, inputs_of
 from batchwright.core.model import Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
+from batchwright.costs.prices import Estimate, RequestTokens, Tally, Totals, estimate, price_at
+from batchwright.costs.tokens import counter, output_bound, text_counter
 from batchwright.parts import numbered
-from batchwright.pricing import Estimate, RequestTokens, Tally, Totals, estimate, price_at
 from batchwright.recipe import shared_body, texts_of
-from batchwright.tokens import counter, output_bound, text_counter
 
 
 class Digest(Protocol):

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from typing import Literal, cast
 
 from batchwright.core.model import Json, Result
-from batchwright.pricing import Price, Processing, Totals, cost_of_totals
+from batchwright.costs.prices import Price, Processing, Totals, cost_of_totals
 
 Which = Literal["random", "first"]
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import islice, product
 
-from batchwright.agreement import Agreement, trial_agreement, trial_question
 from batchwright.core.errors import InvalidInput
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Endpoint, Job, Json, ProviderInfo, Recipe, Request, SpendingLimits
 from batchwright.core.untrusted import model_name, quote_name, quote_names
+from batchwright.costs.prices import Price, RequestTokens, add_up, estimate, price_at
+from batchwright.costs.spending import Agreement, trial_agreement, trial_question
 from batchwright.drafts import check_recipe
 from batchwright.part_files import Measure
-from batchwright.pricing import Price, RequestTokens, add_up, estimate, price_at
 from batchwright.recipe import body_builder, template_columns
 from batchwright.trial_rows import Choice, TriedRow, tried_rows
 

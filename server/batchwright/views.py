@@ -11,7 +11,7 @@ from batchwright.tables.inspection import Profile
 
 if TYPE_CHECKING:
     from batchwright.comparing import Compared
-    from batchwright.comparison import Comparison, ModelCost
+    from batchwright.costs.comparison import Comparison, ModelCost
     from batchwright.remote_files import RemoteFile
 
 MAX_SHOWN_COLUMNS = 40

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import anyio
 
-from batchwright.app import opened
+from batchwright.app.app import opened
 from batchwright.core.model import Job
 from batchwright.core.settings import Settings
 from batchwright.core.untrusted import one_line

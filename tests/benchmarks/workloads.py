@@ -47,7 +47,7 @@ def _load() -> None:
     import minijinja
     import splintr
 
-    from batchwright.pricing import price
+    from batchwright.costs.prices import price
 
     splintr.Tokenizer.from_pretrained("o200k_base")
     assert duckdb, minijinja
@@ -148,7 +148,7 @@ def _texts(data: Path) -> list[str]:
 
 
 def _count(data: Path, _out: Path) -> Work:
-    from batchwright.tokens import counter
+    from batchwright.costs.tokens import counter
 
     count = counter(MODEL)
     bodies = [{"model": MODEL, "messages": [{"role": "user", "content": text}]} for text in _texts(data)]

@@ -23,10 +23,10 @@ from openai.types.responses import (
 )
 from openai.types.shared_params import Reasoning
 
-from batchwright.billing import BODY, INNER, MESSAGE, TEXT_PART
 from batchwright.checks.parameters import PARAMETERS
 from batchwright.core.model import Endpoint, Json
-from batchwright.tokens import TokenCount, counter, text_counter
+from batchwright.costs.billing import BODY, INNER, MESSAGE, TEXT_PART
+from batchwright.costs.tokens import TokenCount, counter, text_counter
 from openai_server import OpenAIServer
 from session import in_memory, openai_environment
 

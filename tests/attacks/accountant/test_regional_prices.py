@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from batchwright.core.model import ProviderInfo
-from batchwright.pricing import RequestTokens, add_up, estimate, price, price_at
+from batchwright.costs.prices import RequestTokens, add_up, estimate, price, price_at
 
 CHAT = "/v1/chat/completions"
 REGIONAL = ProviderInfo("service", "eu.api.openai.com", "m", charges="batch")

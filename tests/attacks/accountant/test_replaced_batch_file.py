@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from batchwright.app import opened
+from batchwright.app.app import opened
 from batchwright.core import files
 from batchwright.core.errors import BatchwrightError, InvalidInput
 from batchwright.core.job_folder import JobFolder

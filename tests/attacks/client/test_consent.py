@@ -8,7 +8,7 @@ import pytest
 from mcp.server.mcpserver import AcceptedElicitation
 from mcp.types import ClientCapabilities, ElicitationCapability
 
-from batchwright.app import opened
+from batchwright.app.app import opened
 from batchwright.core.errors import NotAgreed
 from batchwright.core.settings import Settings
 from batchwright.tooling import Approval, Question

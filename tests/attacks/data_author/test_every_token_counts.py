@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from batchwright.core.crash_points import pass_by
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Limits, ProviderInfo, Recipe
+from batchwright.costs.prices import cost, price
+from batchwright.costs.tokens import ANSWER_TOKENS, CONTROL_MARK, MESSAGE_TOKENS, text_counter
 from batchwright.drafts import Draft, Plan, draft
-from batchwright.pricing import cost, price
 from batchwright.tables.source import one_file
-from batchwright.tokens import ANSWER_TOKENS, CONTROL_MARK, MESSAGE_TOKENS, text_counter
 
 MODEL = "gpt-4o"
 CHAT = "/v1/chat/completions"

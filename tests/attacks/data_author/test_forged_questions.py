@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.agreement import Agreement, question, trial_question
 from batchwright.core.model import Charges, Job, Part, ProviderInfo, Recipe, Source
+from batchwright.costs.spending import Agreement, question, trial_question
 from openai_server import OpenAIServer
 from session import Mode, User, in_memory, openai_environment
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from batchwright import charts
-from batchwright.app import now, opened
-from batchwright.chart_process import draw
+from batchwright.app.app import now, opened
 from batchwright.comparing import Compared, CostRequest, compare_rows
-from batchwright.comparison import Comparison, ModelCost
 from batchwright.core import descriptors
 from batchwright.core.errors import BatchwrightError, DiskFault, InvalidInput
 from batchwright.core.money import shown_usd
 from batchwright.core.settings import Settings
 from batchwright.core.untrusted import one_line
+from batchwright.costs.chart import is_logarithmic
+from batchwright.costs.chart_process import draw
+from batchwright.costs.comparison import Comparison, ModelCost
 
 if TYPE_CHECKING:
     import argparse
@@ -110,7 +110,7 @@ def _table(costs: Sequence[ModelCost], columns: int) -> Iterator[str]:
 def _chart(comparison: Comparison, columns: int, *, is_plain: bool, has_colour: bool) -> Iterator[str]:
     standard, batch = ("-", "#") if is_plain else ("\u2591", "\u2588")
     colours = (_ORANGE, _BLUE, _END) if has_colour else ("", "", "")
-    scale = "; logarithmic scale" if charts.is_logarithmic(comparison) else ""
+    scale = "; logarithmic scale" if is_logarithmic(comparison) else ""
     yield f"{colours[0]}{standard * 2}{colours[2]} standard  {colours[1]}{batch * 2}{colours[2]} batch{scale}"
     amounts = max(len(text) for line in comparison.costs for text in (shown_usd(line.standard_usd), _batch(line)))
     names = _names(comparison.costs, columns // 2 - 2)
@@ -129,7 +129,7 @@ def _length(amount: Decimal | None, comparison: Comparison, room: int) -> int:
         return 0
     both = [cost for line in comparison.costs for cost in (line.standard_usd, line.batch_usd) if cost]
     share = float(amount / max(both))
-    if charts.is_logarithmic(comparison):
+    if is_logarithmic(comparison):
         # The lowest cost gets a bar too.
         start = float(min(both)) / 2
         share = log(float(amount) / start) / log(float(max(both)) / start)

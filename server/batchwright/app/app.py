@@ -190,9 +190,9 @@ def now() -> datetime:
 
 def target(settings: Settings, server: ModelServer) -> "Target":
     """Give what answers the local engine's requests: the endpoint that is set, or the embedded models."""
+    from batchwright.costs.request_costs import request_costs
     from batchwright.local.embedded import EmbeddedModels
     from batchwright.local.target import Connection, RemoteEndpoint
-    from batchwright.request_costs import request_costs
 
     if settings.provider == "endpoint" and settings.endpoint:
         connection = Connection(settings.endpoint, settings.endpoint_key)

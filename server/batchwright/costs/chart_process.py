@@ -10,15 +10,15 @@ from importlib.util import find_spec
 
 import msgspec
 
-from batchwright import charts
-from batchwright.comparison import Comparison
 from batchwright.core.children import Child
 from batchwright.core.errors import MissingExtra, NotReady
+from batchwright.costs.chart import png
+from batchwright.costs.comparison import Comparison
 
 MAX_SECONDS = 120
 """The first chart takes longest: matplotlib looks through all fonts, and keeps what it finds."""
 MAX_BYTES = 10_000_000
-CHART = Child(("-m", "batchwright.chart_process"), ("MPLCONFIGDIR",))
+CHART = Child(("-m", "batchwright.costs.chart_process"), ("MPLCONFIGDIR",))
 """Where MPLCONFIGDIR is set, matplotlib keeps there what it knows of the fonts."""
 
 
@@ -46,7 +46,7 @@ def main() -> None:
     """Draw the chart that is asked for."""
     comparison = msgspec.json.decode(sys.stdin.buffer.readline(), type=Comparison)
     threading.Thread(target=_end_with_input, daemon=True).start()
-    sys.stdout.buffer.write(charts.png(comparison))
+    sys.stdout.buffer.write(png(comparison))
 
 
 def _end_with_input() -> None:

@@ -13,8 +13,8 @@ from typing import Literal, assert_never, cast
 
 import msgspec
 
-from batchwright.billing import MESSAGE, TEXT_PART, Uncounted, added, uncounted
 from batchwright.core.model import Endpoint, Json
+from batchwright.costs.billing import MESSAGE, TEXT_PART, Uncounted, added, uncounted
 
 Encoding = Literal["o200k_base", "cl100k_base"]
 Approximated = Literal["the output schema", "the text, with another model's tokenizer"]

@@ -3,8 +3,8 @@
 from decimal import Decimal
 
 from batchwright.core.model import Endpoint, Request
-from batchwright.pricing import Price, RequestTokens, add_up, cost, estimate, price
-from batchwright.tokens import counter, output_bound
+from batchwright.costs.prices import Price, RequestTokens, add_up, cost, estimate, price
+from batchwright.costs.tokens import counter, output_bound
 
 
 class RequestCosts:

@@ -12,7 +12,7 @@ from batchwright.checks.names import told
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Endpoint
 from batchwright.core.untrusted import model_name, one_line
-from batchwright.pricing import CACHEABLE_TOKENS, Price, RequestTokens, cost, meant, price
+from batchwright.costs.prices import CACHEABLE_TOKENS, Price, RequestTokens, cost, meant, price
 
 CHAT_MODELS = ("gpt-6-luna", "gpt-5.4-mini", "gpt-6.1-terra", "gpt-6.1-sol", "gpt-6-astra")
 """Compared where none are named: from the cheapest to the most capable, all with a listed batch price."""

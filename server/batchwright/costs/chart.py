@@ -7,8 +7,8 @@ from decimal import Decimal
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from batchwright.comparison import Comparison
 from batchwright.core.money import shown_usd
+from batchwright.costs.comparison import Comparison
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,1 @@
+"""Tokens, prices, comparisons, and what may be spent."""
