@@ -285,7 +285,7 @@ def preloaded() -> Sequence[str]:
             "batchwright.app.app",
             "batchwright.jobs",
             "batchwright.journal.journal",
-            "batchwright.openai_api",
+            "batchwright.providers.openai",
             "batchwright.costs.tokens",
         ),
         *("openai.resources.batches", "openai.resources.files", "openai.types", "openai.pagination", "httpx2"),

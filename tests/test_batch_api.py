@@ -11,13 +11,13 @@ import anyio
 import pytest
 
 from batchwright.answers import reader
-from batchwright.batch_api import BatchAPI
 from batchwright.core.errors import ProviderGone, ProviderRefused
 from batchwright.core.model import Endpoint, Recipe, Request
-from batchwright.local.engine import LocalEngine
-from batchwright.local.runner import Clock
-from batchwright.local.target import Connection, RemoteEndpoint
-from batchwright.openai_api import OpenAIAPI
+from batchwright.providers.batch_api import BatchAPI
+from batchwright.providers.local.engine import LocalEngine
+from batchwright.providers.local.run import Clock
+from batchwright.providers.local.target import Connection, RemoteEndpoint
+from batchwright.providers.openai import OpenAIAPI
 from batchwright.recovery import is_final
 from endpoint import running_endpoint
 from openai_server import running_openai

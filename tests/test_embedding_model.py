@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import anyio
 import pytest
 
-from batchwright.local.weights import MINILM, MINILM_TOKENIZER, fetched
+from batchwright.providers.local.models.weights import MINILM, MINILM_TOKENIZER, fetched
 
 pytest.importorskip("onnxruntime", reason="needs the extra `embeddings`")
 
@@ -69,7 +69,7 @@ def embedding_files(model_cache: Path) -> dict[str, str]:
 def started(files: dict[str, str]) -> Child:
     """Start the process, and wait for the line with its address."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "batchwright.local.embedding_model"],
+        [sys.executable, "-m", "batchwright.providers.local.models.embedding_model"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

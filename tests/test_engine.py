@@ -14,9 +14,9 @@ import pytest
 
 from batchwright.core.errors import ProviderRefused, ProviderUnreachable
 from batchwright.core.model import Request
-from batchwright.local.engine import COMPLETION_SECONDS, LocalEngine
-from batchwright.local.runner import Clock
-from batchwright.local.target import Connection, RemoteEndpoint, Target
+from batchwright.providers.local.engine import COMPLETION_SECONDS, LocalEngine
+from batchwright.providers.local.run import Clock
+from batchwright.providers.local.target import Connection, RemoteEndpoint, Target
 from endpoint import Endpoint, running_endpoint
 from waiting import until
 

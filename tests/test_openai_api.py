@@ -24,8 +24,8 @@ from batchwright.core.errors import (
 )
 from batchwright.core.jsonl import decode_result
 from batchwright.core.model import Request
-from batchwright.openai_api import OpenAIAPI
-from batchwright.services import Service, service_of
+from batchwright.providers.openai import OpenAIAPI
+from batchwright.providers.services import Service, service_of
 from openai_server import OpenAIServer, running_openai
 from test_batch_api import CHAT, batch_file, ended, made
 
@@ -323,7 +323,7 @@ import logging, sys
 from pathlib import Path
 import anyio
 from batchwright.core.errors import ProviderError
-from batchwright.openai_api import OpenAIAPI
+from batchwright.providers.openai import OpenAIAPI
 
 logging.basicConfig(level="DEBUG", stream=sys.stderr)
 

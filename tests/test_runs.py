@@ -15,11 +15,11 @@ from batchwright.core.model import Job, Limits
 from batchwright.core.workspace import Workspace
 from batchwright.jobs import DraftRequest, Jobs
 from batchwright.journal.journal import Journal
-from batchwright.local.engine import LocalEngine
-from batchwright.local.runner import Clock
-from batchwright.local.target import Connection, RemoteEndpoint
+from batchwright.providers.local.engine import LocalEngine
+from batchwright.providers.local.run import Clock
+from batchwright.providers.local.target import Connection, RemoteEndpoint
+from batchwright.providers.shutdown_dates import ShutdownDates
 from batchwright.runs import Runs
-from batchwright.shutdown_dates import ShutdownDates
 from batchwright.submission import Rules
 from endpoint import Endpoint, running_endpoint
 

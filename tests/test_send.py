@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import ProviderUnclear, ProviderUnreachable
 from batchwright.core.model import Request
-from batchwright.local.send import (
+from batchwright.providers.local.send import (
     MAX_DELAY_SECONDS,
     MAX_LOST,
     MAX_RETRY_AFTER_SECONDS,
@@ -19,7 +19,7 @@ from batchwright.local.send import (
     Sender,
     delay_seconds,
 )
-from batchwright.local.target import Connection, RemoteEndpoint
+from batchwright.providers.local.target import Connection, RemoteEndpoint
 from endpoint import running_endpoint
 
 REQUEST = Request("a", {"model": "m", "messages": [{"role": "user", "content": "hello"}]})

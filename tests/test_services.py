@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from openai.types import Batch, FileObject
 
-from batchwright.services import OPENAI, SERVICES, UNKNOWN_TIME, normal_batch, normal_file, service_of
+from batchwright.providers.services import OPENAI, SERVICES, UNKNOWN_TIME, normal_batch, normal_file, service_of
 
 
 def test_what_a_service_allows_is_known_by_its_host() -> None:

@@ -12,7 +12,7 @@ import batchwright
 from batchwright.checks.deprecations import DEPRECATIONS, deprecation_of, shutdown_notes, shutdown_warning
 from batchwright.checks.families import MODELS
 from batchwright.costs.comparison import CHAT_MODELS, EMBEDDING_MODELS
-from batchwright.shutdown_dates import MAX_ANSWER_BYTES
+from batchwright.providers.shutdown_dates import MAX_ANSWER_BYTES
 from openai_server import OpenAIServer, running_openai
 from session import Mode, Session, environment, in_memory
 

@@ -29,9 +29,9 @@ from batchwright.core.workspace import Workspace
 from batchwright.drafting import DraftRequest
 from batchwright.jobs import Jobs
 from batchwright.journal.journal import Journal
-from batchwright.openai_api import OpenAIAPI
+from batchwright.providers.openai import OpenAIAPI
+from batchwright.providers.shutdown_dates import ShutdownDates
 from batchwright.rounds import RETRIABLE, Mending
-from batchwright.shutdown_dates import ShutdownDates
 from batchwright.submission import Rules
 from openai_faults import DAMAGES
 from openai_server import Object, OpenAIServer, Outcome, running_openai

@@ -19,7 +19,7 @@ from batchwright import trying
 from batchwright.core.jsonl import decode_request, whole_lines
 from batchwright.core.money import shown_usd
 from batchwright.costs.prices import cost, price
-from batchwright.local.send import MAX_TRIES
+from batchwright.providers.local.send import MAX_TRIES
 from endpoint import running_endpoint
 from openai_server import Object, OpenAIServer, answer_body, running_openai
 from session import Mode, Session, User, environment, in_memory, openai_environment, over_stdio

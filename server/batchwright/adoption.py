@@ -39,8 +39,8 @@ from batchwright.tables.source import one_file
 if TYPE_CHECKING:
     from openai.types import Batch
 
-    from batchwright.batch_api import BatchAPI
     from batchwright.journal.journal import Journal
+    from batchwright.providers.batch_api import BatchAPI
 
 log = logging.getLogger(__name__)
 

@@ -29,8 +29,8 @@ from batchwright.tables.results import ResultTable
 if TYPE_CHECKING:
     from openai.types import Batch
 
-    from batchwright.batch_api import BatchAPI, Look
     from batchwright.journal.journal import Journal
+    from batchwright.providers.batch_api import BatchAPI, Look
     from batchwright.submission import Submission
 
 RESTING = frozenset({*ENDED_STATES, "split"})

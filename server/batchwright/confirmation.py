@@ -15,9 +15,9 @@ from batchwright.recovery import is_final, made_by, without_batch
 if TYPE_CHECKING:
     from openai.types import Batch
 
-    from batchwright.batch_api import BatchAPI
     from batchwright.journal.attempts import Attempt, Closing
     from batchwright.journal.journal import Journal
+    from batchwright.providers.batch_api import BatchAPI
 
 _CLOCK_SLACK_SECONDS = 300
 

@@ -21,8 +21,8 @@ from batchwright.core.children import Child
 from batchwright.core.errors import BatchwrightError
 from batchwright.core.settings import Settings
 from batchwright.core.untrusted import one_line, visible
-from batchwright.local.model_servers import recognise
-from batchwright.local.target import is_in_own_network
+from batchwright.providers.local.model_servers import recognise
+from batchwright.providers.local.target import is_in_own_network
 
 TIMEOUT_SECONDS = 5
 IMPORT_SECONDS = 60
@@ -137,7 +137,7 @@ def _server(settings: Settings, url: str, key: str | None, key_name: str) -> Ite
 
 
 def _embedded(settings: Settings) -> Iterator[Finding]:
-    from batchwright.local.embedded import CHAT, EMBEDDINGS
+    from batchwright.providers.local.models.embedded import CHAT, EMBEDDINGS
 
     if find_spec(CHAT.package) is None:
         yield (

@@ -18,13 +18,13 @@ from batchwright.core.progress import Progress
 from batchwright.core.untrusted import model_name
 from batchwright.costs.prices import meant
 from batchwright.drafts import Draft, Plan, adopt_batch_file, batch_file_recipe, check_batch_file, draft
-from batchwright.shutdown_dates import ShutdownDates
+from batchwright.providers.shutdown_dates import ShutdownDates
 from batchwright.tables.frozen import write_rows
 from batchwright.tables.source import DataFile, Origin, find, one_file
 
 if TYPE_CHECKING:
-    from batchwright.batch_api import BatchAPI
     from batchwright.core.workspace import Workspace
+    from batchwright.providers.batch_api import BatchAPI
 
 MAX_INLINE_ROWS = 2_000
 

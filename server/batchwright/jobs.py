@@ -32,10 +32,10 @@ from batchwright.journal.changes import Changes
 from batchwright.overviews import Overviews
 from batchwright.pages import JobPage
 from batchwright.part_files import OnRows, PartPlan
+from batchwright.providers.shutdown_dates import ShutdownDates
 from batchwright.remote_files import RemoteFiles
 from batchwright.rounds import Mending, draft_round, retried_outcomes
 from batchwright.runs import Runs
-from batchwright.shutdown_dates import ShutdownDates
 from batchwright.submission import Rules
 from batchwright.tables.frozen import profile
 from batchwright.tables.inspection import Profile
@@ -44,9 +44,9 @@ from batchwright.trying import Trying
 from batchwright.watch import Watch
 
 if TYPE_CHECKING:
-    from batchwright.batch_api import BatchAPI, Look
     from batchwright.core.workspace import Workspace
     from batchwright.journal.journal import Journal
+    from batchwright.providers.batch_api import BatchAPI, Look
 
 log = logging.getLogger(__name__)
 

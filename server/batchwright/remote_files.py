@@ -15,8 +15,8 @@ from batchwright.core.untrusted import one_line, quote_name, quote_names
 if TYPE_CHECKING:
     from openai.types import FileObject
 
-    from batchwright.batch_api import BatchAPI
     from batchwright.journal.journal import Journal
+    from batchwright.providers.batch_api import BatchAPI
 
 _SHOWN = 5
 

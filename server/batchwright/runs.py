@@ -23,8 +23,8 @@ from batchwright.submission import Rules, Submission
 from batchwright.tables.results import ResultTable
 
 if TYPE_CHECKING:
-    from batchwright.batch_api import BatchAPI, Look
     from batchwright.journal.journal import Journal
+    from batchwright.providers.batch_api import BatchAPI, Look
 
 log = logging.getLogger(__name__)
 

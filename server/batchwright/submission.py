@@ -30,9 +30,9 @@ from batchwright.part_files import Measure, PartPlan, write_parts
 from batchwright.recovery import enqueued_limit, piece_load, without_batch
 
 if TYPE_CHECKING:
-    from batchwright.batch_api import BatchAPI
     from batchwright.journal.attempts import Closing
     from batchwright.journal.journal import Journal
+    from batchwright.providers.batch_api import BatchAPI
 
 QUIET_SECONDS = 60.0
 """How long an unconfirmed attempt is left alone before the user may have it sent again."""

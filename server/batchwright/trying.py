@@ -12,19 +12,19 @@ import anyio
 import anyio.to_thread
 
 from batchwright.answers import reader
-from batchwright.batch_api import REFUSALS
 from batchwright.core.errors import BatchwrightError, NotReady, ProviderUnclear
 from batchwright.core.model import Result, ResultLine
 from batchwright.core.usage import tokens_used
 from batchwright.costs.prices import Processing, cost
 from batchwright.costs.spending import ceiling_usd
+from batchwright.providers.batch_api import REFUSALS
 from batchwright.sampling import Projection, Spread, accuracy, alike, projection, spread
 from batchwright.trial_plans import TrialPlan, TrialRequest, Variant, plan_trial
 
 if TYPE_CHECKING:
-    from batchwright.batch_api import Ask, BatchAPI
     from batchwright.core.model import SpendingLimits
     from batchwright.journal.journal import Journal
+    from batchwright.providers.batch_api import Ask, BatchAPI
     from batchwright.runs import Runs
 
 MAX_IN_FLIGHT = 8

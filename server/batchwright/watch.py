@@ -16,8 +16,8 @@ from batchwright.runs import Runs
 if TYPE_CHECKING:
     from openai.types import Batch
 
-    from batchwright.batch_api import BatchAPI, Look
     from batchwright.journal.journal import Journal
+    from batchwright.providers.batch_api import BatchAPI, Look
 
 TURN_SECONDS = 2.0
 """How long a call waits for another one that is looking just now, before it tells what is known."""

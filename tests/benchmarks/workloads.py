@@ -219,9 +219,9 @@ def _engine(data: Path, out: Path, requests: int = REQUESTS) -> Work:
     import anyio
     import openai.types
 
-    from batchwright.local.engine import LocalEngine
-    from batchwright.local.runner import Clock
-    from batchwright.local.target import Connection, RemoteEndpoint
+    from batchwright.providers.local.engine import LocalEngine
+    from batchwright.providers.local.run import Clock
+    from batchwright.providers.local.target import Connection, RemoteEndpoint
 
     path = out / "in.jsonl"
     path.write_bytes(b"".join(request_line(f"row-{number}", f"word {number}") for number in range(requests)))

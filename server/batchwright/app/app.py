@@ -20,7 +20,7 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.secret_file import fingerprint
 from batchwright.core.settings import Settings, token_of
 from batchwright.core.untrusted import visible
-from batchwright.local.model_servers import ModelServer
+from batchwright.providers.local.model_servers import ModelServer
 from batchwright.sealing import security
 from batchwright.server import Server
 from batchwright.surface import answers
@@ -30,11 +30,11 @@ from batchwright.updates import Updates
 if TYPE_CHECKING:
     from mcp.server.mcpserver.tools import Tool
 
-    from batchwright.batch_api import BatchAPI
     from batchwright.core.workspace import Workspace
     from batchwright.jobs import Jobs
     from batchwright.journal.changes import Changed
-    from batchwright.local.target import Target
+    from batchwright.providers.batch_api import BatchAPI
+    from batchwright.providers.local.target import Target
 
 INSTRUCTIONS = """\
 Batchwright answers one prompt for every row of a table, in bulk: thousands of rows, results joined back to them.
@@ -128,7 +128,7 @@ class App:
     async def _made_jobs(self) -> "Jobs":
         from batchwright.jobs import EARLY_LOOK_SECONDS, Jobs
         from batchwright.journal.journal import Journal
-        from batchwright.shutdown_dates import ShutdownDates
+        from batchwright.providers.shutdown_dates import ShutdownDates
         from batchwright.submission import Rules
 
         settings, data = self._settings, self._settings.data_folder()
@@ -154,7 +154,7 @@ class App:
     async def _api(self) -> "BatchAPI":
         settings = self._settings
         if settings.provider == "openai" and settings.openai_key:
-            from batchwright.openai_api import OpenAIAPI
+            from batchwright.providers.openai import OpenAIAPI
 
             return await self._opened.enter_async_context(
                 OpenAIAPI.opened(
@@ -165,8 +165,8 @@ class App:
                     key_print=fingerprint(settings.data_folder(), settings.openai_key),
                 )
             )
-        from batchwright.local.engine import LocalEngine
-        from batchwright.local.runner import Clock
+        from batchwright.providers.local.engine import LocalEngine
+        from batchwright.providers.local.run import Clock
 
         data = settings.data_folder()
         answering = target(settings, self._server)
@@ -191,8 +191,8 @@ def now() -> datetime:
 def target(settings: Settings, server: ModelServer) -> "Target":
     """Give what answers the local engine's requests: the endpoint that is set, or the embedded models."""
     from batchwright.costs.request_costs import request_costs
-    from batchwright.local.embedded import EmbeddedModels
-    from batchwright.local.target import Connection, RemoteEndpoint
+    from batchwright.providers.local.models.embedded import EmbeddedModels
+    from batchwright.providers.local.target import Connection, RemoteEndpoint
 
     if settings.provider == "endpoint" and settings.endpoint:
         connection = Connection(settings.endpoint, settings.endpoint_key)

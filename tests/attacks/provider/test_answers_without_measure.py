@@ -8,8 +8,8 @@ from aiohttp import web
 
 from batchwright.core.bounds import MAX_LINE_BYTES
 from batchwright.core.model import Request
-from batchwright.local.send import Sender
-from batchwright.local.target import Connection, RemoteEndpoint
+from batchwright.providers.local.send import Sender
+from batchwright.providers.local.target import Connection, RemoteEndpoint
 from openai_server import OpenAIServer
 from session import in_memory, openai_environment
 from test_adoption import submitted

@@ -15,8 +15,8 @@ from aiohttp import web
 from batchwright.core.bounds import Bounds
 from batchwright.core.errors import AnswerTooLarge, ProviderError, ProviderUnclear, ProviderUnreachable
 from batchwright.core.model import Request
-from batchwright.openai_api import OpenAIAPI
-from batchwright.transport import check_room
+from batchwright.providers.openai import OpenAIAPI
+from batchwright.providers.transport import check_room
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ import anyio.to_thread
 import pytest
 from aiohttp import web
 
-from batchwright.local.model_servers import ModelServer, recognise
+from batchwright.providers.local.model_servers import ModelServer, recognise
 from endpoint import running_endpoint
 from session import environment, in_memory
 

@@ -13,9 +13,9 @@ import pytest
 
 from batchwright.core.model import Request
 from batchwright.costs.request_costs import request_costs
-from batchwright.local.payments import Payments, ceilings
-from batchwright.local.send import Sender
-from batchwright.local.target import Connection, RemoteEndpoint
+from batchwright.providers.local.payments import Payments, ceilings
+from batchwright.providers.local.send import Sender
+from batchwright.providers.local.target import Connection, RemoteEndpoint
 from endpoint import Endpoint, running_endpoint
 from session import Session, environment, in_memory, over_stdio
 from waiting import until

@@ -14,7 +14,7 @@ from batchwright.core.bounds import Bounds
 from batchwright.core.machine import machine
 from batchwright.core.provenance import JOURNAL_KEY, MACHINE_KEY, is_from_elsewhere
 from batchwright.journal.journal import Journal
-from batchwright.openai_api import OpenAIAPI
+from batchwright.providers.openai import OpenAIAPI
 from batchwright.runs import Runs
 from batchwright.submission import Rules
 from openai_server import OpenAIServer

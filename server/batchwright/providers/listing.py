@@ -8,7 +8,7 @@ import anyio
 from batchwright.core.bounds import Bounds
 from batchwright.core.errors import AnswerTooLarge, ProviderUnclear
 from batchwright.core.model import Json
-from batchwright.services import next_cursor, page_items
+from batchwright.providers.services import next_cursor, page_items
 
 PAGE = 100
 _MAX_ID_CHARACTERS = 1_000

@@ -14,10 +14,10 @@ from typing import Protocol
 import anyio
 import anyio.to_thread
 
-from batchwright.batch_api import REFUSALS
 from batchwright.core import files
 from batchwright.core.model import Json, Request
 from batchwright.core.usage import tokens_used
+from batchwright.providers.batch_api import REFUSALS
 
 MAX_SENDINGS = 8
 """Of one request, as far as they may be paid, over all processes that run its batch."""

@@ -16,10 +16,10 @@ from batchwright.core.bounds import longest_answer
 from batchwright.core.errors import BatchwrightError, ProviderUnclear, ProviderUnreachable
 from batchwright.core.jsonl import ANSWER_LOST, KEPT_BYTES, mended_value
 from batchwright.core.model import Json, Request, ResultLine
-from batchwright.local.payments import Free, Payments
+from batchwright.providers.local.payments import Free, Payments
 
 if TYPE_CHECKING:
-    from batchwright.local.target import Target
+    from batchwright.providers.local.target import Target
 
 log = logging.getLogger(__name__)
 

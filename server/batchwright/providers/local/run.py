@@ -29,14 +29,14 @@ from batchwright.core.jsonl import (
 )
 from batchwright.core.model import Endpoint, LineError, Request, ResultLine
 from batchwright.core.provenance import MOST_KEY
-from batchwright.local.payments import Free, Payments, ceilings
-from batchwright.local.send import Sender
+from batchwright.providers.local.payments import Free, Payments, ceilings
+from batchwright.providers.local.send import Sender
 
 if TYPE_CHECKING:
     from io import FileIO
 
-    from batchwright.local.store import BatchRecord, Store
-    from batchwright.local.target import Target
+    from batchwright.providers.local.store import BatchRecord, Store
+    from batchwright.providers.local.target import Target
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 
-from batchwright.batch_api import REFUSALS
 from batchwright.core.bounds import MAX_FILE_BYTES, Bounds
 from batchwright.core.clock import ToldTime
 from batchwright.core.errors import (
@@ -26,16 +25,17 @@ from batchwright.core.errors import (
 from batchwright.core.jsonl import mended
 from batchwright.core.masking import account_name, masked
 from batchwright.core.model import Charges, Endpoint, Json, Limits, ProviderInfo, Request, ResultLine
-from batchwright.listing import items
-from batchwright.sdk_errors import message_of, no_such_call, refusal_of
-from batchwright.services import Service, at_standard_tier, normal_batch, normal_file, service_of
+from batchwright.providers.batch_api import REFUSALS
+from batchwright.providers.listing import items
+from batchwright.providers.sdk_errors import message_of, no_such_call, refusal_of
+from batchwright.providers.services import Service, at_standard_tier, normal_batch, normal_file, service_of
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
     from openai._types import RequestOptions
     from openai.types import Batch, FileObject
 
-    from batchwright.batch_api import Ask
+    from batchwright.providers.batch_api import Ask
 
     Item = TypeVar("Item", Batch, FileObject)
 
@@ -102,7 +102,7 @@ class OpenAIAPI:
         """Connect to the service at *base_url*, which ends in `/v1` or the like; *model* is for jobs that name none."""
         from openai import AsyncOpenAI, Timeout
 
-        from batchwright.transport import BoundedClient
+        from batchwright.providers.transport import BoundedClient
 
         # The import heeds OPENAI_LOG. Addresses, headers and rows belong into no log, whatever its level.
         for name in _LOGGERS:
@@ -223,7 +223,7 @@ class OpenAIAPI:
 
     async def download(self, file_id: str, target: Path, *, max_bytes: int = MAX_FILE_BYTES) -> None:
         """Write a file's content to *target*, streaming, and compare its size with the one that the service names."""
-        from batchwright.transport import save
+        from batchwright.providers.transport import save
 
         expected = await self._size(file_id)
         async with (

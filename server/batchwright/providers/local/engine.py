@@ -25,15 +25,15 @@ from batchwright.core.model import (
     Request,
     ResultLine,
 )
-from batchwright.local.runner import BatchRun, Clock
-from batchwright.local.send import Sender
-from batchwright.local.store import BatchRecord, FileRecord, Store
+from batchwright.providers.local.run import BatchRun, Clock
+from batchwright.providers.local.send import Sender
+from batchwright.providers.local.store import BatchRecord, FileRecord, Store
 
 if TYPE_CHECKING:
     from openai.types import Batch, FileObject
 
-    from batchwright.batch_api import Ask
-    from batchwright.local.target import Target
+    from batchwright.providers.batch_api import Ask
+    from batchwright.providers.local.target import Target
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ import anyio
 
 from batchwright.core.errors import InvalidInput, MissingExtra, ProviderUnreachable
 from batchwright.core.model import Endpoint, Json, ProviderInfo
-from batchwright.local import weights
-from batchwright.local.model_process import ModelProcess
-from batchwright.local.target import Connection
-from batchwright.local.weights import Weights
+from batchwright.providers.local.models import weights
+from batchwright.providers.local.models.model_process import ModelProcess
+from batchwright.providers.local.models.weights import Weights
+from batchwright.providers.local.target import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,14 @@ class Kind:
 
 CHAT = Kind(
     name="SmolLM2-135M-Instruct",
-    module="batchwright.local.chat_model",
+    module="batchwright.providers.local.models.chat_model",
     package="xllamacpp",
     extra="local",
     files={"model": weights.SMOLLM2},
 )
 EMBEDDINGS = Kind(
     name="all-MiniLM-L6-v2",
-    module="batchwright.local.embedding_model",
+    module="batchwright.providers.local.models.embedding_model",
     package="onnxruntime",
     extra="embeddings",
     files={"model": weights.MINILM, "tokenizer": weights.MINILM_TOKENIZER},

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Charges, Endpoint, Json, ProviderInfo
-from batchwright.local.model_servers import ModelServer
-from batchwright.local.payments import Costs
-from batchwright.services import at_standard_tier
+from batchwright.providers.local.model_servers import ModelServer
+from batchwright.providers.local.payments import Costs
+from batchwright.providers.services import at_standard_tier
 
 
 @dataclass(frozen=True, slots=True)

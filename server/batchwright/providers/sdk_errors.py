@@ -61,7 +61,7 @@ def _refusal(error: "APIStatusError", message: str) -> ProviderRefused:
         )
         return ProviderRefused(said)
     if error.status_code == 429:
-        from batchwright.transport import retry_after_seconds
+        from batchwright.providers.transport import retry_after_seconds
 
         return ProviderNotNow(message, after_seconds=retry_after_seconds(error.response.headers))
     return ProviderNotNow(message) if error.status_code in {401, 403} else ProviderRefused(message)

@@ -12,7 +12,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from batchwright.core.children import Child
 from batchwright.core.errors import ProviderUnreachable
-from batchwright.local.target import Connection
+from batchwright.providers.local.target import Connection
 
 START_SECONDS = 120
 STOP_SECONDS = 5

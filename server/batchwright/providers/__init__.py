@@ -1,0 +1,1 @@
+"""Whoever runs batches, behind one protocol."""

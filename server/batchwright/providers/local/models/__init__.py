@@ -1,0 +1,1 @@
+"""The embedded models, each in a process of its own."""
