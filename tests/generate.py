@@ -16,13 +16,13 @@ from mcp import Client
 
 from batchwright.__main__ import HOST, PORT
 from batchwright.app.app import build_server
-from batchwright.causes.known import CAUSES, VARIOUS
 from batchwright.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
 from batchwright.core.money import shown_usd
 from batchwright.core.settings import SETTINGS, Settings
 from batchwright.costs.comparison import compare_tokens
 from batchwright.prompts import prompts
 from batchwright.resources import templates
+from batchwright.results.causes.catalogue import CAUSES, VARIOUS
 from batchwright.tools import all_tools
 from batchwright.web import PATH
 from distribution import written

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.answers import MAX_PROBLEM_CHARACTERS, reader
 from batchwright.core.jsonl import decode_result
 from batchwright.core.model import OUTCOMES, Endpoint, Json, Outcome, Recipe, Result, ResultLine
+from batchwright.results.answers import MAX_PROBLEM_CHARACTERS, reader
 
 CHAT: Endpoint = "/v1/chat/completions"
 RESPONSES: Endpoint = "/v1/responses"

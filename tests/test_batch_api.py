@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, get_args
 import anyio
 import pytest
 
-from batchwright.answers import reader
 from batchwright.core.errors import ProviderGone, ProviderRefused
 from batchwright.core.model import Endpoint, Recipe, Request
 from batchwright.providers.batch_api import BatchAPI
@@ -19,6 +18,7 @@ from batchwright.providers.local.run import Clock
 from batchwright.providers.local.target import Connection, RemoteEndpoint
 from batchwright.providers.openai import OpenAIAPI
 from batchwright.recovery import is_final
+from batchwright.results.answers import reader
 from endpoint import running_endpoint
 from openai_server import running_openai
 from waiting import until

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.answers import reader
-from batchwright.causes.known import CAUSES, cause_of
-from batchwright.causes.problems import Problem, alike, signs
-from batchwright.causes.remedies import Explained, Mended, best, explained, various
 from batchwright.core.error_bodies import refusal_words
 from batchwright.core.jsonl import decode_result
 from batchwright.core.model import OUTCOMES, Endpoint, Job, Json, Outcome, ProviderInfo, Recipe, Source
 from batchwright.costs.prices import meant
+from batchwright.results.answers import reader
+from batchwright.results.causes.catalogue import CAUSES, cause_of
+from batchwright.results.causes.remedies import Explained, Mended, best, explained, various
+from batchwright.results.causes.signs import Problem, alike, signs
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 OPENAI = ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch")

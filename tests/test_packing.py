@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.answers import unpacked
 from batchwright.core.crash_points import pass_by
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import decode_request, whole_lines
@@ -19,9 +18,10 @@ from batchwright.core.model import Json, Limits, ProviderInfo, Recipe, Request, 
 from batchwright.drafts import draft
 from batchwright.packing import MAX_INPUT_TOKENS, MAX_REQUEST_TOKENS, lines_again, members_of, packed
 from batchwright.part_files import Line, Measure, PartPlan, write_parts
+from batchwright.results.answers import unpacked
+from batchwright.results.joining import write_results
+from batchwright.results.table import ResultTable
 from batchwright.tables.frozen import write_rows
-from batchwright.tables.joining import write_results
-from batchwright.tables.results import ResultTable
 from endpoint import running_endpoint
 from openai_server import Object, OpenAIServer, running_openai
 from session import Mode, Session, environment, in_memory, openai_environment

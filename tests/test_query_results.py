@@ -15,7 +15,6 @@ import pytest
 import python_calamine
 import splintr
 
-from batchwright.tables import result_query
 from endpoint import running_endpoint
 from openai_server import running_openai
 from session import Mode, Session, environment, in_memory, openai_environment

@@ -14,9 +14,9 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import decode_request, whole_lines
 from batchwright.core.model import Recipe, Result
 from batchwright.drafts import Draft, draft
+from batchwright.results.joining import write_results
+from batchwright.results.table import ResultTable
 from batchwright.tables.frozen import write_rows
-from batchwright.tables.joining import write_results
-from batchwright.tables.results import ResultTable
 from openai_server import Object, OpenAIServer
 from session import Mode, Session, in_memory, openai_environment
 from test_adoption import lose_the_journal

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.core.model import Json, Outcome, Recipe, Result
+from batchwright.results.joining import write_results
+from batchwright.results.summary import AnswerColumn, Pair, Spread, agreement, answer_columns
+from batchwright.results.table import ResultTable
 from batchwright.tables.frozen import freeze, write_rows
-from batchwright.tables.joining import write_results
-from batchwright.tables.result_profile import AnswerColumn, Pair, Spread, agreement, answer_columns
-from batchwright.tables.results import ResultTable
 from batchwright.tables.source import one_file
 
 if TYPE_CHECKING:

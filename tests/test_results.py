@@ -13,13 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.causes.problems import Problem, alike
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import OUTCOMES, Json, Outcome, Recipe, Result
+from batchwright.results.causes.signs import Problem, alike
+from batchwright.results.joining import write_results
+from batchwright.results.table import ResultTable
 from batchwright.tables import connection
 from batchwright.tables.frozen import CUSTOM_ID, ROW, freeze, frozen_rows, write_rows
-from batchwright.tables.joining import write_results
-from batchwright.tables.results import ResultTable
 from batchwright.tables.saving import SaveKind
 from batchwright.tables.source import one_file
 

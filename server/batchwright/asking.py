@@ -14,9 +14,9 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Job, Outcome
 from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import one_line, quote_name, quote_names
-from batchwright.tables.result_profile import Agreement, AnswerColumn, agreement, answer_columns
-from batchwright.tables.result_query import QueryRows, query
-from batchwright.tables.results import JoinedRows, ResultTable
+from batchwright.results.query import QueryRows, query
+from batchwright.results.summary import Agreement, AnswerColumn, agreement, answer_columns
+from batchwright.results.table import JoinedRows, ResultTable
 from batchwright.tables.saving import SaveKind, save_kind
 
 if TYPE_CHECKING:

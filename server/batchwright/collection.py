@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from batchwright.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS, reader, unpacked
 from batchwright.core import files
 from batchwright.core.bounds import longest_line, most_results
 from batchwright.core.crash_points import OnPoint
@@ -21,10 +20,11 @@ from batchwright.core.jsonl import decode_result
 from batchwright.core.model import ENDED_STATES, Job, LineError, Outcome, Part, Result
 from batchwright.costs.prices import Totals, cost, cost_of_totals, price_at
 from batchwright.packing import members_of
-from batchwright.part_results import Found, ids_of, look_through, mismatch, named, results_of
 from batchwright.recovery import is_final, is_over_enqueued_limit, is_overdue, overdue_note
-from batchwright.tables.joining import write_results
-from batchwright.tables.results import ResultTable
+from batchwright.results.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS, reader, unpacked
+from batchwright.results.downloads import Found, ids_of, look_through, mismatch, named, results_of
+from batchwright.results.joining import write_results
+from batchwright.results.table import ResultTable
 
 if TYPE_CHECKING:
     from openai.types import Batch

@@ -9,7 +9,6 @@ from typing import cast, get_args
 
 import msgspec
 
-from batchwright.causes.remedies import Retried
 from batchwright.checks.batch_file import Finding, Report, check_file
 from batchwright.checks.families import tight_bound
 from batchwright.checks.rules import faults, lacks_json_word
@@ -36,6 +35,7 @@ from batchwright.part_files import (
 from batchwright.parts import is_oversize, refuse_oversize
 from batchwright.recipe import shared_body, single_braces
 from batchwright.repeats import Repeats
+from batchwright.results.causes.remedies import Retried
 from batchwright.tables.frozen import freeze, share_ids
 from batchwright.tables.source import Origin, one_file
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from batchwright.causes.known import cause_of
-from batchwright.causes.problems import Problem
-from batchwright.causes.remedies import Explained, Mended, Retried, explained, various
 from batchwright.checks.parameters import PARAMETERS, TOKEN_LIMITS
 from batchwright.collection import ending
 from batchwright.core import files
 from batchwright.core.jsonl import decode_request
 from batchwright.core.model import OUTCOMES, Job, Json, Outcome
 from batchwright.costs.prices import meant
+from batchwright.results.causes.catalogue import cause_of
+from batchwright.results.causes.remedies import Explained, Mended, Retried, explained, various
+from batchwright.results.causes.signs import Problem
 from batchwright.rounds import Mending
 from batchwright.runs import Runs
 

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batchwright.adoption import ForeignBatch
-    from batchwright.causes.remedies import Explained, Retried
     from batchwright.drafts import Draft
     from batchwright.pages import JobPage
+    from batchwright.results.causes.remedies import Explained, Retried
 
 SHOWN_INPUTS = 3
 MAX_SHOWN_BATCHES = 10

@@ -10,7 +10,7 @@ from batchwright.core.model import Job, Json, Outcome
 from batchwright.core.untrusted import MARK, one_line
 
 if TYPE_CHECKING:
-    from batchwright.causes.remedies import Explained, Retried
+    from batchwright.results.causes.remedies import Explained, Retried
 
 MAX_SHOWN = 5
 
@@ -118,7 +118,7 @@ def told(arguments: Mapping[str, Json]) -> str:
 
 def remedy_call(found: "Sequence[Explained]", job: Job) -> str | None:
     """Give the one call that helps most, and what has to be done before it; None: no call is known to help."""
-    from batchwright.causes.remedies import best
+    from batchwright.results.causes.remedies import best
 
     arguments = best(found)
     if arguments is None:
@@ -131,7 +131,7 @@ def remedy_call(found: "Sequence[Explained]", job: Job) -> str | None:
 
 def instead(found: "Sequence[Explained]") -> str | None:
     """Say what to do instead of a retry as it is; None: nothing is known to be better."""
-    from batchwright.causes.remedies import best
+    from batchwright.results.causes.remedies import best
 
     if arguments := best(found):
         return f"{call(arguments)} mends it."

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from batchwright.asking import Reply, ResultPage, ResultProfile
-    from batchwright.causes.remedies import Explained
-    from batchwright.tables.result_profile import Agreement, AnswerColumn, Spread, Value
+    from batchwright.results.causes.remedies import Explained
+    from batchwright.results.summary import Agreement, AnswerColumn, Spread, Value
 
 SHOWN_ROWS = 5
 SHOWN_ANSWERS = 20

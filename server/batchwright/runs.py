@@ -19,8 +19,8 @@ from batchwright.core.errors import BatchwrightError, NotReady, ProviderError, P
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import LIVE_STATES, Job, Part, ProviderInfo
 from batchwright.recovery import LEAVING, Step, is_overdue, is_stuck, next_step
+from batchwright.results.table import ResultTable
 from batchwright.submission import Rules, Submission
-from batchwright.tables.results import ResultTable
 
 if TYPE_CHECKING:
     from batchwright.journal.journal import Journal

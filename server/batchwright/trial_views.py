@@ -10,12 +10,12 @@ from struct import unpack
 from typing import TYPE_CHECKING, Self, cast
 
 from batchwright.answer import Facts, Name, Next, Sentence, View, present
-from batchwright.causes.known import cause_of
 from batchwright.core.model import Job, Json, Outcome, Result
 from batchwright.core.money import shown_most, shown_usd
 from batchwright.core.untrusted import MARK, cleaned, cleaned_value, one_line, quote_name
 from batchwright.costs.spending import ceiling_usd
 from batchwright.job_views import submit_call
+from batchwright.results.causes.catalogue import cause_of
 
 if TYPE_CHECKING:
     from batchwright.trial_plans import TrialPlan

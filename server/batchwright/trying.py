@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from batchwright.answers import reader
 from batchwright.core.errors import BatchwrightError, NotReady, ProviderUnclear
 from batchwright.core.model import Result, ResultLine
 from batchwright.core.usage import tokens_used
 from batchwright.costs.prices import Processing, cost
 from batchwright.costs.spending import ceiling_usd
 from batchwright.providers.batch_api import REFUSALS
+from batchwright.results.answers import reader
 from batchwright.sampling import Projection, Spread, accuracy, alike, projection, spread
 from batchwright.trial_plans import TrialPlan, TrialRequest, Variant, plan_trial
 

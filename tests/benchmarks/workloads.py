@@ -164,13 +164,13 @@ def _plain_count(data: Path, _out: Path) -> Work:
 
 
 def _join(data: Path, out: Path) -> Work:
-    from batchwright.answers import reader
     from batchwright.core import files
     from batchwright.core.jsonl import decode_result
     from batchwright.core.model import Recipe
+    from batchwright.results.answers import reader
+    from batchwright.results.joining import write_results
+    from batchwright.results.table import ResultTable
     from batchwright.tables.frozen import freeze
-    from batchwright.tables.joining import write_results
-    from batchwright.tables.results import ResultTable
     from batchwright.tables.source import one_file
 
     recipe = Recipe(endpoint=CHAT, model=MODEL, prompt=PROMPT + "{{text}}")

@@ -13,13 +13,13 @@ from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import one_line, quote_name
 from batchwright.tables.cells import types_of
 from batchwright.tables.connection import connection, identifier, pattern
-from batchwright.tables.query import carry_out
+from batchwright.tables.query import write_result
 from batchwright.tables.query_process import Order
 from batchwright.tables.sql_names import MEND, table_names
 
 if TYPE_CHECKING:
     from batchwright.core.model import Json
-    from batchwright.tables.results import ResultTable
+    from batchwright.results.table import ResultTable
     from batchwright.tables.saving import SaveKind
 
 MAX_SECONDS = 40.0
@@ -79,7 +79,7 @@ def query(  # noqa: PLR0913  # what is asked, what is saved, and who waits
         save_as=str(target) if target else None,
         save_kind=kind,
     )
-    total = carry_out(order, MAX_SECONDS, progress)
+    total = write_result(order, MAX_SECONDS, progress)
     with connection(files=[made], folder=folder, name="The answer") as con:
         names = tuple(types_of(con, f"SELECT * FROM read_parquet({pattern(made)}, hive_partitioning = false)"))
     return QueryRows(names, [msgspec.json.decode(line) for line in files.lines(preview)], total)

@@ -3,7 +3,7 @@
 They are those of OpenAI's API, of its Batch API, of Azure, vLLM, Ollama and llama-server, and of the local engine.
 """
 
-from batchwright.causes.cause import Cause, names, words
+from batchwright.results.causes.cause import Cause, names, words
 
 THEIRS = (
     Cause(

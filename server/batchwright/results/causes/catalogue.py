@@ -2,11 +2,11 @@
 
 import re
 
-from batchwright.causes.cause import Cause
-from batchwright.causes.ours import AGAIN, OURS
-from batchwright.causes.problems import signs
-from batchwright.causes.theirs import THEIRS
 from batchwright.core.model import Outcome
+from batchwright.results.causes.cause import Cause
+from batchwright.results.causes.ours import AGAIN, OURS
+from batchwright.results.causes.signs import signs
+from batchwright.results.causes.theirs import THEIRS
 
 _REST = (
     Cause(

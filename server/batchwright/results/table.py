@@ -7,15 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchwright.causes.problems import MASKS, MAX_IDS, STATUS, Problem
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import OUTCOMES, Json, Outcome, Recipe
 from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import one_line, quote_name, quote_names
+from batchwright.results.causes.signs import MASKS, MAX_IDS, STATUS, Problem
+from batchwright.results.joining import is_embedding, properties
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
 from batchwright.tables.connection import connection, identifier, pattern, quoted
 from batchwright.tables.frozen import CUSTOM_ID, ROW
-from batchwright.tables.joining import is_embedding, properties
 from batchwright.tables.reading import Table
 from batchwright.tables.saving import SaveKind, save
 

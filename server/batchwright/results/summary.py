@@ -14,7 +14,7 @@ from batchwright.tables.saving import text_of
 if TYPE_CHECKING:
     import duckdb
 
-    from batchwright.tables.results import ResultTable
+    from batchwright.results.table import ResultTable
 
 FEW_LABELS = 50
 """With at most so many values, a column is taken to hold labels."""

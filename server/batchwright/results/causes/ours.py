@@ -1,7 +1,7 @@
 """Causes that this program finds itself, as data: by the outcome, and by the words that `answers` and others write."""
 
-from batchwright.causes.cause import UNCONFIRMED, Cause, names, words
 from batchwright.core.model import Outcome
+from batchwright.results.causes.cause import UNCONFIRMED, Cause, names, words
 
 AGAIN = "Retry these rows as they are."
 PAID_AGAIN = (

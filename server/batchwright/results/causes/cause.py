@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from batchwright.causes.problems import Signs
 from batchwright.core.model import OUTCOMES, Outcome
+from batchwright.results.causes.signs import Signs
 
 Helps = Literal[
     "helps", "helps with a change", "helps once mended", "may be paid again", "seldom helps", "does not help"

@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from batchwright.causes.cause import Cause, Helps, Speaker
-from batchwright.causes.known import VARIOUS, cause_of, root
-from batchwright.causes.problems import MAX_IDS, Problem, Signs, alike, signs
 from batchwright.checks.deprecations import deprecation_of
 from batchwright.checks.families import family_of
 from batchwright.checks.names import Meant
 from batchwright.checks.parameters import PARAMETERS, TOKEN_LIMITS
 from batchwright.core.model import Job, Json, Outcome
+from batchwright.results.causes.catalogue import VARIOUS, cause_of, root
+from batchwright.results.causes.cause import Cause, Helps, Speaker
+from batchwright.results.causes.signs import MAX_IDS, Problem, Signs, alike, signs
 
 _INSTEAD = re.compile(r"use ['\"`]?(\w+)['\"`]? instead", re.IGNORECASE)
 _AT_MOST = re.compile(r"(?:supports at most|less than or equal to|<=) ?([\d,]+)", re.IGNORECASE)

@@ -1,0 +1,1 @@
+"""What came back: read, joined, asked and explained."""
