@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Endpoint, Recipe
-from batchwright.filling import filling
-from batchwright.recipe import MAX_TEXT_CHARACTERS, plain_texts
+from batchwright.requests.recipe import MAX_TEXT_CHARACTERS, plain_texts
+from batchwright.requests.rendering import filling
 from batchwright.tables.frozen import freeze, write_rows
 from batchwright.tables.source import one_file
 

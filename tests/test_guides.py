@@ -15,7 +15,7 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Recipe
 from batchwright.core.untrusted import visible
 from batchwright.guides import cell, literal, prompt, rendered
-from batchwright.recipe import body_builder
+from batchwright.requests.recipe import body_builder
 
 FILLED = {
     "classify": {"labels": "bug, question"},

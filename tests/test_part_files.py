@@ -18,8 +18,8 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Charges, Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
 from batchwright.core.money import microusd
 from batchwright.costs.prices import RequestTokens, cost, price
-from batchwright.part_files import Line, Measure, PartPlan, RecipeMeasure, first_request, write_parts
-from batchwright.recipe import body_builder
+from batchwright.requests.parts import Line, Measure, PartPlan, RecipeMeasure, first_request, write_parts
+from batchwright.requests.recipe import body_builder
 
 MODEL = "gpt-5-mini"
 """$0.125 for a million tokens of input in a batch, $1 of output; twice that one at a time."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Limits
-from batchwright.parts import numbered
+from batchwright.requests.measure import numbered
 
 
 class Line(NamedTuple):

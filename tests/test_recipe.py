@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Endpoint, Json, Recipe
-from batchwright.recipe import MAX_TEXT_CHARACTERS, body_builder, check_parameters, template_columns
+from batchwright.requests.recipe import MAX_TEXT_CHARACTERS, body_builder, check_parameters, template_columns
 
 CHAT: Endpoint = "/v1/chat/completions"
 RESPONSES: Endpoint = "/v1/responses"

@@ -19,8 +19,8 @@ from batchwright.core.job_folder import DownloadKind, JobFolder, part_name
 from batchwright.core.jsonl import decode_result
 from batchwright.core.model import ENDED_STATES, Job, LineError, Outcome, Part, Result
 from batchwright.costs.prices import Totals, cost, cost_of_totals, price_at
-from batchwright.packing import members_of
 from batchwright.recovery import is_final, is_over_enqueued_limit, is_overdue, overdue_note
+from batchwright.requests.packing import members_of
 from batchwright.results.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS, reader, unpacked
 from batchwright.results.downloads import Found, ids_of, look_through, mismatch, named, results_of
 from batchwright.results.joining import write_results

@@ -29,7 +29,7 @@ from batchwright.costs.comparison import (
     prices_of,
 )
 from batchwright.costs.tokens import Encoding, encoding_of, is_encoding_known
-from batchwright.part_files import Measure, OnRows
+from batchwright.requests.parts import Measure, OnRows
 
 if TYPE_CHECKING:
     from batchwright.core.workspace import Workspace

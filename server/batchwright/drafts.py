@@ -21,9 +21,10 @@ from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import model_name
 from batchwright.costs.prices import Estimate
 from batchwright.costs.spending import SAME_FOR_ALL, SUSPECTED
-from batchwright.filling import filling
-from batchwright.packing import packed
-from batchwright.part_files import (
+from batchwright.requests.duplicates import Repeats
+from batchwright.requests.measure import is_oversize, refuse_oversize
+from batchwright.requests.packing import packed
+from batchwright.requests.parts import (
     Digest,
     Line,
     Measure,
@@ -32,9 +33,8 @@ from batchwright.part_files import (
     first_request,
     write_parts,
 )
-from batchwright.parts import is_oversize, refuse_oversize
-from batchwright.recipe import shared_body, single_braces
-from batchwright.repeats import Repeats
+from batchwright.requests.recipe import shared_body, single_braces
+from batchwright.requests.rendering import filling
 from batchwright.results.causes.remedies import Retried
 from batchwright.tables.frozen import freeze, share_ids
 from batchwright.tables.source import Origin, one_file

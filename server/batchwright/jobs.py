@@ -31,9 +31,9 @@ from batchwright.failures import Failures
 from batchwright.journal.changes import Changes
 from batchwright.overviews import Overviews
 from batchwright.pages import JobPage
-from batchwright.part_files import OnRows, PartPlan
 from batchwright.providers.shutdown_dates import ShutdownDates
 from batchwright.remote_files import RemoteFiles
+from batchwright.requests.parts import OnRows, PartPlan
 from batchwright.rounds import Mending, draft_round, retried_outcomes
 from batchwright.runs import Runs
 from batchwright.submission import Rules

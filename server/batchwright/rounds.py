@@ -12,10 +12,10 @@ from batchwright.core.jsonl import decode_request, encode_request
 from batchwright.core.model import Job, Json, Outcome, Recipe, Request
 from batchwright.core.untrusted import model_name
 from batchwright.drafts import Draft, check_body, check_recipe
-from batchwright.packing import packed
-from batchwright.part_files import Line, Measure, OnRows, PartPlan, RecipeMeasure, first_request, write_parts
-from batchwright.recipe import body_builder, template_columns
-from batchwright.repeats import digest
+from batchwright.requests.duplicates import digest
+from batchwright.requests.packing import packed
+from batchwright.requests.parts import Line, Measure, OnRows, PartPlan, RecipeMeasure, first_request, write_parts
+from batchwright.requests.recipe import body_builder, template_columns
 from batchwright.tables.frozen import frozen_rows
 
 RETRIED: tuple[Outcome, ...] = ("failed", "expired", "never_ran")

@@ -18,8 +18,8 @@ from batchwright.core.jsonl import decode_request, encode_request, inputs_of
 from batchwright.core.model import Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
 from batchwright.costs.prices import Estimate, RequestTokens, Tally, Totals, estimate, price_at
 from batchwright.costs.tokens import counter, output_bound, text_counter
-from batchwright.parts import numbered
-from batchwright.recipe import shared_body, texts_of
+from batchwright.requests.measure import numbered
+from batchwright.requests.recipe import shared_body, texts_of
 
 
 class Digest(Protocol):

@@ -1,0 +1,1 @@
+"""A recipe and rows to the lines and parts of batch files."""
