@@ -19,16 +19,16 @@ from unittest import mock
 import anyio
 import msgspec
 
-from batchwright import submission
 from batchwright.app.app import App
 from batchwright.core import files
 from batchwright.core.crash_points import Point
 from batchwright.core.errors import BatchwrightError, NotFound, NotReady
 from batchwright.core.model import Job, UserSays
 from batchwright.core.settings import Settings
-from batchwright.drafting import DraftRequest
-from batchwright.jobs import Jobs
-from batchwright.rounds import Mending
+from batchwright.jobs import submission
+from batchwright.jobs.draft import DraftRequest
+from batchwright.jobs.jobs import Jobs
+from batchwright.jobs.retry import Mending
 
 MODEL = "gpt-5-mini"
 ROWS = 5
@@ -283,7 +283,7 @@ def preloaded() -> Sequence[str]:
     return (
         *(
             "batchwright.app.app",
-            "batchwright.jobs",
+            "batchwright.jobs.jobs",
             "batchwright.journal.journal",
             "batchwright.providers.openai",
             "batchwright.costs.tokens",

@@ -12,12 +12,12 @@ import pytest
 
 from batchwright.core.errors import ProviderGone, ProviderRefused
 from batchwright.core.model import Endpoint, Recipe, Request
+from batchwright.jobs.recovery import is_final
 from batchwright.providers.batch_api import BatchAPI
 from batchwright.providers.local.engine import LocalEngine
 from batchwright.providers.local.run import Clock
 from batchwright.providers.local.target import Connection, RemoteEndpoint
 from batchwright.providers.openai import OpenAIAPI
-from batchwright.recovery import is_final
 from batchwright.results.answers import reader
 from endpoint import running_endpoint
 from openai_server import running_openai

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
-from batchwright import submission
+from batchwright.jobs import submission
 from batchwright.journal.journal import Journal
 from openai_server import OpenAIServer, StoredFile, running_openai
 from session import Session, environment, in_memory, openai_environment
@@ -36,7 +36,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     hurried = partial(submission.Rules, quiet_seconds=0.0)
     for module in ("jobs", "submission"):
         monkeypatch.setattr(f"batchwright.{module}.Rules", hurried)
-    monkeypatch.setattr("batchwright.submission._FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("batchwright.jobs.submission._FIRST_PAUSE_SECONDS", 0.01)
 
 
 async def submitted(session: Session, **changes: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batchwright import collection
+from batchwright.jobs import collection
 from openai_server import Object, OpenAIServer
 from session import Session, in_memory, openai_environment
 from test_adoption import DRAFT, submitted

@@ -15,10 +15,10 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from batchwright import jobs
 from batchwright.core.errors import NotReady
 from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
-from batchwright.drafts import Draft
+from batchwright.jobs import jobs
+from batchwright.jobs.build import Draft
 from batchwright.journal.journal import Journal
 from endpoint import running_endpoint
 from openai_server import Object, OpenAIServer, answer_body, running_openai
@@ -45,7 +45,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = partial(jobs.Rules, quiet_seconds=0.0)
     for module in ("jobs", "submission"):
         monkeypatch.setattr(f"batchwright.{module}.Rules", rules)
-    monkeypatch.setattr("batchwright.submission._FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("batchwright.jobs.submission._FIRST_PAUSE_SECONDS", 0.01)
 
 
 async def submitted(session: Session, max_cost_usd: float | None = None, **changes: Any) -> str:

@@ -15,7 +15,7 @@ from batchwright.core.crash_points import pass_by
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import decode_request, whole_lines
 from batchwright.core.model import Json, Limits, ProviderInfo, Recipe, Request, Result, ResultLine
-from batchwright.drafts import draft
+from batchwright.jobs.build import draft
 from batchwright.requests.packing import MAX_INPUT_TOKENS, MAX_REQUEST_TOKENS, lines_again, members_of, packed
 from batchwright.requests.parts import Line, Measure, PartPlan, write_parts
 from batchwright.results.answers import unpacked

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from batchwright.core.model import LineError, Part, PartState
 from batchwright.core.provenance import JOB_KEY, NONCE_KEY, job_of_batch, job_of_upload, upload_name
-from batchwright.recovery import (
+from batchwright.jobs.recovery import (
     Step,
     enqueued_limit,
     is_final,

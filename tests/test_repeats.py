@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import decode_request, whole_lines
 from batchwright.core.model import Recipe, Result
-from batchwright.drafts import Draft, draft
+from batchwright.jobs.build import Draft, draft
 from batchwright.results.joining import write_results
 from batchwright.results.table import ResultTable
 from batchwright.tables.frozen import write_rows

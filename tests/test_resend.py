@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batchwright import jobs
+from batchwright.jobs import jobs
 from openai_server import OpenAIServer
 from session import Session, User, in_memory, openai_environment
 

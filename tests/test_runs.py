@@ -13,14 +13,14 @@ import pytest
 from batchwright.core.errors import NotReady
 from batchwright.core.model import Job, Limits
 from batchwright.core.workspace import Workspace
-from batchwright.jobs import DraftRequest, Jobs
+from batchwright.jobs.advance import Runs
+from batchwright.jobs.jobs import DraftRequest, Jobs
+from batchwright.jobs.submission import Rules
 from batchwright.journal.journal import Journal
 from batchwright.providers.local.engine import LocalEngine
 from batchwright.providers.local.run import Clock
 from batchwright.providers.local.target import Connection, RemoteEndpoint
 from batchwright.providers.shutdown_dates import ShutdownDates
-from batchwright.runs import Runs
-from batchwright.submission import Rules
 from endpoint import Endpoint, running_endpoint
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batchwright.core.model import Result
 from batchwright.costs.prices import price
-from batchwright.sampling import (
+from batchwright.jobs.trials.estimates import (
     FEW,
     MAX_ROWS,
     Which,

@@ -26,13 +26,13 @@ from batchwright.core.crash_points import Point
 from batchwright.core.errors import BatchwrightError
 from batchwright.core.model import Job, SpendingLimits, UserSays
 from batchwright.core.workspace import Workspace
-from batchwright.drafting import DraftRequest
-from batchwright.jobs import Jobs
+from batchwright.jobs.draft import DraftRequest
+from batchwright.jobs.jobs import Jobs
+from batchwright.jobs.retry import RETRIABLE, Mending
+from batchwright.jobs.submission import Rules
 from batchwright.journal.journal import Journal
 from batchwright.providers.openai import OpenAIAPI
 from batchwright.providers.shutdown_dates import ShutdownDates
-from batchwright.rounds import RETRIABLE, Mending
-from batchwright.submission import Rules
 from openai_faults import DAMAGES
 from openai_server import Object, OpenAIServer, Outcome, running_openai
 

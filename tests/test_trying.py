@@ -15,7 +15,6 @@ import anyio
 import pytest
 import splintr
 
-from batchwright import trying
 from batchwright.core.jsonl import decode_request, whole_lines
 from batchwright.core.money import shown_usd
 from batchwright.costs.prices import cost, price

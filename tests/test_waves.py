@@ -36,7 +36,7 @@ async def server() -> AsyncGenerator[OpenAIServer]:
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the pauses after a refusal: how long they are is not what is looked at here."""
-    monkeypatch.setattr("batchwright.submission._FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("batchwright.jobs.submission._FIRST_PAUSE_SECONDS", 0.01)
 
 
 async def submitted(session: Session, draft: dict[str, Any]) -> str:

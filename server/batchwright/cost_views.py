@@ -10,7 +10,7 @@ from batchwright.costs.spending import ceiling_usd
 
 if TYPE_CHECKING:
     from batchwright.costs.prices import CostRange
-    from batchwright.drafts import Draft
+    from batchwright.jobs.build import Draft
 
 _FREE = "0: it runs on this machine"
 

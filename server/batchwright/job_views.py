@@ -17,9 +17,9 @@ from batchwright.problem_views import Problems
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from batchwright.adoption import ForeignBatch
-    from batchwright.drafts import Draft
-    from batchwright.pages import JobPage
+    from batchwright.jobs.adoption import ForeignBatch
+    from batchwright.jobs.build import Draft
+    from batchwright.jobs.pages import JobPage
     from batchwright.results.causes.remedies import Explained, Retried
 
 SHOWN_INPUTS = 3

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from batchwright.jobs import Jobs
+    from batchwright.jobs.jobs import Jobs
 
 
 class App(Protocol):

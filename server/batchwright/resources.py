@@ -20,7 +20,7 @@ from batchwright.core.errors import InvalidInput, NotFound
 from batchwright.core.model import Outcome
 from batchwright.core.untrusted import MARK, cleaned, cleaned_value, inert, one_line
 from batchwright.job_views import JobsView, JobView, running_seconds
-from batchwright.pages import JobPage
+from batchwright.jobs.pages import JobPage
 from batchwright.result_views import ResultsView
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from batchwright.answer import View
     from batchwright.core.model import Job, Json
-    from batchwright.jobs import Jobs
+    from batchwright.jobs.jobs import Jobs
     from batchwright.lifespan import App
 
 JOBS_A_PAGE = 25

@@ -73,7 +73,7 @@ async def query_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool ar
 
     Questions about 50,000 rows without reading them. Embeddings: list_cosine_similarity(embedding, ...).
     """
-    from batchwright.asking import Question
+    from batchwright.jobs.results import Question
 
     jobs = await ctx.request_context.lifespan_context.jobs()
     question = Question(

@@ -13,7 +13,7 @@ from batchwright.problem_views import in_phrases, remedy_call
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from batchwright.asking import Reply, ResultPage, ResultProfile
+    from batchwright.jobs.results import Reply, ResultPage, ResultProfile
     from batchwright.results.causes.remedies import Explained
     from batchwright.results.summary import Agreement, AnswerColumn, Spread, Value
 

@@ -23,7 +23,7 @@ from batchwright.tasks import MODERN
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchwright.jobs import Jobs
+    from batchwright.jobs.jobs import Jobs
 
 JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", max_length=80)]
 Dollars = Annotated[float, Field(ge=0, le=1_000_000, strict=True, allow_inf_nan=False)]

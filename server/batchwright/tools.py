@@ -110,7 +110,7 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
 
     Give exactly one of source, rows and batch_file. Shows the first request as it will be sent.
     """
-    from batchwright.jobs import DraftRequest
+    from batchwright.jobs.jobs import DraftRequest
 
     jobs = await ctx.request_context.lifespan_context.jobs()
     request = DraftRequest(
@@ -233,7 +233,7 @@ async def compare_costs(  # noqa: PLR0913, PLR0917  # the arguments of a tool ar
     save_chart_as: Annotated[FileName, Field(description="a new .png in the workspace")] = "",
 ) -> Annotated[CallToolResult, CostsView]:
     """Compare what a job, or so many tokens, costs on several models, standard and as a batch. Spends nothing."""
-    from batchwright.comparing import CostRequest
+    from batchwright.jobs.costs import CostRequest
 
     jobs = await ctx.request_context.lifespan_context.jobs()
     request = CostRequest(job_id or None, rows, input_tokens, output_tokens, models)
@@ -264,7 +264,7 @@ async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are fl
 
     The results of all rounds join into one. Spends nothing.
     """
-    from batchwright.rounds import RETRIED, Mending
+    from batchwright.jobs.retry import RETRIED, Mending
 
     jobs = await ctx.request_context.lifespan_context.jobs()
     mending = Mending(

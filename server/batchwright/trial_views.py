@@ -18,9 +18,9 @@ from batchwright.job_views import submit_call
 from batchwright.results.causes.catalogue import cause_of
 
 if TYPE_CHECKING:
-    from batchwright.trial_plans import TrialPlan
-    from batchwright.trial_rows import TriedRow
-    from batchwright.trying import Trial, Tried
+    from batchwright.jobs.trials.plan import TrialPlan
+    from batchwright.jobs.trials.rows import TriedRow
+    from batchwright.jobs.trials.send import Trial, Tried
 
 MAX_SHOWN_BYTES = 2_800
 """Of all cells and answers together, roughly: a few are shown whole, many are cut."""

@@ -9,12 +9,12 @@ from pydantic import Field
 
 from batchwright.core.errors import NotAgreed
 from batchwright.core.money import shown_most
-from batchwright.sampling import MAX_ROWS, Which
+from batchwright.jobs.trials.estimates import MAX_ROWS, Which
 from batchwright.tooling import App, Approval, Dollars, JobId, answer, can_ask, usd
 from batchwright.trial_views import TrialView
 
 if TYPE_CHECKING:
-    from batchwright.trial_plans import TrialPlan
+    from batchwright.jobs.trials.plan import TrialPlan
 
 TRY = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True)
 
@@ -39,8 +39,8 @@ async def planned(  # noqa: PLR0913, PLR0917  # the arguments of the tool
     max_cost_usd: float | None,
 ) -> Planned:
     """Find out what will be sent, and what that may cost."""
-    from batchwright.trial_plans import TrialRequest
-    from batchwright.trial_rows import Choice
+    from batchwright.jobs.trials.plan import TrialRequest
+    from batchwright.jobs.trials.rows import Choice
 
     jobs = await ctx.request_context.lifespan_context.jobs()
     request = TrialRequest(

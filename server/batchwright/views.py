@@ -10,9 +10,9 @@ from batchwright.core.untrusted import MARK, cleaned, one_line
 from batchwright.tables.inspection import Profile
 
 if TYPE_CHECKING:
-    from batchwright.comparing import Compared
     from batchwright.costs.comparison import Comparison, ModelCost
-    from batchwright.remote_files import RemoteFile
+    from batchwright.jobs.costs import Compared
+    from batchwright.jobs.remote_files import RemoteFile
 
 MAX_SHOWN_COLUMNS = 40
 MAX_SHOWN_DELETED = 50
@@ -47,7 +47,7 @@ class InspectView(View):
     @classmethod
     def of(cls, profile: Profile, *, was_told: bool = False) -> Self:
         """Show a profile; *was_told* how the file is to be read."""
-        from batchwright.drafts import is_batch_file
+        from batchwright.jobs.build import is_batch_file
 
         columns = [
             ColumnView(

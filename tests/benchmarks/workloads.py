@@ -58,7 +58,7 @@ def _draft(source: str, data: Path, out: Path) -> Work:
     from batchwright.core.crash_points import pass_by
     from batchwright.core.job_folder import JobFolder
     from batchwright.core.model import Limits, ProviderInfo, Recipe
-    from batchwright.drafts import Plan, draft
+    from batchwright.jobs.build import Plan, draft
     from batchwright.tables.source import one_file
 
     _load()
@@ -110,7 +110,7 @@ def _encode() -> Callable[[str], list[int]]:
 
 def _check(data: Path, _out: Path) -> Work:
     from batchwright.core.model import ProviderInfo
-    from batchwright.drafts import check_batch_file
+    from batchwright.jobs.build import check_batch_file
 
     provider = ProviderInfo("service", "api.openai.com", MODEL, charges="batch")
     path = data / "batch.jsonl"

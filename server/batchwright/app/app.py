@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver.tools import Tool
 
     from batchwright.core.workspace import Workspace
-    from batchwright.jobs import Jobs
+    from batchwright.jobs.jobs import Jobs
     from batchwright.journal.changes import Changed
     from batchwright.providers.batch_api import BatchAPI
     from batchwright.providers.local.target import Target
@@ -126,10 +126,10 @@ class App:
         await self._opened.aclose()
 
     async def _made_jobs(self) -> "Jobs":
-        from batchwright.jobs import EARLY_LOOK_SECONDS, Jobs
+        from batchwright.jobs.jobs import EARLY_LOOK_SECONDS, Jobs
+        from batchwright.jobs.submission import Rules
         from batchwright.journal.journal import Journal
         from batchwright.providers.shutdown_dates import ShutdownDates
-        from batchwright.submission import Rules
 
         settings, data = self._settings, self._settings.data_folder()
         journal = self._opened.enter_context(closing(Journal(data / JOURNAL, now=self.now)))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import anyio
 
 from batchwright.app.app import now, opened
-from batchwright.comparing import Compared, CostRequest, compare_rows
 from batchwright.core import descriptors
 from batchwright.core.errors import BatchwrightError, DiskFault, InvalidInput
 from batchwright.core.money import shown_usd
@@ -21,6 +20,7 @@ from batchwright.core.untrusted import one_line
 from batchwright.costs.chart import is_logarithmic
 from batchwright.costs.chart_process import draw
 from batchwright.costs.comparison import Comparison, ModelCost
+from batchwright.jobs.costs import Compared, CostRequest, compare_rows
 
 if TYPE_CHECKING:
     import argparse

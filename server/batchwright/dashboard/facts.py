@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from batchwright.core.model import Job, Json
+    from batchwright.jobs.overview import Offer, Overview
     from batchwright.journal.history import Point
-    from batchwright.overviews import Offer, Overview
 
 KEY = "batchwright/dashboard"
 MAX_PROMPT_CHARACTERS = 400

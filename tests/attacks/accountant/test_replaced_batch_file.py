@@ -13,8 +13,8 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import decode_request
 from batchwright.core.progress import Progress
 from batchwright.core.settings import Settings
-from batchwright.drafting import DraftRequest
-from batchwright.drafts import Draft
+from batchwright.jobs.build import Draft
+from batchwright.jobs.draft import DraftRequest
 from openai_server import OpenAIServer
 from session import openai_environment
 from swapping import swapping, tries

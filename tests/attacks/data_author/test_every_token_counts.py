@@ -15,7 +15,7 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Limits, ProviderInfo, Recipe
 from batchwright.costs.prices import cost, price
 from batchwright.costs.tokens import ANSWER_TOKENS, CONTROL_MARK, MESSAGE_TOKENS, text_counter
-from batchwright.drafts import Draft, Plan, draft
+from batchwright.jobs.build import Draft, Plan, draft
 from batchwright.tables.source import one_file
 
 MODEL = "gpt-4o"

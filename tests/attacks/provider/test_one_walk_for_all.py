@@ -7,7 +7,7 @@ import anyio
 import pytest
 from openai import AsyncOpenAI
 
-from batchwright.jobs import EARLY_LOOK_SECONDS
+from batchwright.jobs.jobs import EARLY_LOOK_SECONDS
 from openai_server import OpenAIServer
 from session import Session, in_memory, openai_environment, over_stdio
 from test_adoption import CHAT, made_elsewhere, submitted

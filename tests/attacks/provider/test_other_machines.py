@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
-from batchwright.adoption import Adoption
 from batchwright.core.bounds import Bounds
 from batchwright.core.machine import machine
 from batchwright.core.provenance import JOURNAL_KEY, MACHINE_KEY, is_from_elsewhere
+from batchwright.jobs.adoption import Adoption
+from batchwright.jobs.advance import Runs
+from batchwright.jobs.submission import Rules
 from batchwright.journal.journal import Journal
 from batchwright.providers.openai import OpenAIAPI
-from batchwright.runs import Runs
-from batchwright.submission import Rules
 from openai_server import OpenAIServer
 from session import in_memory, openai_environment
 from test_adoption import CHAT, DRAFT, made_elsewhere, submitted

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from batchwright import collection, jobs
+from batchwright.jobs import collection, jobs
 from openai_server import OpenAIServer
 from session import Session, User, in_memory, openai_environment
 

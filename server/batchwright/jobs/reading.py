@@ -14,14 +14,14 @@ import msgspec
 from batchwright.core import files
 from batchwright.core.errors import InvalidInput, NotReady
 from batchwright.core.model import Endpoint, Job, Json
-from batchwright.pages import JobPage
+from batchwright.jobs.pages import JobPage
 from batchwright.tables import head
 from batchwright.tables.source import find
 
 if TYPE_CHECKING:
     from batchwright.core.workspace import Workspace
+    from batchwright.jobs.advance import Runs
     from batchwright.journal.journal import Journal
-    from batchwright.runs import Runs
 
 MAX_TABLE_BYTES = 1_000_000
 MAX_TABLE_ROWS = 20_000

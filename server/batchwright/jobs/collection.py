@@ -19,7 +19,7 @@ from batchwright.core.job_folder import DownloadKind, JobFolder, part_name
 from batchwright.core.jsonl import decode_result
 from batchwright.core.model import ENDED_STATES, Job, LineError, Outcome, Part, Result
 from batchwright.costs.prices import Totals, cost, cost_of_totals, price_at
-from batchwright.recovery import is_final, is_over_enqueued_limit, is_overdue, overdue_note
+from batchwright.jobs.recovery import is_final, is_over_enqueued_limit, is_overdue, overdue_note
 from batchwright.requests.packing import members_of
 from batchwright.results.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS, reader, unpacked
 from batchwright.results.downloads import Found, ids_of, look_through, mismatch, named, results_of
@@ -29,9 +29,9 @@ from batchwright.results.table import ResultTable
 if TYPE_CHECKING:
     from openai.types import Batch
 
+    from batchwright.jobs.submission import Submission
     from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import BatchAPI, Look
-    from batchwright.submission import Submission
 
 RESTING = frozenset({*ENDED_STATES, "split"})
 """States of a part that has come to its end."""

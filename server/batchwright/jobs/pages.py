@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from batchwright.adoption import ForeignBatch
 from batchwright.core.model import Job
+from batchwright.jobs.adoption import ForeignBatch
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,6 @@ import anyio
 import anyio.to_thread
 from filelock import Timeout
 
-from batchwright.adoption import Adoption
-from batchwright.asking import Asking
-from batchwright.comparing import Comparing
-from batchwright.consent import Consent
-from batchwright.contents import Contents
 from batchwright.core.crash_points import OnPoint, pass_by
 from batchwright.core.errors import InvalidInput, NotReady, OverLimit
 from batchwright.core.job_folder import jobs_folder
@@ -25,23 +20,28 @@ from batchwright.core.model import Job, Json, Outcome, UserSays
 from batchwright.core.money import shown_most, shown_usd
 from batchwright.core.progress import SILENT, Progress
 from batchwright.costs.spending import agreement
-from batchwright.drafting import Drafting, DraftRequest
-from batchwright.drafts import Draft
-from batchwright.failures import Failures
+from batchwright.jobs.adoption import Adoption
+from batchwright.jobs.advance import Runs
+from batchwright.jobs.build import Draft
+from batchwright.jobs.consent import Consent
+from batchwright.jobs.costs import Comparing
+from batchwright.jobs.draft import Drafting, DraftRequest
+from batchwright.jobs.explain import Failures
+from batchwright.jobs.overview import Overviews
+from batchwright.jobs.pages import JobPage
+from batchwright.jobs.reading import Contents
+from batchwright.jobs.remote_files import RemoteFiles
+from batchwright.jobs.results import Asking
+from batchwright.jobs.retry import Mending, draft_round, retried_outcomes
+from batchwright.jobs.submission import Rules
+from batchwright.jobs.trials.send import Trying
+from batchwright.jobs.watch import Watch
 from batchwright.journal.changes import Changes
-from batchwright.overviews import Overviews
-from batchwright.pages import JobPage
 from batchwright.providers.shutdown_dates import ShutdownDates
-from batchwright.remote_files import RemoteFiles
 from batchwright.requests.parts import OnRows, PartPlan
-from batchwright.rounds import Mending, draft_round, retried_outcomes
-from batchwright.runs import Runs
-from batchwright.submission import Rules
 from batchwright.tables.frozen import profile
 from batchwright.tables.inspection import Profile
 from batchwright.tables.source import find
-from batchwright.trying import Trying
-from batchwright.watch import Watch
 
 if TYPE_CHECKING:
     from batchwright.core.workspace import Workspace

@@ -16,16 +16,16 @@ from batchwright.core.model import Result, ResultLine
 from batchwright.core.usage import tokens_used
 from batchwright.costs.prices import Processing, cost
 from batchwright.costs.spending import ceiling_usd
+from batchwright.jobs.trials.estimates import Projection, Spread, accuracy, alike, projection, spread
+from batchwright.jobs.trials.plan import TrialPlan, TrialRequest, Variant, plan_trial
 from batchwright.providers.batch_api import REFUSALS
 from batchwright.results.answers import reader
-from batchwright.sampling import Projection, Spread, accuracy, alike, projection, spread
-from batchwright.trial_plans import TrialPlan, TrialRequest, Variant, plan_trial
 
 if TYPE_CHECKING:
     from batchwright.core.model import SpendingLimits
+    from batchwright.jobs.advance import Runs
     from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import Ask, BatchAPI
-    from batchwright.runs import Runs
 
 MAX_IN_FLIGHT = 8
 TRIAL_SECONDS = 40.0

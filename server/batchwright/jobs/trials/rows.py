@@ -11,8 +11,8 @@ from batchwright.core.errors import InvalidInput, NotFound, NotReady
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import decode_request
 from batchwright.core.model import Job, Json, Part, Request
+from batchwright.jobs.trials.estimates import MAX_ROWS, Which, places
 from batchwright.requests.packing import members_of
-from batchwright.sampling import MAX_ROWS, Which, places
 from batchwright.tables.frozen import picked_rows
 
 MAX_NAME_CHARACTERS = 64

@@ -21,7 +21,7 @@ from batchwright.tables.saving import SaveKind, save_kind
 
 if TYPE_CHECKING:
     from batchwright.core.workspace import Workspace
-    from batchwright.runs import Runs
+    from batchwright.jobs.advance import Runs
 
 WAIT_SECONDS = 45
 """What an assistant is told to wait at a time: many clients give a call up after 60 seconds."""

@@ -8,16 +8,16 @@ from pathlib import Path
 import anyio.to_thread
 
 from batchwright.checks.parameters import PARAMETERS, TOKEN_LIMITS
-from batchwright.collection import ending
 from batchwright.core import files
 from batchwright.core.jsonl import decode_request
 from batchwright.core.model import OUTCOMES, Job, Json, Outcome
 from batchwright.costs.prices import meant
+from batchwright.jobs.advance import Runs
+from batchwright.jobs.collection import ending
+from batchwright.jobs.retry import Mending
 from batchwright.results.causes.catalogue import cause_of
 from batchwright.results.causes.remedies import Explained, Mended, Retried, explained, various
 from batchwright.results.causes.signs import Problem
-from batchwright.rounds import Mending
-from batchwright.runs import Runs
 
 MAX_PROBLEMS = 500
 """Different problems that are looked at, the most frequent first; rows with others are counted together."""

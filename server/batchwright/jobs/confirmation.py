@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from batchwright.core.errors import NotReady, ProviderError, ProviderNotNow, ProviderRefused
 from batchwright.core.model import Job, Part
 from batchwright.core.provenance import NONCE_KEY
-from batchwright.recovery import is_final, made_by, without_batch
+from batchwright.jobs.recovery import is_final, made_by, without_batch
 
 if TYPE_CHECKING:
     from openai.types import Batch

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import anyio
 import msgspec
 
-from batchwright.adoption import MAX_LISTED, ForeignBatch
 from batchwright.core.errors import ProviderError, ProviderNotNow, ProviderUnreachable
 from batchwright.core.model import Job
-from batchwright.recovery import is_final
-from batchwright.runs import Runs
+from batchwright.jobs.adoption import MAX_LISTED, ForeignBatch
+from batchwright.jobs.advance import Runs
+from batchwright.jobs.recovery import is_final
 
 if TYPE_CHECKING:
     from openai.types import Batch

@@ -10,9 +10,9 @@ from batchwright.core.untrusted import one_line
 from batchwright.costs.spending import agreement, ceiling_usd, question, resend_question
 
 if TYPE_CHECKING:
+    from batchwright.jobs.advance import Runs
+    from batchwright.jobs.overview import Overviews
     from batchwright.journal.journal import Journal
-    from batchwright.overviews import Overviews
-    from batchwright.runs import Runs
 
 _MAX_REASON_CHARACTERS = 600
 

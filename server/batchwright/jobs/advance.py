@@ -12,15 +12,15 @@ import anyio
 import anyio.to_thread
 from filelock import Timeout
 
-from batchwright.collection import RESTING, Collection, table, table_so_far
-from batchwright.confirmation import Confirmation
 from batchwright.core.crash_points import OnPoint, pass_by
 from batchwright.core.errors import BatchwrightError, NotReady, ProviderError, ProviderGone
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import LIVE_STATES, Job, Part, ProviderInfo
-from batchwright.recovery import LEAVING, Step, is_overdue, is_stuck, next_step
+from batchwright.jobs.collection import RESTING, Collection, table, table_so_far
+from batchwright.jobs.confirmation import Confirmation
+from batchwright.jobs.recovery import LEAVING, Step, is_overdue, is_stuck, next_step
+from batchwright.jobs.submission import Rules, Submission
 from batchwright.results.table import ResultTable
-from batchwright.submission import Rules, Submission
 
 if TYPE_CHECKING:
     from batchwright.journal.journal import Journal

@@ -25,7 +25,7 @@ from batchwright.core.errors import (
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Job, Limits, LineError, Part, ProviderInfo, SpendingLimits
 from batchwright.core.provenance import HASH_KEY, JOB_KEY, MOST_KEY, NONCE_KEY, PART_KEY, upload_name
-from batchwright.recovery import enqueued_limit, piece_load, without_batch
+from batchwright.jobs.recovery import enqueued_limit, piece_load, without_batch
 from batchwright.requests.packing import lines_again
 from batchwright.requests.parts import Measure, PartPlan, write_parts
 

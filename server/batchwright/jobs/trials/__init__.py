@@ -1,0 +1,1 @@
+"""A few rows sent at once, and what they say of the whole."""
