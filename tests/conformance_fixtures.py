@@ -59,11 +59,11 @@ from mcp.types import (
 )
 from pydantic import BaseModel, Field
 
-from batchwright import web
 from batchwright.app.app import App, build_server, http_token
 from batchwright.core.settings import Settings
-from batchwright.server import Server
-from batchwright.tasks import TASKS
+from batchwright.mcp_server import streamable_http
+from batchwright.mcp_server.server import Server
+from batchwright.mcp_server.tasks import TASKS
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver.tools import Tool
@@ -610,9 +610,11 @@ def _more(server: Server[Any], method: str, add: Callable[[Any], None]) -> None:
 def main() -> None:
     """Serve on a free port of this machine."""
     settings = Settings.from_env(os.environ)
-    taken = web.listening("127.0.0.1", 0, has_token=True)
-    allowed = web.Access(web.hosts(taken, "127.0.0.1"), http_token(settings), "The test sends it.")
-    web.run(mounted(build_server(settings)), taken, allowed, log_level="ERROR")
+    taken = streamable_http.listening("127.0.0.1", 0, has_token=True)
+    allowed = streamable_http.Access(
+        streamable_http.hosts(taken, "127.0.0.1"), http_token(settings), "The test sends it."
+    )
+    streamable_http.run(mounted(build_server(settings)), taken, allowed, log_level="ERROR")
 
 
 if __name__ == "__main__":

@@ -20,11 +20,11 @@ from batchwright.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
 from batchwright.core.money import shown_usd
 from batchwright.core.settings import SETTINGS, Settings
 from batchwright.costs.comparison import compare_tokens
-from batchwright.prompts import prompts
-from batchwright.resources import templates
+from batchwright.mcp_server.prompts.prompts import prompts
+from batchwright.mcp_server.resources import templates
+from batchwright.mcp_server.streamable_http import PATH
+from batchwright.mcp_server.tools.tools import all_tools
 from batchwright.results.causes.catalogue import CAUSES, VARIOUS
-from batchwright.tools import all_tools
-from batchwright.web import PATH
 from distribution import written
 
 README = Path(__file__).parent.parent / "README.md"

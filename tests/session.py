@@ -16,10 +16,10 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
-from batchwright import web
 from batchwright.app.app import build_server, http_token
 from batchwright.core.settings import Settings
-from batchwright.server import Server
+from batchwright.mcp_server import streamable_http
+from batchwright.mcp_server.server import Server
 from http_requests import TOKEN
 
 if TYPE_CHECKING:
@@ -135,10 +135,13 @@ async def serving(env: Mapping[str, str]) -> AsyncGenerator[tuple[str, Server[An
     """Serve over HTTP on a free port, in this process; give the address and the server."""
     settings = Settings.from_env({"BATCHWRIGHT_HTTP_TOKEN": TOKEN, **env})
     server = build_server(settings)
-    taken = web.listening("127.0.0.1", 0, has_token=True)
-    url = f"http://127.0.0.1:{taken.getsockname()[1]}{web.PATH}"
-    hosts = web.hosts(taken, "127.0.0.1", settings.http_hosts)
-    running = web.Web(web.application(server, web.Access(hosts, http_token(settings), "Ask.")), log_level="CRITICAL")
+    taken = streamable_http.listening("127.0.0.1", 0, has_token=True)
+    url = f"http://127.0.0.1:{taken.getsockname()[1]}{streamable_http.PATH}"
+    hosts = streamable_http.hosts(taken, "127.0.0.1", settings.http_hosts)
+    running = streamable_http.Web(
+        streamable_http.application(server, streamable_http.Access(hosts, http_token(settings), "Ask.")),
+        log_level="CRITICAL",
+    )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(running.serve, [taken])
         try:

@@ -7,7 +7,7 @@ from mcp.client import ClaimContext, ClientExtension, ResultClaim
 from mcp.types import CallToolResult, Request, RequestParams, Result
 from pydantic import Field, TypeAdapter
 
-from batchwright.tasks import TASKS
+from batchwright.mcp_server.tasks import TASKS
 from waiting import until
 
 ENDED = {"completed", "failed", "cancelled"}

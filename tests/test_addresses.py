@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp.shared.uri_template import UriTemplate
 
-from batchwright.addresses import JOBS, TEMPLATES, Address, Kind, all_of, of_job, parsed
 from batchwright.core.errors import InvalidInput, NotFound
+from batchwright.mcp_server.addresses import JOBS, TEMPLATES, Address, Kind, all_of, of_job, parsed
 
 
 @pytest.mark.parametrize("kind", TEMPLATES)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from batchwright.arguments import understood
 from batchwright.core.model import Json
+from batchwright.mcp_server.arguments import understood
 from endpoint import running_endpoint
 from session import environment, in_memory
 

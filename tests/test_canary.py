@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from batchwright.tools import all_tools
+from batchwright.mcp_server.tools.tools import all_tools
 from endpoint import running_endpoint
 from session import Mode, Session, environment, in_memory
 

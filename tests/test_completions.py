@@ -9,7 +9,7 @@ import pytest
 from mcp import Client
 from mcp.types import Completion, PromptReference, ResourceTemplateReference
 
-from batchwright.addresses import TEMPLATES
+from batchwright.mcp_server.addresses import TEMPLATES
 from session import OPENAI_ITSELF, Mode, Session, environment, in_memory
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("openai_out_of_reach")]

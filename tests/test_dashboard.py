@@ -11,11 +11,11 @@ from mcp import Client
 from mcp.client import advertise
 from mcp.types import CallToolResult, TextResourceContents
 
-from batchwright.addresses import DASHBOARD
 from batchwright.app.app import build_server
 from batchwright.core.settings import Settings
-from batchwright.dashboard import framed_policy, outer_page, page
-from batchwright.dashboard.facts import KEY
+from batchwright.mcp_server.addresses import DASHBOARD
+from batchwright.mcp_server.dashboard import framed_policy, outer_page, page
+from batchwright.mcp_server.dashboard.facts import KEY
 from endpoint import running_endpoint
 from generate import listed
 from openai_server import running_openai

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.fitting import fitted_names, fitted_rows, fitted_value
+from batchwright.mcp_server.views.fitting import fitted_names, fitted_rows, fitted_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.checks.schema import strict
-from batchwright.common_jobs import GUIDES
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Recipe
 from batchwright.core.untrusted import visible
-from batchwright.guides import cell, literal, prompt, rendered
+from batchwright.mcp_server.prompts.common_jobs import GUIDES
+from batchwright.mcp_server.prompts.guide import cell, literal, prompt, rendered
 from batchwright.requests.recipe import body_builder
 
 FILLED = {

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from batchwright.addresses import DASHBOARD, JOBS, TEMPLATES
-from batchwright.common_jobs import GUIDES
+from batchwright.mcp_server.addresses import DASHBOARD, JOBS, TEMPLATES
+from batchwright.mcp_server.prompts.common_jobs import GUIDES
 from endpoint import running_endpoint
 from generate import SNAPSHOT
 from session import OPENAI_ITSELF, environment, http_process

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from batchwright.answer import View
 from batchwright.checks.families import tight_bound
 from batchwright.core.model import Endpoint, Json
+from batchwright.mcp_server.views.view import View
 from endpoint import running_endpoint
 from openai_server import OpenAIServer
 from session import Session, environment, in_memory, openai_environment

@@ -9,8 +9,8 @@ import pytest
 from mcp import Client, MCPError
 from mcp.types import TextContent
 
-from batchwright.common_jobs import GUIDES
-from batchwright.tools import all_tools
+from batchwright.mcp_server.prompts.common_jobs import GUIDES
+from batchwright.mcp_server.tools.tools import all_tools
 from endpoint import running_endpoint
 from session import Mode, environment, in_memory, over_stdio
 

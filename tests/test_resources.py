@@ -13,9 +13,9 @@ import pytest
 from mcp import Client, MCPError
 from mcp.types import ResourceLink, TextResourceContents
 
-from batchwright.addresses import JOBS, TEMPLATES, of_job
 from batchwright.core.untrusted import MARK
-from batchwright.resources import JOBS_A_PAGE
+from batchwright.mcp_server.addresses import JOBS, TEMPLATES, of_job
+from batchwright.mcp_server.resources import JOBS_A_PAGE
 from endpoint import running_endpoint
 from session import OPENAI_ITSELF, Mode, Session, environment, in_memory, over_stdio
 

@@ -6,7 +6,7 @@ import anyio.to_thread
 import pytest
 from mcp.server.request_state import InvalidRequestState
 
-from batchwright.sealing import KeptKey
+from batchwright.mcp_server.question_key import KeptKey
 
 pytestmark = pytest.mark.anyio
 

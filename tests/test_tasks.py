@@ -14,8 +14,8 @@ from mcp.types import CallToolResult, TextContent
 
 from batchwright.app.app import build_server
 from batchwright.core.settings import Settings
-from batchwright.server import Server
-from batchwright.tasks import MAX_MESSAGE_CHARACTERS, TASKS, TTL, Tasks
+from batchwright.mcp_server.server import Server
+from batchwright.mcp_server.tasks import MAX_MESSAGE_CHARACTERS, TASKS, TTL, Tasks
 from endpoint import running_endpoint
 from http_requests import ask
 from openai_server import running_openai

@@ -14,7 +14,7 @@ import splintr
 
 from batchwright.core.jsonl import encode_request
 from batchwright.core.model import OUTCOMES, Request
-from batchwright.tools import TOOLS
+from batchwright.mcp_server.tools.tools import TOOLS
 from endpoint import running_endpoint
 from generate import SNAPSHOT, listed
 from openai_server import OpenAIServer, running_openai

@@ -21,11 +21,11 @@ from mcp.types import (
     UnsubscribeRequestParams,
 )
 
-from batchwright.addresses import JOBS, of_job
 from batchwright.app.app import build_server
 from batchwright.core.settings import Settings
-from batchwright.server import Server
-from batchwright.updates import MAX_SUBSCRIPTIONS, Updates
+from batchwright.mcp_server.addresses import JOBS, of_job
+from batchwright.mcp_server.server import Server
+from batchwright.mcp_server.updates import MAX_SUBSCRIPTIONS, Updates
 from endpoint import running_endpoint
 from session import Mode, Session, client_over_http, environment, in_memory, over_stdio, serving
 from waiting import WAIT_SECONDS, until

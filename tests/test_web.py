@@ -16,8 +16,8 @@ import anyio.to_thread
 import pytest
 from mcp.types import INVALID_PARAMS
 
-from batchwright import web
 from batchwright.core.errors import InvalidInput
+from batchwright.mcp_server import streamable_http
 from endpoint import Endpoint, running_endpoint
 from http_requests import CAN_ASK, TOKEN, Answer, ask, call
 from openai_server import running_openai
@@ -257,9 +257,9 @@ def test_an_address_that_cannot_be_had_is_said() -> None:
         port = taken.getsockname()[1]
         for host, number in (("127.0.0.1", port), ("no.such.host.invalid", 0), ("x" * 300, 0)):
             with pytest.raises(InvalidInput, match="Name another address, or port 0"):
-                web.listening(host, number, has_token=False)
+                streamable_http.listening(host, number, has_token=False)
     with pytest.raises(InvalidInput, match="There is no port 99999"):
-        web.listening("127.0.0.1", 99_999, has_token=False)
+        streamable_http.listening("127.0.0.1", 99_999, has_token=False)
 
 
 def test_host_and_port_need_http(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ async def test_it_ends_when_told_whatever_is_open(tmp_path: Path, sample: Path, 
                 tasks.start_soon(lambda: call(url, "check_job", job_id=draft["job_id"], wait_seconds=600))
                 await told_something(older)
                 served.send_signal(number)
-                with anyio.fail_after(web.GOODBYE_SECONDS):
+                with anyio.fail_after(streamable_http.GOODBYE_SECONDS):
                     status = await ended(served)
                 tasks.cancel_scope.cancel()
             await writer.aclose()

@@ -9,7 +9,7 @@ from pathlib import Path
 from batchwright.app.app import http_token, token_file, workspace
 from batchwright.connecting import BEARER, NAME, PUBLISHED, Launch, Way, ways, ways_over_http
 from batchwright.core.settings import Settings
-from batchwright.web import PATH
+from batchwright.mcp_server.streamable_http import PATH
 
 
 def run_connect(settings: Settings, wanted: str) -> int:

@@ -19,8 +19,8 @@ from starlette.types import Receive, Scope, Send
 from batchwright.app.app import build_server, log_to_stderr
 from batchwright.core.children import DESKTOP, Child
 from batchwright.core.settings import Settings
-from batchwright.dashboard import framed_policy, outer_page, page
-from batchwright.web import Access, Gate, Web, application, listening
+from batchwright.mcp_server.dashboard import framed_policy, outer_page, page
+from batchwright.mcp_server.streamable_http import Access, Gate, Web, application, listening
 
 ADDRESS = "127.0.0.1"
 _BROWSER_SECONDS = 30

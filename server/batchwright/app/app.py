@@ -20,12 +20,12 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.secret_file import fingerprint
 from batchwright.core.settings import Settings, token_of
 from batchwright.core.untrusted import visible
+from batchwright.mcp_server.handlers import answers
+from batchwright.mcp_server.question_key import security
+from batchwright.mcp_server.server import Server
+from batchwright.mcp_server.tasks import Tasks
+from batchwright.mcp_server.updates import Updates
 from batchwright.providers.local.model_servers import ModelServer
-from batchwright.sealing import security
-from batchwright.server import Server
-from batchwright.surface import answers
-from batchwright.tasks import Tasks
-from batchwright.updates import Updates
 
 if TYPE_CHECKING:
     from mcp.server.mcpserver.tools import Tool
@@ -242,7 +242,7 @@ def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> Server[A
 
 def serve(settings: Settings) -> None:
     """Serve MCP over standard input and output until the client is gone or the process is told to end."""
-    from batchwright import stdio
+    from batchwright.mcp_server import stdio
 
     log_to_stderr(settings)
     stdio.run(build_server(settings))
@@ -254,14 +254,16 @@ def serve_http(settings: Settings, *, host: str, port: int) -> None:
     Raises:
         InvalidInput: The address cannot be had, anybody could come in there, or the token's file is open to others.
     """
-    from batchwright import web
+    from batchwright.mcp_server import streamable_http
 
     log_to_stderr(settings)
-    taken = web.listening(host, port, has_token=settings.http_token is not None)
+    taken = streamable_http.listening(host, port, has_token=settings.http_token is not None)
     own_port = taken.getsockname()[1]
     advice = f"`batchwright connect --http --port {own_port}`, run by the same user, shows how each assistant sends it."
-    allowed = web.Access(web.hosts(taken, host, settings.http_hosts), http_token(settings), advice)
-    web.run(build_server(settings), taken, allowed, log_level=settings.log_level)
+    allowed = streamable_http.Access(
+        streamable_http.hosts(taken, host, settings.http_hosts), http_token(settings), advice
+    )
+    streamable_http.run(build_server(settings), taken, allowed, log_level=settings.log_level)
 
 
 def http_token(settings: Settings) -> str:
@@ -305,7 +307,7 @@ def log_to_stderr(settings: Settings) -> None:
 
 
 def _tools() -> "list[Tool]":
-    from batchwright.tools import all_tools
+    from batchwright.mcp_server.tools.tools import all_tools
 
     return all_tools()
 

@@ -15,8 +15,8 @@ import psutil
 import pytest
 from starlette.responses import PlainTextResponse
 
-from batchwright.connections import HEAD_SECONDS
-from batchwright.web import PATH, Access, Gate
+from batchwright.mcp_server.connections import HEAD_SECONDS
+from batchwright.mcp_server.streamable_http import PATH, Access, Gate
 from http_requests import TOKEN, ask, call
 from session import environment, http_process, serving
 from waiting import WAIT_SECONDS, until

@@ -11,8 +11,8 @@ from mcp.types import ClientCapabilities, ElicitationCapability
 from batchwright.app.app import opened
 from batchwright.core.errors import NotAgreed
 from batchwright.core.settings import Settings
-from batchwright.tooling import Approval, Question
-from batchwright.tools import all_tools, submit_job
+from batchwright.mcp_server.tools.common import Approval, Question
+from batchwright.mcp_server.tools.tools import all_tools, submit_job
 from endpoint import running_endpoint
 from openai_server import OpenAIServer
 from session import Mode, Session, environment, in_memory, openai_environment

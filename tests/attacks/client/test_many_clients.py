@@ -8,7 +8,7 @@ import aiohttp
 import anyio
 import pytest
 
-from batchwright.web import MAX_SESSIONS
+from batchwright.mcp_server.streamable_http import MAX_SESSIONS
 from endpoint import running_endpoint
 from http_requests import TOKEN
 from session import environment, http_process, over_http, serving

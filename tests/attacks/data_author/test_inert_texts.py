@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator, BeforeValidator
 
 import batchwright
-from batchwright.answer import Facts, Name, Sentence, Text, View, Words
 from batchwright.core.untrusted import cleaned, cleaned_value, inert, inert_value, one_line, quote_name
+from batchwright.mcp_server.views.view import Facts, Name, Sentence, Text, View, Words
 
 RENDERED = r"<(?:[^\W\d]|[/!?|\uff5c])|!\[|\]\(|\]:\s*\w+:"
 ACTING = re.compile(RENDERED + r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e]")

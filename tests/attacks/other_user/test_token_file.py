@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from batchwright.sealing import KeptKey
+from batchwright.mcp_server.question_key import KeptKey
 from http_requests import ask
 from session import environment, http_process
 from waiting import WAIT_SECONDS

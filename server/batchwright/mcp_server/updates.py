@@ -12,8 +12,8 @@ import anyio
 from mcp.server.subscriptions import InMemorySubscriptionBus, ResourcesListChanged, ResourceUpdated
 from mcp.types import EmptyResult
 
-from batchwright.addresses import JOBS, all_of, parsed
 from batchwright.core.errors import InvalidInput
+from batchwright.mcp_server.addresses import JOBS, all_of, parsed
 
 if TYPE_CHECKING:
     from mcp.server.connection import Connection
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mcp.types import SubscribeRequestParams, UnsubscribeRequestParams
 
     from batchwright.journal.changes import Changed
-    from batchwright.lifespan import App
+    from batchwright.mcp_server.context import App
 
 MAX_SUBSCRIPTIONS = 1_000
 """Of one session."""

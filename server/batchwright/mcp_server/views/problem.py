@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
-from batchwright.answer import Facts, Name, Sentence, View, Words
 from batchwright.core.model import Job, Json, Outcome
 from batchwright.core.untrusted import MARK, one_line
+from batchwright.mcp_server.views.view import Facts, Name, Sentence, View, Words
 
 if TYPE_CHECKING:
     from batchwright.results.causes.remedies import Explained, Retried

@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 
 from mcp.types import GetPromptResult, Prompt, PromptArgument, PromptMessage, TextContent
 
-from batchwright import guides
-from batchwright.common_jobs import GUIDES
 from batchwright.core.errors import InvalidInput, NotFound
-from batchwright.guides import MAX_ARGUMENT_CHARACTERS, Guide
+from batchwright.mcp_server.prompts.common_jobs import GUIDES
+from batchwright.mcp_server.prompts.guide import MAX_ARGUMENT_CHARACTERS, Guide, rendered
 
 if TYPE_CHECKING:
-    from batchwright.lifespan import App
+    from batchwright.mcp_server.context import App
 
 
 def prompts() -> list[Prompt]:
@@ -30,7 +29,7 @@ def prompts() -> list[Prompt]:
     ]
 
 
-async def rendered(app: "App", name: str, values: Mapping[str, str]) -> GetPromptResult:
+async def render(app: "App", name: str, values: Mapping[str, str]) -> GetPromptResult:
     """Fill in a prompt; the source's columns are looked at, where that is quick.
 
     Raises:
@@ -42,7 +41,7 @@ async def rendered(app: "App", name: str, values: Mapping[str, str]) -> GetPromp
         raise NotFound(f"There is no prompt {name[:80]!r}. There are {', '.join(GUIDES)}.")
     _refuse_wrong(guide, values)
     columns = await (await app.jobs()).contents.columns(values["source"].strip())
-    message = TextContent(text=guides.rendered(guide, values, columns))
+    message = TextContent(text=rendered(guide, values, columns))
     return GetPromptResult(description=guide.description, messages=[PromptMessage(role="user", content=message)])
 
 

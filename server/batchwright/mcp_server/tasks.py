@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from mcp.types import CallToolRequestParams
 
-    from batchwright.lifespan import App
+    from batchwright.mcp_server.context import App
 
 TASKS = "io.modelcontextprotocol/tasks"
 AT_ONCE_SECONDS = 0.5

@@ -11,14 +11,14 @@ from mcp.types import CallToolResult, ImageContent, TextContent
 from pydantic import BaseModel, Field
 from starlette.requests import Request
 
-from batchwright.answer import View
 from batchwright.core.errors import NotReady
 from batchwright.core.model import Job, Json
 from batchwright.core.progress import Progress
 from batchwright.core.untrusted import one_line
-from batchwright.lifespan import App
-from batchwright.links import links
-from batchwright.tasks import MODERN
+from batchwright.mcp_server.context import App
+from batchwright.mcp_server.links import links
+from batchwright.mcp_server.tasks import MODERN
+from batchwright.mcp_server.views.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +54,7 @@ def for_page(ctx: Context[App], jobs: "Jobs", job: Job) -> dict[str, Json] | Non
     """Give what the dashboard shows of a job beside the answer; None: the client does not show it."""
     if not client_supports_apps(ctx):
         return None
-    from batchwright.dashboard.facts import of_job
+    from batchwright.mcp_server.dashboard.facts import of_job
 
     return of_job(jobs.overviews.of(job), ctx.request_context.lifespan_context.now())
 
@@ -63,7 +63,7 @@ def list_for_page(ctx: Context[App], jobs: "Sequence[Job]") -> dict[str, Json] |
     """Give what the dashboard shows of a list of jobs beside the answer; None: the client does not show it."""
     if not client_supports_apps(ctx):
         return None
-    from batchwright.dashboard.facts import of_jobs
+    from batchwright.mcp_server.dashboard.facts import of_jobs
 
     return of_jobs(jobs, ctx.request_context.lifespan_context.now())
 

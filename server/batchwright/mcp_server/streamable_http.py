@@ -18,10 +18,10 @@ import uvicorn
 from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 
-from batchwright.connections import IDLE_SECONDS, LET_IN, MAX_HEAD_BYTES, Connections, room
 from batchwright.core.errors import InvalidInput
 from batchwright.core.settings import MIN_SECRET_CHARACTERS
-from batchwright.sessions import Sessions
+from batchwright.mcp_server.connections import IDLE_SECONDS, LET_IN, MAX_HEAD_BYTES, Connections, room
+from batchwright.mcp_server.sessions import Sessions
 
 if TYPE_CHECKING:
     import asyncio

@@ -4,9 +4,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from batchwright.answer import present
 from batchwright.core.money import shown_most, shown_usd
 from batchwright.core.untrusted import cleaned, inert_value, one_line
+from batchwright.mcp_server.views.view import present
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
-from batchwright import problem_views
-from batchwright.answer import Name, Next, Sentence, Text, View, present
 from batchwright.core.model import Job, JobStatus, Json, Outcome
 from batchwright.core.untrusted import MARK, cleaned, one_line
-from batchwright.cost_views import draft_cost, job_cost, line_cost
 from batchwright.costs.prices import price
 from batchwright.costs.spending import SAME_FOR_ALL, SUSPECTED, ceiling_usd
-from batchwright.problem_views import Problems
+from batchwright.mcp_server.views import problem
+from batchwright.mcp_server.views.cost import draft_cost, job_cost, line_cost
+from batchwright.mcp_server.views.problem import Problems
+from batchwright.mcp_server.views.view import Name, Next, Sentence, Text, View, present
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -55,8 +55,8 @@ class DraftView(View):
         job, retried = draft.job, draft.retried
         unmet = retried.unmet if retried else ()
         warnings = [*draft.warnings, *draft.estimate.count_notes, *([_unmet(unmet)] if unmet else [])]
-        warnings += problem_views.notes(retried.problems) if retried else []
-        better = problem_views.instead(unmet)
+        warnings += problem.notes(retried.problems) if retried else []
+        better = problem.instead(unmet)
         return cls(
             job_id=job.id,
             status="draft",
@@ -71,7 +71,7 @@ class DraftView(View):
             cost=draft_cost(draft),
             first_request=_shown_request(draft.first_request.body),
             retries=_retried(retried, job) if retried else None,
-            problems=problem_views.shown_of_retry(retried, job) if retried else None,
+            problems=problem.shown_of_retry(retried, job) if retried else None,
             warnings=warnings or None,
             about=MARK,
             next=(f"{better} Or as it is: " if better else _mend_first(draft.warnings)) + _try_and_submit(job),
@@ -108,7 +108,7 @@ class JobView(View):
         counts = present(job.counts)
         done = job.source.rows - counts.get("running", 0)
         rate = done / seconds * 60 if seconds and done and job.ended_at is None else None
-        said = [*notes, *_part_notes(job), *problem_views.notes(problems)]
+        said = [*notes, *_part_notes(job), *problem.notes(problems)]
         if job.submitted_at is not None and (drafted := sum(part.requests for part in job.drafted_parts)):
             what = "rows" if job.source.requests is None else "requests"
             said.append(f"A retry of {drafted:,} {what} is drafted: submit_job sends it.")
@@ -127,7 +127,7 @@ class JobView(View):
             seconds_left=round(counts.get("running", 0) / rate * 60) if rate and job.status == "running" else None,
             input_tokens=job.input_tokens or None,
             output_tokens=job.output_tokens or None,
-            problems=problem_views.shown(problems, job),
+            problems=problem.shown(problems, job),
             notes=said or None,
             next=_next_call(job, problems),
         )
@@ -215,7 +215,7 @@ class JobsView(View):
         if page.others is None:
             notes.append("The provider could not be asked for batches that were made elsewhere.")
         if not total and others:
-            following = f"adopt_batch({problem_views.told({'batch_id': one_line(others[0].batch_id)})})"
+            following = f"adopt_batch({problem.told({'batch_id': one_line(others[0].batch_id)})})"
         elif not total:
             following = 'inspect_data(source="FILE"), then create_batch_file'
         elif not jobs and offset:
@@ -306,16 +306,16 @@ def _next_call(job: Job, problems: "Sequence[Explained]") -> str:
             )
             return f'check_job(job_id="{job.id}") after a minute, {then}'
         case _ if not job.counts["answered"]:
-            return problem_views.remedy_call(problems, job) or _call_for_none(job, problems)
+            return problem.remedy_call(problems, job) or _call_for_none(job, problems)
         case _:
             results = f'get_results(job_id="{job.id}", save_as="results.csv")'
-            remedy = problem_views.remedy_call(problems, job)
+            remedy = problem.remedy_call(problems, job)
             return f"{remedy}; {results} saves what is there" if remedy else results
 
 
 def _call_for_none(job: Job, problems: "Sequence[Explained]") -> str:
     """Give what helps a job without a good answer; a retry names the outcomes that it does not take up by itself."""
-    if better := problem_views.instead(problems):
+    if better := problem.instead(problems):
         return better
     if job.status == "failed":
         return f'create_batch_file with the faults mended, or retry_job(job_id="{job.id}") where the cause has gone'
@@ -335,7 +335,7 @@ def _retried(retried: "Retried", job: Job) -> str:
 def _unmet(found: "Sequence[Explained]") -> str:
     """Say which rows a retry may not help, as it is drafted."""
     rows = sum(each.rows for each in found)
-    why = "; ".join(dict.fromkeys(each.meaning for each in found[: problem_views.MAX_SHOWN]))
+    why = "; ".join(dict.fromkeys(each.meaning for each in found[: problem.MAX_SHOWN]))
     return f"This retry may not help {rows:,} of its rows: {why}."
 
 

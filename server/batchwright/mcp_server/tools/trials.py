@@ -10,8 +10,8 @@ from pydantic import Field
 from batchwright.core.errors import NotAgreed
 from batchwright.core.money import shown_most
 from batchwright.jobs.trials.estimates import MAX_ROWS, Which
-from batchwright.tooling import App, Approval, Dollars, JobId, answer, can_ask, usd
-from batchwright.trial_views import TrialView
+from batchwright.mcp_server.tools.common import App, Approval, Dollars, JobId, answer, can_ask, usd
+from batchwright.mcp_server.views.trial import TrialView
 
 if TYPE_CHECKING:
     from batchwright.jobs.trials.plan import TrialPlan

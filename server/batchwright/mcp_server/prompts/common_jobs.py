@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from batchwright.checks.families import family_of
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Json
-from batchwright.guides import Argument, Filled, Guide, Plan, cell, literal, prompt, quoted
+from batchwright.mcp_server.prompts.guide import Argument, Filled, Guide, Plan, cell, literal, prompt, quoted
 
 LANGUAGES = (
     *("Arabic", "Chinese", "Czech", "Danish", "Dutch", "English", "Finnish", "French", "German", "Greek", "Hebrew"),

@@ -21,9 +21,9 @@ from mcp.types import (
 )
 from pydantic import BaseModel, ValidationError
 
-from batchwright.arguments import understood
 from batchwright.core.errors import BatchwrightError, DiskFault, InvalidInput, NotFound, reason_of_the_disk
 from batchwright.core.untrusted import one_line, quote_name
+from batchwright.mcp_server.arguments import understood
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, get_args
 from mcp.shared.uri_template import UriTemplate
 from mcp.types import Completion, CompletionArgument, PromptReference, ResourceTemplateReference
 
-from batchwright.addresses import TEMPLATES
-from batchwright.common_jobs import GUIDES, LANGUAGES
 from batchwright.core.errors import BatchwrightError
 from batchwright.core.model import Outcome
 from batchwright.core.untrusted import one_line
+from batchwright.mcp_server.addresses import TEMPLATES
+from batchwright.mcp_server.prompts.common_jobs import GUIDES, LANGUAGES
 
 if TYPE_CHECKING:
     from batchwright.core.model import Endpoint
-    from batchwright.guides import Completes
-    from batchwright.lifespan import App
+    from batchwright.mcp_server.context import App
+    from batchwright.mcp_server.prompts.guide import Completes
 
 MAX_VALUES = 100
 """The protocol's own."""

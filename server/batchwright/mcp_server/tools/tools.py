@@ -9,22 +9,22 @@ from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
-from batchwright.addresses import DASHBOARD
 from batchwright.core.errors import NotAgreed
 from batchwright.core.model import Endpoint, Job, UserSays
 from batchwright.core.untrusted import one_line
-from batchwright.cost_views import submit_notes
-from batchwright.job_views import DraftView, JobsView, JobView, running_seconds
-from batchwright.lifespan import App
-from batchwright.result_tools import get_results, query_results
-from batchwright.server import slim_tool
-from batchwright.tooling import Approval, Dollars, JobId, Question, for_page, list_for_page
-from batchwright.tooling import answer as _answer
-from batchwright.tooling import can_ask as _can_ask
-from batchwright.tooling import progress_of as _progress
-from batchwright.tooling import usd as _usd
-from batchwright.trying_tools import TRY, try_requests
-from batchwright.views import CostsView, DeletedView, FilesView, InspectView
+from batchwright.mcp_server.addresses import DASHBOARD
+from batchwright.mcp_server.context import App
+from batchwright.mcp_server.server import slim_tool
+from batchwright.mcp_server.tools.common import Approval, Dollars, JobId, Question, for_page, list_for_page
+from batchwright.mcp_server.tools.common import answer as _answer
+from batchwright.mcp_server.tools.common import can_ask as _can_ask
+from batchwright.mcp_server.tools.common import progress_of as _progress
+from batchwright.mcp_server.tools.common import usd as _usd
+from batchwright.mcp_server.tools.results import get_results, query_results
+from batchwright.mcp_server.tools.trials import TRY, try_requests
+from batchwright.mcp_server.views.cost import submit_notes
+from batchwright.mcp_server.views.job import DraftView, JobsView, JobView, running_seconds
+from batchwright.mcp_server.views.views import CostsView, DeletedView, FilesView, InspectView
 
 READ = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False)
 ASK = ToolAnnotations(read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=True)

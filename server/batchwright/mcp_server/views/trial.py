@@ -9,12 +9,12 @@ from math import isfinite
 from struct import unpack
 from typing import TYPE_CHECKING, Self, cast
 
-from batchwright.answer import Facts, Name, Next, Sentence, View, present
 from batchwright.core.model import Job, Json, Outcome, Result
 from batchwright.core.money import shown_most, shown_usd
 from batchwright.core.untrusted import MARK, cleaned, cleaned_value, one_line, quote_name
 from batchwright.costs.spending import ceiling_usd
-from batchwright.job_views import submit_call
+from batchwright.mcp_server.views.job import submit_call
+from batchwright.mcp_server.views.view import Facts, Name, Next, Sentence, View, present
 from batchwright.results.causes.catalogue import cause_of
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def _numbers(vector: Json) -> list[Json]:
 
 def _cut(value: Json, most_bytes: int) -> Json:
     """Clean a value, and cut it to so many bytes: those of other scripts take more tokens a character."""
-    from batchwright.fitting import fitted_value
+    from batchwright.mcp_server.views.fitting import fitted_value
 
     return fitted_value(value, most_bytes)
 

@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
-from batchwright.answer import Facts, Name, Next, Sentence, View, present
 from batchwright.core.model import Json
 from batchwright.core.untrusted import MARK, cleaned, one_line
-from batchwright.job_views import job_cost
-from batchwright.problem_views import in_phrases, remedy_call
+from batchwright.mcp_server.views.job import job_cost
+from batchwright.mcp_server.views.problem import in_phrases, remedy_call
+from batchwright.mcp_server.views.view import Facts, Name, Next, Sentence, View, present
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ class ResultsView(View):
     @classmethod
     def of(cls, page: "ResultPage", *, offset: int, problems: "Sequence[Explained]" = ()) -> Self:
         """Show a page of results, and why rows have no good answer."""
-        from batchwright.fitting import fitted_names, fitted_rows
+        from batchwright.mcp_server.views.fitting import fitted_names, fitted_rows
 
         job, matching = page.job, page.joined.matching
         rows = [cells for _, cells in page.joined.rows]
@@ -112,7 +112,7 @@ class QueryView(View):
 
     @classmethod
     def _of_rows(cls, reply: "Reply") -> Self:
-        from batchwright.fitting import fitted_names, fitted_rows
+        from batchwright.mcp_server.views.fitting import fitted_names, fitted_rows
 
         job, rows = reply.job, reply.rows
         if rows is None:

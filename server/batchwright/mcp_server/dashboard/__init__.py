@@ -55,4 +55,4 @@ def _hash(text: str) -> str:
 
 
 def _part(name: str) -> str:
-    return resources.files("batchwright").joinpath("dashboard", name).read_text(encoding="utf-8")
+    return resources.files("batchwright.mcp_server.dashboard").joinpath(name).read_text(encoding="utf-8")

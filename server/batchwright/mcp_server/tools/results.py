@@ -6,11 +6,11 @@ from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult
 from pydantic import Field
 
-from batchwright.lifespan import App
-from batchwright.result_views import SHOWN_ANSWERS, SHOWN_ROWS, QueryView, ResultsView
-from batchwright.tooling import JobId, for_page
-from batchwright.tooling import answer as _answer
-from batchwright.tooling import progress_of as _progress
+from batchwright.mcp_server.context import App
+from batchwright.mcp_server.tools.common import JobId, for_page
+from batchwright.mcp_server.tools.common import answer as _answer
+from batchwright.mcp_server.tools.common import progress_of as _progress
+from batchwright.mcp_server.views.result import SHOWN_ANSWERS, SHOWN_ROWS, QueryView, ResultsView
 
 ShownOutcome = Literal[
     "all", "answered", "refused", "cut_short", "not_fitting", "failed", "expired", "never_ran", "unconfirmed"

@@ -2,10 +2,10 @@
 
 from mcp.types import ResourceLink
 
-from batchwright.addresses import of_job
-from batchwright.answer import View
-from batchwright.job_views import DraftView, JobView
-from batchwright.result_views import ResultsView
+from batchwright.mcp_server.addresses import of_job
+from batchwright.mcp_server.views.job import DraftView, JobView
+from batchwright.mcp_server.views.result import ResultsView
+from batchwright.mcp_server.views.view import View
 
 _ENDED = frozenset({"completed", "cancelled", "expired", "failed"})
 

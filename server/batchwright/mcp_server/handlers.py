@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
     from pydantic import BaseModel
 
-    from batchwright.lifespan import App
-    from batchwright.server import Answer
-    from batchwright.updates import Updates
+    from batchwright.mcp_server.context import App
+    from batchwright.mcp_server.server import Answer
+    from batchwright.mcp_server.updates import Updates
 
 
 def answers(updates: "Updates") -> "Mapping[str, tuple[type[BaseModel], Answer]]":
@@ -44,7 +44,7 @@ def answers(updates: "Updates") -> "Mapping[str, tuple[type[BaseModel], Answer]]
 
 
 async def _list_resources(ctx: "ServerRequestContext[App]", params: PaginatedRequestParams) -> ListResourcesResult:
-    from batchwright.resources import listed, listed_page
+    from batchwright.mcp_server.resources import listed, listed_page
 
     page = await listed(ctx.lifespan_context, params.cursor)
     if params.cursor is None and client_supports_apps(ctx):
@@ -55,31 +55,31 @@ async def _list_resources(ctx: "ServerRequestContext[App]", params: PaginatedReq
 async def _list_templates(
     _ctx: "ServerRequestContext[App]", _params: PaginatedRequestParams
 ) -> ListResourceTemplatesResult:
-    from batchwright.resources import templates
+    from batchwright.mcp_server.resources import templates
 
     return ListResourceTemplatesResult(resource_templates=templates())
 
 
 async def _read(ctx: "ServerRequestContext[App]", params: ReadResourceRequestParams) -> ReadResourceResult:
-    from batchwright.resources import read
+    from batchwright.mcp_server.resources import read
 
     return ReadResourceResult(contents=[*await read(ctx.lifespan_context, str(params.uri))])
 
 
 async def _list_prompts(_ctx: "ServerRequestContext[App]", _params: PaginatedRequestParams) -> ListPromptsResult:
-    from batchwright.prompts import prompts
+    from batchwright.mcp_server.prompts.prompts import prompts
 
     return ListPromptsResult(prompts=prompts())
 
 
 async def _get_prompt(ctx: "ServerRequestContext[App]", params: GetPromptRequestParams) -> GetPromptResult:
-    from batchwright.prompts import rendered
+    from batchwright.mcp_server.prompts.prompts import render
 
-    return await rendered(ctx.lifespan_context, params.name, params.arguments or {})
+    return await render(ctx.lifespan_context, params.name, params.arguments or {})
 
 
 async def _complete(ctx: "ServerRequestContext[App]", params: CompleteRequestParams) -> CompleteResult:
-    from batchwright.completions import completed
+    from batchwright.mcp_server.completions import completed
 
     given = (params.context.arguments if params.context else None) or {}
     completion = await completed(ctx.lifespan_context, params.ref, params.argument, given)

@@ -15,21 +15,21 @@ from mcp.types import (
     TextResourceContents,
 )
 
-from batchwright.addresses import DASHBOARD, JOBS, TEMPLATES, Address, Kind, of_job, parsed
 from batchwright.core.errors import InvalidInput, NotFound
 from batchwright.core.model import Outcome
 from batchwright.core.untrusted import MARK, cleaned, cleaned_value, inert, one_line
-from batchwright.job_views import JobsView, JobView, running_seconds
 from batchwright.jobs.pages import JobPage
-from batchwright.result_views import ResultsView
+from batchwright.mcp_server.addresses import DASHBOARD, JOBS, TEMPLATES, Address, Kind, of_job, parsed
+from batchwright.mcp_server.views.job import JobsView, JobView, running_seconds
+from batchwright.mcp_server.views.result import ResultsView
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from batchwright.answer import View
     from batchwright.core.model import Job, Json
     from batchwright.jobs.jobs import Jobs
-    from batchwright.lifespan import App
+    from batchwright.mcp_server.context import App
+    from batchwright.mcp_server.views.view import View
 
 JOBS_A_PAGE = 25
 """Of the list of resources."""
@@ -197,7 +197,7 @@ async def read(app: "App", uri: str) -> list[TextResourceContents]:
 
 
 def _page() -> TextResourceContents:
-    from batchwright.dashboard import page
+    from batchwright.mcp_server.dashboard import page
 
     return TextResourceContents(uri=DASHBOARD, text=page(), mime_type=APP_MIME_TYPE, _meta=_PAGE_META)
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Self
 
-from batchwright.answer import MAX_SENTENCE_CHARACTERS, Facts, Name, Next, Sentence, View
 from batchwright.core.model import Job, Json
 from batchwright.core.money import shown_usd
 from batchwright.core.untrusted import MARK, cleaned, one_line
+from batchwright.mcp_server.views.view import MAX_SENTENCE_CHARACTERS, Facts, Name, Next, Sentence, View
 from batchwright.tables.inspection import Profile
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _cost_line(line: "ModelCost", comparison: "Comparison") -> dict[str, str]:
 
 def _shown_row(row: Mapping[str, Json]) -> dict[str, Json]:
     """Give a row fit for the conversation: cleaned, cut, and without its empty cells."""
-    from batchwright.fitting import fitted_value, shown_names
+    from batchwright.mcp_server.views.fitting import fitted_value, shown_names
 
     names = shown_names(list(row)[:MAX_SHOWN_COLUMNS])
     return {

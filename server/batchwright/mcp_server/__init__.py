@@ -1,0 +1,1 @@
+"""What an assistant sees: tools, views, resources, prompts, tasks, HTTP and the dashboard."""

@@ -1,0 +1,1 @@
+"""The prompts: guides through the common jobs."""

@@ -1,0 +1,1 @@
+"""What the tools answer, a module a group."""
