@@ -16,7 +16,7 @@ from mcp import Client
 
 from batchwright.__main__ import HOST, PORT
 from batchwright.app.app import build_server
-from batchwright.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
+from batchwright.app.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
 from batchwright.core.money import shown_usd
 from batchwright.core.settings import SETTINGS, Settings
 from batchwright.costs.comparison import compare_tokens

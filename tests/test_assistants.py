@@ -21,7 +21,7 @@ import pytest
 
 import batchwright
 from batchwright.app.app import INSTRUCTIONS
-from batchwright.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
+from batchwright.app.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
 from conftest import SAMPLE
 from generate import SNAPSHOT
 from http_requests import TOKEN

@@ -10,9 +10,9 @@ import anyio.to_thread
 import pytest
 from aiohttp import web
 
+from batchwright.app.doctor import run_doctor
 from batchwright.core.model import SpendingLimits
 from batchwright.core.settings import Settings
-from batchwright.doctor import run_doctor
 from openai_server import running_openai
 
 pytestmark = pytest.mark.anyio

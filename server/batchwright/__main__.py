@@ -56,19 +56,19 @@ def _address(options: argparse.Namespace) -> tuple[str, int] | None:
 
 
 def _demo(_settings: Settings, options: argparse.Namespace) -> int:
-    from batchwright.demo import run_demo
+    from batchwright.app.demo import run_demo
 
     return run_demo(plain=options.plain)
 
 
 def _doctor(settings: Settings, _options: argparse.Namespace) -> int:
-    from batchwright.doctor import run_doctor
+    from batchwright.app.doctor import run_doctor
 
     return run_doctor(settings)
 
 
 def _connect(settings: Settings, options: argparse.Namespace) -> int:
-    from batchwright.connect import run_connect, run_connect_over_http
+    from batchwright.app.connect import run_connect, run_connect_over_http
 
     address = _address(options)
     if address:
@@ -83,13 +83,13 @@ def _costs(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _dashboard(settings: Settings, options: argparse.Namespace) -> int:
-    from batchwright.loopback import run_dashboard
+    from batchwright.app.dashboard import run_dashboard
 
     return run_dashboard(settings, port=options.port, opens=options.open)
 
 
 def _work(settings: Settings, options: argparse.Namespace) -> int:
-    from batchwright.work import run_work
+    from batchwright.app.work import run_work
 
     return run_work(settings, stay=options.stay)
 

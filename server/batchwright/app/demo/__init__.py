@@ -41,7 +41,7 @@ def run_demo(*, plain: bool) -> int:
     """Run the job in a folder that is gone afterwards; only the model's weights stay, in the cache folder."""
     folder = Path(tempfile.mkdtemp(prefix="batchwright-demo-"))
     try:
-        with resources.as_file(resources.files("batchwright.demo") / "reviews.csv") as reviews:
+        with resources.as_file(resources.files("batchwright.app.demo") / "reviews.csv") as reviews:
             shutil.copyfile(reviews, folder / "reviews.csv")
         refusal = anyio.run(_converse, folder, plain or not sys.stdout.isatty())
     finally:

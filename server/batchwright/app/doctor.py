@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from batchwright import __version__
 from batchwright.app.app import JOURNAL, workspace
-from batchwright.connect import installed
+from batchwright.app.connect import installed
 from batchwright.core.children import Child
 from batchwright.core.errors import BatchwrightError
 from batchwright.core.settings import Settings

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from batchwright.app.app import http_token, token_file, workspace
-from batchwright.connecting import BEARER, NAME, PUBLISHED, Launch, Way, ways, ways_over_http
+from batchwright.app.connecting import BEARER, NAME, PUBLISHED, Launch, Way, ways, ways_over_http
 from batchwright.core.settings import Settings
 from batchwright.mcp_server.streamable_http import PATH
 
