@@ -10,8 +10,8 @@ import pytest
 from hypothesis import settings
 
 from batchwright.core.settings import Settings
-from openai_server import OpenAIServer, running_openai
-from session import CLOSED_PROXY
+from tests.support.openai_server import OpenAIServer, running_openai
+from tests.support.session import CLOSED_PROXY
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

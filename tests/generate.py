@@ -1,6 +1,6 @@
 """What is generated and compared: the README's tables, the snapshot of the tools, and what is published beside them.
 
-`python tests/generate.py` writes it.
+`python -m tests.generate` writes it.
 """
 
 import json
@@ -25,10 +25,10 @@ from batchwright.mcp_server.resources import templates
 from batchwright.mcp_server.streamable_http import PATH
 from batchwright.mcp_server.tools.tools import all_tools
 from batchwright.results.causes.catalogue import CAUSES, VARIOUS
-from distribution import written
+from tests.external.distribution import written
 
 README = Path(__file__).parent.parent / "README.md"
-SNAPSHOT = Path(__file__).parent / "tools.json"
+SNAPSHOT = Path(__file__).parent / "mcp_server" / "tools.json"
 INSTALLED = Launch("batchwright")
 
 

@@ -1,6 +1,6 @@
 """Measure the heavy work against plain loops, in one run: CPU ratios, medians of five, and the peak memory.
 
-    python tests/benchmarks [--runs N] [--write] [NAME ...]
+    python -m tests.benchmarks [--runs N] [--write] [NAME ...]
 
 Prints a table in Markdown, and with --write puts it into the README. Each run is a process of its own; ours and the
 reference take turns, so that a noisy moment meets both.
@@ -21,8 +21,8 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from data import made
-from workloads import IN_FLIGHT, INSTANT_URL, WORKLOADS, Workload, answer_at_once
+from tests.benchmarks.data import made
+from tests.benchmarks.workloads import IN_FLIGHT, INSTANT_URL, WORKLOADS, Workload, answer_at_once
 
 WAIT_SECONDS = 1_800
 _HEAD: tuple[str, ...] = (
@@ -97,7 +97,7 @@ def _row(name: str, folder: Path, runs: int) -> str:
 
 
 def _measured(name: str, side: str, folder: Path) -> dict[str, float]:
-    command = [sys.executable, str(Path(__file__).parent), "--folder", str(folder), "--child", name, side]
+    command = [sys.executable, "-m", "tests.benchmarks", "--folder", str(folder), "--child", name, side]
     done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_SECONDS, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)

@@ -12,8 +12,9 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from data import CHAT, MILLION, MODEL, PROMPT, ROWS, request_line
-from servers import CALLS, EMPTY, OURS, called, started
+
+from tests.benchmarks.data import CHAT, MILLION, MODEL, PROMPT, ROWS, request_line
+from tests.benchmarks.servers import CALLS, EMPTY, OURS, called, started
 
 Work = Callable[[], object]
 """Does the work; what comes before it is not measured. If it gives a number, that is what it took, in CPU seconds."""

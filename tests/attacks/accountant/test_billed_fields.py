@@ -27,8 +27,8 @@ from batchwright.checks.parameters import PARAMETERS
 from batchwright.core.model import Endpoint, Json
 from batchwright.costs.billing import BODY, INNER, MESSAGE, TEXT_PART
 from batchwright.costs.tokens import TokenCount, counter, text_counter
-from openai_server import OpenAIServer
-from session import in_memory, openai_environment
+from tests.support.openai_server import OpenAIServer
+from tests.support.session import in_memory, openai_environment
 
 CHAT: Endpoint = "/v1/chat/completions"
 RESPONSES: Endpoint = "/v1/responses"

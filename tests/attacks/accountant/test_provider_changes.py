@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from endpoint import running_endpoint
-from openai_server import OpenAIServer
-from session import environment, in_memory, openai_environment
+from tests.support.endpoint import running_endpoint
+from tests.support.openai_server import OpenAIServer
+from tests.support.session import environment, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 

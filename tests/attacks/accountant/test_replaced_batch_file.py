@@ -15,9 +15,9 @@ from batchwright.core.progress import Progress
 from batchwright.core.settings import Settings
 from batchwright.jobs.build import Draft
 from batchwright.jobs.draft import DraftRequest
-from openai_server import OpenAIServer
-from session import openai_environment
-from swapping import swapping, tries
+from tests.support.openai_server import OpenAIServer
+from tests.support.session import openai_environment
+from tests.support.swapping import swapping, tries
 
 pytestmark = pytest.mark.anyio
 

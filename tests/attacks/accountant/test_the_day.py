@@ -14,8 +14,8 @@ import pytest
 from batchwright.core.clock import Uptime
 from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.journal.journal import Journal
-from openai_server import OpenAIServer
-from session import in_memory, openai_environment
+from tests.support.openai_server import OpenAIServer
+from tests.support.session import in_memory, openai_environment
 
 START = datetime(2026, 11, 3, 12, tzinfo=UTC)
 HOUR, YEARS = timedelta(hours=1), timedelta(days=3653)

@@ -17,9 +17,9 @@ from starlette.responses import PlainTextResponse
 
 from batchwright.mcp_server.connections import HEAD_SECONDS
 from batchwright.mcp_server.streamable_http import PATH, Access, Gate
-from http_requests import TOKEN, ask, call
-from session import environment, http_process, serving
-from waiting import WAIT_SECONDS, until
+from tests.support.http_requests import TOKEN, ask, call
+from tests.support.session import environment, http_process, serving
+from tests.support.waiting import WAIT_SECONDS, until
 
 pytestmark = pytest.mark.anyio
 

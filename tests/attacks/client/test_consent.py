@@ -13,9 +13,9 @@ from batchwright.core.errors import NotAgreed
 from batchwright.core.settings import Settings
 from batchwright.mcp_server.tools.common import Approval, Question
 from batchwright.mcp_server.tools.tools import all_tools, submit_job
-from endpoint import running_endpoint
-from openai_server import OpenAIServer
-from session import Mode, Session, environment, in_memory, openai_environment
+from tests.support.endpoint import running_endpoint
+from tests.support.openai_server import OpenAIServer
+from tests.support.session import Mode, Session, environment, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 

@@ -9,10 +9,10 @@ import anyio
 import pytest
 
 from batchwright.mcp_server.streamable_http import MAX_SESSIONS
-from endpoint import running_endpoint
-from http_requests import TOKEN
-from session import environment, http_process, over_http, serving
-from waiting import until
+from tests.support.endpoint import running_endpoint
+from tests.support.http_requests import TOKEN
+from tests.support.session import environment, http_process, over_http, serving
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

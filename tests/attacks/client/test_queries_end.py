@@ -12,10 +12,9 @@ import anyio.to_thread
 import psutil
 import pytest
 
-import session
-from excel_file import write_book
-from session import Mode, Session, environment, http_process, over_http, over_stdio
-from waiting import until
+from tests.support.excel_file import write_book
+from tests.support.session import Mode, Session, environment, http_process, over_http, over_stdio
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +25,7 @@ QUICK = "SELECT 1 AS n"
 MOST = 2
 LONELY = f"""
 import anyio, sys
-from session import client_over_http
+from tests.support.session import client_over_http
 
 async def main():
     async with client_over_http(sys.argv[1], sys.argv[2]) as client:
@@ -89,7 +88,7 @@ async def test_a_client_that_is_gone_ends_its_query_over_http(tmp_path: Path, mo
     """A laptop that is shut says nothing: only its connection ends."""
     async with served(tmp_path) as (url, pid):
         client = await anyio.open_process(
-            [sys.executable, "-c", LONELY, url, mode], stdout=None, stderr=None, cwd=Path(session.__file__).parent
+            [sys.executable, "-c", LONELY, url, mode], stdout=None, stderr=None, cwd=Path(__file__).parents[3]
         )
         await until_there_are(1, pid)
         client.send_signal(signal.SIGKILL)

@@ -17,10 +17,10 @@ import anyio.to_thread
 import psutil
 import pytest
 
-from endpoint import running_endpoint
-from openai_server import OpenAIServer
-from session import environment, openai_environment, over_stdio
-from waiting import until
+from tests.support.endpoint import running_endpoint
+from tests.support.openai_server import OpenAIServer
+from tests.support.session import environment, openai_environment, over_stdio
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

@@ -22,10 +22,10 @@ import batchwright
 from batchwright.app.connecting import PUBLISHED
 from batchwright.core import children
 from batchwright.core.children import Child
-from endpoint import running_endpoint
-from excel_file import write_book
-from hostile_folder import KEYS, MODULES, SCRIPT, HostileFolder, hostile_folder, watched_children
-from session import Session
+from tests.support.endpoint import running_endpoint
+from tests.support.excel_file import write_book
+from tests.support.hostile_folder import KEYS, MODULES, SCRIPT, HostileFolder, hostile_folder, watched_children
+from tests.support.session import Session
 
 pytestmark = pytest.mark.anyio
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from batchwright.core.errors import InvalidInput
 from batchwright.core.settings import Settings
 from batchwright.core.untrusted import MAX_MODEL_CHARACTERS, model_name, visible
-from openai_server import OpenAIServer
-from session import Session, in_memory, openai_environment
+from tests.support.openai_server import OpenAIServer
+from tests.support.session import Session, in_memory, openai_environment
 
 BAD = {
     "escape": "gpt-5\x1b[31m",

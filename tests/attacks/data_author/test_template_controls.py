@@ -10,7 +10,7 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Recipe
 from batchwright.requests.recipe import body_builder, template_columns
 from batchwright.requests.rendering import filling
-from session import environment, in_memory
+from tests.support.session import environment, in_memory
 
 CONTROLS = [chr(code) for code in (*range(0x20), 0x7F, 0x85, 0x9B, 0x2028, 0x202E, 0xD800, 0xE0041)]
 COLUMNS = ["a", "b c", "x\x1b", "q\"'\\"]

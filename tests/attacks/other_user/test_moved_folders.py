@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from batchwright.core.descriptors import open_file
-from swapping import swapping, tries
-from waiting import WAIT_SECONDS
+from tests.support.swapping import swapping, tries
+from tests.support.waiting import WAIT_SECONDS
 
 SECRET, OURS = b"the other user's", b"harmless"
 OPENINGS = 50

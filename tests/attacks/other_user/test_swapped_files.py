@@ -15,8 +15,8 @@ from batchwright.core.workspace import Workspace
 from batchwright.tables.frozen import freeze, profile
 from batchwright.tables.head import columns
 from batchwright.tables.source import find
-from excel_file import write_book
-from swapping import swapping, tries
+from tests.support.excel_file import write_book
+from tests.support.swapping import swapping, tries
 
 SECRET = "the other user's"
 

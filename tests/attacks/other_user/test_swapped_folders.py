@@ -6,7 +6,7 @@ import pytest
 
 from batchwright.core.errors import BatchwrightError, InvalidInput
 from batchwright.core.workspace import Workspace
-from swapping import swapping, tries
+from tests.support.swapping import swapping, tries
 
 
 @pytest.fixture

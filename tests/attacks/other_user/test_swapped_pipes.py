@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 import pytest
 
-from session import environment
-from swapping import swapping
+from tests.support.session import environment
+from tests.support.swapping import swapping
 
 pytestmark = pytest.mark.anyio
 

@@ -18,9 +18,9 @@ import anyio.to_thread
 import pytest
 
 from batchwright.mcp_server.question_key import KeptKey
-from http_requests import ask
-from session import environment, http_process
-from waiting import WAIT_SECONDS
+from tests.support.http_requests import ask
+from tests.support.session import environment, http_process
+from tests.support.waiting import WAIT_SECONDS
 
 pytestmark = pytest.mark.anyio
 

@@ -10,10 +10,10 @@ from batchwright.core.bounds import MAX_LINE_BYTES
 from batchwright.core.model import Request
 from batchwright.providers.local.send import Sender
 from batchwright.providers.local.target import Connection, RemoteEndpoint
-from openai_server import OpenAIServer
-from session import in_memory, openai_environment
-from test_adoption import submitted
-from test_openai_jobs import only_batch
+from tests.jobs.test_adoption import submitted
+from tests.stories.test_openai_jobs import only_batch
+from tests.support.openai_server import OpenAIServer
+from tests.support.session import in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from batchwright.providers.local.model_servers import ModelServer, recognise
-from endpoint import running_endpoint
-from session import environment, in_memory
+from tests.support.endpoint import running_endpoint
+from tests.support.session import environment, in_memory
 
 pytestmark = pytest.mark.anyio
 

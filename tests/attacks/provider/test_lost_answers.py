@@ -16,9 +16,9 @@ from batchwright.costs.request_costs import request_costs
 from batchwright.providers.local.payments import Payments, ceilings
 from batchwright.providers.local.send import Sender
 from batchwright.providers.local.target import Connection, RemoteEndpoint
-from endpoint import Endpoint, running_endpoint
-from session import Session, environment, in_memory, over_stdio
-from waiting import until
+from tests.support.endpoint import Endpoint, running_endpoint
+from tests.support.session import Session, environment, in_memory, over_stdio
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

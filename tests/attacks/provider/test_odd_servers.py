@@ -8,8 +8,8 @@ import pytest
 
 from batchwright.core.jsonl import encode_request
 from batchwright.core.model import Request
-from openai_server import Object, OpenAIServer, answer_body
-from session import environment, in_memory, openai_environment
+from tests.support.openai_server import Object, OpenAIServer, answer_body
+from tests.support.session import environment, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 

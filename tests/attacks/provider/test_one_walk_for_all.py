@@ -8,11 +8,11 @@ import pytest
 from openai import AsyncOpenAI
 
 from batchwright.jobs.jobs import EARLY_LOOK_SECONDS
-from openai_server import OpenAIServer
-from session import Session, in_memory, openai_environment, over_stdio
-from test_adoption import CHAT, made_elsewhere, submitted
-from test_openai_jobs import only_batch
-from waiting import until
+from tests.jobs.test_adoption import CHAT, made_elsewhere, submitted
+from tests.stories.test_openai_jobs import only_batch
+from tests.support.openai_server import OpenAIServer
+from tests.support.session import Session, in_memory, openai_environment, over_stdio
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 

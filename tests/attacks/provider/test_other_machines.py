@@ -17,9 +17,9 @@ from batchwright.jobs.advance import Runs
 from batchwright.jobs.submission import Rules
 from batchwright.journal.journal import Journal
 from batchwright.providers.openai import OpenAIAPI
-from openai_server import OpenAIServer
-from session import in_memory, openai_environment
-from test_adoption import CHAT, DRAFT, made_elsewhere, submitted
+from tests.jobs.test_adoption import CHAT, DRAFT, made_elsewhere, submitted
+from tests.support.openai_server import OpenAIServer
+from tests.support.session import in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 

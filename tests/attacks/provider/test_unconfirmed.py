@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from batchwright.jobs import collection, jobs
-from openai_server import OpenAIServer
-from session import Session, User, in_memory, openai_environment
+from tests.support.openai_server import OpenAIServer
+from tests.support.session import Session, User, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,171 @@
+"""`batchwright costs`, as a user runs it."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+
+from tests.support.session import environment, in_memory
+
+TOKENS = ["--rows", "50000", "--input-tokens", "2048", "--output-tokens", "158"]
+MODELS = [
+    argument for name in ("gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4", "gpt-5-mini") for argument in ("--model", name)
+]
+WITHOUT_MATPLOTLIB = (
+    "import sys; sys.modules['matplotlib'] = None; from batchwright.__main__ import main; sys.exit(main(sys.argv[1:]))"
+)
+
+
+def costs(tmp_path: Path, *arguments: str, code: str | None = None, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    command = [sys.executable, *(["-c", code] if code else ["-m", "batchwright"]), "costs", *arguments]
+    env = {**os.environ, "PYTHONIOENCODING": "utf-8", **environment(tmp_path), **more}
+    return subprocess.run(command, env=env, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False)
+
+
+def test_the_guides_chart_is_printed_as_a_table_and_as_bars(tmp_path: Path) -> None:
+    """Whoever reads the guide can check the program against it."""
+    done = costs(tmp_path, *TOKENS, *MODELS)
+    table = re.findall(r"^(gpt-\S+) +(\$\S+) +(\$\S+) +(\d+%)$", done.stdout, re.MULTILINE)
+    bars = re.findall(r" ([░█]+) \$", done.stdout)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert table == [
+        ("gpt-5-mini", "$41.40", "$20.70", "50%"),
+        ("gpt-3.5-turbo-0125", "$63.05", "$31.53", "50%"),
+        ("gpt-4-turbo", "$1,261.00", "$630.50", "50%"),
+        ("gpt-4", "$3,546.00", "$1,773.00", "50%"),
+    ]
+    assert [bar[0] for bar in bars] == ["░", "█"] * 4
+    assert [len(bar) for bar in bars[::2]] == sorted(len(bar) for bar in bars[::2])
+    assert "logarithmic scale" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("columns", [40, 60, 200])
+def test_the_bars_are_as_wide_as_the_terminal(tmp_path: Path, columns: int) -> None:
+    """A line that is broken is no bar."""
+    done = costs(
+        tmp_path, *TOKENS, "--model", "ft:gpt-4o-mini-2024-07-18:organisation::x", *MODELS, COLUMNS=str(columns)
+    )
+    drawn = [line for line in done.stdout.splitlines() if "$" in line]
+
+    assert done.returncode == 0
+    assert max(map(len, drawn)) <= columns
+    assert max(map(len, drawn)) >= columns - 6
+
+
+def test_what_cannot_show_blocks_gets_plain_characters(tmp_path: Path) -> None:
+    """Terminals of old, and pipes with an old encoding."""
+    models = ["--model", "o1-mini", "--model", "gpt-5-mini", "--model", "müll"]
+    done = costs(tmp_path, *TOKENS, *models, PYTHONIOENCODING="ascii")
+
+    assert done.returncode == 0
+    assert re.search(r"^gpt-5-mini +-+ \$41\.40\n +#+ \$20\.70$", done.stdout, re.MULTILINE)
+    assert re.search(r"^o1-mini +\$\S+ +not known$", done.stdout, re.MULTILINE)
+    assert "No batch price is known: o1-mini." in done.stdout
+    assert "Unpriced: m?ll." in done.stdout
+
+
+@pytest.mark.parametrize("no_colour", [False, True])
+def test_colour_is_only_for_a_terminal(tmp_path: Path, no_colour: bool) -> None:  # noqa: FBT001
+    """And not where the user has said that they want none."""
+    master, slave = pty.openpty()
+    env = {**os.environ, **environment(tmp_path), "TERM": "xterm", "PYTHONIOENCODING": "utf-8", "COLUMNS": "100"}
+    env.pop("NO_COLOR", None)
+    env |= {"NO_COLOR": "1"} if no_colour else {}
+    command = [sys.executable, "-m", "batchwright", "costs", *TOKENS, "--model", "gpt-5-mini"]
+    subprocess.run(command, env=env, stdout=slave, timeout=120, check=True)
+    os.close(slave)
+    shown = os.read(master, 65_536).decode()
+    os.close(master)
+
+    assert "$20.70" in shown
+    assert ("\x1b[38;5;" in shown) is not no_colour
+
+
+def test_the_chart_is_saved_once(tmp_path: Path) -> None:
+    """A second run must not replace what is there."""
+    done = costs(tmp_path, *TOKENS, *MODELS, "--png", str(tmp_path / "guide.png"))
+    again = costs(tmp_path, *TOKENS, "--png", str(tmp_path / "guide.png"))
+    other = costs(tmp_path, *TOKENS, "--png", str(tmp_path / "guide.pdf"))
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"The chart is in {tmp_path / 'guide.png'}." in done.stdout
+    assert matplotlib.image.imread(tmp_path / "guide.png").shape[:2] == (502, 1080)
+    assert (again.returncode, again.stdout) == (2, "")
+    assert "guide.png': that exists already. Choose another name." in again.stderr
+    assert "does not end in .png" in other.stderr
+
+
+def test_a_chart_that_cannot_be_written_costs_only_the_chart(tmp_path: Path) -> None:
+    """The table was asked for too, and a fault of the disk is a sentence."""
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    done = costs(tmp_path, *TOKENS, "--png", str(tmp_path / "file" / "guide.png"))
+
+    assert done.returncode == 2
+    assert "gpt-6-luna" in done.stdout
+    assert "Choose another" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_matplotlib_all_but_the_image_comes(tmp_path: Path) -> None:
+    """It is drawn with characters, so that nothing more needs to be installed."""
+    plain = costs(tmp_path, *TOKENS, code=WITHOUT_MATPLOTLIB)
+    image = costs(tmp_path, *TOKENS, "--png", str(tmp_path / "guide.png"), code=WITHOUT_MATPLOTLIB)
+
+    assert (plain.returncode, plain.stderr) == (0, "")
+    assert image.stdout == plain.stdout
+    assert image.returncode == 2
+    assert "pip install 'batchwright[charts]'" in image.stderr
+    assert not (tmp_path / "guide.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "Give --job, or --rows with --input-tokens."),
+        (["--rows", "5"], "Give --job, or --rows with --input-tokens."),
+        (["--rows", "0", "--input-tokens", "5"], "rows is 0."),
+        (["--job", "job_none"], "There is no job 'job_none'."),
+    ],
+)
+def test_what_is_missing_is_told_in_a_sentence(tmp_path: Path, arguments: list[str], told: str) -> None:
+    """No traceback, and a code that a script can see."""
+    done = costs(tmp_path, *arguments)
+
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_unpriced_models_are_named_and_none_is_free(tmp_path: Path) -> None:
+    """Where nothing is known there is no table, and the code says so."""
+    done = costs(tmp_path, *TOKENS, "--model", "llama3.2")
+    hidden = costs(tmp_path, *TOKENS, "--model", "llama3.2\x1b[31m")
+
+    assert done.returncode == 1
+    assert "Unpriced: llama3.2." in done.stdout
+    assert "$0" not in done.stdout
+    assert hidden.returncode == 2
+    assert "'llama3.2' is not the name of a model" in hidden.stderr
+    assert "\x1b" not in hidden.stdout + hidden.stderr
+
+
+@pytest.mark.anyio
+async def test_a_job_is_compared_with_the_servers_jobs(tmp_path: Path) -> None:
+    """The terminal sees what the assistant made."""
+    settings = {"endpoint": "http://127.0.0.1:9/v1"}
+    async with in_memory(environment(tmp_path, **settings)) as session:
+        draft = await session.call("create_batch_file", rows=[{"t": "a"}], prompt="{{t}}", model="m")
+    done = costs(tmp_path, "--job", draft["job_id"], BATCHWRIGHT_ENDPOINT=settings["endpoint"])
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"1 request of {draft['job_id']}, on average ")
+    assert "gpt-6-luna" in done.stdout

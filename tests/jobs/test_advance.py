@@ -1,0 +1,138 @@
+"""Submitted jobs on their way, over the real engine, journal and files, in parts as small as the test likes."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import time_ns
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from batchwright.core.errors import NotReady
+from batchwright.core.model import Job, Limits
+from batchwright.core.workspace import Workspace
+from batchwright.jobs.advance import Runs
+from batchwright.jobs.jobs import DraftRequest, Jobs
+from batchwright.jobs.submission import Rules
+from batchwright.journal.journal import Journal
+from batchwright.providers.local.engine import LocalEngine
+from batchwright.providers.local.run import Clock
+from batchwright.providers.local.target import Connection, RemoteEndpoint
+from batchwright.providers.shutdown_dates import ShutdownDates
+from tests.support.endpoint import Endpoint, running_endpoint
+
+if TYPE_CHECKING:
+    from openai.types import FileObject
+
+pytestmark = pytest.mark.anyio
+
+ROWS = [{"n": number} for number in range(20)]
+
+
+class Engine(LocalEngine):
+    """The engine with small batches; at the third upload it does what a test wants to happen just then."""
+
+    limits = Limits(max_requests=2)
+    uploads = 0
+    journal: Journal
+    job_id = ""
+
+    async def upload(self, path: Path, *, name: str) -> "FileObject":
+        """Upload; the third time the user changes their mind meanwhile."""
+        self.uploads += 1
+        if self.uploads == 3:
+            self.journal.mark_cancelled(self.job_id)
+        return await super().upload(path, name=name)
+
+
+@asynccontextmanager
+async def opened(tmp_path: Path, endpoint: Endpoint) -> AsyncGenerator[tuple[Jobs, Engine]]:
+    """Open the use cases over the engine."""
+    journal = Journal(tmp_path / "journal.db", now=lambda: datetime.now(UTC))
+    target = RemoteEndpoint(Connection(endpoint.url), "m", 2, charges="nothing")
+    async with anyio.create_task_group() as tasks:
+        engine = Engine(tmp_path / "engine", target, clock=Clock(time_ns), tasks=tasks)
+        engine.journal = journal
+        yield (
+            Jobs(
+                journal=journal,
+                api=engine,
+                workspace=Workspace([tmp_path]),
+                data_folder=tmp_path / "data",
+                now=lambda: datetime.now(UTC),
+                shutdown_dates=ShutdownDates("http://127.0.0.1:9", None, now=lambda: datetime.now(UTC)),
+            ),
+            engine,
+        )
+        tasks.cancel_scope.cancel()
+    journal.close()
+
+
+async def ignored(_job: Job) -> None:
+    """Be told how a job stands, and do nothing."""
+
+
+async def drafted(jobs: Jobs) -> Job:
+    """Draft the rows as a job of ten parts."""
+    request = DraftRequest(rows=ROWS, prompt="{{n}}", model="m")
+    return (await jobs.create(request)).job
+
+
+async def test_a_job_of_many_parts_is_joined_in_order(tmp_path: Path) -> None:
+    """Parts end in any order; the rows do not."""
+    async with running_endpoint() as endpoint, opened(tmp_path, endpoint) as (jobs, engine):
+        job = await drafted(jobs)
+        engine.uploads = 100
+        await jobs.submit(job.id)
+        job = await jobs.check(job.id, wait_seconds=60, on_job=ignored)
+        page = await jobs.results(job.id, save_as=None, overwrite=False, outcome=None, offset=0, limit=100)
+
+    assert len(job.parts) == 10
+    assert job.status == "completed"
+    assert [row["answer"] for _, row in page.joined.rows] == [f"answer to {number}" for number in range(20)]
+
+
+async def test_a_draft_that_was_submitted_meanwhile_is_not_discarded(tmp_path: Path) -> None:
+    """Another conversation submitted it while this one made up its mind: it runs, and loses nothing."""
+    async with running_endpoint() as endpoint, opened(tmp_path, endpoint) as (jobs, engine):
+        engine.uploads = 100
+        draft = await drafted(jobs)
+        runs = Runs(engine.journal, engine, tmp_path / "data" / "jobs", rules=Rules(), now=lambda: datetime.now(UTC))
+        before = runs.folder(draft.id).job_file.read_bytes()
+        await jobs.submit(draft.id)
+        with pytest.raises(NotReady, match="was submitted meanwhile, so nothing was discarded"):
+            await runs.discard(draft)
+        is_there = runs.folder(draft.id).job_file.read_bytes() != before
+        job = await jobs.check(draft.id, wait_seconds=60, on_job=ignored)
+
+    assert is_there
+    assert job.counts["answered"] == 20
+
+
+async def test_what_another_process_works_on_is_not_discarded(tmp_path: Path) -> None:
+    """Its files are being written."""
+    async with running_endpoint() as endpoint, opened(tmp_path, endpoint) as (jobs, engine):
+        draft = await drafted(jobs)
+        runs = Runs(engine.journal, engine, tmp_path / "data" / "jobs", rules=Rules(), now=lambda: datetime.now(UTC))
+        with runs.held(draft.id), pytest.raises(NotReady, match="is being worked on just now"):
+            await jobs.discard(draft.id)
+
+        assert jobs.job(draft.id) == draft
+
+
+async def test_nothing_is_made_after_a_cancel_that_comes_while_parts_are_sent(tmp_path: Path) -> None:
+    """The user said stop; every batch made after that is money against their word."""
+    async with running_endpoint() as endpoint, opened(tmp_path, endpoint) as (jobs, engine):
+        endpoint.gate.clear()
+        job = await drafted(jobs)
+        engine.job_id = job.id
+        await jobs.submit(job.id)
+        made = [batch.id async for batch in engine.batches()]
+        job = await jobs.check(job.id, wait_seconds=60, on_job=ignored)
+
+    assert len(made) == 2
+    assert job.status == "cancelled"
+    assert job.counts["never_ran"] == 20
+    assert sum(job.counts.values()) == 20

@@ -1,0 +1,295 @@
+"""How files are read: what is found out, what is told, and that the user hears of what was decided."""
+
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchwright.core.errors import InvalidInput
+from batchwright.core.workspace import Workspace
+from batchwright.tables import excel_file
+from batchwright.tables.csv_header import verdict
+from batchwright.tables.csv_records import Records
+from batchwright.tables.frozen import freeze, frozen_rows, profile
+from batchwright.tables.inspection import Profile
+from batchwright.tables.source import find
+from tests.support.session import environment, in_memory
+from tests.support.sheet_files import Cell, write_ods, write_xls, write_xlsb
+
+pytestmark = pytest.mark.anyio
+
+ROWS: list[list[Cell]] = [
+    ["id", "text", "day", "ok", "share", "when"],
+    [1001, "00123 é", date(2024, 1, 31), True, 1.5, datetime(2024, 1, 31, 12, 30)],  # noqa: DTZ001  # sheets know no zones
+    [1002, None, date(2024, 2, 1), False, 2.0, None],
+]
+SEEN: list[dict[str, Any]] = [
+    {"id": 1001, "text": "00123 é", "day": "2024-01-31", "ok": True, "share": 1.5, "when": "2024-01-31T12:30:00"},
+    {"id": 1002, "text": None, "day": "2024-02-01", "ok": False, "share": 2, "when": None},
+]
+SHEETS = {"xls": write_xls, "xlsb": write_xlsb, "ods": write_ods}
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """Give a workspace."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    return folder
+
+
+def look(work: Path, source: str, **options: object) -> Profile:
+    """Profile what *source* means."""
+    folder = work.parent / "job"
+    folder.mkdir(exist_ok=True)
+    found = profile(find(Workspace([work]), source, options), folder=folder, sample_rows=20)
+    assert list(folder.iterdir()) == [], "what was written on the way is gone"
+    return found
+
+
+def rows(work: Path, source: str, **options: object) -> list[dict[str, Any]]:
+    """Give the rows of *source* as a job would have them."""
+    frozen = work.parent / "frozen.parquet"
+    source_of = freeze(find(Workspace([work]), source, options), frozen, id_column=None).source
+    found = [dict(row) for _, row in frozen_rows(frozen, source_of.columns)]
+    frozen.unlink()
+    return found
+
+
+def test_another_quote_and_an_escape_can_be_told(work: Path) -> None:
+    """Exports of databases have texts in single quotes, or a backslash before a quote."""
+    (work / "a.csv").write_text("id;text\n1;'x; \"y\"'\n2;'it''s'\n")
+    (work / "b.csv").write_text('id,text\n1,"a \\"b\\", c"\n2,"line\nbreak \\\\"\n')
+    (work / "c.tsv").write_text('id\ttext\n1\t5" pipe\n2\t"open\n')
+
+    assert rows(work, "a.csv", quote="'") == [{"id": "1", "text": 'x; "y"'}, {"id": "2", "text": "it's"}]
+    assert rows(work, "b.csv", escape="\\") == [
+        {"id": "1", "text": 'a "b", c'},
+        {"id": "2", "text": "line\nbreak \\"},
+    ]
+    assert rows(work, "c.tsv", quote="") == [{"id": "1", "text": '5" pipe'}, {"id": "2", "text": '"open'}]
+
+
+def test_backslashes_before_quotes_are_pointed_out_where_they_break_a_file(work: Path) -> None:
+    """The sentence about the broken line must lead to a file that is read."""
+    (work / "b.csv").write_text('id,text\n1,"a \\"b\\", c"\n')
+
+    with pytest.raises(InvalidInput) as caught:
+        look(work, "b.csv")
+
+    assert str(caught.value).startswith("Line 2 of b.csv has a quote inside or after a text.")
+    assert str(caught.value).endswith('If a backslash marks them, pass reading={"escape": "\\\\"}.')
+
+
+def test_single_quotes_around_each_cell_of_the_first_line_are_found_and_said(work: Path) -> None:
+    """Read as letters, they would be in every name and every prompt."""
+    (work / "a.csv").write_text("'id';'text'\n'1';'x; y'\n")
+    (work / "b.csv").write_text("'id';'text'\n'1';'x y'\n")
+
+    found = look(work, "a.csv")
+
+    assert found.sample == [{"id": "1", "text": "x; y"}]
+    assert found.warnings == (
+        'a.csv has its texts in \' quotes, and was read so. If that is wrong, pass reading={"quote": "\\""}.',
+    )
+    assert look(work, "b.csv", quote='"').columns[0].name == "'id'"
+
+
+def test_a_first_line_like_the_others_is_read_as_a_row_and_that_is_said(work: Path) -> None:
+    """Taken for names, a row of the user's data would never be answered."""
+    (work / "a.csv").write_text("1001,great\n1002,bad\n")
+    (work / "b.csv").write_text("I like it,good\nI do not,bad\nNice,good\nFine,good\n")
+
+    for name, row in (("a.csv", ["1001", "great"]), ("b.csv", ["I like it", "good"])):
+        found = look(work, name)
+        (warning,) = found.warnings
+        assert list(found.sample[0].values()) == row
+        assert warning == (
+            f"The first line of {name} is like the rows below it, so it was read as a row, and the columns are column1 "
+            'and so on. If it holds names, pass reading={"header": true}.'
+        )
+        assert look(work, name, header=False).warnings == ()
+        assert look(work, name, header=True).columns[0].name == row[0]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["name,2019,2020\nAnna,5,6\n", "2019,Paris\n2020,Rome\n", "id,7\n1,8\n2,9\n"],
+    ids=["years", "one", "both"],
+)
+def test_where_the_first_line_may_be_either_the_user_is_asked(work: Path, content: str) -> None:
+    """A guess would lose a row, or send the names to the model."""
+    (work / "t.csv").write_text(content)
+
+    with pytest.raises(InvalidInput, match="It is in doubt whether the first line of t"):
+        look(work, "t.csv")
+
+    assert look(work, "t.csv", header=True).rows == content.count("\n") - 1
+    assert look(work, "t.csv", header=False).rows == content.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("first", "below"),
+    [
+        (["id", "text"], [["1", "x"], ["2", "y"]]),
+        (["text"], [["text"], ["text"], ["x"]]),
+        (["a", "b"], []),
+        (["label", "text"], [["label", "x"], ["good", "y"]]),
+        (["id", "day"], [["a", "2024-01-01"], ["b", "01.02.2024"]]),
+        (["a", "b"], [["a", "b"], ["a", "b"], ["1", "2"]]),
+    ],
+)
+def test_names_are_taken_for_names(first: list[str], below: list[list[str]]) -> None:
+    """Nearly every file has them, and asking each time would be of no help."""
+    assert verdict(first, below) == "names"
+
+
+def test_a_nameless_or_double_name_says_how_to_read_the_line_as_a_row(work: Path) -> None:
+    """A row has empty and equal cells more often than a header."""
+    (work / "a.csv").write_text("x,x\ny,z\n")
+    (work / "b.csv").write_text("x,\ny,z\n")
+
+    for name in ("a.csv", "b.csv"):
+        with pytest.raises(InvalidInput, match=r'If it is a row, pass reading=\{"header": false\}\.$'):
+            look(work, name)
+        assert look(work, name, header=False).rows == 2
+
+
+def test_each_row_can_have_the_name_of_its_file(work: Path) -> None:
+    """Twelve exports of the months often say nowhere else which month they are of."""
+    (work / "d").mkdir()
+    (work / "d" / "may.csv").write_text("text\nx\ny\n")
+    (work / "d" / "june.jsonl").write_text('{"text":"z"}\n')
+
+    assert rows(work, "d/*", file_column="file") == [
+        {"text": "z", "file": "d/june.jsonl"},
+        {"text": "x", "file": "d/may.csv"},
+        {"text": "y", "file": "d/may.csv"},
+    ]
+    assert rows(work, "d/may.csv", file_column="file")[0] == {"text": "x", "file": "d/may.csv"}
+    counted = rows(work, "SELECT file, count(*) n FROM 'd/*' GROUP BY file ORDER BY n DESC", file_column="file")
+    assert counted == [{"file": "d/may.csv", "n": 2}, {"file": "d/june.jsonl", "n": 1}]
+    with pytest.raises(InvalidInput, match="has a column 'TEXT' of its own"):
+        look(work, "d/*", file_column="TEXT")
+
+
+@pytest.mark.parametrize("kind", SHEETS)
+def test_sheets_of_other_kinds_are_read_as_those_of_xlsx(work: Path, kind: str) -> None:
+    """An id of 1001 is not 1001.0, and a date is no number of days, whoever wrote the file."""
+    SHEETS[kind](work / f"b.{kind}", ROWS)
+
+    assert rows(work, f"b.{kind}") == SEEN
+    assert rows(work, f"b.{kind}#One") == SEEN
+    with pytest.raises(InvalidInput, match=rf"^b\.{kind} has no such sheet\. Its sheets are 'One'\.$"):
+        look(work, f"b.{kind}#Two")
+
+
+def test_other_sheets_of_an_old_book_are_named(work: Path) -> None:
+    """Else nobody would look for them."""
+    write_xls(work / "b.xls", ROWS, "Two")
+
+    assert look(work, "b.xls").warnings == (
+        "b.xls has the sheets 'One', 'Two': the first was read. For another, write b.xls#NAME.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"a,b\n1,2\n", "is not a whole Excel file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(3_000), "cannot be read|not a whole"),
+        ([["a"]], "has no rows"),
+        ([], "it has not even a header"),
+        ([["a", "A"], [1, 2]], "two columns named 'a' and 'A'"),
+        ([["a"], [1, 2]], "Column 2 of b.xls has cells and no name"),
+    ],
+    ids=["none", "broken", "header only", "empty", "double", "nameless"],
+)
+def test_a_broken_book_of_an_older_kind_is_refused_in_one_sentence(
+    work: Path, content: bytes | list[list[Cell]], sentence: str
+) -> None:
+    """It is read in a process of its own, and what is wrong arrives all the same."""
+    if isinstance(content, bytes):
+        (work / "b.xls").write_bytes(content)
+    else:
+        write_xls(work / "b.xls", content)
+
+    with pytest.raises(InvalidInput, match=sentence):
+        look(work, "b.xls")
+
+
+def test_a_sheet_that_says_it_repeats_without_end_is_stopped(work: Path) -> None:
+    """A kilobyte must not fill the memory of the server: another process reads it, and is ended."""
+    row: list[Cell] = ["x" * 1_000] * 100
+    write_ods(work / "b.ods", [[f"c{n}" for n in range(100)], row], repeated=30_000)
+
+    with pytest.raises(
+        InvalidInput, match=r"^b\.ods has more cells or text than the memory may hold\. Save the sheet as CSV"
+    ):
+        look(work, "b.ods")
+
+    assert (work / "b.ods").stat().st_size < 10_000
+
+
+def test_a_sheet_with_too_many_cells_is_refused_by_their_number(monkeypatch: pytest.MonkeyPatch, work: Path) -> None:
+    """It would be held in memory as a rectangle."""
+    monkeypatch.setattr(excel_source, "MAX_CELLS", 11)
+    write_xls(work / "b.xls", ROWS)
+
+    with pytest.raises(InvalidInput, match="has more than 11 cells in a sheet"):
+        excel_file.ExcelRows(work / "b.xls", "b.xls", None)
+
+
+async def test_an_assistant_reads_an_old_book_and_tells_the_quote_of_a_file(tmp_path: Path, work: Path) -> None:
+    """Through the tools, as a conversation would."""
+    write_xls(work / "b.xls", ROWS)
+    (work / "a.csv").write_text("id;text\n1;'x; y'\n")
+    (work / "c.csv").write_text("1,good\n2,bad\n")
+
+    async with in_memory(environment(tmp_path)) as session:
+        book = await session.call("inspect_data", source="b.xls")
+        drafted = await session.call("create_batch_file", source="a.csv", prompt="{{text}}", reading={"quote": "'"})
+        headless = await session.call("create_batch_file", source="c.csv", prompt="Say {{column2}}")
+
+    assert book["rows"] == 2
+    assert "x; y" in drafted["first_request"]
+    assert headless["rows"] == 2
+    assert any("was read as a row" in warning for warning in headless["warnings"])
+
+
+@given(
+    records=st.lists(st.lists(st.text("ab \"'\n\r,\\", max_size=5), min_size=1, max_size=3), max_size=6),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    blanks=st.lists(st.booleans(), min_size=6, max_size=6),
+    size=st.integers(1, 9),
+    quote=st.sampled_from(['"', "'"]),
+    is_escaped=st.booleans(),
+    has_last_end=st.booleans(),
+)
+def test_records_are_counted_wherever_the_blocks_end(  # noqa: PLR0913  # what a file may be
+    records: list[list[str]],
+    end: str,
+    blanks: list[bool],
+    size: int,
+    quote: str,
+    *,
+    is_escaped: bool,
+    has_last_end: bool,
+) -> None:
+    """A wrong count would refuse a good file, or take one of which a part was lost."""
+    escape = "\\" if is_escaped else quote
+    marks = str.maketrans({quote: escape + quote, "\\": "\\\\"} if is_escaped else {quote: quote * 2})
+    lines = [",".join(f"{quote}{cell.translate(marks)}{quote}" for cell in record) + end for record in records]
+    data = "".join(line + end * blank for line, blank in zip(lines, blanks, strict=False))
+    data = data if has_last_end else data.removesuffix(end)
+    counted = Records(quote, escape)
+
+    content = data.encode()
+    for start in range(0, len(content), size):
+        counted.add(content[start : start + size])
+
+    assert counted.count == len(records)
+    assert counted.longest <= len(content)
