@@ -82,7 +82,7 @@ def known(name: str) -> set[str]:
 
 def rank(name: str) -> int:
     """Return the rank of a module's package."""
-    return next(number for number, packages in enumerate(RANKS) if name.split(".")[0] in packages)
+    return next(number for number, packages in enumerate(RANKS) if name.split(".", maxsplit=1)[0] in packages)
 
 
 def test_there_are_eleven_packages() -> None:
@@ -93,7 +93,7 @@ def test_there_are_eleven_packages() -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_a_module_imports_only_from_the_packages_below(name: str) -> None:
     """Whoever reads a module need not know what is above it, or beside its package."""
-    own = name.split(".")[0]
+    own = name.split(".", maxsplit=1)[0]
 
     assert [other for other in known(name) if other.split(".")[0] != own and rank(other) >= rank(name)] == []
 
