@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.core.progress import STEP, Progress
-from batchwright.tables.watching import execute
+from batchwright.tables.connection import execute
 from tests.support.endpoint import running_endpoint
 from tests.support.excel_file import write_book
 from tests.support.session import environment, in_memory

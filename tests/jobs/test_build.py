@@ -20,7 +20,8 @@ from batchwright.core.model import Endpoint, Limits, ProviderInfo, Recipe
 from batchwright.core.progress import Progress
 from batchwright.jobs.build import Draft, Plan, adopt_batch_file, batch_file_recipe, check_body, check_recipe, draft
 from batchwright.jobs.retry import Mending, draft_round
-from batchwright.tables.frozen import frozen_rows, write_rows
+from batchwright.tables.frozen import frozen_rows
+from batchwright.tables.rows import write_rows
 from batchwright.tables.source import one_file
 
 RESPONSES: Endpoint = "/v1/responses"

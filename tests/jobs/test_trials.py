@@ -18,6 +18,7 @@ import splintr
 from batchwright.core.jsonl import decode_request, whole_lines
 from batchwright.core.money import shown_usd
 from batchwright.costs.prices import cost, price
+from batchwright.jobs.trials import send
 from batchwright.providers.local.send import MAX_TRIES
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import Object, OpenAIServer, answer_body, running_openai
@@ -462,8 +463,8 @@ async def test_rows_without_an_answer_in_time_are_told_and_count_as_spent(
     tmp_path: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client gives up after a minute; what was sent until then may be charged, and the rest was not sent."""
-    monkeypatch.setattr(trying, "TRIAL_SECONDS", 1.0)
-    monkeypatch.setattr(trying, "MAX_IN_FLIGHT", 2)
+    monkeypatch.setattr(send, "TRIAL_SECONDS", 1.0)
+    monkeypatch.setattr(send, "MAX_IN_FLIGHT", 2)
     server.faults.add("chat.completions.create", "held")
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = await drafted(session)
@@ -543,7 +544,7 @@ async def test_a_client_that_hangs_up_pays_only_for_what_was_sent(
 ) -> None:
     """The rest was never sent, and gives its money back."""
     before: list[int] = []
-    monkeypatch.setattr(trying, "MAX_IN_FLIGHT", 1)
+    monkeypatch.setattr(send, "MAX_IN_FLIGHT", 1)
     server.faults.add("chat.completions.create", "held")
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = await drafted(session)

@@ -21,7 +21,7 @@ from batchwright.requests.parts import Line, Measure, PartPlan, write_parts
 from batchwright.results.answers import unpacked
 from batchwright.results.joining import write_results
 from batchwright.results.table import ResultTable
-from batchwright.tables.frozen import write_rows
+from batchwright.tables.rows import write_rows
 from tests.jobs.test_adoption import lose_the_journal
 from tests.jobs.test_build import plan
 from tests.jobs.test_retry import looked_at, newest

@@ -13,7 +13,8 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Endpoint, Recipe
 from batchwright.requests.recipe import MAX_TEXT_CHARACTERS, plain_texts
 from batchwright.requests.rendering import filling
-from batchwright.tables.frozen import freeze, write_rows
+from batchwright.tables.frozen import freeze
+from batchwright.tables.rows import write_rows
 from batchwright.tables.source import one_file
 
 NO_MORE = "{% if true %}{% endif %}"

@@ -19,7 +19,8 @@ from batchwright.results.causes.signs import Problem, alike
 from batchwright.results.joining import write_results
 from batchwright.results.table import ResultTable
 from batchwright.tables import connection
-from batchwright.tables.frozen import CUSTOM_ID, ROW, freeze, frozen_rows, write_rows
+from batchwright.tables.frozen import CUSTOM_ID, ROW, freeze, frozen_rows
+from batchwright.tables.rows import write_rows
 from batchwright.tables.saving import SaveKind
 from batchwright.tables.source import one_file
 

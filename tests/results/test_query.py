@@ -15,6 +15,7 @@ import pytest
 import python_calamine
 import splintr
 
+from batchwright.results import query
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import running_openai
 from tests.support.session import Mode, Session, environment, in_memory, openai_environment
@@ -285,7 +286,7 @@ async def test_sql_that_takes_too_long_or_too_much_is_ended(
     tmp_path: Path, sql: str, fact: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The machine is the user's, and the client gives the call up after a minute: the server goes on."""
-    monkeypatch.setattr(result_query, "MAX_SECONDS", 2.0)
+    monkeypatch.setattr(query, "MAX_SECONDS", 2.0)
     async with labelled(tmp_path) as (session, job_id):
         told = await session.error("query_results", job_id=job_id, sql=sql)
         after = await session.call("query_results", job_id=job_id, sql="SELECT 1 AS one")

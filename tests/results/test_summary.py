@@ -12,7 +12,8 @@ from batchwright.core.model import Json, Outcome, Recipe, Result
 from batchwright.results.joining import write_results
 from batchwright.results.summary import AnswerColumn, Pair, Spread, agreement, answer_columns
 from batchwright.results.table import ResultTable
-from batchwright.tables.frozen import freeze, write_rows
+from batchwright.tables.frozen import freeze
+from batchwright.tables.rows import write_rows
 from batchwright.tables.source import one_file
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from batchwright.core.errors import InvalidInput
-from batchwright.tables import reading
+from batchwright.tables import reading, text_file
 from batchwright.tables.frozen import freeze, frozen_rows
 from batchwright.tables.source import one_file
 from tests.support.excel_file import write_book
@@ -354,7 +354,7 @@ def test_an_unusual_file_is_read_exactly_and_what_was_taken_for_granted_is_said(
 
 def test_a_gzip_bomb_is_stopped_while_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A megabyte must not fill the disk."""
-    monkeypatch.setattr(plain_text, "FREE_INFLATED_BYTES", 10_000_000)
+    monkeypatch.setattr(text_file, "FREE_INFLATED_BYTES", 10_000_000)
     path = put(tmp_path, "t.csv.gz", gzip.compress(b"a\n" + b"x" * 50_000_000))
 
     with pytest.raises(InvalidInput) as caught:

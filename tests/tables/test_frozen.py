@@ -16,7 +16,9 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Json, Source
 from batchwright.tables import connection as module
 from batchwright.tables.connection import connection
-from batchwright.tables.frozen import CUSTOM_ID, ROW, freeze, frozen_rows, profile, write_rows
+from batchwright.tables.frozen import CUSTOM_ID, ROW, freeze, frozen_rows
+from batchwright.tables.inspection import profile
+from batchwright.tables.rows import write_rows
 from batchwright.tables.source import kind_of, one_file
 
 if TYPE_CHECKING:

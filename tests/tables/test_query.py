@@ -8,8 +8,8 @@ import pytest
 from batchwright.core.errors import InvalidInput
 from batchwright.core.workspace import Workspace
 from batchwright.tables import query
-from batchwright.tables.frozen import freeze, frozen_rows, profile
-from batchwright.tables.inspection import Profile
+from batchwright.tables.frozen import freeze, frozen_rows
+from batchwright.tables.inspection import Profile, profile
 from batchwright.tables.source import find
 from tests.support.session import environment, in_memory
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from batchwright.core.errors import InvalidInput
 from batchwright.core.workspace import Workspace
 from batchwright.tables import excel_file
-from batchwright.tables.csv_header import verdict
+from batchwright.tables.csv_file import verdict
 from batchwright.tables.csv_records import Records
-from batchwright.tables.frozen import freeze, frozen_rows, profile
-from batchwright.tables.inspection import Profile
+from batchwright.tables.frozen import freeze, frozen_rows
+from batchwright.tables.inspection import Profile, profile
 from batchwright.tables.source import find
 from tests.support.session import environment, in_memory
 from tests.support.sheet_files import Cell, write_ods, write_xls, write_xlsb
@@ -236,7 +236,7 @@ def test_a_sheet_that_says_it_repeats_without_end_is_stopped(work: Path) -> None
 
 def test_a_sheet_with_too_many_cells_is_refused_by_their_number(monkeypatch: pytest.MonkeyPatch, work: Path) -> None:
     """It would be held in memory as a rectangle."""
-    monkeypatch.setattr(excel_source, "MAX_CELLS", 11)
+    monkeypatch.setattr(excel_file, "MAX_CELLS", 11)
     write_xls(work / "b.xls", ROWS)
 
     with pytest.raises(InvalidInput, match="has more than 11 cells in a sheet"):

@@ -10,8 +10,8 @@ import pytest
 
 from batchwright.core.errors import InvalidInput, NotFound, OutsideWorkspace
 from batchwright.core.workspace import Workspace
-from batchwright.tables.frozen import profile
-from batchwright.tables.inspection import Profile
+from batchwright.tables import source
+from batchwright.tables.inspection import Profile, profile
 from batchwright.tables.source import find, kind_of, reading
 from tests.support.excel_file import DATE_STYLE, TIME_STYLE, write_book
 from tests.support.session import environment, in_memory
@@ -119,7 +119,7 @@ def test_values_of_different_types_in_different_files_stay_what_they_are(work: P
 
 def test_a_pattern_that_matches_too_many_files_is_refused(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of a million files is not a source."""
-    monkeypatch.setattr(origin, "MAX_FILES", 3)
+    monkeypatch.setattr(source, "MAX_FILES", 3)
     for number in range(4):
         put(work, f"{number}.csv")
 

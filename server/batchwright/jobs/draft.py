@@ -19,7 +19,7 @@ from batchwright.core.untrusted import model_name
 from batchwright.costs.prices import meant
 from batchwright.jobs.build import Draft, Plan, adopt_batch_file, batch_file_recipe, check_batch_file, draft
 from batchwright.providers.shutdown_dates import ShutdownDates
-from batchwright.tables.frozen import write_rows
+from batchwright.tables.rows import write_rows
 from batchwright.tables.source import DataFile, Origin, find, one_file
 
 if TYPE_CHECKING:

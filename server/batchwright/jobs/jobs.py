@@ -39,8 +39,7 @@ from batchwright.jobs.watch import Watch
 from batchwright.journal.changes import Changes
 from batchwright.providers.shutdown_dates import ShutdownDates
 from batchwright.requests.parts import OnRows, PartPlan
-from batchwright.tables.frozen import profile
-from batchwright.tables.inspection import Profile
+from batchwright.tables.inspection import Profile, profile
 from batchwright.tables.source import find
 
 if TYPE_CHECKING:

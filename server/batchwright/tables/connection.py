@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,9 @@ from batchwright.core.untrusted import one_line
 
 if TYPE_CHECKING:
     import duckdb
+
+    from batchwright.core.progress import Progress
+
 
 MEMORY_LIMIT = "512MB"
 PARQUET = "FORMAT parquet, ROW_GROUP_SIZE 2048"
@@ -119,3 +123,26 @@ def _sentence(error: "duckdb.Error", name: str) -> str:
     if "No magic bytes" in text or "Parquet" in text or "parquet" in text:
         return f"{name} is not a whole Parquet file. Save it again as Parquet, CSV or JSONL."
     return f"{name} cannot be read ({type(error).__name__}). Save it again as CSV (UTF-8), JSONL or Parquet."
+
+
+_LOOK_SECONDS = 0.25
+
+
+def execute(
+    con: "duckdb.DuckDBPyConnection", sql: str, progress: "Progress", parameters: Sequence[object] = ()
+) -> "duckdb.DuckDBPyConnection":
+    """Run a statement, and tell meanwhile how far it is; where whoever is told has enough of it, it is ended."""
+    if not progress.is_told:
+        return con.execute(sql, list(parameters))
+    # It runs elsewhere, and is told of from here: only this thread may speak to the client.
+    with ThreadPoolExecutor(1) as other:
+        running = other.submit(con.execute, sql, list(parameters))
+        try:
+            while not wait([running], _LOOK_SECONDS).done:
+                progress.check()
+                progress.at(con.query_progress() / 100)
+        except BaseException:
+            con.interrupt()
+            raise
+    progress.at(1)
+    return running.result()

@@ -16,14 +16,18 @@ import msgspec
 from batchwright.core.errors import InvalidInput, MissingExtra
 from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.csv_file import refuse_same_names
+from batchwright.tables.process import Bounds, carry_out, progress_file
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet
 
     from batchwright.core.model import Json
+    from batchwright.tables.source import DataFile
+
 
 MAX_UNPACKED_BYTES = 500_000_000
 MAX_CELLS = 20_000_000
+_MAX_SECONDS = 300.0
 """A sheet is held in memory as the rectangle around its cells: what is larger belongs into CSV or Parquet."""
 
 _CHUNK_BYTES = 1 << 20
@@ -35,6 +39,15 @@ _SHARED = re.compile(rb'\bt="s"[^>]*><v>(\d{1,9})</v>')
 _TEXT_END = b"</si>"
 _EXACT = 2**53
 _SHOWN_SHEETS = 5
+
+
+class SheetOrder(msgspec.Struct, frozen=True):
+    """What is to be read: a sheet, the first unless one is named, to a file with a JSON object for each row."""
+
+    path: str
+    name: str
+    target: str
+    sheet: str | None = None
 
 
 class ExcelRows:
@@ -234,3 +247,47 @@ def _number(column: bytes) -> int:
     for letter in column:
         number = number * 26 + letter - ord("A") + 1
     return number
+
+
+def sheet_rows(file: "DataFile", folder: Path, progress: Progress) -> tuple[Path, tuple[str, ...]]:
+    """Write the rows of a sheet into *folder*, and give the file and what is to be said.
+
+    Raises:
+        InvalidInput: The file is broken or too large, there is no such sheet, or the column names cannot be used.
+        MissingExtra: The reader is not installed.
+    """
+    path = folder / "rows.jsonl"
+    check_installed()
+    advice = "Save the sheet as CSV (UTF-8)."
+    bounds = Bounds(
+        _MAX_SECONDS,
+        MAX_UNPACKED_BYTES,
+        too_long=f"{file.name} took more than {_MAX_SECONDS:.0f} seconds to read. {advice}",
+        too_much=f"{file.name} has more cells or text than the memory may hold. {advice}",
+        too_large=f"{file.name} has more than {MAX_UNPACKED_BYTES:,} bytes of text in its cells. {advice}",
+        broken=f"{file.name} cannot be read: it is broken, or needs more memory than there is. {advice}",
+    )
+    order = SheetOrder(str(file.path), file.name, str(path), file.sheet)
+    report = carry_out("batchwright.tables.sheet_process", order, path, bounds, progress)
+    progress_file(path).unlink(missing_ok=True)
+    if not report.rows:
+        raise _without_rows(file.name)
+    return path, report.warnings
+
+
+def written(path: Path, lines: Iterable[bytes], name: str) -> Path:
+    """Write *lines* to *path*.
+
+    Raises:
+        InvalidInput: There are none.
+    """
+    with path.open("wb") as file:
+        for line in lines:
+            file.write(line + b"\n")
+    if path.stat().st_size == 0:
+        raise _without_rows(name)
+    return path
+
+
+def _without_rows(name: str) -> InvalidInput:
+    return InvalidInput(f"{name} has no rows. Give a file with data.")

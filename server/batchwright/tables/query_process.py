@@ -15,9 +15,9 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import Progress
 from batchwright.tables.cells import types_of
 from batchwright.tables.connection import MEMORY_LIMIT, WORKING, connection, identifier, pattern, quoted, refusal
+from batchwright.tables.connection import execute as watched
 from batchwright.tables.process import Report, progress_of, serve
 from batchwright.tables.saving import SaveKind, cut_cell, save
-from batchwright.tables.watching import execute as watched
 
 if TYPE_CHECKING:
     import duckdb

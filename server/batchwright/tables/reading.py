@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING
 from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.cells import types_of
-from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
+from batchwright.tables.connection import WORKING, connection, execute, identifier, pattern, quoted
 from batchwright.tables.csv_file import CsvSource
-from batchwright.tables.json_file import JsonlSource
-from batchwright.tables.json_source import JsonRows
-from batchwright.tables.sheets import sheet_rows, written
+from batchwright.tables.excel_file import sheet_rows, written
+from batchwright.tables.json_file import JsonlSource, JsonRows
 from batchwright.tables.text_file import plain_text
-from batchwright.tables.watching import execute
 
 if TYPE_CHECKING:
     import duckdb

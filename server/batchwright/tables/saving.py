@@ -11,8 +11,7 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import SILENT, Progress
 from batchwright.tables import excel_target
 from batchwright.tables.cells import float_sql, is_nested, json_sql, types_of
-from batchwright.tables.connection import PARQUET, identifier, quoted
-from batchwright.tables.watching import execute
+from batchwright.tables.connection import PARQUET, execute, identifier, quoted
 
 if TYPE_CHECKING:
     import duckdb

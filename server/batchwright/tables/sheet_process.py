@@ -3,24 +3,13 @@
 The reader makes room for the whole rectangle around a sheet's cells at once, and where there is not so much it ends the
 process that it is in. How much that is cannot be told for certain before: a file may be written in many ways.
 
-It is told what to do, and tells, as `processes` has it.
+It is told what to do, and tells, as `process` has it.
 """
 
 from pathlib import Path
 
-import msgspec
-
-from batchwright.tables.excel_file import ExcelRows
+from batchwright.tables.excel_file import ExcelRows, SheetOrder
 from batchwright.tables.process import Report, progress_of, serve
-
-
-class SheetOrder(msgspec.Struct, frozen=True):
-    """What is to be read: a sheet, the first unless one is named, to a file with a JSON object for each row."""
-
-    path: str
-    name: str
-    target: str
-    sheet: str | None = None
 
 
 def execute(order: SheetOrder) -> Report:

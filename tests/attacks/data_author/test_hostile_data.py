@@ -10,6 +10,7 @@ import pytest
 from mcp import MCPError
 
 from batchwright.core.untrusted import MARK
+from batchwright.tables import process
 from tests.support.endpoint import running_endpoint
 from tests.support.excel_file import write_book
 from tests.support.openai_server import running_openai
@@ -57,7 +58,7 @@ async def test_cells_that_share_one_long_text_are_ended_before_they_fill_the_mem
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A hundred kilobytes stand for twenty gigabytes."""
-    monkeypatch.setattr(processes, "MAX_PROCESS_BYTES", 300_000_000)
+    monkeypatch.setattr(process, "MAX_PROCESS_BYTES", 300_000_000)
     env = environment(tmp_path)
     sheet_of(A1 + TEXTS, tmp_path / "work" / "book.xlsx")
     async with in_memory(env) as session:

@@ -103,8 +103,8 @@ def test_the_program_does_not_write_it_to_a_terminal(tmp_path: Path) -> None:
 def test_the_log_is_free_of_what_acts_in_a_terminal() -> None:
     """A traceback quotes what a library says of the data."""
     code = (
-        "import logging; from batchwright.app.app import log_to_stderr; from batchwright.core.settings import Settings\n"
-        "log_to_stderr(Settings())\n"
+        "import logging; from batchwright.app.app import log_to_stderr; "
+        "from batchwright.core.settings import Settings; log_to_stderr(Settings())\n"
         "try:\n    raise ValueError('cell \\x1b[2J\\u202e\\x9b')\n"
         "except ValueError:\n    logging.getLogger('x').exception('row %s', 'a\\x1b]0;t\\x07')\n"
     )

@@ -12,8 +12,9 @@ import pytest
 from batchwright.core.errors import BatchwrightError, InvalidInput
 from batchwright.core.progress import Progress
 from batchwright.core.workspace import Workspace
-from batchwright.tables.frozen import freeze, profile
+from batchwright.tables.frozen import freeze
 from batchwright.tables.head import columns
+from batchwright.tables.inspection import profile
 from batchwright.tables.source import find
 from tests.support.excel_file import write_book
 from tests.support.swapping import swapping, tries
