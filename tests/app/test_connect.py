@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from batchwright.app.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
+from batchwright.app.connect import PUBLISHED, Launch, Way, ways, ways_over_http
 
 HERE = Launch("/my tools/batchwright", workspace="/my data")
 LAUNCHES = [pytest.param(HERE, id="here"), pytest.param(PUBLISHED, id="published")]

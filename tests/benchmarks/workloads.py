@@ -111,7 +111,7 @@ def _encode() -> Callable[[str], list[int]]:
 
 def _check(data: Path, _out: Path) -> Work:
     from batchwright.core.model import ProviderInfo
-    from batchwright.jobs.build import check_batch_file
+    from batchwright.jobs.batch_file import check_batch_file
 
     provider = ProviderInfo("service", "api.openai.com", MODEL, charges="batch")
     path = data / "batch.jsonl"

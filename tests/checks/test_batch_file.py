@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.checks.batch_file import MAX_SHAPES, Report, check_file
-from batchwright.core.jsonl import check_batch
+from batchwright.checks.lines import check_batch
 from batchwright.core.model import Endpoint, Json, ProviderInfo
 
 CHAT: Endpoint = "/v1/chat/completions"

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchwright.checks.lines import check_batch
+from batchwright.core.error_bodies import error_text
 from batchwright.core.jsonl import (
-    check_batch,
     decode_request,
     decode_result,
     duplicate_key,
     encode_request,
     encode_result,
-    error_text,
     inputs_of,
     mended_result,
     whole_lines,

@@ -17,7 +17,7 @@ from typing import Any
 
 from batchwright import __version__
 from batchwright.core.settings import SETTINGS, Setting
-from batchwright.mcp_server.tools.tools import all_tools
+from batchwright.mcp_server.tools.catalogue import all_tools
 
 ROOT = Path(__file__).parents[2]
 SERVER_JSON = ROOT / ".distribution" / "server.json"

@@ -21,7 +21,7 @@ import pytest
 
 import batchwright
 from batchwright.app.app import INSTRUCTIONS
-from batchwright.app.connecting import PUBLISHED, Launch, Way, ways, ways_over_http
+from batchwright.app.connect import PUBLISHED, Launch, Way, ways, ways_over_http
 from tests.conftest import SAMPLE
 from tests.generate import SNAPSHOT
 from tests.support.http_requests import TOKEN

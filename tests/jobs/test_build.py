@@ -18,7 +18,9 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Endpoint, Limits, ProviderInfo, Recipe
 from batchwright.core.progress import Progress
-from batchwright.jobs.build import Draft, Plan, adopt_batch_file, batch_file_recipe, check_body, check_recipe, draft
+from batchwright.jobs.batch_file import adopt_batch_file, batch_file_recipe
+from batchwright.jobs.build import Draft, Plan, draft
+from batchwright.jobs.preflight import check_body, check_recipe
 from batchwright.jobs.retry import Mending, draft_round
 from batchwright.tables.frozen import frozen_rows
 from batchwright.tables.rows import write_rows

@@ -10,7 +10,7 @@ from mcp import Client, MCPError
 from mcp.types import TextContent
 
 from batchwright.mcp_server.prompts.common_jobs import GUIDES
-from batchwright.mcp_server.tools.tools import all_tools
+from batchwright.mcp_server.tools.catalogue import all_tools
 from tests.support.endpoint import running_endpoint
 from tests.support.session import Mode, environment, in_memory, over_stdio
 

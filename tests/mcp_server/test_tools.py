@@ -14,7 +14,7 @@ import splintr
 
 from batchwright.core.jsonl import encode_request
 from batchwright.core.model import OUTCOMES, Request
-from batchwright.mcp_server.tools.tools import TOOLS
+from batchwright.mcp_server.tools.catalogue import TOOLS
 from tests.generate import SNAPSHOT, listed
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import OpenAIServer, running_openai

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Limits
-from batchwright.requests.measure import numbered
+from batchwright.requests.parts import numbered
 
 
 class Line(NamedTuple):

@@ -16,8 +16,9 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import decode_request, whole_lines
 from batchwright.core.model import Json, Limits, ProviderInfo, Recipe, Request, Result, ResultLine
 from batchwright.jobs.build import draft
+from batchwright.requests.measure import Line, Measure
 from batchwright.requests.packing import MAX_INPUT_TOKENS, MAX_REQUEST_TOKENS, lines_again, members_of, packed
-from batchwright.requests.parts import Line, Measure, PartPlan, write_parts
+from batchwright.requests.parts import PartPlan, write_parts
 from batchwright.results.answers import unpacked
 from batchwright.results.joining import write_results
 from batchwright.results.table import ResultTable

@@ -18,7 +18,8 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Charges, Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
 from batchwright.core.money import microusd
 from batchwright.costs.prices import RequestTokens, cost, price
-from batchwright.requests.parts import Line, Measure, PartPlan, RecipeMeasure, first_request, write_parts
+from batchwright.requests.measure import Line, Measure, RecipeMeasure
+from batchwright.requests.parts import PartPlan, first_request, write_parts
 from batchwright.requests.recipe import body_builder
 
 MODEL = "gpt-5-mini"

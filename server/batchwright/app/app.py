@@ -307,7 +307,7 @@ def log_to_stderr(settings: Settings) -> None:
 
 
 def _tools() -> "list[Tool]":
-    from batchwright.mcp_server.tools.tools import all_tools
+    from batchwright.mcp_server.tools.catalogue import all_tools
 
     return all_tools()
 

@@ -14,6 +14,7 @@ from typing import cast
 
 import msgspec
 
+from batchwright.checks.lines import EMPTY_FILE, INVALID_LINE, Across, line_errors
 from batchwright.checks.parameters import FREE
 from batchwright.checks.rules import faults, lacks_json_word
 from batchwright.checks.shapes import (
@@ -28,7 +29,7 @@ from batchwright.checks.shapes import (
     run,
     tag_values,
 )
-from batchwright.core.jsonl import EMPTY_FILE, INVALID_LINE, Across, duplicate_key, line_errors
+from batchwright.core.jsonl import duplicate_key
 from batchwright.core.model import Endpoint, Fault, Json, LineError, ProviderInfo
 
 _BOM = b"\xef\xbb\xbf"

@@ -8,23 +8,17 @@ import ast
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import msgspec
 
 from batchwright.core.error_bodies import error_text
-from batchwright.core.model import Json, LineError, Request, ResultLine
+from batchwright.core.model import Json, Request, ResultLine
 
 MAX_CUSTOM_ID_CHARACTERS = 64
 """The longest that is known to work everywhere; OpenAI documents no limit."""
-
-EMPTY_FILE = LineError(
-    "empty_file", "The input file is empty. Please ensure that the batch contains at least one request."
-)
-INVALID_LINE = LineError("invalid_json_line", "This line is not parseable as valid JSON.")
 
 KEPT_BYTES = 64 << 10
 """Of a line that is too long to be read: it says whose it is at its beginning."""
@@ -36,8 +30,6 @@ BUDGET_USED_UP = "budget_used_up"
 """The code of a request that was not sent, since what was sent before it may have taken all that was agreed."""
 
 _BOM = b"\xef\xbb\xbf"
-_CONTENT_FIELD = {"/v1/chat/completions": "messages", "/v1/responses": "input", "/v1/embeddings": "input"}
-_ENDPOINT_NAMES = {"/v1/chat/completions": "Chat Completions", "/v1/responses": "Responses"}
 
 _CUSTOM_ID = re.compile(rb'"custom_id"\s*:\s*("(?:[^"\\]|\\.){0,512}")')
 _WRAPPED = re.compile(r"Error code: ([345]\d\d) - (.*)", re.DOTALL)
@@ -47,7 +39,7 @@ _MAX_WRAPPED = 10_000
 _encoder = msgspec.json.Encoder()
 
 
-class _Line(msgspec.Struct):
+class RequestLine(msgspec.Struct):
     """An input line: only what the checks look at is decoded."""
 
     custom_id: msgspec.Raw = msgspec.Raw()
@@ -56,19 +48,22 @@ class _Line(msgspec.Struct):
     body: msgspec.Raw = msgspec.Raw()
 
 
-class _Body(msgspec.Struct):
+class RequestBody(msgspec.Struct):
+    """The same of its body."""
+
     model: Any = None
     stream: Any = None
     messages: msgspec.Raw = msgspec.Raw()
     input: msgspec.Raw = msgspec.Raw()
 
     def content(self, field: str) -> msgspec.Raw:
+        """Return what is asked, by the name of the endpoint's field."""
         return self.messages if field == "messages" else self.input
 
 
-_lines = msgspec.json.Decoder(_Line)
-_bodies = msgspec.json.Decoder(_Body)
-_values = msgspec.json.Decoder()
+request_lines = msgspec.json.Decoder(RequestLine)
+request_bodies = msgspec.json.Decoder(RequestBody)
+json_values = msgspec.json.Decoder()
 
 
 def encode_request(request: Request, endpoint: str) -> bytes:
@@ -83,7 +78,7 @@ def decode_request(line: bytes) -> Request:
     Raises:
         ValueError: The line is not a request.
     """
-    fields = _object(_values.decode(line))
+    fields = _object(json_values.decode(line))
     custom_id, body = fields.get("custom_id"), fields.get("body")
     if not isinstance(custom_id, str) or not isinstance(body, dict):
         raise ValueError("a request line needs a custom_id and a body")
@@ -92,7 +87,7 @@ def decode_request(line: bytes) -> Request:
 
 def encoded_body(line: bytes) -> bytes:
     """Give the body of a request line as it stands there."""
-    return bytes(_lines.decode(line).body)
+    return bytes(request_lines.decode(line).body)
 
 
 def encode_result(line: ResultLine, *, id: str, request_id: str) -> bytes:  # noqa: A002  # the Batch API's name
@@ -112,7 +107,7 @@ def decode_result(line: bytes) -> ResultLine:
         ValueError: The line is not the result of a request.
     """
     try:
-        return _result(_values.decode(line))
+        return _result(json_values.decode(line))
     except RecursionError as error:
         raise ValueError("a result line is nested too deep") from error
 
@@ -144,7 +139,7 @@ def any_result(line: bytes) -> ResultLine | None:
     if found is None:
         return None
     try:
-        custom_id = str(_values.decode(found[1]))
+        custom_id = str(json_values.decode(found[1]))
     except ValueError:
         return None
     message = "its answer came, and is too long or too damaged to be read"
@@ -201,7 +196,7 @@ def _decoded_body(body: Json) -> Json:
     if not isinstance(body, str):
         return body
     try:
-        return _values.decode(body)
+        return json_values.decode(body)
     except (msgspec.DecodeError, RecursionError):
         pass
     try:
@@ -241,114 +236,12 @@ def _stripped(line: bytes, *, first: bool) -> Iterator[bytes]:
 
 def inputs_of(line: bytes) -> int:
     """Count the embedding inputs of a request line; a line of another endpoint has one."""
-    body = _bodies.decode(_lines.decode(line).body)
+    body = request_bodies.decode(request_lines.decode(line).body)
     if bytes(body.input)[:1] != b"[":
         return 1
-    items = cast("list[Json]", _values.decode(body.input))
+    items = cast("list[Json]", json_values.decode(body.input))
     # A list of numbers is one text, given as tokens.
     return 1 if items and isinstance(items[0], int) else len(items)
-
-
-def check_batch(
-    lines: Iterable[bytes], endpoint: str, *, is_model_known: Callable[[str], bool] = lambda _: True
-) -> Iterator[LineError]:
-    """Find what a batch of *endpoint* would be refused for, line by line, counted from 1.
-
-    *lines* come without newlines and without blank ones. An empty file is one error.
-    """
-    across = Across()
-    number = 0
-    for number, line in enumerate(lines, 1):  # used after the loop
-        for error in line_errors(line, endpoint, across, is_model_known):
-            yield LineError(error.code, error.message, number, error.param)
-    if number == 0:
-        yield EMPTY_FILE
-
-
-@dataclass(slots=True)
-class Across:
-    """What the lines of a batch have to agree on.
-
-    Attributes:
-        custom_ids: Seen so far, in their order.
-        models: The first good one.
-    """
-
-    custom_ids: dict[str, None] = field(default_factory=dict[str, None])
-    models: set[str] = field(default_factory=set[str])
-
-
-def line_errors(line: bytes, endpoint: str, across: Across, is_model_known: Callable[[str], bool]) -> list[LineError]:
-    """Find what a batch of *endpoint* would be refused for in one line; adds to *across* what the line says."""
-    try:
-        line.decode()
-        fields = _lines.decode(line)
-        return [
-            *_field_errors(fields, endpoint, across.custom_ids),
-            *_body_errors(fields, endpoint, across.models, is_model_known),
-        ]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return [INVALID_LINE]
-
-
-def _field_errors(line: _Line, endpoint: str, seen: dict[str, None]) -> Iterator[LineError]:
-    for name in ("custom_id", "method", "url", "body"):
-        if not bytes(getattr(line, name)):
-            yield LineError("missing_required_parameter", f"Missing required parameter: '{name}'.", param=name)
-    if bytes(line.custom_id):
-        custom_id = _text(line.custom_id)
-        if custom_id is None:
-            yield LineError("invalid_request", "Invalid type for 'custom_id': expected a string.", param="custom_id")
-        elif custom_id in seen:
-            message = (
-                f"The custom_id '{custom_id}' for this request is a duplicate of another request. "
-                "The custom_id parameter must be unique for each request in a batch."
-            )
-            yield LineError("duplicate_custom_id", message)
-        else:
-            seen[custom_id] = None
-    if bytes(line.method) and _text(line.method) != "POST":
-        yield LineError("invalid_method", "Invalid method: expected 'POST'.", param="method")
-    if bytes(line.url) and _text(line.url) != endpoint:
-        message = "The URL provided for this request does not match the batch endpoint."
-        yield LineError("invalid_url", message, param="url")
-
-
-def _body_errors(
-    line: _Line, endpoint: str, models: set[str], is_model_known: Callable[[str], bool]
-) -> Iterator[LineError]:
-    if not bytes(line.body):
-        return
-    try:
-        body = _bodies.decode(line.body)
-    except msgspec.DecodeError:
-        yield LineError("invalid_request", "Invalid type for 'body': expected an object.", param="body")
-        return
-    if not isinstance(body.model, str) or not body.model:
-        yield LineError("invalid_request", "Model parameter is required.", param="body.model")
-    elif not is_model_known(body.model):
-        message = f"The provided model '{body.model}' is not supported by the Batch API."
-        yield LineError("model_not_found", message, param="body.model")
-    elif models and body.model not in models:
-        message = (
-            f"The model '{body.model}' for this request does not match the rest of the batch. "
-            "Each batch must contain requests for a single model."
-        )
-        yield LineError("mismatched_model", message)
-    else:
-        models.add(body.model)
-    if body.stream:
-        name = _ENDPOINT_NAMES.get(endpoint, "Requests")
-        message = f"{name}: Streaming is not supported in the Batch API."
-        yield LineError("streaming_unsupported", message, param="body.stream")
-    field = _CONTENT_FIELD.get(endpoint)
-    if field and bytes(body.content(field)) in {b"", b"null"}:
-        yield LineError("invalid_request", f"{field.capitalize()} parameter is required.", param=f"body.{field}")
-
-
-def _text(raw: msgspec.Raw) -> str | None:
-    value = _values.decode(raw)
-    return value if isinstance(value, str) else None
 
 
 def _python_value(text: str) -> Json:

@@ -12,7 +12,7 @@ class RequestCosts:
 
     def __init__(self, rates: Price, model: str, endpoint: Endpoint) -> None:
         self._rates = rates
-        self._endpoint = endpoint
+        self._endpoint: Endpoint = endpoint
         self._count = counter(model)
 
     def most_usd(self, request: Request) -> Decimal | None:

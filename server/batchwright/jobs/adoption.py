@@ -30,7 +30,7 @@ from batchwright.core.jsonl import any_result, decode_request, encode_request
 from batchwright.core.model import Job, Part, Request
 from batchwright.core.provenance import HASH_KEY, NONCE_KEY, PART_KEY, is_from_elsewhere, job_of_batch
 from batchwright.core.untrusted import is_model_name
-from batchwright.jobs.build import batch_file_recipe
+from batchwright.jobs.batch_file import batch_file_recipe
 from batchwright.jobs.recovery import is_final, told_faults
 from batchwright.results.downloads import measured
 from batchwright.tables.frozen import freeze

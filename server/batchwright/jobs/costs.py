@@ -29,7 +29,8 @@ from batchwright.costs.comparison import (
     prices_of,
 )
 from batchwright.costs.tokens import Encoding, encoding_of, is_encoding_known
-from batchwright.requests.parts import Measure, OnRows
+from batchwright.requests.measure import Measure
+from batchwright.requests.parts import OnRows
 
 if TYPE_CHECKING:
     from batchwright.core.workspace import Workspace

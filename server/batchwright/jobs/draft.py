@@ -17,7 +17,8 @@ from batchwright.core.model import Endpoint, Json, Limits, ProviderInfo, Recipe
 from batchwright.core.progress import Progress
 from batchwright.core.untrusted import model_name
 from batchwright.costs.prices import meant
-from batchwright.jobs.build import Draft, Plan, adopt_batch_file, batch_file_recipe, check_batch_file, draft
+from batchwright.jobs.batch_file import adopt_batch_file, batch_file_recipe, check_batch_file
+from batchwright.jobs.build import Draft, Plan, draft
 from batchwright.providers.shutdown_dates import ShutdownDates
 from batchwright.tables.rows import write_rows
 from batchwright.tables.source import DataFile, Origin, find, one_file

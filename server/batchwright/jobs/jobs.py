@@ -27,8 +27,7 @@ from batchwright.jobs.consent import Consent
 from batchwright.jobs.costs import Comparing
 from batchwright.jobs.draft import Drafting, DraftRequest
 from batchwright.jobs.explain import Failures
-from batchwright.jobs.overview import Overviews
-from batchwright.jobs.pages import JobPage
+from batchwright.jobs.overview import JobPage, Overviews
 from batchwright.jobs.reading import Contents
 from batchwright.jobs.remote_files import RemoteFiles
 from batchwright.jobs.results import Asking

@@ -1,15 +1,16 @@
 """What a person who looks at a job wants to see beside its facts: its course, its limits, and what submitting costs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import ROUND_UP, Decimal
 from typing import TYPE_CHECKING
 
+from batchwright.core.model import Job
 from batchwright.costs.spending import ceiling_usd
+from batchwright.jobs.adoption import ForeignBatch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from batchwright.core.model import Job, ProviderInfo, SpendingLimits
+    from batchwright.core.model import ProviderInfo, SpendingLimits
     from batchwright.journal.history import Point
     from batchwright.journal.journal import Journal
 
@@ -70,3 +71,17 @@ class Overviews:
         most = ceiling_usd(drafted.parts) if charges else None
         cents = most.quantize(Decimal("0.01"), ROUND_UP) if most is not None else None
         return Offer(sum(part.requests for part in drafted.parts), drafted.provider, cents)
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some jobs, how many there are in all, and what else the provider shows.
+
+    Attributes:
+        others: Batches that this journal does not know; None: the provider could not be asked.
+    """
+
+    jobs: Sequence[Job]
+    total: int
+    others: Sequence[ForeignBatch] | None
+    frozen: str | None

@@ -14,7 +14,7 @@ import msgspec
 from batchwright.core import files
 from batchwright.core.errors import InvalidInput, NotReady
 from batchwright.core.model import Endpoint, Job, Json
-from batchwright.jobs.pages import JobPage
+from batchwright.jobs.overview import JobPage
 from batchwright.tables import head
 from batchwright.tables.source import find
 

@@ -11,10 +11,12 @@ from batchwright.core.errors import InvalidInput, NotReady
 from batchwright.core.jsonl import decode_request, encode_request
 from batchwright.core.model import Job, Json, Outcome, Recipe, Request
 from batchwright.core.untrusted import model_name
-from batchwright.jobs.build import Draft, check_body, check_recipe
+from batchwright.jobs.build import Draft
+from batchwright.jobs.preflight import check_body, check_recipe
 from batchwright.requests.duplicates import digest
+from batchwright.requests.measure import Line, Measure, RecipeMeasure
 from batchwright.requests.packing import packed
-from batchwright.requests.parts import Line, Measure, OnRows, PartPlan, RecipeMeasure, first_request, write_parts
+from batchwright.requests.parts import OnRows, PartPlan, first_request, write_parts
 from batchwright.requests.recipe import body_builder, template_columns
 from batchwright.tables.frozen import frozen_rows
 

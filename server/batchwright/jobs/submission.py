@@ -26,8 +26,9 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Job, Limits, LineError, Part, ProviderInfo, SpendingLimits
 from batchwright.core.provenance import HASH_KEY, JOB_KEY, MOST_KEY, NONCE_KEY, PART_KEY, upload_name
 from batchwright.jobs.recovery import enqueued_limit, piece_load, without_batch
+from batchwright.requests.measure import Measure
 from batchwright.requests.packing import lines_again
-from batchwright.requests.parts import Measure, PartPlan, write_parts
+from batchwright.requests.parts import PartPlan, write_parts
 
 if TYPE_CHECKING:
     from batchwright.journal.attempts import Closing

@@ -17,11 +17,10 @@ from batchwright.journal.attempts import Attempts, Closing
 from batchwright.journal.database import opened, writing
 from batchwright.journal.freezes import Standing
 from batchwright.journal.history import History
-from batchwright.journal.ledger import Ledger
+from batchwright.journal.ledger import Ledger, Trials
 from batchwright.journal.looks import Looks
 from batchwright.journal.queries import Catalog
 from batchwright.journal.rows import PART_COLUMNS, encoded, job_of, part_values
-from batchwright.journal.trials import Trials
 
 
 class Journal:

@@ -18,7 +18,7 @@ from mcp.types import (
 from batchwright.core.errors import InvalidInput, NotFound
 from batchwright.core.model import Outcome
 from batchwright.core.untrusted import MARK, cleaned, cleaned_value, inert, one_line
-from batchwright.jobs.pages import JobPage
+from batchwright.jobs.overview import JobPage
 from batchwright.mcp_server.addresses import DASHBOARD, JOBS, TEMPLATES, Address, Kind, of_job, parsed
 from batchwright.mcp_server.views.job import JobsView, JobView, running_seconds
 from batchwright.mcp_server.views.result import ResultsView

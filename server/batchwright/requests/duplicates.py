@@ -8,7 +8,7 @@ import msgspec
 from batchwright.core.jsonl import encoded_body
 
 if TYPE_CHECKING:
-    from batchwright.requests.parts import Line
+    from batchwright.requests.measure import Line
 
 _DIGEST_BYTES = 16
 """Wide enough that two of a billion requests do not meet by chance."""

@@ -14,7 +14,7 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import decode_request, encode_request
 from batchwright.core.model import Json, Limits, Part, Request
 from batchwright.costs.prices import RequestTokens
-from batchwright.requests.parts import Line, Measure
+from batchwright.requests.measure import Line, Measure
 
 MAX_REQUEST_TOKENS = 300_000
 """Over all inputs of one request, from OpenAI's reference of embeddings."""

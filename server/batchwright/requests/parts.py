@@ -1,25 +1,23 @@
-"""Parts on disk: encoded requests go by once, and are written, hashed, counted and priced. Synchronous."""
+"""Requests to parts within the limits of one batch: numbered, written, hashed, counted and priced in one pass."""
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from operator import itemgetter
-from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 
 from batchwright.core import files
 from batchwright.core.crash_points import OnPoint
+from batchwright.core.errors import InvalidInput
 from batchwright.core.job_folder import JobFolder
-from batchwright.core.jsonl import decode_request, encode_request, inputs_of
-from batchwright.core.model import Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
-from batchwright.costs.prices import Estimate, RequestTokens, Tally, Totals, estimate, price_at
-from batchwright.costs.tokens import counter, output_bound, text_counter
-from batchwright.requests.measure import numbered
-from batchwright.requests.recipe import shared_body, texts_of
+from batchwright.core.jsonl import decode_request
+from batchwright.core.model import Limits, Part, ProviderInfo, Recipe, Request
+from batchwright.costs.prices import Estimate, Tally, Totals, estimate, price_at
+from batchwright.requests.measure import Line
 
 
 class Digest(Protocol):
@@ -28,75 +26,6 @@ class Digest(Protocol):
     def update(self, data: bytes, /) -> None: ...  # noqa: D102  # hashlib's own
 
     def hexdigest(self) -> str: ...  # noqa: D102  # hashlib's own
-
-
-class Line(NamedTuple):
-    """An encoded request, newline included, and what it takes.
-
-    Attributes:
-        members: The ids of the rows whose inputs it packs; empty: it is one row's.
-    """
-
-    data: bytes
-    inputs: int
-    load: int
-    tokens: RequestTokens
-    members: tuple[str, ...] = ()
-
-
-class Measure:
-    """Weighs requests: their tokens, and what they take of the enqueued limit."""
-
-    def __init__(self, model: str, endpoint: Endpoint) -> None:
-        self._endpoint: Endpoint = endpoint
-        self._count = counter(model)
-
-    def line(self, data: bytes, body: Mapping[str, Json]) -> Line:
-        """Weigh an encoded request, given with its body."""
-        count = self._count(body, self._endpoint)
-        bound = output_bound(body, self._endpoint)
-        tokens = RequestTokens(count.input_tokens, bound, count.uncounted, count.approximated, count.margin)
-        if self._endpoint == "/v1/embeddings":
-            inputs = inputs_of(data)
-            return Line(data, inputs, inputs, tokens)
-        return Line(data, 1, count.input_tokens, tokens)
-
-    def request(self, request: Request) -> Line:
-        """Encode a request, and weigh it."""
-        return self.line(encode_request(request, self._endpoint), request.body)
-
-    def lines(self, path: Path) -> Iterator[Line]:
-        """Weigh the requests of a part's file again."""
-        for line in files.lines(path):
-            yield self.line(line + b"\n", decode_request(line).body)
-
-
-class RecipeMeasure:
-    """Weighs the requests of one recipe as `Measure` does, but counts only their texts: all else is the same in all."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self._endpoint: Endpoint = recipe.endpoint
-        shared = shared_body(recipe)
-        frame = counter(recipe.model)(shared, recipe.endpoint)
-        self._count = text_counter(recipe.model)
-        bound = output_bound(shared, recipe.endpoint)
-        self._frame = RequestTokens(frame.input_tokens, bound, frame.uncounted, frame.approximated, frame.margin)
-        self._load = 1 if recipe.endpoint == "/v1/embeddings" else None
-
-    def request(self, request: Request) -> Line:
-        """Encode a request that the recipe made, and weigh it."""
-        return self.line(encode_request(request, self._endpoint), texts_of(request.body, self._endpoint))
-
-    def line(self, data: bytes, texts: Iterable[str]) -> Line:
-        """Weigh an encoded request, given with its texts."""
-        frame = self._frame
-        tokens, margin = frame.input_tokens, frame.margin
-        for text in texts:
-            counted, more = self._count(text)
-            tokens += counted
-            margin += more
-        weighed = RequestTokens(tokens, frame.output_bound, frame.uncounted, frame.approximated, margin)
-        return Line(data, 1, self._load or tokens, weighed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,3 +123,74 @@ def first_request(folder: JobFolder, parts: Iterable[Part]) -> Request:
 
 OnRows = Callable[[int, int], None]
 """Told how many rows of how many are done."""
+
+
+class Sized(Protocol):
+    """What is looked at of an encoded request.
+
+    Attributes:
+        data: Its line, newline included.
+        inputs: How many embedding inputs it holds; 1 for other endpoints.
+        load: What it takes of the enqueued limit.
+    """
+
+    @property
+    def data(self) -> bytes: ...  # noqa: D102  # the class says it
+
+    @property
+    def inputs(self) -> int: ...  # noqa: D102  # the class says it
+
+    @property
+    def load(self) -> int: ...  # noqa: D102  # the class says it
+
+
+AnyLine = TypeVar("AnyLine", bound=Sized)
+
+
+def numbered(lines: Iterable[AnyLine], limits: Limits) -> Iterator[tuple[int, AnyLine]]:
+    """Give each line the number of its part, counted from 1: parts are filled in order, each within *limits*.
+
+    A single request that is over the enqueued limit is a part of its own: only the provider can refuse it.
+
+    Raises:
+        InvalidInput: A single request is larger than a whole batch may be.
+    """
+    part = 1
+    requests = size = inputs = load = 0
+    most_load = float("inf") if limits.max_load is None else limits.max_load
+    for number, line in enumerate(lines, 1):
+        length = len(line.data)
+        if is_oversize(line, limits):
+            refuse_oversize(line, limits, f"Request {number}")
+        is_full = (
+            requests + 1 > limits.max_requests
+            or size + length > limits.max_bytes
+            or inputs + line.inputs > limits.max_inputs
+            or (requests > 0 and load + line.load > most_load)
+        )
+        if is_full:
+            part += 1
+            requests = size = inputs = load = 0
+        requests += 1
+        size += length
+        inputs += line.inputs
+        load += line.load
+        yield part, line
+
+
+def is_oversize(line: Sized, limits: Limits) -> bool:
+    """Whether no batch can hold a request."""
+    return len(line.data) > limits.max_bytes or line.inputs > limits.max_inputs
+
+
+def refuse_oversize(line: Sized, limits: Limits, name: str) -> None:
+    """Refuse a request that no batch can hold.
+
+    Raises:
+        InvalidInput: It is one; the sentence begins with *name*.
+    """
+    if is_oversize(line, limits):
+        raise InvalidInput(
+            f"{name} has {len(line.data):,} bytes and {line.inputs:,} inputs; "
+            f"a whole batch may have {limits.max_bytes:,} and {limits.max_inputs:,}. Send less of the row."
+        )

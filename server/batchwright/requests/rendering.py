@@ -15,7 +15,7 @@ import msgspec
 from batchwright.core.errors import InvalidInput
 from batchwright.core.jsonl import encode_request
 from batchwright.core.model import Json, Recipe, Request
-from batchwright.requests.parts import Line, RecipeMeasure
+from batchwright.requests.measure import Line, RecipeMeasure
 from batchwright.requests.recipe import MAX_TEXT_CHARACTERS, body_builder, plain_texts, template_columns, with_texts
 from batchwright.tables.frozen import are_texts, frozen_rows, frozen_texts
 

@@ -11,8 +11,9 @@ from mcp.types import ClientCapabilities, ElicitationCapability
 from batchwright.app.app import opened
 from batchwright.core.errors import NotAgreed
 from batchwright.core.settings import Settings
+from batchwright.mcp_server.tools.catalogue import all_tools
 from batchwright.mcp_server.tools.common import Approval, Question
-from batchwright.mcp_server.tools.tools import all_tools, submit_job
+from batchwright.mcp_server.tools.jobs import submit_job
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import Mode, Session, environment, in_memory, openai_environment

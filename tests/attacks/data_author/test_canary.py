@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from batchwright.mcp_server.tools.tools import all_tools
+from batchwright.mcp_server.tools.catalogue import all_tools
 from tests.support.endpoint import running_endpoint
 from tests.support.session import Mode, Session, environment, in_memory
 

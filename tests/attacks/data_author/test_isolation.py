@@ -19,7 +19,7 @@ from aiohttp import web
 from mcp import Client, StdioServerParameters
 
 import batchwright
-from batchwright.app.connecting import PUBLISHED
+from batchwright.app.connect import PUBLISHED
 from batchwright.core import children
 from batchwright.core.children import Child
 from tests.support.endpoint import running_endpoint

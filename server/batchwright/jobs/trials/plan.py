@@ -11,9 +11,9 @@ from batchwright.core.model import Endpoint, Job, Json, ProviderInfo, Recipe, Re
 from batchwright.core.untrusted import model_name, quote_name, quote_names
 from batchwright.costs.prices import Price, RequestTokens, add_up, estimate, price_at
 from batchwright.costs.spending import Agreement, trial_agreement, trial_question
-from batchwright.jobs.build import check_recipe
+from batchwright.jobs.preflight import check_recipe
 from batchwright.jobs.trials.rows import Choice, TriedRow, tried_rows
-from batchwright.requests.parts import Measure
+from batchwright.requests.measure import Measure
 from batchwright.requests.recipe import body_builder, template_columns
 
 MAX_VARIANTS = 4

@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import anyio.from_thread
 from mcp.server.apps import client_supports_apps
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchwright.jobs.jobs import Jobs
+
 
 JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", max_length=80)]
 Dollars = Annotated[float, Field(ge=0, le=1_000_000, strict=True, allow_inf_nan=False)]
@@ -98,3 +99,14 @@ def progress_of(ctx: Context[App]) -> Progress:
 def usd(amount: float | None) -> Decimal | None:
     """Give an amount as it was written: 0.1 is a tenth, not the binary number next to it."""
     return None if amount is None else Decimal(str(amount))
+
+
+FileName = Annotated[str, Field(max_length=1000)]
+Source = Annotated[str, Field(max_length=10_000)]
+Reading = Annotated[
+    dict[str, Any],
+    Field(
+        description='only if CSV is read wrongly: {"delimiter": ";", "quote": "", "escape": "\\\\", "header": false, '
+        '"encoding": "cp1251"}; {"file_column": "file"} adds file names'
+    ),
+]

@@ -1,16 +1,20 @@
 """What a draft may cost, and what a job has cost and was agreed to, in words: never 0 for want of a price."""
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from batchwright.core.model import Job
 from batchwright.core.money import shown_most, shown_usd
 from batchwright.costs.prices import price
 from batchwright.costs.spending import ceiling_usd
+from batchwright.mcp_server.views.view import Name, Next, Sentence, View
 
 if TYPE_CHECKING:
+    from batchwright.costs.comparison import Comparison, ModelCost
     from batchwright.costs.prices import CostRange
     from batchwright.jobs.build import Draft
+    from batchwright.jobs.costs import Compared
+
 
 _FREE = "0: it runs on this machine"
 
@@ -102,3 +106,47 @@ def _agreed(job: Job, agreed: Decimal) -> str:
     if spent > agreed:
         said += f": {shown_most(spent - agreed)} over it, since nothing bounds the answers' length"
     return said
+
+
+class CostsView(View):
+    """Costs on several models, the cheapest batch first."""
+
+    compared: Sentence
+    costs: list[dict[str, Name]]
+    prices: Sentence
+    saved_as: Sentence | None = None
+    notes: list[Sentence] | None = None
+    next: Next
+
+    @classmethod
+    def of(cls, compared: "Compared") -> Self:
+        """Show a comparison."""
+        job, comparison = compared.job, compared.comparison
+        cheapest = f', model="{comparison.costs[0].model}"' if comparison.costs else ""
+        draft = f'create_batch_file(source="FILE", prompt="..."{cheapest}), or with the model that the user chooses'
+        submit = f"{_go_on(job)}, or another draft: " if job else ""
+        return cls(
+            compared=comparison.subject,
+            costs=[_cost_line(line, comparison) for line in comparison.costs],
+            prices=comparison.source,
+            saved_as=compared.saved_as,
+            notes=[*comparison.notes, *compared.notes] or None,
+            next=submit + draft,
+        )
+
+
+def _go_on(job: Job) -> str:
+    """Give the call that goes on with a compared job: of a draft, its answers are compared next."""
+    tried = f'try_requests(job_id="{job.id}", models=[...]) compares how they answer'
+    return tried if job.submitted_at is None else f'check_job(job_id="{job.id}")'
+
+
+def _cost_line(line: "ModelCost", comparison: "Comparison") -> dict[str, str]:
+    """Give a model's costs; what is not known is left out."""
+    more = " and more" if comparison.is_open else ""
+    shown = {"model": line.model, "standard": f"{shown_usd(line.standard_usd)}{more}"}
+    if line.batch_usd is not None:
+        shown["batch"] = f"{shown_usd(line.batch_usd)}{more}"
+    if line.saving_percent is not None:
+        shown["saving"] = f"{line.saving_percent}%"
+    return shown

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from batchwright.jobs.adoption import ForeignBatch
     from batchwright.jobs.build import Draft
-    from batchwright.jobs.pages import JobPage
+    from batchwright.jobs.overview import JobPage
     from batchwright.results.causes.remedies import Explained, Retried
 
 SHOWN_INPUTS = 3

@@ -93,8 +93,8 @@ class Payments:
         files.cut_to_whole_lines(path)
         for line in files.lines(path):
             with suppress(ValueError, IndexError):
-                number, *costs = map(int, line.split())
-                self._settle(number, costs[0]) if costs else self._reserve(number)
+                number, *paid = map(int, line.split())
+                self._settle(number, paid[0]) if paid else self._reserve(number)
         # Unbuffered: a line that is written survives the death of this process.
         self._file = path.open("ab", buffering=0)
         self._syncing = anyio.Lock()

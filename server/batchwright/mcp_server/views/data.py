@@ -1,0 +1,90 @@
+"""What is told of data."""
+
+from collections.abc import Mapping
+from typing import Self
+
+from batchwright.core.model import Json
+from batchwright.core.untrusted import MARK, cleaned, one_line
+from batchwright.mcp_server.views.view import MAX_SENTENCE_CHARACTERS, Facts, Name, Next, Sentence, View
+from batchwright.tables.inspection import Profile
+
+MAX_SHOWN_COLUMNS = 40
+MAX_WARNINGS = 5
+MAX_NESTED_BYTES = 600
+"""Of a list or an object in a cell."""
+
+
+class ColumnView(View):
+    """One column."""
+
+    name: Name
+    type: Name
+    empty: int | None = None
+    distinct: int | None = None
+    longest: int | None = None
+
+
+class InspectView(View):
+    """What is in the data."""
+
+    name: Sentence
+    rows: int
+    columns: list[ColumnView]
+    columns_left_out: int | None = None
+    id_column: Name | None = None
+    sample: list[Facts]
+    warnings: list[Sentence] | None = None
+    about: Sentence = MARK
+    next: Next
+
+    @classmethod
+    def of(cls, profile: Profile, *, was_told: bool = False) -> Self:
+        """Show a profile; *was_told* how the file is to be read."""
+        from batchwright.jobs.preflight import is_batch_file
+
+        columns = [
+            ColumnView(
+                name=column.name,
+                type=column.type,
+                empty=column.empty or None,
+                distinct=column.distinct,
+                longest=column.longest,
+            )
+            for column in profile.columns[:MAX_SHOWN_COLUMNS]
+        ]
+        left_out = len(profile.columns) - len(columns)
+        # A name that cannot be shown as it is cannot be passed on either.
+        id_column = profile.id_column if _is_plain(profile.id_column or "") else None
+        id_part = f', id_column="{id_column}"' if id_column else ""
+        is_batch = is_batch_file([column.name for column in profile.columns])
+        file = f'"{profile.name}"' if _is_plain(profile.name) else "the same file"
+        source = "the same query" if profile.kind == "query" else file
+        told_part = ", reading as here" if was_told else ""
+        data_call = f'create_batch_file(source={source}{told_part}, prompt="... {{{{column}}}} ..."{id_part})'
+        return cls(
+            name=profile.name,
+            rows=profile.rows,
+            columns=columns,
+            columns_left_out=left_out or None,
+            id_column=id_column,
+            sample=[_shown_row(row) for row in profile.sample],
+            warnings=list(profile.warnings[:MAX_WARNINGS]) or None,
+            next=f"create_batch_file(batch_file={file})" if is_batch else data_call,
+        )
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name can stand in a call as it is."""
+    return bool(name) and one_line(name, MAX_SENTENCE_CHARACTERS) == name and '"' not in name
+
+
+def _shown_row(row: Mapping[str, Json]) -> dict[str, Json]:
+    """Give a row fit for the conversation: cleaned, cut, and without its empty cells."""
+    from batchwright.mcp_server.views.fitting import fitted_value, shown_names
+
+    names = shown_names(list(row)[:MAX_SHOWN_COLUMNS])
+    return {
+        shown: cleaned(row[name]) if isinstance(row[name], str) else fitted_value(row[name], MAX_NESTED_BYTES)
+        for name, shown in names.items()
+        if row[name] is not None
+    }
