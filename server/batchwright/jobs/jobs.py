@@ -30,6 +30,8 @@ from batchwright.jobs.explain import Failures
 from batchwright.jobs.overview import JobPage, Overviews
 from batchwright.jobs.reading import Contents
 from batchwright.jobs.remote_files import RemoteFiles
+from batchwright.jobs.remote_jobs import RemoteJobs
+from batchwright.jobs.restoring import Restoring
 from batchwright.jobs.results import Asking
 from batchwright.jobs.retry import Mending, draft_round, retried_outcomes
 from batchwright.jobs.submission import Rules
@@ -87,7 +89,9 @@ class Jobs:
         limits_of = self._runs.submission.limits_of
         self._shutdown_dates = shutdown_dates
         self._drafting = Drafting(api, workspace, shutdown_dates, limits_of=limits_of, now=now, on_point=on_point)
-        self._adoption = Adoption(journal, api, folder_of=self._runs.folder, held=self._runs.held, now=now)
+        remote_jobs = RemoteJobs(journal, api, folder_of=self._runs.folder, now=now)
+        self._restoring = Restoring(journal, api, remote_jobs, folder_of=self._runs.folder, held=self._runs.held)
+        self._adoption = Adoption(journal, api, self._restoring, remote_jobs)
         self._watch = Watch(journal, api, self._runs, foreign=self._adoption.foreign, seconds=self._rules.look_seconds)
         self.trying = Trying(journal, api, self._runs, self._rules.spending)
         self.failures = Failures(self._runs)
@@ -154,7 +158,7 @@ class Jobs:
             NotReady: The job has not ended, or there is nothing to retry.
             InvalidInput: The mended recipe cannot be used.
         """
-        await self._adoption.look_again(self._journal.job(job_id))
+        await self._restoring.look_again(self._journal.job(job_id))
         await self._runs.advance(job_id)
         with self._runs.held(job_id) as is_held:
             job = self._journal.job(job_id)
@@ -204,7 +208,7 @@ class Jobs:
 
     async def restore(self) -> None:
         """Take up the jobs of a journal that was lost."""
-        await self._adoption.restore(self._runs.folders())
+        await self._restoring.restore(self._runs.folders())
 
     async def submit(
         self, job_id: str, *, max_cost_usd: Decimal | None = None, user_says: UserSays = ""
@@ -231,8 +235,8 @@ class Jobs:
                     "another provider now. Make it anew with `create_batch_file`."
                 )
             self._runs.refuse_changed(drafted, "Draft it anew with `create_batch_file`.")
-            await self._adoption.meet(drafted.provider.host)
-            await self._adoption.look_again(job)
+            await self._restoring.meet(drafted.provider.host)
+            await self._restoring.look_again(job)
             self._journal.elapsed.keep(self._api.told.now())
             if self._journal.job(job_id).submitted_at != job.submitted_at:
                 return await self._runs.advance(job_id), True

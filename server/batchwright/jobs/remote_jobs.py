@@ -1,0 +1,135 @@
+"""Jobs made of batches whose files the provider keeps: of a lost journal, or of another program."""
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+import msgspec
+
+from batchwright.core import files
+from batchwright.core.bounds import MAX_RESULTS_BYTES, MAX_VECTORS_BYTES
+from batchwright.core.errors import InvalidInput, NotReady, ProviderGone
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.jsonl import any_result, decode_request, encode_request
+from batchwright.core.model import Job, Part, Request
+from batchwright.core.provenance import NONCE_KEY
+from batchwright.core.untrusted import is_model_name
+from batchwright.jobs.batch_file import batch_file_recipe
+from batchwright.jobs.recovery import is_final, told_faults
+from batchwright.results.downloads import measured
+from batchwright.tables.frozen import freeze
+from batchwright.tables.source import one_file
+
+if TYPE_CHECKING:
+    from openai.types import Batch
+
+    from batchwright.journal.journal import Journal
+    from batchwright.providers.batch_api import BatchAPI
+
+
+class RemoteJobs:
+    """Makes jobs of batches at the provider."""
+
+    def __init__(
+        self,
+        journal: "Journal",
+        api: "BatchAPI",
+        *,
+        folder_of: Callable[[str], JobFolder],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._journal = journal
+        self._api = api
+        self._folder_of = folder_of
+        self._now = now
+
+    async def make(self, job_id: str, batches: "Sequence[Batch]") -> Job:
+        """Make a job of batches whose files the provider keeps."""
+        folder = self._folder_of(job_id)
+        is_new = not folder.path.exists()
+        folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            return await self._taken_up(job_id, batches, folder)
+        except BaseException as error:
+            if is_new and not self._journal.has_job(job_id):
+                folder.remove()
+            if isinstance(error, InvalidInput) and batches[0].errors:
+                raise InvalidInput(f"{error} {told_faults(batches[0].errors.data or ())}") from error
+            raise
+
+    async def _taken_up(self, job_id: str, batches: "Sequence[Batch]", folder: JobFolder) -> Job:
+        taken: dict[int, Batch] = {}
+        parts: list[Part] = []
+        for batch in batches:
+            number = len(parts) + 1
+            part = await self._fetched(with_batch(Part(job_id, number, "built", "", 0, 0), batch), batch, folder)
+            # Of one that ran nothing, and has no input any more, nothing is left to be taken up.
+            if part.requests or len(batches) == 1:
+                taken[number] = batch
+                parts.append(part)
+        job = await anyio.to_thread.run_sync(self._described, job_id, taken[1], parts, folder)
+        folder.save_job(job)
+        nonces = {number: nonce_of(batch) for number, batch in taken.items()}
+        self._journal.add_job(job, nonces=nonces)
+        return self._journal.job(job_id)
+
+    async def _fetched(self, part: Part, batch: "Batch", folder: JobFolder) -> Part:
+        """Bring a batch's input file here; where it is gone, its requests are known by their results."""
+        try:
+            await self._api.download(batch.input_file_id, folder.requests(part))
+        except ProviderGone as error:
+            if not is_final(batch.status):
+                raise NotReady(
+                    f"The input file of {batch.id} is gone, so its rows are known only by its results. "
+                    "Adopt it when it has ended."
+                ) from error
+            await self._named_by_results(part, batch, folder)
+            part = replace(part, file_id=None)
+        return await anyio.to_thread.run_sync(measured, part, folder)
+
+    async def _named_by_results(self, part: Part, batch: "Batch", folder: JobFolder) -> None:
+        results = folder.stand_in(part)
+        model = batch.model if is_model_name(batch.model or "") else "unknown"
+        with folder.requests(part).open("wb") as file:
+            for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
+                await self._api.download(file_id, results, max_bytes=MAX_RESULTS_BYTES)
+                for result in filter(None, map(any_result, files.lines(results, longest=MAX_VECTORS_BYTES))):
+                    request = Request(result.custom_id, {"model": model})
+                    file.write(encode_request(request, batch.endpoint))
+                results.unlink()
+
+    def _described(self, job_id: str, batch: "Batch", parts: Sequence[Part], folder: JobFolder) -> Job:
+        """Freeze the ids of the requests as the job's source, and say what it is."""
+        recipe = batch_file_recipe(folder.requests(parts[0]), batch.id)
+        ids = folder.ids
+        seen: set[str] = set()
+        with ids.open("wb") as file:
+            for part in parts:
+                for line in files.lines(folder.requests(part)):
+                    custom_id = decode_request(line).custom_id
+                    if custom_id not in seen:
+                        seen.add(custom_id)
+                        file.write(msgspec.json.encode({"custom_id": custom_id}) + b"\n")
+        source = freeze(one_file(ids, f"batch {batch.id}"), folder.frozen, id_column="custom_id").source
+        ids.unlink()
+        return Job(
+            id=job_id,
+            created_at=datetime.fromtimestamp(batch.created_at or self._now().timestamp(), UTC),
+            source=replace(source, path=None, kind="batch" if all(part.file_id for part in parts) else "results"),
+            recipe=recipe,
+            provider=self._api.answering(recipe.model or None, recipe.endpoint),
+            parts=tuple(parts),
+        )
+
+
+def with_batch(part: Part, batch: "Batch") -> Part:
+    """Return a part as one that was submitted as *batch*."""
+    return replace(part, state="submitted", batch_id=batch.id, batch_status=batch.status, file_id=batch.input_file_id)
+
+
+def nonce_of(batch: "Batch | None") -> str:
+    """Return the nonce of the attempt that made a batch, or a new one for a batch that names none."""
+    return ((batch and batch.metadata) or {}).get(NONCE_KEY) or f"adopted-{secrets.token_hex(8)}"

@@ -1,0 +1,229 @@
+"""A lost journal made anew: from the jobs' folders, and from the batches that the provider shows."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import anyio.to_thread
+
+from batchwright.core.errors import (
+    AnswerTooLarge,
+    BatchwrightError,
+    ProviderNotNow,
+    ProviderRefused,
+    ProviderUnclear,
+    ProviderUnreachable,
+)
+from batchwright.core.job_folder import JobFolder
+from batchwright.core.model import Job, Part
+from batchwright.core.provenance import HASH_KEY, NONCE_KEY, PART_KEY, is_from_elsewhere, job_of_batch
+from batchwright.jobs.recovery import is_final
+from batchwright.jobs.remote_jobs import RemoteJobs, nonce_of, with_batch
+from batchwright.results.downloads import measured
+
+if TYPE_CHECKING:
+    from openai.types import Batch
+
+    from batchwright.journal.journal import Journal
+    from batchwright.providers.batch_api import BatchAPI
+
+log = logging.getLogger(__name__)
+
+_KEPT_SECONDS = 31 * 86_400
+MAX_REBUILT = 20
+"""So many jobs without a folder are fetched at once from a provider that a new journal meets; the others on demand."""
+
+
+class Restoring:
+    """Takes up jobs of another journal."""
+
+    def __init__(
+        self,
+        journal: "Journal",
+        api: "BatchAPI",
+        remote_jobs: RemoteJobs,
+        *,
+        folder_of: Callable[[str], JobFolder],
+        held: Callable[[str], AbstractContextManager[bool]],
+    ) -> None:
+        self._journal = journal
+        self._api = api
+        self._remote_jobs = remote_jobs
+        self._folder_of, self._held = folder_of, held
+
+    async def restore(self, folders: Sequence[JobFolder]) -> None:
+        """Take up jobs whose folders are there and which the journal does not know; freeze if it was lost."""
+        lost = [folder for folder in folders if folder.job_file.exists() and not self._journal.has_job(folder.job_id)]
+        if not lost:
+            return
+        was_empty = self._journal.job_count() == 0
+        batches = await self._by_job()
+        found: list[Job | None] = []
+        for folder in lost:
+            with self._held(folder.job_id) as is_held:
+                # Whoever else holds it is drafting it, or takes it up, just now.
+                if is_held and not self._journal.has_job(folder.job_id):
+                    found.append(await self._of_folder(folder.job_id, (batches or {}).get(folder.job_id, ())))
+        taken = [job for job in found if job is not None]
+        may_run = any(job.submitted_at for job in taken) or any(folder.job_id in (batches or ()) for folder in lost)
+        if found and (was_empty or may_run or (taken and batches is None)):
+            self._journal.standing.freeze(
+                f"The journal was lost; {len(taken)} of {len(found)} jobs were made anew from their folders and the "
+                "provider's list. Check with `list_jobs` that none is missing that may be running."
+            )
+
+    async def _of_folder(self, job_id: str, batches: "Sequence[Batch]") -> Job | None:
+        try:
+            return await self.restore_job(job_id, batches)
+        except (BatchwrightError, OSError, ValueError) as error:  # a damaged folder must not keep the others away
+            log.error("%s: its folder cannot be read: %s", job_id, type(error).__name__)
+            return None
+
+    async def meet(self, host: str) -> None:
+        """At a new journal's first submission to a provider: take up the jobs that an earlier journal left there."""
+        if self._journal.standing.is_host_known(host):
+            return
+        try:
+            found = await self._by_job() or {}
+        except AnswerTooLarge as error:
+            self._journal.standing.freeze(
+                f"{host} shows more than can be looked through, so it is not known whether a journal that was lost "
+                f"left jobs there: {error} Make sure that this job is none of them."
+            )
+            found = {}
+        except (ProviderNotNow, ProviderUnreachable, ProviderUnclear) as error:
+            raise ProviderUnreachable(
+                f"{host} could not be asked what an earlier journal left there: {error} Nothing was submitted: "
+                "try again."
+            ) from error
+        here = self._journal.standing.origin()
+        unknown = {
+            job_id: made
+            for job_id, made in found.items()
+            if not (self._journal.has_job(job_id) or all(is_from_elsewhere(batch.metadata, here) for batch in made))
+        }
+        taken: list[str] = []
+        for job_id, batches in list(unknown.items())[:MAX_REBUILT]:
+            try:
+                taken.append((await self.restore_job(job_id, batches)).id)
+            except BatchwrightError as error:
+                log.warning("%s: it cannot be taken up: %s", job_id, type(error).__name__)
+        if unknown:
+            self._journal.standing.freeze(
+                f"{host} shows batches of {len(unknown)} jobs that this journal does not know, from a journal of this "
+                f"machine that was lost, or of an older version; {len(taken)} were taken up, see `list_jobs`. "
+                "Make sure that this job is none of them."
+            )
+        self._journal.standing.know_host(host)
+
+    async def look_again(self, job: Job) -> None:
+        """Before rows of another journal are sent: take up the batches that the provider shows for them by now."""
+        is_draft = job.submitted_at is None
+        if not self._journal.was_restored(job.id) or not (is_draft or job.ended_at is not None):
+            return
+        batches = (await self._by_job() or {}).get(job.id)
+        if batches and is_draft:
+            self._journal.forget_draft(job)
+            await self.restore_job(job.id, batches)
+        for batch in () if is_draft else batches or ():
+            await self.give_back(job, batch)
+
+    def job_of(self, batch: "Batch") -> str | None:
+        """Return the job that the journal knows a batch of; None: it does not know the batch."""
+        return self._journal.job_of_batch(batch.id, (batch.metadata or {}).get(NONCE_KEY, ""))
+
+    async def give_back(self, job: Job, batch: "Batch") -> Job | None:
+        """Give a batch to the part that it was made for; None: the part has another one, or is another one now."""
+        if job.submitted_at is None:
+            await self.look_again(job)
+            return self._journal.job(job.id) if self.job_of(batch) else None
+        metadata = batch.metadata or {}
+        for part in job.running_parts:
+            is_same = (str(part.number), part.sha256) == (metadata.get(PART_KEY), metadata.get(HASH_KEY))
+            if is_same and self._journal.give_batch(with_batch(part, batch), nonce_of(batch)):
+                return self._journal.job(job.id)
+        return None
+
+    async def _by_job(self) -> "Mapping[str, Sequence[Batch]] | None":
+        """Give the batches that this journal does not know, by the job that they name; None: the service lists none."""
+        found: defaultdict[str, list[Batch]] = defaultdict(list)
+        newest = 0
+        try:
+            async for batch in self._api.batches():
+                newest = max(newest, batch.created_at or 0)
+                # Files are kept for 30 days, so older batches have nothing left; times are the provider's own.
+                if batch.created_at and batch.created_at < newest - _KEPT_SECONDS:
+                    break
+                if (job_id := job_of_batch(batch.metadata)) and self.job_of(batch) is None:
+                    found[job_id].append(batch)
+        except ProviderNotNow:
+            raise
+        except ProviderRefused:
+            return None
+        return found
+
+    async def restore_job(self, job_id: str, batches: "Sequence[Batch]") -> Job:
+        """Take up a job of another journal: from its folder, or from what the provider keeps."""
+        folder = self._folder_of(job_id)
+        if not folder.job_file.exists():
+            return await self._remote_jobs.make(job_id, list(_one_for_each_part(batches).values()))
+        job = folder.read_job()
+        by_part = _one_for_each_part(batches)
+        # Of a job that ran, or was adopted, the folder itself names batches: these are not made a second time.
+        known = {part.number for part in job.parts if part.batch_id}
+        if not by_part and not known:
+            first = tuple(
+                replace(part, state="built") for part in job.parts if part.round == 1 and part.state != "split"
+            )
+            self._journal.add_job(replace(job, parts=first), nonces={})
+            return self._journal.job(job_id)
+        pieces = [number for number in by_part if number > len(job.parts)]
+        # A batch that was refused whole gave way to smaller ones.
+        ran_nothing = {number for number, batch in by_part.items() if _ran_nothing(batch)}
+        split = ran_nothing - set(pieces) if pieces else set[int]()
+        # All rounds become one: the newest result of a row counts there too.
+        parts = [
+            with_batch(replace(part, round=1), by_part[part.number])
+            if part.number in by_part and part.number not in split
+            else replace(part, round=1, state="submitted")
+            if part.number in known - split
+            else _without_batch(part, is_split=bool(pieces) or part.state == "split")
+            for part in (*job.parts, *(Part(job_id, number, "built", "", 0, 0) for number in pieces))
+            if part.number in by_part or part.number in known or part.round == 1
+        ]
+        counted = [await anyio.to_thread.run_sync(measured, part, folder) for part in parts]
+        nonces = {number: nonce_of(by_part.get(number)) for number in known | by_part.keys()}
+        self._journal.add_job(replace(job, parts=tuple(counted)), nonces=nonces)
+        return self._journal.job(job_id)
+
+
+def _without_batch(part: Part, *, is_split: bool) -> Part:
+    """Give a part that no batch was found for: smaller ones are in its place, or it was never submitted."""
+    if is_split:
+        return replace(part, state="split")
+    note = "no batch of it was found when its journal was made anew (if one shows up, list_jobs has it in `others`)"
+    return replace(part, state="verified", batch_status="cancelled", note=note)
+
+
+def _one_for_each_part(batches: "Sequence[Batch]") -> "dict[int, Batch]":
+    """Give the batch of each part: of several one with results, else one that runs, else the newest."""
+
+    def worth(batch: "Batch") -> tuple[bool, bool, bool, int]:
+        return _has_results(batch), not is_final(batch.status), batch.status != "failed", batch.created_at or 0
+
+    found: dict[int, Batch] = {}
+    for batch in sorted(batches, key=worth):
+        number = (batch.metadata or {}).get(PART_KEY, "")
+        found[int(number) if number.isdecimal() and len(number) < 9 else 0] = batch
+    return dict(sorted(found.items()))
+
+
+def _ran_nothing(batch: "Batch") -> bool:
+    return is_final(batch.status) and not _has_results(batch) and not batch.error_file_id
+
+
+def _has_results(batch: "Batch") -> bool:
+    return bool(batch.output_file_id or (batch.request_counts and batch.request_counts.completed))
