@@ -20,9 +20,9 @@ from batchwright.app.connect import PUBLISHED, Launch, Way, ways, ways_over_http
 from batchwright.core.money import shown_usd
 from batchwright.core.settings import SETTINGS, Settings
 from batchwright.costs.comparison import compare_tokens
+from batchwright.mcp_server.addresses import PATH
 from batchwright.mcp_server.prompts.prompts import prompts
 from batchwright.mcp_server.resources import templates
-from batchwright.mcp_server.streamable_http import PATH
 from batchwright.mcp_server.tools.catalogue import all_tools
 from batchwright.results.causes.catalogue import CAUSES, VARIOUS
 from tests.external.distribution import written

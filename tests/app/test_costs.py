@@ -5,11 +5,16 @@ import pty
 import re
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
+import anyio.to_thread
 import matplotlib.image
 import pytest
 
+from batchwright.__main__ import main
 from tests.support.session import environment, in_memory
 
 TOKENS = ["--rows", "50000", "--input-tokens", "2048", "--output-tokens", "158"]
@@ -21,11 +26,31 @@ WITHOUT_MATPLOTLIB = (
 )
 
 
-def costs(tmp_path: Path, *arguments: str, code: str | None = None, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run the command."""
-    command = [sys.executable, *(["-c", code] if code else ["-m", "batchwright"]), "costs", *arguments]
-    env = {**os.environ, "PYTHONIOENCODING": "utf-8", **environment(tmp_path), **more}
-    return subprocess.run(command, env=env, capture_output=True, text=True, encoding="utf-8", timeout=120, check=False)
+@dataclass(frozen=True)
+class Done:
+    """What a command returned and wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def costs(tmp_path: Path, *arguments: str, encoding: str = "utf-8", **more: str) -> Done:
+    """Run the command in this process, with an output of some encoding."""
+    output, errors = (TextIOWrapper(BytesIO(), encoding=encoding, write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patched, redirect_stdout(output), redirect_stderr(errors):
+        for name, value in {**environment(tmp_path), **more}.items():
+            patched.setenv(name, value)
+        code = main(["costs", *arguments])
+    return Done(code, *(written.buffer.getvalue().decode() for written in (output, errors)))
+
+
+def costs_without_matplotlib(tmp_path: Path, *arguments: str) -> Done:
+    """Run the command in a process of its own, which cannot import matplotlib."""
+    command = [sys.executable, "-c", WITHOUT_MATPLOTLIB, "costs", *arguments]
+    env = {**os.environ, "PYTHONIOENCODING": "utf-8", **environment(tmp_path)}
+    done = subprocess.run(command, env=env, capture_output=True, encoding="utf-8", timeout=120, check=False)
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 def test_the_guides_chart_is_printed_as_a_table_and_as_bars(tmp_path: Path) -> None:
@@ -64,7 +89,7 @@ def test_the_bars_are_as_wide_as_the_terminal(tmp_path: Path, columns: int) -> N
 def test_what_cannot_show_blocks_gets_plain_characters(tmp_path: Path) -> None:
     """Terminals of old, and pipes with an old encoding."""
     models = ["--model", "o1-mini", "--model", "gpt-5-mini", "--model", "müll"]
-    done = costs(tmp_path, *TOKENS, *models, PYTHONIOENCODING="ascii")
+    done = costs(tmp_path, *TOKENS, *models, encoding="ascii")
 
     assert done.returncode == 0
     assert re.search(r"^gpt-5-mini +-+ \$41\.40\n +#+ \$20\.70$", done.stdout, re.MULTILINE)
@@ -117,8 +142,8 @@ def test_a_chart_that_cannot_be_written_costs_only_the_chart(tmp_path: Path) -> 
 
 def test_without_matplotlib_all_but_the_image_comes(tmp_path: Path) -> None:
     """It is drawn with characters, so that nothing more needs to be installed."""
-    plain = costs(tmp_path, *TOKENS, code=WITHOUT_MATPLOTLIB)
-    image = costs(tmp_path, *TOKENS, "--png", str(tmp_path / "guide.png"), code=WITHOUT_MATPLOTLIB)
+    plain = costs(tmp_path, *TOKENS)
+    image = costs_without_matplotlib(tmp_path, *TOKENS, "--png", str(tmp_path / "guide.png"))
 
     assert (plain.returncode, plain.stderr) == (0, "")
     assert image.stdout == plain.stdout
@@ -164,7 +189,8 @@ async def test_a_job_is_compared_with_the_servers_jobs(tmp_path: Path) -> None:
     settings = {"endpoint": "http://127.0.0.1:9/v1"}
     async with in_memory(environment(tmp_path, **settings)) as session:
         draft = await session.call("create_batch_file", rows=[{"t": "a"}], prompt="{{t}}", model="m")
-    done = costs(tmp_path, "--job", draft["job_id"], BATCHWRIGHT_ENDPOINT=settings["endpoint"])
+    more = {"BATCHWRIGHT_ENDPOINT": settings["endpoint"]}
+    done = await anyio.to_thread.run_sync(lambda: costs(tmp_path, "--job", draft["job_id"], **more))
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"1 request of {draft['job_id']}, on average ")

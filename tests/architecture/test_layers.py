@@ -85,6 +85,13 @@ def rank(name: str) -> int:
     return next(number for number, packages in enumerate(RANKS) if name.split(".", maxsplit=1)[0] in packages)
 
 
+def imported_by(code: str, *arguments: str) -> set[str]:
+    """Return the packages that are imported by code, which prints the modules."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    return {name.split(".")[0] for name in done.stdout.split()}
+
+
 def test_there_are_eleven_packages() -> None:
     """Where a thing is has one answer."""
     assert {name.split(".")[0] for name in MODULES} == set[str]().union(*RANKS)
@@ -123,7 +130,11 @@ def test_what_starts_the_server_imports_nothing_slow(tmp_path: Path) -> None:
         "build_server(Settings.from_env({'BATCHWRIGHT_DATA_DIR': sys.argv[1]})); print(*sys.modules)"
     )
 
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert imported_by(code, str(tmp_path)) & SLOW == set()
 
-    assert {name.split(".")[0] for name in done.stdout.split()} & SLOW == set()
+
+def test_commands_that_serve_nobody_do_not_import_the_protocol() -> None:
+    """It takes longer to import than all that they do."""
+    code = "import sys; from batchwright.app import connect, costs, doctor, work; print(*sys.modules)"
+
+    assert imported_by(code) & {"mcp", "mcp_types", "openai", "uvicorn"} == set()

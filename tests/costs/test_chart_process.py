@@ -18,8 +18,8 @@ from batchwright.costs.chart_process import CHART, draw
 from batchwright.costs.comparison import Comparison, ModelCost
 from tests.costs.test_chart import GUIDE, of
 from tests.jobs.test_costs import GUIDE as ASKED
-from tests.jobs.test_costs import TABLE, images
-from tests.support.session import Session, environment, http_process, over_http, over_stdio
+from tests.jobs.test_costs import TABLE
+from tests.support.session import Session, environment, http_process, in_memory, over_http, over_stdio
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -27,22 +27,22 @@ pytestmark = pytest.mark.anyio
 ODD = Comparison('3 "requests"\n\u4e00 $x', (ModelCost("m{\n}", Decimal(1), None),), ("\u0e01",), "$s")
 
 
-def plant_fc_list(tmp_path: Path, script: str, **settings: str) -> dict[str, str]:
-    """Return settings of a server that finds *script* as `fc-list`, and no font cache yet."""
+def plant_fc_list(tmp_path: Path, script: str) -> dict[str, str]:
+    """Return an environment in which *script* is found as `fc-list`, and no font cache yet."""
     programs = tmp_path / "programs"
     programs.mkdir()
     (programs / "fc-list").write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
     (programs / "fc-list").chmod(0o755)
     path = os.pathsep.join([str(programs), os.environ["PATH"]])
-    return environment(tmp_path) | {"PATH": path, "MPLCONFIGDIR": str(tmp_path / "fonts"), **settings}
+    return {"PATH": path, "MPLCONFIGDIR": str(tmp_path / "fonts")}
 
 
 @dataclass(frozen=True)
 class HangingFcList:
-    """Where a hanging `fc-list` says who has started it, and the settings of a server that runs it."""
+    """Where a hanging `fc-list` says who has started it, and the environment that it is found in."""
 
     told: Path
-    settings: dict[str, str]
+    env: dict[str, str]
 
     async def chart(self) -> psutil.Process:
         """Wait until it hangs, and return the process that draws the chart."""
@@ -85,23 +85,27 @@ async def test_the_chart_is_the_same_as_one_drawn_here(comparison: Comparison) -
 
 
 @pytest.mark.parametrize("place", ["MPLCONFIGDIR", "XDG_CACHE_HOME", "HOME"])
-async def test_fonts_are_looked_for_once(tmp_path: Path, place: str) -> None:
+async def test_fonts_are_looked_for_once(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """That may take a minute, and matplotlib keeps what it finds where the user has it kept."""
     ran = tmp_path / "ran"
-    settings = plant_fc_list(tmp_path, f"echo >> '{ran}'", MPLCONFIGDIR="", HOME=str(tmp_path / "home"))
     cache = tmp_path / "cache"
-    async with over_stdio(settings | {place: str(cache)}) as session:
-        shown = [await images(session, **ASKED, chart=True) for _ in range(2)]
+    nowhere = {"MPLCONFIGDIR": "", "HOME": str(tmp_path / "home"), "XDG_CACHE_HOME": ""}
+    for name, value in (plant_fc_list(tmp_path, f"echo >> '{ran}'") | nowhere | {place: str(cache)}).items():
+        monkeypatch.setenv(name, value)
+    drawn = [await draw(GUIDE) for _ in range(2)]
 
-    assert shown[0] == shown[1]
-    assert len(shown[0]) == 1
+    assert drawn[0] == drawn[1]
     assert ran.read_text(encoding="utf-8") == "\n"
     assert list(cache.rglob("fontlist-*.json"))
 
 
-async def test_a_chart_whose_process_dies_costs_the_image_and_not_the_answer(tmp_path: Path) -> None:
+async def test_a_chart_whose_process_dies_costs_the_image_and_not_the_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Fonts and libraries of the system may end it at any time."""
-    async with over_stdio(plant_fc_list(tmp_path, "kill -9 $PPID")) as session:
+    for name, value in plant_fc_list(tmp_path, "kill -9 $PPID").items():
+        monkeypatch.setenv(name, value)
+    async with in_memory(environment(tmp_path)) as session:
         answer = await session.call("compare_costs", **ASKED, save_chart_as="guide.png")
 
     assert answer["costs"] == TABLE
@@ -118,7 +122,7 @@ async def test_a_cancelled_call_ends_its_chart(tmp_path: Path, transport: str) -
     """The user has pressed Escape; the next chart need not wait for this one."""
     async with (
         hanging_fc_list(tmp_path) as fc_list,
-        served(fc_list.settings, transport) as session,
+        served(environment(tmp_path) | fc_list.env, transport) as session,
         anyio.create_task_group() as tasks,
     ):
         call = anyio.CancelScope()
@@ -134,7 +138,7 @@ async def test_one_chart_is_drawn_at_a_time(tmp_path: Path) -> None:
     """A client that asks for many must not start as many processes."""
     async with (
         hanging_fc_list(tmp_path) as fc_list,
-        http_process(fc_list.settings) as (url, process),
+        http_process(environment(tmp_path) | fc_list.env) as (url, process),
         over_http(url) as session,
         anyio.create_task_group() as tasks,
     ):
@@ -150,8 +154,8 @@ async def test_one_chart_is_drawn_at_a_time(tmp_path: Path) -> None:
 async def test_a_chart_ends_with_the_server_that_wanted_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is killed says nothing: only the pipe closes."""
     async with hanging_fc_list(tmp_path) as fc_list:
-        for name in ("PATH", "MPLCONFIGDIR"):
-            monkeypatch.setenv(name, fc_list.settings[name])
+        for name, value in fc_list.env.items():
+            monkeypatch.setenv(name, value)
         with anyio.fail_after(30):
             async with await CHART.open() as process:
                 assert process.stdin is not None

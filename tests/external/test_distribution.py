@@ -192,6 +192,7 @@ async def test_the_packed_bundle_starts_and_runs_a_job_with_only_a_folder_chosen
     assert {tool["name"] for tool in manifest()["tools"]} == {tool.name for tool in tools}
 
 
+@pytest.mark.slow
 @needs_uv
 def test_the_command_that_the_registry_s_clients_make_starts_the_program(tmp_path: Path) -> None:
     """They put it together: the runner, its arguments, the package and its version."""

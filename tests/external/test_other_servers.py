@@ -87,7 +87,7 @@ async def llmock(tmp_path: Path) -> AsyncGenerator[str]:
 Running = Callable[[Path], AbstractAsyncContextManager[str]]
 SERVERS = [
     pytest.param(aimock, marks=[pytest.mark.node, needs_aimock], id="aimock"),
-    pytest.param(llmock, id="llmock"),
+    pytest.param(llmock, marks=pytest.mark.slow, id="llmock"),
 ]
 
 
@@ -269,6 +269,7 @@ async def test_responses_run_and_their_files_are_cleaned_up(tmp_path: Path, samp
     assert after["total"] == 0
 
 
+@pytest.mark.slow
 async def test_a_job_ends_early_when_it_is_cancelled(tmp_path: Path, sample: Path) -> None:
     """PyPI's server cancels at once, without the status `cancelling`, and writes no file."""
     async with llmock(tmp_path) as url, at(url, tmp_path) as session:
@@ -283,6 +284,7 @@ async def test_a_job_ends_early_when_it_is_cancelled(tmp_path: Path, sample: Pat
     assert sources(rows) == SAMPLE
 
 
+@pytest.mark.slow
 async def test_an_endpoint_that_the_server_lacks_fails_each_row_in_its_words(tmp_path: Path, sample: Path) -> None:
     """PyPI's server takes such a batch, and fails its lines; others refuse the batch."""
     async with llmock(tmp_path) as url, at(url, tmp_path) as session:

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*/run.py"))
+QUICK = "search_answers"
+"""Runs each time; the others ask the model more."""
+EXAMPLES = [
+    pytest.param(path, marks=() if path.parent.name == QUICK else pytest.mark.slow, id=path.parent.name)
+    for path in sorted((Path(__file__).parents[2] / "examples").glob("*/run.py"))
+]
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("script", EXAMPLES, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("script", EXAMPLES)
 def test_an_example_does_what_it_says(script: Path, tmp_path: Path, model_cache: Path) -> None:
     """An example that does not run teaches the wrong thing."""
     env = {

@@ -97,16 +97,17 @@ def watched_children() -> Generator[dict[str, Mapping[str, str]]]:
     over = threading.Event()
 
     def watch() -> None:
-        while not over.wait(0.01):
-            for program in psutil.Process().children():
+        here = psutil.Process()
+        known: set[psutil.Process] = set()
+        while not over.wait(0.02):
+            for child in set(here.children(recursive=True)) - known:
                 with suppress(psutil.Error):
                     # What has just been forked is still its parent, until it runs its own program.
-                    parents = {tuple(program.cmdline())}
-                    for child in program.children(recursive=True):
-                        with suppress(psutil.Error):
-                            command = tuple(child.cmdline())
-                            if command not in parents:
-                                found[" ".join(command)] = child.environ()
+                    parent, command = child.parent(), child.cmdline()
+                    if parent is None or parent == here or command in ([], parent.cmdline()):
+                        continue
+                    found[" ".join(command)] = child.environ()
+                    known.add(child)
 
     watching = threading.Thread(target=watch)
     watching.start()

@@ -19,6 +19,7 @@ from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 from batchwright.app.app import build_server, http_token
 from batchwright.core.settings import Settings
 from batchwright.mcp_server import streamable_http
+from batchwright.mcp_server.addresses import PATH
 from batchwright.mcp_server.server import Server
 from tests.support.http_requests import TOKEN
 
@@ -136,7 +137,7 @@ async def serving(env: Mapping[str, str]) -> AsyncGenerator[tuple[str, Server[An
     settings = Settings.from_env({"BATCHWRIGHT_HTTP_TOKEN": TOKEN, **env})
     server = build_server(settings)
     taken = streamable_http.listening("127.0.0.1", 0, has_token=True)
-    url = f"http://127.0.0.1:{taken.getsockname()[1]}{streamable_http.PATH}"
+    url = f"http://127.0.0.1:{taken.getsockname()[1]}{PATH}"
     hosts = streamable_http.hosts(taken, "127.0.0.1", settings.http_hosts)
     running = streamable_http.Web(
         streamable_http.application(server, streamable_http.Access(hosts, http_token(settings), "Ask.")),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SECONDS = 5.0
-MOST = 300
+MOST = 100
 
 _SWAP = """
 import ctypes, os, random, sys, time

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
-from mcp.server.apps import Apps
 
 from batchwright import __version__
 from batchwright.core.crash_points import OnPoint, pass_by
@@ -20,11 +19,6 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.secret_file import fingerprint
 from batchwright.core.settings import Settings, token_of
 from batchwright.core.untrusted import visible
-from batchwright.mcp_server.handlers import answers
-from batchwright.mcp_server.question_key import security
-from batchwright.mcp_server.server import Server
-from batchwright.mcp_server.tasks import Tasks
-from batchwright.mcp_server.updates import Updates
 from batchwright.providers.local.model_servers import ModelServer
 
 if TYPE_CHECKING:
@@ -33,6 +27,9 @@ if TYPE_CHECKING:
     from batchwright.core.workspace import Workspace
     from batchwright.jobs.jobs import Jobs
     from batchwright.journal.changes import Changed
+    from batchwright.mcp_server.server import Server
+    from batchwright.mcp_server.tasks import Tasks
+    from batchwright.mcp_server.updates import Updates
     from batchwright.providers.batch_api import BatchAPI
     from batchwright.providers.local.target import Target
 
@@ -219,8 +216,17 @@ def workspace(settings: Settings) -> "Workspace":
     return Workspace(settings.workspace or (default_root(Path.cwd(), Path.home()),), kept=settings.data_folder())
 
 
-def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> Server[App]:
+def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> "Server[App]":
     """Make the MCP server, with nothing opened yet; *on_point* is told of the places where a crash would matter."""
+    # The protocol takes a second to import, and commands that serve nobody do without it.
+    from mcp.server.apps import Apps
+
+    from batchwright.mcp_server.handlers import answers
+    from batchwright.mcp_server.question_key import security
+    from batchwright.mcp_server.server import Server
+    from batchwright.mcp_server.tasks import Tasks
+    from batchwright.mcp_server.updates import Updates
+
     updates, tasks = Updates(), Tasks(now)
     return Server(
         "batchwright",
@@ -329,10 +335,10 @@ async def opened(settings: Settings, *, on_point: OnPoint = pass_by) -> AsyncGen
 
 
 def _lifespan(
-    settings: Settings, on_point: OnPoint, updates: Updates, calls: Tasks
-) -> Callable[[Server[App]], AbstractAsyncContextManager[App]]:
+    settings: Settings, on_point: OnPoint, updates: "Updates", calls: "Tasks"
+) -> "Callable[[Server[App]], AbstractAsyncContextManager[App]]":
     @asynccontextmanager
-    async def lifespan(_server: Server[App]) -> AsyncGenerator[App]:
+    async def lifespan(_server: "Server[App]") -> AsyncGenerator[App]:
         async with opened(settings, on_point=on_point) as app, calls.owned(), anyio.create_task_group() as tasks:
             tasks.start_soon(app.work)
             tasks.start_soon(app.tell, updates.tell)

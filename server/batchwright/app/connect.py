@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 from batchwright.app.app import http_token, token_file, workspace
 from batchwright.core.settings import Settings
-from batchwright.mcp_server.streamable_http import PATH
+from batchwright.mcp_server.addresses import PATH
 
 NAME = "batchwright"
 WORKSPACE = "BATCHWRIGHT_WORKSPACE"

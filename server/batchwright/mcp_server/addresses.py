@@ -1,4 +1,4 @@
-"""The addresses of resources: what `batchwright://...` names, and the ones that a job has. Pure."""
+"""Addresses: where the server is over HTTP, what `batchwright://...` names, and the resources of a job. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -11,6 +11,8 @@ from batchwright.core.errors import InvalidInput, NotFound
 Kind = Literal["jobs", "job", "requests", "results", "table"]
 """`table`: all results as CSV."""
 
+PATH = "/mcp"
+"""Of the server over HTTP."""
 JOBS = "batchwright://jobs"
 DASHBOARD = "ui://batchwright/dashboard"
 """A page, for hosts that show one beside a tool's answer."""

@@ -20,6 +20,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.settings import MIN_SECRET_CHARACTERS
+from batchwright.mcp_server.addresses import PATH
 from batchwright.mcp_server.connections import IDLE_SECONDS, LET_IN, MAX_HEAD_BYTES, Connections, room
 from batchwright.mcp_server.sessions import Sessions
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-PATH = "/mcp"
 HEALTH = "/health"
 MAX_REQUEST_BYTES = 16_000_000
 MAX_SESSIONS = 1_000

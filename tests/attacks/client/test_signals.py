@@ -19,13 +19,12 @@ import pytest
 
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import OpenAIServer
-from tests.support.session import environment, openai_environment, over_stdio
+from tests.support.session import environment, in_memory, openai_environment
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
 SCRIPT = str(Path(sys.executable).with_name("batchwright"))
-SIGNALS = [signal.SIGINT, signal.SIGTERM]
 END_SECONDS = 5
 SLOW = "SELECT count(*) AS n FROM range(1000000) a, range(1000000) b WHERE hash(a.range * b.range) = 1"
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}
@@ -85,16 +84,15 @@ async def served(env: dict[str, str]) -> AsyncGenerator[Served]:
             process.kill()
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-async def test_it_ends_when_told_though_nobody_speaks(tmp_path: Path, number: signal.Signals) -> None:
+async def test_it_ends_when_told_though_nobody_speaks(tmp_path: Path) -> None:
     """A service manager sends one signal, and kills later."""
     async with served(environment(tmp_path)) as server:
-        told = await server.told(number)
+        told = await server.told(signal.SIGTERM)
 
     assert told == (0, "")
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_it_ends_when_told_while_a_query_runs(tmp_path: Path, number: signal.Signals) -> None:
     """And takes the query with it."""
     async with served(environment(tmp_path)) as server:
@@ -127,10 +125,7 @@ async def test_it_ends_with_its_client_though_a_query_runs(tmp_path: Path) -> No
     assert not running.is_running()
 
 
-@pytest.mark.parametrize("number", SIGNALS)
-async def test_a_job_that_runs_when_it_is_told_to_end_goes_on_at_the_next_start(
-    tmp_path: Path, sample: Path, number: signal.Signals
-) -> None:
+async def test_a_job_that_runs_when_it_is_told_to_end_goes_on_at_the_next_start(tmp_path: Path, sample: Path) -> None:
     """Nothing of it is lost."""
     assert sample.exists()
     async with running_endpoint() as endpoint:
@@ -144,9 +139,9 @@ async def test_a_job_that_runs_when_it_is_told_to_end_goes_on_at_the_next_start(
                 return endpoint.in_flight > 0
 
             await until(asked)
-            told = await server.told(number)
+            told = await server.told(signal.SIGTERM)
         endpoint.gate.set()
-        async with over_stdio(env) as session:
+        async with in_memory(env) as session:
             job = await session.finished(draft["job_id"])
 
     assert told == (0, "")
@@ -171,7 +166,7 @@ async def test_a_submission_in_flight_is_finished_when_it_is_told_to_end(
             await anyio.to_thread.run_sync(lambda: ours.process.wait(1))
         server.release()
         status = await anyio.to_thread.run_sync(lambda: ours.process.wait(END_SECONDS))
-    async with over_stdio(env) as session:
+    async with in_memory(env) as session:
         job = await session.call("check_job", job_id=draft["job_id"])
 
     assert status == 0

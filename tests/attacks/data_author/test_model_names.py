@@ -28,7 +28,6 @@ BAD = {
     "no-break space": "gpt\u00a05",
     "long": "g" * (MAX_MODEL_CHARACTERS + 1),
 }
-NAMES = pytest.mark.parametrize("name", BAD.values(), ids=BAD)
 
 
 @given(name=st.text(max_size=MAX_MODEL_CHARACTERS + 5))
@@ -51,22 +50,23 @@ def test_names_that_models_have_are_taken(name: str) -> None:
 
 
 @pytest.mark.anyio
-@NAMES
-async def test_every_way_in_refuses_it(tmp_path: Path, server: OpenAIServer, name: str) -> None:
+async def test_every_way_in_refuses_it(tmp_path: Path, server: OpenAIServer) -> None:
     """As an argument of five tools, and in the first line of a ready-made batch file."""
-    body = {"model": name, "messages": [{"role": "user", "content": "hi"}]}
-    line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    said: list[str] = []
     async with in_memory(openai_environment(tmp_path, server)) as session:
-        (tmp_path / "work" / "batch.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
         job_id = await _failed_job(session, server)
-        said = [
-            await session.error("create_batch_file", rows=[{"n": 1}], prompt="{{n}}", model=name),
-            await session.error("create_batch_file", batch_file="batch.jsonl"),
-            await session.error("try_requests", job_id=job_id, models=["gpt-5-mini", name]),
-            await session.error("retry_job", job_id=job_id, outcomes=["unconfirmed"], model=name),
-            await session.error("compare_costs", job_id=job_id, models=[name]),
-            await session.error("compare_costs", rows=1, input_tokens=1, models=[name]),
-        ]
+        for name in BAD.values():
+            body = {"model": name, "messages": [{"role": "user", "content": "hi"}]}
+            line = {"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": body}
+            (tmp_path / "work" / "batch.jsonl").write_text(json.dumps(line) + "\n", encoding="utf-8")
+            said += [
+                await session.error("create_batch_file", rows=[{"n": 1}], prompt="{{n}}", model=name),
+                await session.error("create_batch_file", batch_file="batch.jsonl"),
+                await session.error("try_requests", job_id=job_id, models=["gpt-5-mini", name]),
+                await session.error("retry_job", job_id=job_id, outcomes=["unconfirmed"], model=name),
+                await session.error("compare_costs", job_id=job_id, models=[name]),
+                await session.error("compare_costs", rows=1, input_tokens=1, models=[name]),
+            ]
 
     expected = ("is not the name of a model", "at most 200 characters")
     assert [text for text in said if not any(fact in text for fact in expected)] == []
@@ -82,7 +82,7 @@ async def _failed_job(session: Session, server: OpenAIServer) -> str:
     return made["job_id"]
 
 
-@NAMES
+@pytest.mark.parametrize("name", BAD.values(), ids=BAD)
 def test_a_setting_refuses_it(name: str) -> None:
     """It is the model of every job that names none."""
     with pytest.raises(InvalidInput, match=r"BATCHWRIGHT_MODEL: .* is not the name of a model"):

@@ -17,6 +17,9 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from batchwright.app.app import http_token
+from batchwright.core.errors import InvalidInput
+from batchwright.core.settings import Settings
 from batchwright.mcp_server.question_key import KeptKey
 from tests.support.http_requests import ask
 from tests.support.session import environment, http_process
@@ -117,12 +120,10 @@ async def test_the_token_is_made_once_for_its_user_alone_and_never_said(tmp_path
             process.send_signal(signal.SIGTERM)
             assert process.stderr is not None
             said.append(await anyio.to_thread.run_sync(process.stderr.read))
-    async with http_process(env) as (third, _):
-        tokens.add(file.read_text(encoding="utf-8"))
-        statuses.append((await ask(third, "tools/list", {}, token=next(iter(tokens)))).status)
+    tokens.add(http_token(Settings.from_env(env)))
 
     (token,) = tokens
-    assert (statuses, wrong.status) == ([200] * 3, 401)
+    assert (statuses, wrong.status) == ([200] * 2, 401)
     assert len(token) >= 43
     assert token not in "".join(said)
     assert "another-of-enough" not in "".join(said)
@@ -163,14 +164,30 @@ def short(file: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="files have no owner's bits")
-@pytest.mark.parametrize("put", [readable, writable, linked, piped, short])
+@pytest.mark.parametrize("put", [readable, writable, linked, short])
+def test_a_token_that_others_may_know_is_not_used(tmp_path: Path, put: Callable[[Path], None]) -> None:
+    """Whoever could put it there, or read it, could come in."""
+    settings = Settings.from_env(own_token(tmp_path))
+    (tmp_path / "data").mkdir()
+    put(tmp_path / "data" / "http.token")
+
+    with pytest.raises(InvalidInput) as refused:
+        http_token(settings)
+
+    assert str(refused.value).startswith(f"{tmp_path / 'data' / 'http.token'} ")
+    assert "others-know" not in str(refused.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no owner's bits")
 @pytest.mark.parametrize(
-    "command", [("serve", "--http", "--port", "0"), ("connect", "--http")], ids=["serve", "connect"]
+    ("command", "put"),
+    [(("serve", "--http", "--port", "0"), readable), (("connect", "--http"), piped)],
+    ids=["serve", "connect"],
 )
-def test_a_token_that_others_may_know_is_not_used(
+def test_a_command_ends_at_a_token_that_others_may_know(
     tmp_path: Path, put: Callable[[Path], None], command: tuple[str, ...]
 ) -> None:
-    """Whoever could put it there, or read it, could come in."""
+    """And does not wait for what nobody writes."""
     env = own_token(tmp_path)
     (tmp_path / "data").mkdir()
     put(tmp_path / "data" / "http.token")

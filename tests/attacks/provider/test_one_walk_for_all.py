@@ -16,7 +16,7 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-JOBS = 50
+JOBS = 20
 LIST = "GET /v1/batches"
 
 
@@ -43,14 +43,14 @@ async def list_at_once(session: Session, count: int) -> list[dict[str, Any]]:
     return answers
 
 
-async def test_fifty_jobs_are_seen_in_one_walk_whoever_asks(tmp_path: Path, server: OpenAIServer) -> None:
+async def test_many_jobs_are_seen_in_one_walk_whoever_asks(tmp_path: Path, server: OpenAIServer) -> None:
     """Each of them would be asked for by itself, for every caller: the account's limit of requests is soon reached."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
         await many(session, JOBS)
         for batch_id in server.batches:
             server.step(batch_id)
         server.requests.clear()
-        answers = await list_at_once(session, 20)
+        answers = await list_at_once(session, 10)
         again = await session.call("list_jobs", limit=50)
 
     assert asked(server) == {LIST: 1}
@@ -105,7 +105,7 @@ async def test_a_service_that_lists_nothing_is_asked_for_each_batch_once(tmp_pat
 async def test_a_provider_that_cannot_be_asked_is_not_asked_for_each_batch(
     tmp_path: Path, server: OpenAIServer
 ) -> None:
-    """It said not now: fifty more questions would make it worse."""
+    """It said not now: as many questions again would make it worse."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_ids = await many(session, 3)
         server.faults.add("batches.list", "429", times=100)
