@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import os
+import ssl
 from collections.abc import AsyncGenerator
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 # How long an example takes says nothing on a machine that is shared; and CI tries the same examples each time.
 settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("untimed")
+
+# Every HTTP client would parse all of the system's certificates, which takes longer than most tests. From a folder they
+# are read when a host needs one, and none on loopback does. OpenSSL looks in both places anyway.
+_TRUSTED = ssl.get_default_verify_paths()
+if Path(os.environ.get("SSL_CERT_FILE", _TRUSTED.openssl_cafile)).resolve() == Path(_TRUSTED.openssl_cafile).resolve():
+    os.environ.pop("SSL_CERT_FILE", None)
+    os.environ.setdefault("SSL_CERT_DIR", _TRUSTED.openssl_capath)
 
 SAMPLE = "id,text\n" + "".join(f"{number},row {number}\n" for number in range(1, 6))
 

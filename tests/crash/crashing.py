@@ -230,7 +230,7 @@ class _User:
 
     async def _moved_on(self, jobs: Jobs, job: Job) -> Job:
         while job.ended_at is None and not _is_at_rest(job):
-            await anyio.sleep(0.01)
+            await anyio.sleep(0.05)
             job = await self._looked_at(jobs, job.id)
         return job
 
@@ -279,15 +279,9 @@ def read_report(folder: Path) -> Report | None:
 
 
 def preloaded() -> Sequence[str]:
-    """Name the modules that every such process needs, and that take long to import."""
+    """Name the modules that every such process needs: this one, the provider's, and what either imports late."""
     return (
-        *(
-            "batchwright.app.app",
-            "batchwright.jobs.jobs",
-            "batchwright.journal.journal",
-            "batchwright.providers.openai",
-            "batchwright.costs.tokens",
-        ),
+        *(__name__, "tests.support.openai_server", "batchwright.core.workspace", "batchwright.providers.transport"),
         *("openai.resources.batches", "openai.resources.files", "openai.types", "openai.pagination", "httpx2"),
-        *("aiohttp.web", "duckdb", "genai_prices", "psutil", "unittest.mock"),
+        *("httpcore2", "truststore", "anyio._backends._asyncio", "duckdb", "genai_prices.data", "minijinja", "splintr"),
     )

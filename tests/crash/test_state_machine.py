@@ -1,6 +1,6 @@
 """Any sequence of what users, providers and crashes may do leaves money and results in order.
 
-More and longer sequences are tried with BATCHWRIGHT_TEST_SEQUENCES, their number; by default there are few.
+More are tried with BATCHWRIGHT_TEST_SEQUENCES, their number; by default there are few, and more among the slow tests.
 """
 
 import csv
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import anyio.from_thread
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, invariant, multiple, rule
@@ -36,7 +37,7 @@ from batchwright.providers.shutdown_dates import ShutdownDates
 from tests.support.openai_faults import DAMAGES
 from tests.support.openai_server import Object, OpenAIServer, Outcome, running_openai
 
-SEQUENCES = int(os.environ.get("BATCHWRIGHT_TEST_SEQUENCES", "15"))
+SEQUENCES = int(os.environ.get("BATCHWRIGHT_TEST_SEQUENCES", "8"))
 STEPS = 30
 MAX_JOBS = 3
 MAX_LIVES = 25
@@ -385,9 +386,15 @@ async def _ignore_job(_job: Job) -> None:
     pass
 
 
-Batchwright.TestCase.settings = settings(
-    max_examples=SEQUENCES,
-    stateful_step_count=STEPS,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+_SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
+_FEW = settings(max_examples=SEQUENCES, stateful_step_count=STEPS, suppress_health_check=_SLOW)
+Batchwright.TestCase.settings = _FEW
 test_any_sequence = Batchwright.TestCase
+
+
+class Longer(Batchwright):
+    """The same, more often."""
+
+
+Longer.TestCase.settings = settings(_FEW, max_examples=3 * SEQUENCES)
+test_many_sequences = pytest.mark.slow(Longer.TestCase)

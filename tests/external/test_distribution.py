@@ -166,7 +166,7 @@ async def test_the_packed_bundle_starts_and_runs_a_job_with_only_a_folder_chosen
 ) -> None:
     """Whoever opens it has no terminal: what the manifest says is all there is, and most fields stay empty."""
     config = filled(unpacked, {"workspace": str(sample), "openai_api_key": ""})
-    kept = ("HOME", "PATH", "SSL_CERT_FILE", "UV_CACHE_DIR", "XDG_CACHE_HOME")
+    kept = ("HOME", "PATH", "SSL_CERT_DIR", "SSL_CERT_FILE", "UV_CACHE_DIR", "XDG_CACHE_HOME")
     env = {name: os.environ[name] for name in kept if name in os.environ} | {
         **config["env"],
         "BATCHWRIGHT_DATA_DIR": str(tmp_path / "data"),

@@ -291,7 +291,7 @@ def joined(path: Path, found: Draft) -> Sequence[Any]:
     return table.rows(outcome=None, offset=0, limit=100).rows
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(words=st.lists(st.none() | st.text("aA bé\n", max_size=3), min_size=1, max_size=20))
 def test_the_answers_of_a_deduplicated_job_are_those_of_the_same_job_without(
     tmp_path_factory: pytest.TempPathFactory, words: list[str | None]

@@ -354,7 +354,7 @@ def joined(path: Path, texts: Sequence[str], limits: Limits, most: int = 1, *, d
     return table.rows(outcome=None, offset=0, limit=100).rows
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     texts=st.lists(st.text("aAbB", min_size=1, max_size=2), min_size=1, max_size=15),
     most=st.integers(2, 6),

@@ -73,7 +73,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     return columns, draw(st.lists(row, min_size=1, max_size=8))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(table=tables(), delimiter=st.sampled_from(",;\t|"), line_end=st.sampled_from(["\n", "\r\n"]))
 def test_any_table_of_text_survives_cell_for_cell(
     tmp_path_factory: pytest.TempPathFactory, table: tuple[list[str], list[list[str]]], delimiter: str, line_end: str
@@ -707,7 +707,7 @@ SCALARS = (
 JSON_VALUES = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(TEXT, SCALARS | st.lists(SCALARS), max_size=3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(values=st.lists(JSON_VALUES, min_size=1, max_size=6))
 def test_any_json_value_survives_as_a_cell(tmp_path_factory: pytest.TempPathFactory, values: list[Any]) -> None:
     """Inline rows are whatever the assistant has; the template is given the same."""
