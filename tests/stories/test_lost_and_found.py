@@ -34,7 +34,7 @@ ALL = {"answered": 5}
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the quiet time before the user decides, and the pauses after a refusal."""
     hurried = partial(submission.Rules, quiet_seconds=0.0)
-    for module in ("jobs", "submission"):
+    for module in ("jobs.jobs", "jobs.submission"):
         monkeypatch.setattr(f"batchwright.{module}.Rules", hurried)
     monkeypatch.setattr("batchwright.jobs.submission._FIRST_PAUSE_SECONDS", 0.01)
 

@@ -43,7 +43,7 @@ LONG_ROWS = [{"n": f"{number} " + "1234567890" * 300} for number in range(5)]
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the quiet time before the user decides, and the pauses after a refusal."""
     rules = partial(jobs.Rules, quiet_seconds=0.0)
-    for module in ("jobs", "submission"):
+    for module in ("jobs.jobs", "jobs.submission"):
         monkeypatch.setattr(f"batchwright.{module}.Rules", rules)
     monkeypatch.setattr("batchwright.jobs.submission._FIRST_PAUSE_SECONDS", 0.01)
 

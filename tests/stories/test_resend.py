@@ -24,7 +24,7 @@ DRAFT: dict[str, Any] = {
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the user decide at once, without the quiet time."""
     rules = partial(jobs.Rules, quiet_seconds=0.0)
-    for module in ("jobs", "submission"):
+    for module in ("jobs.jobs", "jobs.submission"):
         monkeypatch.setattr(f"batchwright.{module}.Rules", rules)
 
 

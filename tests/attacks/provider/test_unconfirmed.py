@@ -27,7 +27,7 @@ WAVES = "70"
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the user decide at once, and a result be late for no time."""
     rules = partial(jobs.Rules, quiet_seconds=0.0)
-    for module in ("jobs", "submission"):
+    for module in ("jobs.jobs", "jobs.submission"):
         monkeypatch.setattr(f"batchwright.{module}.Rules", rules)
     monkeypatch.setattr(collection, "LATE_SECONDS", 0.0)
 
