@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from batchwright.core.settings import Settings
 from tests.support.openai_server import OpenAIServer, running_openai
+from tests.support.sample import SAMPLE
 from tests.support.session import CLOSED_PROXY
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 # How long an example takes says nothing on a machine that is shared; and CI tries the same examples each time.
 settings.register_profile("untimed", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("untimed")
-
-SAMPLE = "id,text\n" + "".join(f"{number},row {number}\n" for number in range(1, 6))
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -18,8 +18,8 @@ from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source, Spen
 from batchwright.journal.attempts import Attempt
 from batchwright.journal.database import network_file_system, opened, writing
 from batchwright.journal.journal import Journal
+from tests.support.values import START
 
-START = datetime(2026, 11, 3, 12, tzinfo=UTC)
 LINUX = [
     ("/", "ext4"),
     ("/proc", "proc"),

@@ -8,17 +8,12 @@ from typing import Any
 import pytest
 
 from batchwright.jobs import collection, jobs
+from tests.support.five_rows import DRAFT, submitted
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import Session, User, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 
-DRAFT: dict[str, Any] = {
-    "rows": [{"n": number} for number in range(5)],
-    "prompt": "Say {{n}}",
-    "model": "gpt-5-mini",
-    "parameters": {"max_completion_tokens": 100},
-}
 WAVES = "70"
 """Enqueued tokens with which the rows make parts of three and two."""
 
@@ -30,13 +25,6 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("jobs.jobs", "jobs.submission"):
         monkeypatch.setattr(f"batchwright.{module}.Rules", rules)
     monkeypatch.setattr(collection, "LATE_SECONDS", 0.0)
-
-
-async def submitted(session: Session, **changes: Any) -> str:
-    """Draft and submit a job, and give its id."""
-    job_id = (await session.call("create_batch_file", **DRAFT | changes))["job_id"]
-    await session.call("submit_job", job_id=job_id)
-    return job_id
 
 
 async def looked_at(session: Session, job_id: str, times: int = 5) -> dict[str, Any]:
