@@ -12,9 +12,9 @@ from mcp import MCPError
 from batchwright.core.untrusted import MARK
 from batchwright.tables import process
 from tests.support.endpoint import running_endpoint
-from tests.support.excel_file import write_book
 from tests.support.openai_server import running_openai
 from tests.support.session import MODES, Mode, environment, in_memory, openai_environment
+from tests.support.xlsx_file import write_book
 
 pytestmark = pytest.mark.anyio
 

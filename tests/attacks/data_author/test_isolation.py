@@ -21,11 +21,11 @@ from batchwright.app.connect import PUBLISHED
 from batchwright.core import children
 from batchwright.core.children import Child
 from tests.support.endpoint import running_endpoint
-from tests.support.excel_file import write_book
 from tests.support.hostile_folder import KEYS, MODULES, HostileFolder, hostile_folder, watched_children
 from tests.support.loopback import on_loopback
 from tests.support.paths import PACKAGE, ROOT, SCRIPT, UV
 from tests.support.session import Session
+from tests.support.xlsx_file import write_book
 
 pytestmark = pytest.mark.anyio
 

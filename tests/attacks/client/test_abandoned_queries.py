@@ -11,9 +11,9 @@ import anyio.to_thread
 import psutil
 import pytest
 
-from tests.support.excel_file import write_book
 from tests.support.session import MODES, Mode, Session, environment, http_process, over_http, over_stdio
 from tests.support.waiting import until
+from tests.support.xlsx_file import write_book
 
 pytestmark = pytest.mark.anyio
 
