@@ -56,10 +56,11 @@ async def test_a_whole_job_on_every_endpoint(tmp_path: Path, server: OpenAIServe
     """It is what people pay for: rows in, rows with answers out, nothing left behind."""
     server.automatic = True
     limits = {"/v1/chat/completions": "max_completion_tokens", "/v1/responses": "max_output_tokens"}
-    draft = DRAFT | {"endpoint": endpoint, "parameters": {limits[endpoint]: 100} if endpoint in limits else {}}
-    draft |= {"model": "gpt-5-mini" if endpoint in limits else "text-embedding-3-small"}
+    changes: dict[str, Any] = {"endpoint": endpoint, "parameters": {}, "model": "text-embedding-3-small"}
+    if endpoint in limits:
+        changes |= {"parameters": {limits[endpoint]: 100}, "model": "gpt-5-mini"}
     async with in_memory(openai_environment(tmp_path, server), mode) as session:
-        job_id = await submitted(session, **draft)
+        job_id = await submitted(session, **changes)
         job = await session.finished(job_id)
         results = await session.call("get_results", job_id=job_id, save_as="out.jsonl")
         files = await session.call("list_files")
