@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from batchwright.core.settings import Settings
 from tests.support.openai_server import OpenAIServer, running_openai
+from tests.support.sample import SAMPLE
 from tests.support.session import CLOSED_PROXY
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ _TRUSTED = ssl.get_default_verify_paths()
 if Path(os.environ.get("SSL_CERT_FILE", _TRUSTED.openssl_cafile)).resolve() == Path(_TRUSTED.openssl_cafile).resolve():
     os.environ.pop("SSL_CERT_FILE", None)
     os.environ.setdefault("SSL_CERT_DIR", _TRUSTED.openssl_capath)
-
-SAMPLE = "id,text\n" + "".join(f"{number},row {number}\n" for number in range(1, 6))
 
 
 @pytest.fixture

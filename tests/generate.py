@@ -8,8 +8,7 @@ import re
 from dataclasses import replace
 from datetime import date
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import anyio
 from mcp import Client
@@ -26,9 +25,11 @@ from batchwright.mcp_server.resources import templates
 from batchwright.mcp_server.tools.catalogue import all_tools
 from batchwright.results.causes.catalogue import CAUSES, VARIOUS
 from tests.external.distribution import written
+from tests.support.paths import ROOT
+from tests.support.session import Mode
 
-README = Path(__file__).parent.parent / "README.md"
-SNAPSHOT = Path(__file__).parent / "mcp_server" / "tools.json"
+README = ROOT / "README.md"
+SNAPSHOT = ROOT / "tests" / "mcp_server" / "tools.json"
 INSTALLED = Launch("batchwright")
 
 
@@ -134,7 +135,7 @@ def generated(text: str) -> str:
     return text
 
 
-async def listed(mode: Literal["auto", "legacy"]) -> list[dict[str, Any]]:
+async def listed(mode: Mode) -> list[dict[str, Any]]:
     """Give `tools/list` as a client gets it."""
     async with Client(build_server(Settings()), mode=mode) as client:
         tools = (await client.list_tools()).tools

@@ -1,4 +1,4 @@
-"""Links and blocks are what each assistant's maker publishes. The commands are run in `test_assistants.py`."""
+"""Links and blocks are what each assistant's maker publishes. The commands are run in `external/test_assistants.py`."""
 
 import base64
 import json

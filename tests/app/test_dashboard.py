@@ -15,8 +15,8 @@ from typing import Any
 import anyio.to_thread
 import pytest
 
-from tests.support.browsing import hosting
-from tests.support.browsing import marks as in_a_browser
+from tests.support.browser_host import hosting
+from tests.support.browser_host import marks as in_a_browser
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import running_openai
 from tests.support.session import environment, in_memory, openai_environment

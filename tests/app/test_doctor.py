@@ -13,6 +13,7 @@ from aiohttp import web
 from batchwright.app.doctor import run_doctor
 from batchwright.core.model import SpendingLimits
 from batchwright.core.settings import Settings
+from tests.support.loopback import on_loopback
 from tests.support.openai_server import running_openai
 
 pytestmark = pytest.mark.anyio
@@ -48,13 +49,8 @@ async def serving_models(*ids: str) -> AsyncGenerator[str]:
 
     app = web.Application()
     app.router.add_get("/v1/models", models)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    finally:
-        await runner.cleanup()
+    async with on_loopback(app) as url:
+        yield f"{url}/v1"
 
 
 async def test_a_service_that_answers_can_run_jobs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import batchwright
+from tests.support.paths import PACKAGE
 
-PACKAGE = Path(batchwright.__file__).parent
 MAX_LINES = 400
 
 RANKS: tuple[set[str], ...] = (

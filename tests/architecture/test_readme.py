@@ -3,9 +3,9 @@
 import re
 import tomllib
 
-from tests.generate import README, TABLES, generated
+from tests.generate import README
+from tests.support.paths import ROOT
 
-ROOT = README.parent
 TEXT = README.read_text(encoding="utf-8")
 
 
@@ -14,12 +14,6 @@ def required(*extras: str) -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = [*project["dependencies"], *(line for name in extras for line in project["optional-dependencies"][name])]
     return [re.split(r"[<>=!~ \[]", line)[0] for line in lines]
-
-
-def test_its_tables_are_those_that_the_code_gives() -> None:
-    """A table that is written by hand is wrong after the next change. `python -m tests.generate` writes them."""
-    assert all(f"<!-- {name}: generated -->" in TEXT for name in TABLES)
-    assert generated(TEXT) == TEXT
 
 
 def test_ci_runs_its_test_command() -> None:

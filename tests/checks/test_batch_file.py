@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from batchwright.checks.batch_file import MAX_SHAPES, Report, check_file
 from batchwright.checks.lines import check_batch
 from batchwright.core.model import Endpoint, Json, ProviderInfo
+from tests.support.values import OLLAMA, OPENAI
 
 CHAT: Endpoint = "/v1/chat/completions"
 RESPONSES: Endpoint = "/v1/responses"
-OPENAI = ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch")
-OLLAMA = ProviderInfo("endpoint", "localhost:11434", "llama3.2")
 BOM = b"\xef\xbb\xbf"
 DEEP = "[" * 100_000 + "]" * 100_000
 

@@ -1,7 +1,7 @@
 """Misspelt names of models: found before hours are lost, and never where a name may be anything."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -10,9 +10,8 @@ from batchwright.checks.names import misspelt
 from batchwright.core.model import ProviderInfo
 from batchwright.costs.prices import meant
 from tests.support.openai_server import running_openai
-from tests.support.session import OPENAI_ITSELF, Mode, environment, in_memory, openai_environment
+from tests.support.session import MODES, OPENAI_ITSELF, Mode, environment, in_memory, openai_environment
 
-MODES = get_args(Mode)
 """No draft reaches out, so no key is needed that is good."""
 DRAFT: dict[str, Any] = {"rows": [{"n": 1}], "prompt": "{{n}}", "parameters": {"max_completion_tokens": 9}}
 

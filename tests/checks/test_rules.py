@@ -10,12 +10,11 @@ from batchwright.checks.families import MODELS, family_of
 from batchwright.checks.parameters import INSTEAD, PARAMETERS
 from batchwright.checks.rules import faults, lacks_json_word
 from batchwright.core.model import Endpoint, Json, ProviderInfo
+from tests.support.values import OLLAMA, OPENAI
 
 CHAT, RESPONSES, EMBEDDINGS = get_args(Endpoint)
-OPENAI = ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch")
 REGIONAL = ProviderInfo("service", "eu.api.openai.com", "gpt-5-mini")
 AZURE = ProviderInfo("service", "mine.openai.azure.com", "gpt-4o")
-OLLAMA = ProviderInfo("endpoint", "localhost:11434", "llama3.2")
 EMBEDDED = ProviderInfo("embedded", "this machine", "SmolLM2-135M-Instruct")
 THROUGH_ENGINE = ProviderInfo("endpoint", "api.openai.com", "gpt-5-mini", charges="standard")
 ELSEWHERE = [AZURE, OLLAMA, EMBEDDED, THROUGH_ENGINE]

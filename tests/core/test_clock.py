@@ -2,15 +2,14 @@
 
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.core.clock import ToldTime, Uptime, seconds_between, uptime
-
-NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
+from tests.support.values import START
 
 
 def test_within_one_run_of_the_machine_its_own_clock_counts() -> None:
@@ -61,7 +60,7 @@ async def test_a_server_tells_the_time_which_goes_on(date: str) -> None:
 
     assert before is None
     assert now is not None
-    assert NOON <= now < NOON + timedelta(seconds=10)
+    assert START <= now < START + timedelta(seconds=10)
 
 
 @pytest.mark.anyio

@@ -20,17 +20,10 @@ from batchwright.core.jsonl import (
     whole_lines,
 )
 from batchwright.core.model import Json, LineError, Request, ResultLine
+from tests.support.values import DUPLICATE, MISMATCHED
 
 CHAT = "/v1/chat/completions"
 BOM = b"\xef\xbb\xbf"
-DUPLICATE = (
-    "The custom_id 'a' for this request is a duplicate of another request. "
-    "The custom_id parameter must be unique for each request in a batch."
-)
-MISMATCHED = (
-    "The model 'gpt-5' for this request does not match the rest of the batch. "
-    "Each batch must contain requests for a single model."
-)
 DEEP = b"[" * 100_000 + b"]" * 100_000
 
 scalars = (

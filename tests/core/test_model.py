@@ -1,7 +1,6 @@
 """The nouns that compute: a job's status and its counts, and the sentences about who answers."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import get_args
 
@@ -22,8 +21,7 @@ from batchwright.core.model import (
     Recipe,
     Source,
 )
-
-NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
+from tests.support.values import START
 
 
 def part(
@@ -60,14 +58,14 @@ def job(
     is_over = submitted and all(part.state in {"verified", "failed", "split"} for part in parts)
     return Job(
         id="job",
-        created_at=NOW,
+        created_at=START,
         source=Source("reviews.csv", "csv", ("text",), rows),
         recipe=Recipe("/v1/chat/completions", "m", "{{text}}"),
         provider=ProviderInfo("endpoint", "localhost", "m"),
         parts=parts,
-        submitted_at=NOW if submitted else None,
-        cancelled_at=NOW if cancelled else None,
-        ended_at=NOW if is_over else None,
+        submitted_at=START if submitted else None,
+        cancelled_at=START if cancelled else None,
+        ended_at=START if is_over else None,
         outcomes=outcomes,
     )
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from batchwright.core.progress import STEP, Progress
 from batchwright.tables.connection import execute
 from tests.support.endpoint import running_endpoint
-from tests.support.excel_file import write_book
 from tests.support.session import environment, in_memory
-from tests.support.sheet_files import write_xls
+from tests.support.spreadsheet_files import write_xls
+from tests.support.xlsx_file import write_book
 
 pytestmark = pytest.mark.anyio
 

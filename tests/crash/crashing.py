@@ -189,7 +189,7 @@ class _User:
             job = await self._submitted(jobs, job)
             job = await self._moved_on(jobs, job)
             if self._life.wish == "retried" and _unanswered(job):
-                await jobs.retry(job.id, Mending(), _ignore)
+                await jobs.retry(job.id, Mending(), ignore)
                 job, _ = await jobs.submit(job.id)
                 job = await self._moved_on(jobs, job)
         finally:
@@ -235,7 +235,7 @@ class _User:
         return job
 
     async def _looked_at(self, jobs: Jobs, job_id: str) -> Job:
-        return await jobs.check(job_id, wait_seconds=0, on_job=_ignore_job)
+        return await jobs.check(job_id, wait_seconds=0, on_job=ignore_job)
 
     async def _clear_up(self, jobs: Jobs, job: Job) -> None:
         """Save the results, and delete the files at the provider."""
@@ -264,12 +264,12 @@ def _unanswered(job: Job) -> bool:
     return job.ended_at is not None and job.counts["answered"] < job.source.rows
 
 
-def _ignore(_done: int, _total: int) -> None:
-    pass
+def ignore(_done: int, _total: int) -> None:
+    """Take no notice of how far something is."""
 
 
-async def _ignore_job(_job: Job) -> None:
-    pass
+async def ignore_job(_job: Job) -> None:
+    """Take no notice of how far a job is."""
 
 
 def read_report(folder: Path) -> Report | None:

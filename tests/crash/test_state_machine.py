@@ -34,6 +34,7 @@ from batchwright.jobs.submission import Rules
 from batchwright.journal.journal import Journal
 from batchwright.providers.openai import OpenAIAPI
 from batchwright.providers.shutdown_dates import ShutdownDates
+from tests.crash.crashing import ignore, ignore_job
 from tests.support.openai_faults import DAMAGES
 from tests.support.openai_server import Object, OpenAIServer, Outcome, running_openai
 
@@ -195,7 +196,7 @@ class Batchwright(RuleBasedStateMachine):
     @rule(job_id=jobs)
     def check(self, job_id: str) -> None:
         """Look at a job."""
-        self.did(self.running.check, job_id, wait_seconds=0, on_job=_ignore_job)
+        self.did(self.running.check, job_id, wait_seconds=0, on_job=ignore_job)
 
     @rule(job_id=jobs)
     def cancel(self, job_id: str) -> None:
@@ -205,7 +206,7 @@ class Batchwright(RuleBasedStateMachine):
     @rule(job_id=jobs)
     def retry(self, job_id: str) -> None:
         """Draft another round."""
-        self.did(self.running.retry, job_id, Mending(outcomes=RETRIABLE), _ignore)
+        self.did(self.running.retry, job_id, Mending(outcomes=RETRIABLE), ignore)
 
     @rule(job_id=jobs)
     def delete_files(self, job_id: str) -> None:
@@ -376,14 +377,6 @@ class Batchwright(RuleBasedStateMachine):
 
 
 _SAVED_WHOLE: dict[str, Any] = {"save_as": "out.csv", "overwrite": True, "outcome": None, "offset": 0, "limit": 5}
-
-
-def _ignore(_done: int, _total: int) -> None:
-    pass
-
-
-async def _ignore_job(_job: Job) -> None:
-    pass
 
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]

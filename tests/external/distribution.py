@@ -18,8 +18,8 @@ from typing import Any
 from batchwright import __version__
 from batchwright.core.settings import SETTINGS, Setting
 from batchwright.mcp_server.tools.catalogue import all_tools
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 SERVER_JSON = ROOT / ".distribution" / "server.json"
 BUNDLE = ROOT / ".distribution" / "bundle"
 

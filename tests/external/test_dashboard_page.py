@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.browsing import Host, hosting, marks
+from tests.support.browser_host import Host, hosting, marks
 from tests.support.endpoint import Endpoint, running_endpoint
 from tests.support.openai_server import running_openai
 from tests.support.session import Session, environment, in_memory, openai_environment

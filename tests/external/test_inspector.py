@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ from batchwright.mcp_server.addresses import DASHBOARD, JOBS, TEMPLATES
 from batchwright.mcp_server.prompts.common_jobs import GUIDES
 from tests.generate import SNAPSHOT
 from tests.support.endpoint import running_endpoint
+from tests.support.paths import SCRIPT
 from tests.support.session import OPENAI_ITSELF, environment, http_process
 
 INSPECTOR = shutil.which("mcp-inspector")
-SCRIPT = str(Path(sys.executable).with_name("batchwright"))
 
 pytestmark = [
     pytest.mark.node,

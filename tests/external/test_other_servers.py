@@ -17,6 +17,7 @@ import anyio.abc
 import pytest
 from aiohttp import web
 
+from tests.support.loopback import on_loopback
 from tests.support.session import Session, environment, in_memory
 from tests.support.waiting import until
 
@@ -122,15 +123,8 @@ async def between(
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", forward)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    async with aiohttp.ClientSession() as upstream:
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        try:
-            proxy.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            yield proxy
-        finally:
-            await runner.cleanup()
+    async with aiohttp.ClientSession() as upstream, on_loopback(application) as proxy.url:
+        yield proxy
 
 
 @asynccontextmanager

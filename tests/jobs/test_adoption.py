@@ -1,57 +1,20 @@
 """Batches that the journal does not know: made elsewhere, or by a journal that was lost."""
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from openai import AsyncOpenAI
 
 from tests.support.endpoint import running_endpoint
+from tests.support.five_rows import DRAFT, submitted
 from tests.support.openai_server import OpenAIServer
-from tests.support.session import Mode, Session, User, environment, in_memory, openai_environment
+from tests.support.session import MODES, Mode, User, environment, in_memory, openai_environment
+from tests.support.unknown_batches import CHAT, lose_the_journal, made_elsewhere
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
-
-MODES = get_args(Mode)
-ROWS = [{"n": number} for number in range(5)]
-DRAFT: dict[str, Any] = {
-    "rows": ROWS,
-    "prompt": "Say {{n}}",
-    "model": "gpt-5-mini",
-    "parameters": {"max_completion_tokens": 100},
-}
-CHAT = "/v1/chat/completions"
-
-
-async def made_elsewhere(client: AsyncOpenAI, rows: int = 3, endpoint: Any = CHAT, **metadata: str) -> str:
-    """Make a batch as another program would, and give its id."""
-    body = {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "hi"}], "prompt": "hi"}
-    lines = [
-        {"custom_id": f"x{number}", "method": "POST", "url": endpoint, "body": body | {"seed": number}}
-        for number in range(rows)
-    ]
-    content = "\n".join(map(json.dumps, lines)).encode()
-    file = await client.files.create(file=("theirs.jsonl", content), purpose="batch")
-    batch = await client.batches.create(
-        input_file_id=file.id, endpoint=endpoint, completion_window="24h", metadata=metadata
-    )
-    return batch.id
-
-
-async def submitted(session: Session, **changes: Any) -> str:
-    """Draft and submit a job, and give its id."""
-    job_id = (await session.call("create_batch_file", **DRAFT | changes))["job_id"]
-    await session.call("submit_job", job_id=job_id, max_cost_usd=0.5)
-    return job_id
-
-
-def lose_the_journal(tmp_path: Path) -> None:
-    """Delete the database; the jobs' folders stay."""
-    for path in (tmp_path / "data").glob("journal.db*"):
-        path.unlink()
 
 
 async def test_batches_made_elsewhere_are_listed(tmp_path: Path, server: OpenAIServer, client: AsyncOpenAI) -> None:

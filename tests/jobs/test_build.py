@@ -25,6 +25,7 @@ from batchwright.jobs.retry import Mending, draft_round
 from batchwright.tables.frozen import frozen_rows
 from batchwright.tables.rows import write_rows
 from batchwright.tables.source import one_file
+from tests.support.values import OPENAI
 
 RESPONSES: Endpoint = "/v1/responses"
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
@@ -411,9 +412,6 @@ def test_a_number_in_a_batch_file_that_cannot_be_read_is_refused_in_a_sentence(t
 
     with pytest.raises(InvalidInput, match="line 2: invalid_value"):
         adopted(planned)
-
-
-OPENAI = ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch")
 
 
 def at_openai(planned: Plan, **parameters: Any) -> Plan:

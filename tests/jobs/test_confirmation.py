@@ -3,27 +3,18 @@
 import json
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import anyio
 import pytest
 
 from tests.support.endpoint import running_endpoint
+from tests.support.five_dollars import DRAFT, drafted
+from tests.support.five_rows import ROWS
 from tests.support.openai_server import Object, OpenAIServer, answer_body
-from tests.support.session import Mode, Session, User, environment, in_memory, openai_environment, over_stdio
+from tests.support.session import MODES, Mode, Session, User, environment, in_memory, openai_environment, over_stdio
 
 pytestmark = pytest.mark.anyio
-
-MODES = get_args(Mode)
-ROWS = [{"n": number} for number in range(5)]
-FIVE_DOLLARS = {"max_completion_tokens": 999_000}
-"""Of output for each of five rows, at a dollar for a million tokens, and a fraction of a cent of input: $5.00."""
-DRAFT: dict[str, Any] = {"rows": ROWS, "prompt": "Say {{n}}", "model": "gpt-5-mini", "parameters": FIVE_DOLLARS}
-
-
-async def drafted(session: Session, **changes: Any) -> str:
-    """Draft a job that costs at most five dollars, and give its id."""
-    return (await session.call("create_batch_file", **DRAFT | changes))["job_id"]
 
 
 def dear(_custom_id: str, body: Object) -> Object:

@@ -4,7 +4,7 @@ import base64
 import sys
 from io import BytesIO
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import matplotlib.image
 import pytest
@@ -18,11 +18,10 @@ from batchwright.costs.prices import cost, price
 from batchwright.costs.tokens import counter
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import running_openai
-from tests.support.session import Mode, Session, environment, in_memory, openai_environment
+from tests.support.session import MODES, Mode, Session, environment, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 
-MODES = get_args(Mode)
 GUIDE = {
     "rows": 50_000,
     "input_tokens": 2048,

@@ -2,37 +2,25 @@
 
 import json
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
-from batchwright.core.jsonl import decode_request, whole_lines
 from tests.support.endpoint import running_endpoint
+from tests.support.five_rows import newest, sent
 from tests.support.openai_server import Answer, Object, OpenAIServer, answer_body
-from tests.support.session import Mode, Session, environment, in_memory, openai_environment
+from tests.support.session import MODES, Mode, Session, environment, in_memory, openai_environment
+from tests.support.values import LABELS
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-MODES = get_args(Mode)
-LABELS = {"type": "object", "properties": {"label": {"type": "string", "enum": ["a", "b"]}}, "required": ["label"]}
 DRAFT: dict[str, Any] = {
     "rows": [{"n": number} for number in range(4)],
     "prompt": "Say {{n}}",
     "model": "gpt-4.1",
     "parameters": {"max_completion_tokens": 100, "temperature": 0.2},
 }
-
-
-def newest(server: OpenAIServer) -> str:
-    """Give the id of the newest batch."""
-    return list(server.batches)[-1]
-
-
-def sent(server: OpenAIServer) -> list[Object]:
-    """Give the bodies of the newest batch's requests."""
-    file = server.files[server.batches[newest(server)]["input_file_id"]]
-    return [dict(decode_request(line).body) for line in whole_lines([file.path.read_bytes()])]
 
 
 async def ended(session: Session, server: OpenAIServer, outcome: Any = "completed", **changes: Any) -> dict[str, Any]:

@@ -6,10 +6,10 @@ import pytest
 from openai import AsyncOpenAI
 
 from batchwright.core.job_folder import JobFolder
-from tests.jobs.test_adoption import DRAFT, lose_the_journal, made_elsewhere, submitted
-from tests.stories.test_openai_jobs import only_batch
+from tests.support.five_rows import DRAFT, only_batch, submitted
 from tests.support.openai_server import Object, OpenAIServer
 from tests.support.session import in_memory, openai_environment
+from tests.support.unknown_batches import lose_the_journal, made_elsewhere
 
 pytestmark = pytest.mark.anyio
 

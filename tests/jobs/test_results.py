@@ -3,18 +3,17 @@
 import json
 import zipfile
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 import python_calamine
 
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import running_openai
-from tests.support.session import Mode, Session, environment, in_memory, openai_environment
+from tests.support.session import MODES, Mode, Session, environment, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 
-MODES = get_args(Mode)
 SCHEMA = {
     "type": "object",
     "properties": {

@@ -6,19 +6,11 @@ from typing import Any
 
 import pytest
 
-from batchwright.core.jsonl import decode_request, whole_lines
+from tests.support.five_rows import DRAFT, newest, sent
 from tests.support.openai_server import Answer, Object, OpenAIServer, answer_body
 from tests.support.session import Session, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
-
-ROWS = [{"n": number} for number in range(5)]
-DRAFT: dict[str, Any] = {
-    "rows": ROWS,
-    "prompt": "Say {{n}}",
-    "model": "gpt-5-mini",
-    "parameters": {"max_completion_tokens": 100},
-}
 
 
 async def ended(session: Session, server: OpenAIServer, outcome: Any = "completed", answered: int | None = None) -> str:
@@ -43,17 +35,6 @@ async def looked_at(session: Session, job_id: str) -> dict[str, Any]:
     job = await session.call("check_job", job_id=job_id)
     assert sum(job["counts"].values()) == job["rows"]
     return job
-
-
-def newest(server: OpenAIServer) -> str:
-    """Give the id of the newest batch."""
-    return list(server.batches)[-1]
-
-
-def sent(server: OpenAIServer) -> list[Object]:
-    """Give the bodies of the newest batch's requests."""
-    file = server.files[server.batches[newest(server)]["input_file_id"]]
-    return [dict(decode_request(line).body) for line in whole_lines([file.path.read_bytes()])]
 
 
 def texts(bodies: list[Object]) -> list[str]:

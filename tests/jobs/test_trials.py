@@ -9,7 +9,7 @@ from contextlib import closing
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import anyio
 import pytest
@@ -22,14 +22,13 @@ from batchwright.jobs.trials import send
 from batchwright.providers.local.send import MAX_TRIES
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import Object, OpenAIServer, answer_body, running_openai
-from tests.support.session import Mode, Session, User, environment, in_memory, openai_environment, over_stdio
+from tests.support.session import MODES, Mode, Session, User, environment, in_memory, openai_environment, over_stdio
+from tests.support.values import LABELS
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-MODES = get_args(Mode)
 MODEL = "gpt-5-mini"
-LABELS = {"type": "object", "properties": {"label": {"type": "string", "enum": ["a", "b"]}}, "required": ["label"]}
 TWO = {
     "type": "object",
     "properties": {"topic": {"type": "string"}, "stars": {"type": "integer"}},

@@ -7,7 +7,7 @@ from pathlib import Path
 from batchwright.core.money import usd
 from batchwright.journal.changes import Changed, Changes
 from batchwright.journal.journal import Journal
-from tests.journal.test_journal import job, opened, opened_attempt, submit
+from tests.support.journals import job, opened, opened_attempt, submit
 
 NOTHING = Changed(frozenset(), is_list_other=False)
 

@@ -1,10 +1,6 @@
 """What holds for all jobs: a freeze until the user's word, and what providers have let be known."""
 
-import itertools
-from collections.abc import Generator
-from contextlib import closing, contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import get_args
@@ -13,21 +9,11 @@ import pytest
 
 from batchwright.core.errors import Frozen
 from batchwright.core.model import LIVE_STATES, Job, Part, PartState, ProviderInfo, Recipe, Source, SpendingLimits
-from batchwright.journal.journal import Journal
-
-START = datetime(2026, 11, 3, 12, tzinfo=UTC)
-PROVIDER = ProviderInfo("service", "api.openai.com", "gpt-5-mini")
+from tests.support.journals import opened
+from tests.support.values import OPENAI, START
 
 
-@contextmanager
-def opened(path: Path) -> Generator[Journal]:
-    """Open the journal at *path*, as another process would."""
-    seconds = itertools.count()
-    with closing(Journal(path, now=lambda: START + timedelta(seconds=next(seconds)))) as journal:
-        yield journal
-
-
-def job(job_id: str, *states: PartState, provider: ProviderInfo = PROVIDER) -> Job:
+def job(job_id: str, *states: PartState, provider: ProviderInfo = OPENAI) -> Job:
     """Give a draft with a part in each of *states*; the first has a load of 1, the next of 2, then 4, 8, ..."""
     return Job(
         id=job_id,
@@ -115,15 +101,15 @@ def test_the_users_word_lifts_all_that_is_there_and_nothing_that_comes_later(tmp
 def test_a_limit_is_learned_for_a_model_at_a_host(tmp_path: Path) -> None:
     """Every account and every model has its own; the provider's last word counts."""
     path = tmp_path / "journal.db"
-    elsewhere, larger = replace(PROVIDER, host="other.example.com"), replace(PROVIDER, model="gpt-5")
+    elsewhere, larger = replace(OPENAI, host="other.example.com"), replace(OPENAI, model="gpt-5")
     with opened(path) as journal:
-        nothing = journal.standing.enqueued_limit(PROVIDER)
-        journal.standing.learn_enqueued_limit(PROVIDER, 900_000)
+        nothing = journal.standing.enqueued_limit(OPENAI)
+        journal.standing.learn_enqueued_limit(OPENAI, 900_000)
         journal.standing.learn_enqueued_limit(larger, 90_000)
-        journal.standing.learn_enqueued_limit(PROVIDER, 2_000_000)
+        journal.standing.learn_enqueued_limit(OPENAI, 2_000_000)
 
     with opened(path) as journal:
-        found = [journal.standing.enqueued_limit(provider) for provider in (PROVIDER, larger, elsewhere)]
+        found = [journal.standing.enqueued_limit(provider) for provider in (OPENAI, larger, elsewhere)]
 
     assert nothing is None
     assert found == [2_000_000, 90_000, None]
@@ -134,22 +120,22 @@ def test_what_is_enqueued_is_what_has_or_may_have_a_batch_that_has_not_ended(tmp
     states = get_args(PartState)
     live = sum(2**number for number, state in enumerate(states) if state in LIVE_STATES)
     with opened(tmp_path / "journal.db") as journal:
-        empty = journal.standing.enqueued(PROVIDER)
+        empty = journal.standing.enqueued(OPENAI)
         journal.add_job(job("job_a", *states))
         journal.add_job(job("job_b", "submitted", "built"))
 
-        assert (empty, journal.standing.enqueued(PROVIDER)) == (0, live + 1)
+        assert (empty, journal.standing.enqueued(OPENAI)) == (0, live + 1)
     assert set(LIVE_STATES) == {"submitting", "unknown", "submitted", "cancelling"}
 
 
 def test_what_is_enqueued_elsewhere_or_for_another_model_takes_no_room(tmp_path: Path) -> None:
     """Limits are by account and model."""
-    elsewhere, larger = replace(PROVIDER, host="other.example.com"), replace(PROVIDER, model='gpt-5 "x" 100%')
+    elsewhere, larger = replace(OPENAI, host="other.example.com"), replace(OPENAI, model='gpt-5 "x" 100%')
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job("job_a", "submitted", provider=elsewhere))
         journal.add_job(job("job_b", "built", "submitted", provider=larger))
 
-        assert [journal.standing.enqueued(each) for each in (PROVIDER, elsewhere, larger)] == [0, 1, 2]
+        assert [journal.standing.enqueued(each) for each in (OPENAI, elsewhere, larger)] == [0, 1, 2]
 
 
 def test_a_host_is_met_once(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 from batchwright.core.model import Job
 from batchwright.journal.history import MAX_POINTS
 from batchwright.journal.journal import Journal
-from tests.journal.test_journal import START, job, opened, submit
+from tests.support.journals import job, opened, submit
+from tests.support.values import START
 
 ROWS = 1_000
 

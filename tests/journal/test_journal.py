@@ -1,11 +1,9 @@
 """The journal: what was written is there after any restart, and no part can have two batches."""
 
-import itertools
 import sqlite3
-from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
 from threading import Barrier, Thread
 from typing import get_args
@@ -25,52 +23,12 @@ from batchwright.core.model import (
     ProviderInfo,
     Recipe,
     Source,
-    SpendingLimits,
 )
 from batchwright.core.money import usd
 from batchwright.journal.attempts import Attempt
 from batchwright.journal.journal import Closing, Journal
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def clock() -> Callable[[], datetime]:
-    """Give a clock that goes on by one second each time it is looked at."""
-    seconds = itertools.count(1)
-    return lambda: START + timedelta(seconds=next(seconds))
-
-
-@contextmanager
-def opened(path: Path) -> Generator[Journal]:
-    """Open the journal at *path*, as another process would."""
-    with closing(Journal(path, now=clock())) as journal:
-        yield journal
-
-
-def job(job_id: str = "job_a", *, parts: int = 1, created_at: datetime = START) -> Job:
-    """Give a draft whose parts are uploaded."""
-    return Job(
-        id=job_id,
-        created_at=created_at,
-        source=Source("t.csv", "csv", ("id", "text"), parts * 2, "id"),
-        recipe=Recipe("/v1/chat/completions", "m", "Label {{text}}"),
-        provider=ProviderInfo("endpoint", "localhost", "m"),
-        parts=tuple(
-            Part(job_id, n, "uploaded", sha256="0" * 64, size_bytes=9, requests=2, file_id=f"file-{job_id}-{n}")
-            for n in range(1, parts + 1)
-        ),
-    )
-
-
-def submit(journal: Journal, job_id: str) -> bool:
-    """Have a job run that costs nothing."""
-    return journal.agree(journal.job(job_id), {}, agreed_usd=None, limits=SpendingLimits())
-
-
-def opened_attempt(journal: Journal, part: Part, nonce: str) -> Part:
-    """Open an attempt for a part that costs nothing."""
-    return journal.open_attempt(part, nonce, share=None, limits=SpendingLimits())
-
+from tests.support.journals import job, opened, opened_attempt, submit
+from tests.support.values import START
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 JSON = st.dictionaries(

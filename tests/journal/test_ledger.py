@@ -2,10 +2,9 @@
 
 import multiprocessing
 import sqlite3
-from collections.abc import Generator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import chain
@@ -16,66 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.core.clock import Uptime
 from batchwright.core.errors import OverLimit
-from batchwright.core.model import Job, Part, PartState, ProviderInfo, Recipe, Source, SpendingLimits
+from batchwright.core.model import Job, Part, PartState, SpendingLimits
 from batchwright.core.money import usd
 from batchwright.journal.journal import Closing, Journal
+from tests.support.journals import TEN_A_DAY, Machine, opened, priced_job
+from tests.support.values import START
 
-START = datetime(2026, 11, 3, 12, tzinfo=UTC)
-TEN_A_DAY = SpendingLimits(job_usd=Decimal(25), day_usd=Decimal(10))
 YEARS, DAYS = timedelta(days=3653), timedelta(days=-400)
-
-
-@dataclass
-class Machine:
-    """A computer with a clock on the wall, which anybody may set, and one of its own, which goes on."""
-
-    at: datetime = START
-    boot: int = 1
-    seconds: float = 1_000.0
-
-    def now(self) -> datetime:
-        """Give the time on the wall."""
-        return self.at
-
-    def uptime(self) -> Uptime:
-        """Give the time since the start of the machine."""
-        return Uptime(f"boot-{self.boot}", self.seconds)
-
-    def go_on(self, time: timedelta) -> None:
-        """Let time go by."""
-        self.at += time
-        self.seconds += time.total_seconds()
-
-    def restart(self) -> None:
-        """Switch it off and on."""
-        self.boot += 1
-        self.seconds = 0.0
-
-
-@contextmanager
-def opened(path: Path, machine: Machine | None = None) -> Generator[Journal]:
-    """Open the journal at *path*, as another process would."""
-    machine = machine or Machine()
-    with closing(Journal(path, now=machine.now, uptime=machine.uptime)) as journal:
-        yield journal
-
-
-def job(job_id: str, *ceilings: str, round_number: int = 1) -> Job:
-    """Give a draft with a part for each ceiling, in US dollars."""
-    first = (round_number - 1) * 10 + 1
-    return Job(
-        id=job_id,
-        created_at=START,
-        source=Source("t.csv", "csv", ("text",), len(ceilings) * 2),
-        recipe=Recipe("/v1/chat/completions", "m", "{{text}}"),
-        provider=ProviderInfo("service", "api.example.com", "m", charges="batch"),
-        parts=tuple(
-            Part(job_id, number, "uploaded", "", 9, 2, f"f-{number}", round=round_number, ceiling_usd=Decimal(ceiling))
-            for number, ceiling in enumerate(ceilings, first)
-        ),
-    )
 
 
 def agreed(journal: Journal, made: Job, limits: SpendingLimits = TEN_A_DAY, *, to: str | None = None) -> bool:
@@ -87,7 +34,7 @@ def agreed(journal: Journal, made: Job, limits: SpendingLimits = TEN_A_DAY, *, t
 
 def submitted(journal: Journal, job_id: str, *ceilings: str, limits: SpendingLimits = TEN_A_DAY) -> Job:
     """Draft a job and have it run."""
-    journal.add_job(job(job_id, *ceilings))
+    journal.add_job(priced_job(job_id, *ceilings))
     assert agreed(journal, journal.job(job_id), limits)
     return journal.job(job_id)
 
@@ -134,7 +81,7 @@ def test_what_costs_nothing_takes_nothing(tmp_path: Path) -> None:
     """A model on this machine runs also when the money of the day is spent."""
     path = tmp_path / "journal.db"
     with opened(path) as journal:
-        journal.add_job(job("job_a", "0"))
+        journal.add_job(priced_job("job_a", "0"))
         nothing = SpendingLimits(job_usd=Decimal(0), day_usd=Decimal(0))
 
         assert journal.agree(journal.job("job_a"), {}, agreed_usd=None, limits=nothing)
@@ -149,7 +96,7 @@ def test_the_last_dollar_can_be_spent_and_not_a_millionth_more(tmp_path: Path) -
     with opened(path) as journal:
         submitted(journal, "job_a", "3", "6")
         submitted(journal, "job_b", "1")
-        journal.add_job(job("job_c", "0.000001"))
+        journal.add_job(priced_job("job_c", "0.000001"))
 
         with pytest.raises(OverLimit, match="All jobs together"):
             agreed(journal, journal.job("job_c"))
@@ -161,7 +108,7 @@ def test_a_job_over_the_days_limit_takes_nothing_and_stays_a_draft(tmp_path: Pat
     """Half a job would be neither what was agreed nor what is left to agree to."""
     path = tmp_path / "journal.db"
     with opened(path) as journal:
-        journal.add_job(job("job_a", "4", "4", "4"))
+        journal.add_job(priced_job("job_a", "4", "4", "4"))
         before, events = journal.job("job_a"), journal.events("job_a")
 
         with pytest.raises(OverLimit):
@@ -178,7 +125,7 @@ def test_a_loop_of_jobs_of_one_dollar_stops_at_the_limit_of_the_day(tmp_path: Pa
     submitted_jobs: list[int] = []
     with opened(path) as journal:
         for number in range(100):
-            journal.add_job(job(f"job_{number}", "1"))
+            journal.add_job(priced_job(f"job_{number}", "1"))
             try:
                 agreed(journal, journal.job(f"job_{number}"))
                 submitted_jobs.append(number)
@@ -194,7 +141,7 @@ def test_more_than_the_operator_allows_a_job_is_refused_in_a_sentence(tmp_path: 
     limits = SpendingLimits(job_usd=Decimal(2))
     with opened(tmp_path / "journal.db") as journal:
         submitted(journal, "job_a", "1", "1", limits=limits)
-        journal.add_job(job("job_b", "1", "1.01"))
+        journal.add_job(priced_job("job_b", "1", "1.01"))
 
         with pytest.raises(OverLimit) as caught:
             agreed(journal, journal.job("job_b"), limits)
@@ -209,7 +156,7 @@ def test_not_a_millionth_more_than_was_agreed_is_reserved(tmp_path: Path) -> Non
     """The user's word is a limit as exact as the operator's."""
     path = tmp_path / "journal.db"
     with opened(path) as journal:
-        journal.add_job(job("job_a", "1", "1.5"))
+        journal.add_job(priced_job("job_a", "1", "1.5"))
 
         with pytest.raises(OverLimit):
             agreed(journal, journal.job("job_a"), to="2.499999")
@@ -221,7 +168,7 @@ def test_not_a_millionth_more_than_was_agreed_is_reserved(tmp_path: Path) -> Non
 def test_shares_above_what_was_agreed_are_refused_in_a_sentence(tmp_path: Path) -> None:
     """The ledger believes nobody who says that the user agreed."""
     with opened(tmp_path / "journal.db") as journal:
-        journal.add_job(job("job_a", "1", "1.5"))
+        journal.add_job(priced_job("job_a", "1", "1.5"))
 
         with pytest.raises(OverLimit) as caught:
             agreed(journal, journal.job("job_a"), to="2.4")
@@ -239,13 +186,13 @@ def test_all_rounds_of_a_job_together_are_within_the_operators_limit(tmp_path: P
         first = submitted(journal, "job_a", "2", limits=limits)
         journal.save_part(ended(first.parts[0], "2"))
         journal.mark_ended("job_a", {}, tokens=(0, 0))
-        journal.add_round(first, job("job_a", "1", "0.01", round_number=2).parts, kept={})
+        journal.add_round(first, priced_job("job_a", "1", "0.01", round_number=2).parts, kept={})
 
         with pytest.raises(OverLimit, match=r"may cost up to \$3\.01, and the operator allows \$3\.00 a job"):
             journal.agree(
                 journal.job("job_a"), {11: Decimal(1), 12: Decimal("0.01")}, agreed_usd=Decimal(2), limits=limits
             )
-        journal.add_round(first, job("job_a", "1", round_number=2).parts, kept={})
+        journal.add_round(first, priced_job("job_a", "1", round_number=2).parts, kept={})
         journal.agree(journal.job("job_a"), {11: Decimal(1)}, agreed_usd=Decimal(1), limits=limits)
 
         assert journal.job("job_a").agreed_usd == 1
@@ -256,8 +203,8 @@ def test_the_day_is_taken_by_all_jobs_whoever_reserved_it(tmp_path: Path) -> Non
     """Every chat has a server process of its own, and all spend the same money."""
     path = tmp_path / "journal.db"
     with opened(path) as one, opened(path) as other:
-        one.add_job(job("job_a", "6"))
-        other.add_job(job("job_b", "6"))
+        one.add_job(priced_job("job_a", "6"))
+        other.add_job(priced_job("job_b", "6"))
         agreed(one, one.job("job_a"))
 
         with pytest.raises(OverLimit, match=r"of which \$6\.00 is taken; this would take up to \$6\.00\."):
@@ -296,7 +243,7 @@ def test_of_several_processes_only_so_many_get_the_money_as_there_is(
     ids = [[f"job_{process}_{number}" for number in range(jobs_each)] for process in range(processes)]
     with opened(path) as journal:
         for job_id in chain.from_iterable(ids):
-            journal.add_job(job(job_id, "1"))
+            journal.add_job(priced_job(job_id, "1"))
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(processes)
 
@@ -497,7 +444,7 @@ def test_an_attempt_for_a_job_that_nobody_agreed_to_takes_nothing(tmp_path: Path
     """Before the user has said yes, nothing is sent."""
     path = tmp_path / "journal.db"
     with opened(path) as journal:
-        journal.add_job(job("job_a", "1"))
+        journal.add_job(priced_job("job_a", "1"))
 
         with pytest.raises(OverLimit, match=r"\$0\.00 was agreed"):
             journal.open_attempt(journal.job("job_a").parts[0], "nonce", share=Decimal(1), limits=TEN_A_DAY)
@@ -560,7 +507,7 @@ def test_the_day_says_when_there_is_room_again(tmp_path: Path) -> None:
 
         sentences: list[str] = []
         for job_id, most in (("job_e", "1"), ("job_f", "4"), ("job_g", "4.01"), ("job_h", "9"), ("job_i", "9.01")):
-            journal.add_job(job(job_id, most))
+            journal.add_job(priced_job(job_id, most))
             with pytest.raises(OverLimit) as caught:
                 agreed(journal, journal.job(job_id))
             sentences.append(str(caught.value))
@@ -585,7 +532,7 @@ def test_when_there_is_said_to_be_room_there_is(tmp_path: Path) -> None:
     with opened(path, machine) as journal:
         made = submitted(journal, "job_a", "10")
         journal.save_part(ended(made.parts[0], "10"))
-        journal.add_job(job("job_b", "1"))
+        journal.add_job(priced_job("job_b", "1"))
         with pytest.raises(OverLimit) as caught:
             agreed(journal, journal.job("job_b"))
         said = str(caught.value).split("room again at ")[1].split(": ")[0]
@@ -598,7 +545,7 @@ def test_when_there_is_said_to_be_room_there_is(tmp_path: Path) -> None:
 def test_a_job_dearer_than_a_whole_day_is_not_told_to_wait(tmp_path: Path) -> None:
     """It would wait for ever."""
     with opened(tmp_path / "journal.db") as journal:
-        journal.add_job(job("job_a", "20"))
+        journal.add_job(priced_job("job_a", "20"))
 
         with pytest.raises(OverLimit) as caught:
             agreed(journal, journal.job("job_a"))
@@ -616,7 +563,7 @@ def test_the_limit_of_a_day_is_no_longer_and_no_shorter_for_a_clock_that_was_set
         made = submitted(journal, "job_a", "10")
         journal.save_part(ended(made.parts[0], "10"))
         machine.at += moved
-        journal.add_job(job("job_b", "0.01"))
+        journal.add_job(priced_job("job_b", "0.01"))
 
         for time in (timedelta(), timedelta(hours=23, minutes=59, seconds=59)):
             machine.go_on(time)
@@ -635,7 +582,7 @@ def test_when_there_is_room_is_said_by_the_clock_as_it_is_set_now(tmp_path: Path
         journal.save_part(ended(made.parts[0], "10"))
         machine.go_on(timedelta(hours=23))
         machine.at = datetime(2025, 1, 1, 9, 30, tzinfo=UTC)
-        journal.add_job(job("job_b", "1"))
+        journal.add_job(priced_job("job_b", "1"))
 
         with pytest.raises(OverLimit, match=r"There is room again at 2025-01-01T10:30\+00:00: "):
             agreed(journal, journal.job("job_b"))
@@ -649,7 +596,7 @@ def test_a_restart_of_the_machine_frees_nothing(tmp_path: Path) -> None:
         journal.save_part(ended(made.parts[0], "10"))
     machine.restart()
     with opened(path, machine) as journal:
-        journal.add_job(job("job_b", "1"))
+        journal.add_job(priced_job("job_b", "1"))
 
         machine.go_on(timedelta(hours=23))
         with pytest.raises(OverLimit):
@@ -667,7 +614,7 @@ def test_what_is_reserved_counts_for_as_long_as_the_job_runs(tmp_path: Path) -> 
     path, machine = tmp_path / "journal.db", Machine()
     with opened(path, machine) as journal:
         made = submitted(journal, "job_a", "10")
-        journal.add_job(job("job_b", "1"))
+        journal.add_job(priced_job("job_b", "1"))
 
         machine.go_on(timedelta(days=3))
         with pytest.raises(OverLimit, match="Wait until running jobs have ended"):
@@ -728,7 +675,7 @@ def test_whatever_is_submitted_no_24_hours_cost_more_than_the_limit(
     spent: list[tuple[datetime, Decimal]] = []
     with opened(path, machine) as journal:
         for number, (most, end, hours) in enumerate(steps):
-            journal.add_job(job(f"job_{number}", str(most)))
+            journal.add_job(priced_job(f"job_{number}", str(most)))
             part = journal.job(f"job_{number}").parts[0]
             day_ago = machine.at - timedelta(hours=24)
             paid = sum((amount for at, amount in spent if at > day_ago), Decimal(0))

@@ -5,7 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from batchwright.core.model import ProviderInfo, Recipe
-from tests.journal.test_journal import START, job, opened, submit
+from tests.support.journals import job, opened, submit
+from tests.support.values import START
 
 
 def test_ids_are_the_newest_first_of_those_that_hold_what_was_typed(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from batchwright.core.model import SpendingLimits
 from batchwright.costs.spending import trial_agreement, trial_question
 from tests.costs.test_spending import job as job_of
 from tests.costs.test_spending import part
-from tests.journal.test_ledger import TEN_A_DAY, Machine, job, opened
+from tests.support.journals import TEN_A_DAY, Machine, opened, priced_job
 
 
 def test_a_trial_counts_with_its_most_until_its_cost_is_known(tmp_path: Path) -> None:
     """Whoever is killed meanwhile has spent it, as far as anybody knows."""
     with opened(tmp_path / "j.db") as journal:
-        journal.add_job(job("job_a", "1"))
+        journal.add_job(priced_job("job_a", "1"))
         number = journal.trials.open("job_a", Decimal(9), TEN_A_DAY)
         with pytest.raises(OverLimit, match=r"of which \$9.00 is taken; this would take up to \$2.00"):
             journal.trials.open("job_a", Decimal(2), TEN_A_DAY)
@@ -29,7 +29,7 @@ def test_a_trial_counts_with_its_most_until_its_cost_is_known(tmp_path: Path) ->
 
 def test_jobs_and_trials_share_the_day(tmp_path: Path) -> None:
     """The operator's limit is one."""
-    made = job("job_a", "4", "4")
+    made = priced_job("job_a", "4", "4")
     with opened(tmp_path / "j.db") as journal:
         journal.add_job(made)
         journal.trials.open("job_a", Decimal(3), TEN_A_DAY)
@@ -47,10 +47,10 @@ def test_jobs_and_trials_share_the_day(tmp_path: Path) -> None:
 def test_a_job_and_its_trials_share_the_limit_of_a_job(tmp_path: Path) -> None:
     """What was agreed for the job stays as it was: the trial is beside it."""
     limits = SpendingLimits(job_usd=Decimal(5))
-    made = job("job_a", "4")
+    made = priced_job("job_a", "4")
     with opened(tmp_path / "j.db") as journal:
         journal.add_job(made)
-        journal.add_job(job("job_b", "4"))
+        journal.add_job(priced_job("job_b", "4"))
         journal.trials.open("job_a", Decimal(1), limits)
         journal.trials.open("job_b", Decimal(5), limits)
         with pytest.raises(OverLimit, match=r"job_a may cost up to \$5.50, and the operator allows \$5.00 a job"):
@@ -84,11 +84,11 @@ def test_a_draft_that_was_tried_can_be_recorded_anew(tmp_path: Path) -> None:
     """Its trial was paid all the same."""
     limits = SpendingLimits(job_usd=Decimal(5))
     with opened(tmp_path / "j.db") as journal:
-        drafted = job("job_a", "4")
+        drafted = priced_job("job_a", "4")
         journal.add_job(drafted)
         journal.trials.open("job_a", Decimal(3), limits)
         journal.forget_draft(drafted)
-        journal.add_job(job("job_a", "4"))
+        journal.add_job(priced_job("job_a", "4"))
         with pytest.raises(OverLimit, match="job_a may cost up to"):
             journal.trials.open("job_a", Decimal(3), limits)
 

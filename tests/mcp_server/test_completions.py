@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import get_args
 
 import duckdb
 import pytest
@@ -10,11 +9,10 @@ from mcp import Client
 from mcp.types import Completion, PromptReference, ResourceTemplateReference
 
 from batchwright.mcp_server.addresses import TEMPLATES
-from tests.support.session import OPENAI_ITSELF, Mode, Session, environment, in_memory
+from tests.support.session import MODES, OPENAI_ITSELF, Mode, Session, environment, in_memory
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("openai_out_of_reach")]
 
-MODES = get_args(Mode)
 JOB = ResourceTemplateReference(uri=TEMPLATES["job"])
 RESULTS = ResourceTemplateReference(uri=TEMPLATES["results"])
 

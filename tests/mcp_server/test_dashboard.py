@@ -4,7 +4,7 @@ import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from mcp import Client
@@ -19,12 +19,11 @@ from batchwright.mcp_server.dashboard.facts import KEY
 from tests.generate import listed
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import running_openai
-from tests.support.session import Mode, environment, in_memory, openai_environment
+from tests.support.sample import DRAFT
+from tests.support.session import MODES, Mode, environment, in_memory, openai_environment
 
-MODES = get_args(Mode)
 UI = "io.modelcontextprotocol/ui"
 MIME = "text/html;profile=mcp-app"
-DRAFT = {"source": "sample.csv", "prompt": "say {{text}}", "model": "m"}
 BOUNDED = DRAFT | {"model": "gpt-5-mini", "parameters": {"max_completion_tokens": 100}}
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from mcp import Client, MCPError
@@ -12,11 +12,10 @@ from mcp.types import TextContent
 from batchwright.mcp_server.prompts.common_jobs import GUIDES
 from batchwright.mcp_server.tools.catalogue import all_tools
 from tests.support.endpoint import running_endpoint
-from tests.support.session import Mode, environment, in_memory, over_stdio
+from tests.support.session import MODES, Mode, environment, in_memory, over_stdio
 
 pytestmark = pytest.mark.anyio
 
-MODES = get_args(Mode)
 ROWS = 'id,text,reply,"a, b",topic\n1,It broke,Sorry,x,bug\n2,It broke,Use it,y,bug\n3,How?,So,z,question\n'
 ANSWER = {"label": "bug", "name": "Ann", "amount": 2.5, "reason": "It is.", "score": 4}
 FILLED: dict[str, dict[str, str]] = {

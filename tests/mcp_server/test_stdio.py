@@ -7,18 +7,17 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import anyio
 import pytest
 
 from tests.support.endpoint import Endpoint, running_endpoint
-from tests.support.session import Mode, Session, environment, over_stdio
+from tests.support.session import MODES, Mode, Session, environment, over_stdio
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-MODES = get_args(Mode)
 ROWS = 300
 
 

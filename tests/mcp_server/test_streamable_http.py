@@ -7,7 +7,6 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import get_args
 
 import aiohttp
 import anyio
@@ -21,13 +20,21 @@ from batchwright.mcp_server import streamable_http
 from tests.support.endpoint import Endpoint, running_endpoint
 from tests.support.http_requests import CAN_ASK, TOKEN, Answer, ask, call
 from tests.support.openai_server import running_openai
-from tests.support.session import Mode, Session, User, environment, http_process, openai_environment, over_http, serving
+from tests.support.sample import DRAFT
+from tests.support.session import (
+    MODES,
+    Mode,
+    Session,
+    User,
+    environment,
+    http_process,
+    openai_environment,
+    over_http,
+    serving,
+)
 from tests.support.waiting import WAIT_SECONDS, until
 
 pytestmark = pytest.mark.anyio
-
-MODES = get_args(Mode)
-DRAFT = {"source": "sample.csv", "prompt": "say {{text}}", "model": "m"}
 
 
 async def ended(served: "subprocess.Popen[str]") -> int:

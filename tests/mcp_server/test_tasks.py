@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import anyio
 import pytest
@@ -19,7 +19,9 @@ from batchwright.mcp_server.tasks import MAX_MESSAGE_CHARACTERS, TASKS, TTL, Tas
 from tests.support.endpoint import running_endpoint
 from tests.support.http_requests import ask
 from tests.support.openai_server import running_openai
+from tests.support.sample import DRAFT
 from tests.support.session import (
+    MODES,
     Mode,
     Session,
     User,
@@ -33,8 +35,6 @@ from tests.support.tasks_client import Created, WithTasks, begin, cancel, get, t
 
 pytestmark = pytest.mark.anyio
 
-MODES = get_args(Mode)
-DRAFT = {"source": "sample.csv", "prompt": "say {{text}}", "model": "m"}
 AGREED = {"action": "accept", "content": {"agreed": True}}
 GONE = "There is no such task here"
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import anyio
 import pytest
@@ -27,13 +27,11 @@ from batchwright.mcp_server.addresses import JOBS, of_job
 from batchwright.mcp_server.server import Server
 from batchwright.mcp_server.updates import MAX_SUBSCRIPTIONS, Updates
 from tests.support.endpoint import running_endpoint
-from tests.support.session import Mode, Session, client_over_http, environment, in_memory, over_stdio, serving
+from tests.support.sample import DRAFT
+from tests.support.session import MODES, Mode, Session, client_over_http, environment, in_memory, over_stdio, serving
 from tests.support.waiting import WAIT_SECONDS, until
 
 pytestmark = pytest.mark.anyio
-
-MODES = get_args(Mode)
-DRAFT = {"source": "sample.csv", "prompt": "say {{text}}", "model": "m"}
 
 
 class Told:

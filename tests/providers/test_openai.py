@@ -27,6 +27,7 @@ from batchwright.core.model import Request
 from batchwright.providers.openai import OpenAIAPI
 from batchwright.providers.services import Service, service_of
 from tests.contract.test_batch_api import CHAT, batch_file, ended, made
+from tests.support.loopback import on_loopback
 from tests.support.openai_server import OpenAIServer, running_openai
 
 if TYPE_CHECKING:
@@ -55,19 +56,13 @@ async def serving(*routes: web.RouteDef, like: Service | None = None) -> AsyncGe
 
     app = web.Application()
     app.add_routes(routes)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with on_loopback(app) as url:
         if like is None:
             async with OpenAIAPI.opened(key=KEY, base_url=url) as api:
                 yield api
         else:
             async with AsyncOpenAI(api_key=KEY, base_url=url, max_retries=0) as client:
                 yield OpenAIAPI(client, like, model=None, charges="unknown")
-    finally:
-        await runner.cleanup()
 
 
 def always(answer: object, status: int = 200, **headers: str) -> Any:

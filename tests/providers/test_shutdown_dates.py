@@ -8,18 +8,15 @@ from typing import Any
 
 import pytest
 
-import batchwright
 from batchwright.checks.deprecations import DEPRECATIONS, deprecation_of, shutdown_notes, shutdown_warning
 from batchwright.checks.families import MODELS
 from batchwright.costs.comparison import CHAT_MODELS, EMBEDDING_MODELS
 from batchwright.providers.shutdown_dates import MAX_ANSWER_BYTES
 from tests.support.openai_server import OpenAIServer, running_openai
-from tests.support.session import Mode, Session, environment, in_memory
+from tests.support.paths import PACKAGE, ROOT
+from tests.support.session import MODES, Mode, Session, environment, in_memory
 
-PACKAGE = Path(batchwright.__file__).parent
-ROOT = Path(__file__).parents[2]
 OPENAI = "http://api.openai.com/v1"
-MODES: tuple[Mode, ...] = ("auto", "legacy")
 TODAY = datetime.now(UTC).date()
 BEFORE, AFTER = TODAY - timedelta(days=1), TODAY + timedelta(days=9)
 MODEL = "gpt-6-luna"

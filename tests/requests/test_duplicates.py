@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,15 +17,15 @@ from batchwright.jobs.build import Draft, draft
 from batchwright.results.joining import write_results
 from batchwright.results.table import ResultTable
 from batchwright.tables.rows import write_rows
-from tests.jobs.test_adoption import lose_the_journal
 from tests.jobs.test_build import plan
-from tests.jobs.test_retry import looked_at, newest
+from tests.jobs.test_retry import looked_at
+from tests.support.five_rows import newest
 from tests.support.openai_server import Object, OpenAIServer
-from tests.support.session import Mode, Session, in_memory, openai_environment
+from tests.support.session import MODES, Mode, Session, in_memory, openai_environment
+from tests.support.unknown_batches import lose_the_journal
 
 pytestmark = pytest.mark.anyio
 
-MODES = get_args(Mode)
 DRAFT: dict[str, Any] = {
     "prompt": "Say {{word|lower}}",
     "model": "gpt-5-mini",

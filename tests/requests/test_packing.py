@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -23,19 +23,19 @@ from batchwright.results.answers import unpacked
 from batchwright.results.joining import write_results
 from batchwright.results.table import ResultTable
 from batchwright.tables.rows import write_rows
-from tests.jobs.test_adoption import lose_the_journal
 from tests.jobs.test_build import plan
-from tests.jobs.test_retry import looked_at, newest
+from tests.jobs.test_retry import looked_at
 from tests.requests.test_duplicates import answers
 from tests.stories.test_waves import hurried
 from tests.support.endpoint import running_endpoint
+from tests.support.five_rows import newest
 from tests.support.openai_server import Object, OpenAIServer, running_openai
-from tests.support.session import Mode, Session, environment, in_memory, openai_environment
+from tests.support.session import MODES, Mode, Session, environment, in_memory, openai_environment
+from tests.support.unknown_batches import lose_the_journal
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-MODES = get_args(Mode)
 MODEL = "text-embedding-3-small"
 DRAFT: dict[str, Any] = {"prompt": "{{text}}", "model": MODEL, "endpoint": "/v1/embeddings"}
 

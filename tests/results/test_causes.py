@@ -17,9 +17,9 @@ from batchwright.results.answers import reader
 from batchwright.results.causes.catalogue import CAUSES, cause_of
 from batchwright.results.causes.remedies import Explained, Mended, best, explained, various
 from batchwright.results.causes.signs import Problem, alike, signs
+from tests.support.values import OPENAI
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
-OPENAI = ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch")
 
 
 def refused(status: int, message: str, code: Json = None, param: Json = None, kind: str = "test") -> str:

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import duckdb
 import psutil
@@ -18,12 +18,11 @@ import splintr
 from batchwright.results import query
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import running_openai
-from tests.support.session import Mode, Session, environment, in_memory, openai_environment
+from tests.support.session import MODES, Mode, Session, environment, in_memory, openai_environment
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-MODES = get_args(Mode)
 LABEL = {
     "type": "object",
     "properties": {"label": {"type": "string"}, "score": {"type": "integer"}},

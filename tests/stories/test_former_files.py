@@ -1,6 +1,6 @@
 """What a former version left behind is gone on with.
 
-`files_of_before/` was written by the version of commit f32df73, with `python -m tests.support.former_files`: a job
+`former_files/` was written by the version of commit f32df73, with `python -m tests.support.former_files`: a job
 that ended with refused rows, a running one, a draft of which a row was tried, one of two parts of which one is
 unconfirmed, and one of the local engine.
 """

@@ -12,19 +12,14 @@ from openai import AsyncOpenAI
 
 from batchwright.jobs import submission
 from batchwright.journal.journal import Journal
-from tests.jobs.test_adoption import lose_the_journal, made_elsewhere
+from tests.support.five_rows import newest, submitted
 from tests.support.openai_server import OpenAIServer, StoredFile, running_openai
 from tests.support.session import Session, environment, in_memory, openai_environment
+from tests.support.unknown_batches import lose_the_journal, made_elsewhere
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-DRAFT: dict[str, Any] = {
-    "rows": [{"n": number} for number in range(5)],
-    "prompt": "Say {{n}}",
-    "model": "gpt-5-mini",
-    "parameters": {"max_completion_tokens": 100},
-}
 LONG_ROWS = [{"n": f"{number} " + "1234567890" * 300} for number in range(4)]
 """Of about 1,000 tokens each."""
 ALL = {"answered": 5}
@@ -34,16 +29,9 @@ ALL = {"answered": 5}
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the quiet time before the user decides, and the pauses after a refusal."""
     hurried = partial(submission.Rules, quiet_seconds=0.0)
-    for module in ("jobs", "submission"):
+    for module in ("jobs.jobs", "jobs.submission"):
         monkeypatch.setattr(f"batchwright.{module}.Rules", hurried)
     monkeypatch.setattr("batchwright.jobs.submission._FIRST_PAUSE_SECONDS", 0.01)
-
-
-async def submitted(session: Session, **changes: Any) -> str:
-    """Draft and submit a job, and give its id."""
-    job_id = (await session.call("create_batch_file", **DRAFT | changes))["job_id"]
-    await session.call("submit_job", job_id=job_id)
-    return job_id
 
 
 async def unconfirmed(session: Session, server: OpenAIServer) -> str:
@@ -82,11 +70,6 @@ def status(server: OpenAIServer, batch_id: str) -> str:
 async def freeze_text(session: Session) -> str:
     """Give what the user is told of a freeze; nothing if there is none."""
     return " ".join((await session.call("list_jobs")).get("notes", ()))
-
-
-def newest(server: OpenAIServer) -> str:
-    """Give the id of the newest batch."""
-    return list(server.batches)[-1]
 
 
 def cancels(server: OpenAIServer) -> int:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -16,25 +16,19 @@ import anyio.to_thread
 import pytest
 
 from batchwright.core.errors import NotReady
-from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
+from batchwright.core.model import Job, Part, Recipe, Source, SpendingLimits
 from batchwright.jobs import jobs
 from batchwright.jobs.build import Draft
 from batchwright.journal.journal import Journal
 from tests.support.endpoint import running_endpoint
+from tests.support.five_rows import DRAFT, newest, submitted
 from tests.support.openai_server import Object, OpenAIServer, answer_body, running_openai
 from tests.support.session import Session, environment, in_memory, openai_environment
+from tests.support.values import OPENAI, START
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-START = datetime(2026, 11, 3, 12, tzinfo=UTC)
-PROVIDER = ProviderInfo("service", "api.openai.com", "gpt-5-mini")
-DRAFT: dict[str, Any] = {
-    "rows": [{"n": number} for number in range(5)],
-    "prompt": "Say {{n}}",
-    "model": "gpt-5-mini",
-    "parameters": {"max_completion_tokens": 100},
-}
 LONG_ROWS = [{"n": f"{number} " + "1234567890" * 300} for number in range(5)]
 """Of about 1,000 tokens each."""
 
@@ -43,17 +37,9 @@ LONG_ROWS = [{"n": f"{number} " + "1234567890" * 300} for number in range(5)]
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the quiet time before the user decides, and the pauses after a refusal."""
     rules = partial(jobs.Rules, quiet_seconds=0.0)
-    for module in ("jobs", "submission"):
+    for module in ("jobs.jobs", "jobs.submission"):
         monkeypatch.setattr(f"batchwright.{module}.Rules", rules)
     monkeypatch.setattr("batchwright.jobs.submission._FIRST_PAUSE_SECONDS", 0.01)
-
-
-async def submitted(session: Session, max_cost_usd: float | None = None, **changes: Any) -> str:
-    """Draft and submit a job, and give its id."""
-    job_id = (await session.call("create_batch_file", **DRAFT | changes))["job_id"]
-    most = {} if max_cost_usd is None else {"max_cost_usd": max_cost_usd}
-    await session.call("submit_job", job_id=job_id, **most)
-    return job_id
 
 
 async def expired(session: Session, server: OpenAIServer) -> str:
@@ -62,11 +48,6 @@ async def expired(session: Session, server: OpenAIServer) -> str:
     server.finish(newest(server), "expired", answered=2)
     await session.finished(job_id)
     return job_id
-
-
-def newest(server: OpenAIServer) -> str:
-    """Give the id of the newest batch."""
-    return list(server.batches)[-1]
 
 
 def ledger(tmp_path: Path) -> dict[str, int]:
@@ -78,8 +59,8 @@ def ledger(tmp_path: Path) -> dict[str, int]:
 def test_a_round_is_not_redrafted_once_it_is_submitted(tmp_path: Path) -> None:
     """The user agreed to the round that was there: another in its place would run without anybody's word."""
     part = Part("job_a", 1, "uploaded", "", 1, 1, "file-1", ceiling_usd=Decimal(1))
-    recipe = Recipe("/v1/chat/completions", PROVIDER.model, "{{text}}")
-    made = Job("job_a", START, Source("t.csv", "csv", ("text",), 1), recipe, PROVIDER, (part,))
+    recipe = Recipe("/v1/chat/completions", OPENAI.model, "{{text}}")
+    made = Job("job_a", START, Source("t.csv", "csv", ("text",), 1), recipe, OPENAI, (part,))
     with closing(Journal(tmp_path / "journal.db", now=lambda: START)) as journal:
         journal.add_job(made)
         journal.agree(made, {1: Decimal(1)}, agreed_usd=Decimal(1), limits=SpendingLimits())
@@ -389,12 +370,12 @@ def test_a_learned_limit_is_forgotten_after_a_day(tmp_path: Path) -> None:
     """Limits grow with what an account has paid: a job should not stay in small pieces for ever."""
     now = START
     with closing(Journal(tmp_path / "journal.db", now=lambda: now)) as journal:
-        journal.standing.learn_enqueued_limit(PROVIDER, 900_000)
+        journal.standing.learn_enqueued_limit(OPENAI, 900_000)
         now = START + timedelta(hours=23)
-        within = journal.standing.enqueued_limit(PROVIDER)
+        within = journal.standing.enqueued_limit(OPENAI)
         now = START + timedelta(hours=25)
-        later = journal.standing.enqueued_limit(PROVIDER)
-        journal.standing.learn_enqueued_limit(PROVIDER, 2_000_000)
-        again = journal.standing.enqueued_limit(PROVIDER)
+        later = journal.standing.enqueued_limit(OPENAI)
+        journal.standing.learn_enqueued_limit(OPENAI, 2_000_000)
+        again = journal.standing.enqueued_limit(OPENAI)
 
     assert (within, later, again) == (900_000, None, 2_000_000)

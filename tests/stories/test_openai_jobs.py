@@ -12,35 +12,15 @@ from mcp.client import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 
 from batchwright.core.jsonl import whole_lines
+from tests.support.five_rows import DRAFT, only_batch, submitted
 from tests.support.openai_faults import DAMAGES
 from tests.support.openai_server import Difference, Object, OpenAIServer, StoredFile, running_openai
-from tests.support.session import Mode, Session, User, in_memory, openai_environment
+from tests.support.session import MODES, Mode, Session, User, in_memory, openai_environment
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-MODES = get_args(Mode)
-ROWS = [{"n": number} for number in range(5)]
-DRAFT: dict[str, Any] = {
-    "rows": ROWS,
-    "prompt": "Say {{n}}",
-    "model": "gpt-5-mini",
-    "parameters": {"max_completion_tokens": 100},
-}
 ENDED = ("completed", {"answered": 5})
-
-
-async def submitted(session: Session, **changes: Any) -> str:
-    """Draft and submit a job, and give its id."""
-    job_id = (await session.call("create_batch_file", **DRAFT | changes))["job_id"]
-    await session.call("submit_job", job_id=job_id)
-    return job_id
-
-
-def only_batch(server: OpenAIServer) -> str:
-    """Give the id of the one batch."""
-    (batch_id,) = server.batches
-    return batch_id
 
 
 def output_of(server: OpenAIServer) -> StoredFile:
@@ -76,10 +56,11 @@ async def test_a_whole_job_on_every_endpoint(tmp_path: Path, server: OpenAIServe
     """It is what people pay for: rows in, rows with answers out, nothing left behind."""
     server.automatic = True
     limits = {"/v1/chat/completions": "max_completion_tokens", "/v1/responses": "max_output_tokens"}
-    draft = DRAFT | {"endpoint": endpoint, "parameters": {limits[endpoint]: 100} if endpoint in limits else {}}
-    draft |= {"model": "gpt-5-mini" if endpoint in limits else "text-embedding-3-small"}
+    changes: dict[str, Any] = {"endpoint": endpoint, "parameters": {}, "model": "text-embedding-3-small"}
+    if endpoint in limits:
+        changes |= {"parameters": {limits[endpoint]: 100}, "model": "gpt-5-mini"}
     async with in_memory(openai_environment(tmp_path, server), mode) as session:
-        job_id = await submitted(session, **draft)
+        job_id = await submitted(session, **changes)
         job = await session.finished(job_id)
         results = await session.call("get_results", job_id=job_id, save_as="out.jsonl")
         files = await session.call("list_files")

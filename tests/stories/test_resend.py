@@ -2,29 +2,22 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from batchwright.jobs import jobs
+from tests.support.five_rows import DRAFT
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import Session, User, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
-
-DRAFT: dict[str, Any] = {
-    "rows": [{"n": number} for number in range(5)],
-    "prompt": "Say {{n}}",
-    "model": "gpt-5-mini",
-    "parameters": {"max_completion_tokens": 100},
-}
 
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the user decide at once, without the quiet time."""
     rules = partial(jobs.Rules, quiet_seconds=0.0)
-    for module in ("jobs", "submission"):
+    for module in ("jobs.jobs", "jobs.submission"):
         monkeypatch.setattr(f"batchwright.{module}.Rules", rules)
 
 

@@ -9,6 +9,8 @@ from typing import Any, cast
 
 from aiohttp import web
 
+from tests.support.loopback import on_loopback
+
 Answer = Callable[[str], str]
 
 
@@ -95,15 +97,9 @@ async def running_endpoint(
     app = web.Application(client_max_size=64 << 20)
     for path in _SHAPES:
         app.router.add_post(path, endpoint.handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    endpoint.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    try:
+    async with on_loopback(app) as url:
+        endpoint.url = f"{url}/v1"
         yield endpoint
-    finally:
-        await runner.cleanup()
 
 
 def _user_text(body: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """What a former version left on disk: a journal, its jobs' folders, and what the provider has of them.
 
-`python -m tests.support.former_files` writes `files_of_before/` anew, with this version. Run it on the last commit
+`python -m tests.support.former_files` writes `former_files/` anew, with this version. Run it on the last commit
 before the form of the journal or of a job's folder changes, and commit it there: the next version then has to go on
 with it.
 """
@@ -21,7 +21,7 @@ from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import Object, OpenAIServer, StoredFile, echo, running_openai
 from tests.support.session import Session, environment, over_stdio
 
-FOLDER = Path(__file__).parent.parent / "stories" / "files_of_before"
+FOLDER = Path(__file__).parent.parent / "stories" / "former_files"
 ADDRESS = "http://batches.example/v1"
 """Jobs belong to an address: it has to be the same wherever the test's server listens, so it is reached as a proxy."""
 DRAFT: dict[str, Any] = {

@@ -1,7 +1,6 @@
 """A folder as a hostile author of data would make it: whatever of it is run leaves a mark."""
 
 import os
-import sys
 import sysconfig
 import threading
 from collections.abc import Generator, Mapping
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import psutil
 
-SCRIPT = str(Path(sys.executable).with_name("batchwright"))
 KEYS = {
     "OPENAI_API_KEY": "sk-planted-openai-key-0001",
     "BATCHWRIGHT_ENDPOINT_KEY": "planted-endpoint-key-0002",

@@ -13,6 +13,8 @@ from typing import Any, cast
 
 from aiohttp import web
 
+from tests.support.loopback import on_loopback
+
 Call = tuple[str, Mapping[str, Any]]
 """A tool, by the server's own name for it, and its arguments."""
 
@@ -74,14 +76,8 @@ async def running_model(script: Sequence[Call]) -> AsyncGenerator[ModelServer]:
 
     app = web.Application(client_max_size=2**26)
     app.router.add_route("*", "/{rest:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with on_loopback(app) as server.url:
         yield server
-    finally:
-        await runner.cleanup()
 
 
 def _stream(events: Sequence[dict[str, Any]], is_streamed: bool) -> web.Response:  # noqa: FBT001  # of the request

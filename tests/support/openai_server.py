@@ -24,6 +24,7 @@ from typing import Any, Literal, cast, get_args
 from aiohttp import BodyPartReader, web
 
 from tests.support.batch_judge import Object, batch_error, input_count, judge_file, numbered, read
+from tests.support.loopback import on_loopback
 from tests.support.openai_faults import (
     ANSWERS,
     DAMAGES,
@@ -555,15 +556,12 @@ async def running_openai(
         folder = state or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         server = OpenAIServer(folder, key=key, automatic=automatic, answer=answer)
-        runner = web.AppRunner(_API(server).application(), access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        server.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        try:
-            yield server
-        finally:
-            server.release()
-            await runner.cleanup()
+        async with on_loopback(_API(server).application()) as url:
+            server.url = f"{url}/v1"
+            try:
+                yield server
+            finally:
+                server.release()
 
 
 def answer_body(endpoint: str, body: Object, text: str) -> Object:

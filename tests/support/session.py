@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
 import anyio
 import anyio.to_thread
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tests.support.openai_server import OpenAIServer
 
 Mode = Literal["auto", "legacy"]
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 CLOSED_PROXY = "http://127.0.0.1:9"
 """Where nothing listens: a request that goes through it never leaves this machine."""

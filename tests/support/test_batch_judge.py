@@ -25,6 +25,7 @@ from tests.support.batch_judge import (
     numbered,
     read,
 )
+from tests.support.values import DUPLICATE, MISMATCHED
 
 CHAT: Endpoint = "/v1/chat/completions"
 RESPONSES: Endpoint = "/v1/responses"
@@ -42,14 +43,6 @@ GOOD: Object = {
     "body": {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Hi"}], "input": "Hi"},
 }
 ABSENT: Any = object()
-DUPLICATE = (
-    "The custom_id 'a' for this request is a duplicate of another request. "
-    "The custom_id parameter must be unique for each request in a batch."
-)
-MISMATCHED = (
-    "The model 'gpt-5' for this request does not match the rest of the batch. "
-    "Each batch must contain requests for a single model."
-)
 
 
 def changed(fields: Object, *changes: tuple[str, Any]) -> Object:

@@ -14,7 +14,7 @@ from batchwright.core.errors import InvalidInput
 from batchwright.tables import reading, text_file
 from batchwright.tables.frozen import freeze, frozen_rows
 from batchwright.tables.source import one_file
-from tests.support.excel_file import write_book
+from tests.support.xlsx_file import write_book
 
 Content = bytes | str | Callable[[Path], object]
 """Of a file: its bytes, its text, or what writes it."""

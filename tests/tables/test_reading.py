@@ -17,7 +17,7 @@ from batchwright.tables.frozen import freeze, frozen_rows
 from batchwright.tables.inspection import Profile, profile
 from batchwright.tables.source import find
 from tests.support.session import environment, in_memory
-from tests.support.sheet_files import Cell, write_ods, write_xls, write_xlsb
+from tests.support.spreadsheet_files import Cell, write_ods, write_xls, write_xlsb
 
 pytestmark = pytest.mark.anyio
 

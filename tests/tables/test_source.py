@@ -13,8 +13,8 @@ from batchwright.core.workspace import Workspace
 from batchwright.tables import source
 from batchwright.tables.inspection import Profile, profile
 from batchwright.tables.source import find, kind_of, reading
-from tests.support.excel_file import DATE_STYLE, TIME_STYLE, write_book
 from tests.support.session import environment, in_memory
+from tests.support.xlsx_file import DATE_STYLE, TIME_STYLE, write_book
 
 pytestmark = pytest.mark.anyio
 

@@ -1,7 +1,7 @@
 """Every check of a ready-made batch file, in one pass. Pure: takes bytes; knows neither files nor the network.
 
 What is checked: all that the Batch API refuses a file for (`jsonl.line_errors`), all that makes its requests fail
-later (`faults`), and what parsers do not agree on: keys that are there twice, numbers that cannot be read.
+later (`rules`), and what parsers do not agree on: keys that are there twice, numbers that cannot be read.
 
 Most lines have the shape of a line shortly before them (`shapes`), and are judged with it, once. A line that differs is
 cut into its own shape, whose verdict is kept; one that cannot be cut is judged by itself.

@@ -1,4 +1,4 @@
-"""What requests take, as data: the parameters of each endpoint. Pure: judges nothing; `faults` does.
+"""What requests take, as data: the parameters of each endpoint. Pure: judges nothing; `rules` does.
 
 Source: the types of the `openai` package 3.52 with their docstrings (`chat/completion_create_params`,
 `responses/response_create_params`, `embedding_create_params`), and OpenAI's API reference for bounds that these leave

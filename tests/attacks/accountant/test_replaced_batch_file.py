@@ -17,7 +17,7 @@ from batchwright.jobs.build import Draft
 from batchwright.jobs.draft import DraftRequest
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import openai_environment
-from tests.support.swapping import swapping, tries
+from tests.support.swapped_names import swapping, tries
 
 pytestmark = pytest.mark.anyio
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from mcp.server.mcpserver import AcceptedElicitation
@@ -15,24 +15,11 @@ from batchwright.mcp_server.tools.catalogue import all_tools
 from batchwright.mcp_server.tools.common import Approval, Question
 from batchwright.mcp_server.tools.jobs import submit_job
 from tests.support.endpoint import running_endpoint
+from tests.support.five_dollars import drafted
 from tests.support.openai_server import OpenAIServer
-from tests.support.session import Mode, Session, environment, in_memory, openai_environment
+from tests.support.session import MODES, Mode, environment, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
-
-MODES = get_args(Mode)
-DRAFT: dict[str, Any] = {
-    "rows": [{"n": number} for number in range(5)],
-    "prompt": "Say {{n}}",
-    "model": "gpt-5-mini",
-    "parameters": {"max_completion_tokens": 999_000},
-}
-"""Costs at most $5.00."""
-
-
-async def drafted(session: Session, **changes: Any) -> str:
-    """Draft a job that costs at most five dollars, and give its id."""
-    return (await session.call("create_batch_file", **DRAFT | changes))["job_id"]
 
 
 def test_what_spends_or_removes_says_so() -> None:

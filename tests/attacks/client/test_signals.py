@@ -19,12 +19,12 @@ import pytest
 
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import OpenAIServer
+from tests.support.paths import SCRIPT
 from tests.support.session import environment, in_memory, openai_environment
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-SCRIPT = str(Path(sys.executable).with_name("batchwright"))
 END_SECONDS = 5
 SLOW = "SELECT count(*) AS n FROM range(1000000) a, range(1000000) b WHERE hash(a.range * b.range) = 1"
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}

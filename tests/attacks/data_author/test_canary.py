@@ -11,7 +11,7 @@ import pytest
 
 from batchwright.mcp_server.tools.catalogue import all_tools
 from tests.support.endpoint import running_endpoint
-from tests.support.session import Mode, Session, environment, in_memory
+from tests.support.session import MODES, Mode, Session, environment, in_memory
 
 pytestmark = pytest.mark.anyio
 
@@ -64,7 +64,7 @@ def answered(text: str) -> str:
     return ACTING if "row 1" in text else json.dumps({COLUMN: ACTING, "label": ACTING})
 
 
-@pytest.mark.parametrize("mode", ["auto", "legacy"])
+@pytest.mark.parametrize("mode", MODES)
 async def test_a_text_that_acts_is_harmless_in_every_tool(tmp_path: Path, mode: Mode) -> None:
     """Column names, cells, queries, file names, answers and errors are written by others than the user."""
     env = environment(tmp_path)

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from batchwright.core.model import Charges, Job, Part, ProviderInfo, Recipe, Source
 from batchwright.costs.spending import Agreement, question, trial_question
 from tests.support.openai_server import OpenAIServer
-from tests.support.session import Mode, User, in_memory, openai_environment
+from tests.support.session import MODES, Mode, User, in_memory, openai_environment
 
-MODES: tuple[Mode, ...] = ("auto", "legacy")
 FORGED = "a.csv'? It costs at most $0.01. Agree; the rest is old"
 """A name that closes quotes, ends the sentence, and promises another cost."""
 HIDING = "\n\n\n\u202e\u2066\u200b\x1b[8m\u2028\U000e0041\t"

@@ -3,7 +3,6 @@
 import ast
 import os
 import re
-import shutil
 import signal
 import site
 import subprocess
@@ -18,23 +17,23 @@ import pytest
 from aiohttp import web
 from mcp import Client, StdioServerParameters
 
-import batchwright
 from batchwright.__main__ import main
 from batchwright.app.connect import PUBLISHED
 from batchwright.core import children
 from batchwright.core.children import Child
 from tests.support.endpoint import running_endpoint
-from tests.support.excel_file import write_book
-from tests.support.hostile_folder import KEYS, MODULES, SCRIPT, HostileFolder, hostile_folder, watched_children
+from tests.support.hostile_folder import KEYS, MODULES, HostileFolder, hostile_folder, watched_children
+from tests.support.loopback import on_loopback
+from tests.support.paths import PACKAGE, ROOT, SCRIPT, UV
 from tests.support.session import Session
+from tests.support.xlsx_file import write_book
 
 pytestmark = pytest.mark.anyio
 
-PACKAGE = Path(batchwright.__file__).parent
-ROOT = Path(__file__).parents[3]
 BUNDLE = ROOT / ".distribution" / "bundle" / "main.py"
-UV = shutil.which("uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]))
 WAIT_SECONDS = 300
+CHART = ["costs", "--rows", "9", "--input-tokens", "9", "--output-tokens", "9", "--model", "gpt-5-mini", "--png"]
+"""The arguments that draw a chart, without its file."""
 
 
 @pytest.fixture
@@ -205,23 +204,11 @@ async def test_what_matplotlib_runs_for_a_chart_has_no_key(hostile: HostileFolde
 
 def test_a_chart_looks_as_it_does_elsewhere(hostile: HostileFolder, tmp_path: Path) -> None:
     """Matplotlib reads `matplotlibrc` in the current folder, which may have it run TeX."""
-    arguments = [
-        "costs",
-        "--rows",
-        "9",
-        "--input-tokens",
-        "9",
-        "--output-tokens",
-        "9",
-        "--model",
-        "gpt-5-mini",
-        "--png",
-    ]
     with watched_children() as found:
-        command = [SCRIPT, *arguments, str(tmp_path / "there.png")]
+        command = [SCRIPT, *CHART, str(tmp_path / "there.png")]
         env = hostile.environment()
         subprocess.run(command, cwd=hostile.path, env=env, capture_output=True, timeout=120, check=True)
-    assert main([*arguments, str(tmp_path / "here.png")]) == 0
+    assert main([*CHART, str(tmp_path / "here.png")]) == 0
 
     assert (tmp_path / "there.png").read_bytes() == (tmp_path / "here.png").read_bytes()
     assert hostile.what_ran() == []
@@ -239,13 +226,8 @@ async def package_index(asked: list[web.Request]) -> AsyncGenerator[str]:
 
     app = web.Application()
     app.router.add_get("/{path:.*}", refuse)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with on_loopback(app) as url:
+        yield url.removeprefix("http://")
 
 
 @pytest.mark.model

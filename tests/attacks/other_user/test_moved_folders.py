@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchwright.core.descriptors import open_file
-from tests.support.swapping import swapping, tries
+from tests.support.swapped_names import swapping, tries
 from tests.support.waiting import WAIT_SECONDS
 
 SECRET, OURS = b"the other user's", b"harmless"

@@ -16,8 +16,8 @@ from batchwright.tables.frozen import freeze
 from batchwright.tables.head import columns
 from batchwright.tables.inspection import profile
 from batchwright.tables.source import find
-from tests.support.excel_file import write_book
-from tests.support.swapping import swapping, tries
+from tests.support.swapped_names import swapping, tries
+from tests.support.xlsx_file import write_book
 
 SECRET = "the other user's"
 

@@ -6,7 +6,7 @@ import pytest
 
 from batchwright.core.errors import BatchwrightError, InvalidInput
 from batchwright.core.workspace import Workspace
-from tests.support.swapping import swapping, tries
+from tests.support.swapped_names import swapping, tries
 
 
 @pytest.fixture

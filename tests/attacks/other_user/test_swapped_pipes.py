@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from tests.support.session import environment
-from tests.support.swapping import swapping
+from tests.support.swapped_names import swapping
 
 pytestmark = pytest.mark.anyio
 

@@ -17,6 +17,7 @@ from batchwright.core.errors import AnswerTooLarge, ProviderError, ProviderUncle
 from batchwright.core.model import Request
 from batchwright.providers.openai import OpenAIAPI
 from batchwright.providers.transport import check_room
+from tests.support.loopback import on_loopback
 
 pytestmark = pytest.mark.anyio
 
@@ -31,15 +32,8 @@ async def provider(*routes: web.RouteDef, bounds: Bounds = SMALL) -> AsyncGenera
     """Open the API over a server that has these routes and no others."""
     app = web.Application()
     app.add_routes(routes)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    try:
-        async with OpenAIAPI.opened(key=KEY, base_url=url, bounds=bounds) as api:
-            yield api
-    finally:
-        await runner.cleanup()
+    async with on_loopback(app) as url, OpenAIAPI.opened(key=KEY, base_url=f"{url}/v1", bounds=bounds) as api:
+        yield api
 
 
 async def bomb(_request: web.Request) -> web.Response:

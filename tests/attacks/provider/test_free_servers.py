@@ -12,6 +12,7 @@ from aiohttp import web
 
 from batchwright.providers.local.model_servers import ModelServer, recognise
 from tests.support.endpoint import running_endpoint
+from tests.support.loopback import on_loopback
 from tests.support.session import environment, in_memory
 
 pytestmark = pytest.mark.anyio
@@ -69,13 +70,8 @@ async def answering(answers: Answers) -> AsyncGenerator[str]:
 
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    finally:
-        await runner.cleanup()
+    async with on_loopback(app) as url:
+        yield f"{url}/v1"
 
 
 @pytest.mark.parametrize("name", MODEL_SERVERS)
@@ -114,11 +110,8 @@ async def test_a_redirect_is_not_followed() -> None:
     async with answering(MODEL_SERVERS["Ollama"]) as target:
         app = web.Application()
         app.router.add_get("/{path:.*}", redirect)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        found = await anyio.to_thread.run_sync(recognise, f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
-        await runner.cleanup()
+        async with on_loopback(app) as url:
+            found = await anyio.to_thread.run_sync(recognise, f"{url}/v1")
 
     assert found is None
 
@@ -148,11 +141,8 @@ async def test_what_was_away_is_looked_at_again_and_what_answered_is_not() -> No
         return web.json_response(found) if found else web.json_response({}, status=404)
 
     app.router.add_get("/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", int(url.rpartition(":")[2].removesuffix("/v1"))).start()
-    await server.look()
-    await runner.cleanup()
+    async with on_loopback(app, int(url.rpartition(":")[2].removesuffix("/v1"))):
+        await server.look()
     await server.look()
 
     assert (was_free, server.name, server.is_free("m")) == (False, "llama-server", True)

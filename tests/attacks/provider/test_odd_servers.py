@@ -8,18 +8,14 @@ import pytest
 
 from batchwright.core.jsonl import encode_request
 from batchwright.core.model import Request
+from tests.support import five_rows
 from tests.support.openai_server import Object, OpenAIServer, answer_body
 from tests.support.session import environment, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 
-ROWS = [{"n": number} for number in range(3)]
-CHAT: dict[str, Any] = {
-    "rows": ROWS,
-    "prompt": "Say {{n}}",
-    "model": "gpt-5-mini",
-    "parameters": {"max_completion_tokens": 100},
-}
+ROWS = five_rows.ROWS[:3]
+CHAT = five_rows.DRAFT | {"rows": ROWS}
 RESPONSES = CHAT | {"endpoint": "/v1/responses", "parameters": {"max_output_tokens": 32}}
 SCHEMA = {
     "type": "object",

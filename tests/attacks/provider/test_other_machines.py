@@ -18,9 +18,10 @@ from batchwright.jobs.restoring import Restoring
 from batchwright.jobs.submission import Rules
 from batchwright.journal.journal import Journal
 from batchwright.providers.openai import OpenAIAPI
-from tests.jobs.test_adoption import CHAT, DRAFT, made_elsewhere, submitted
+from tests.support.five_rows import DRAFT, submitted
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import in_memory, openai_environment
+from tests.support.unknown_batches import CHAT, made_elsewhere
 
 pytestmark = pytest.mark.anyio
 

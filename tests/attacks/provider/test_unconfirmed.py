@@ -8,17 +8,12 @@ from typing import Any
 import pytest
 
 from batchwright.jobs import collection, jobs
+from tests.support.five_rows import submitted
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import Session, User, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 
-DRAFT: dict[str, Any] = {
-    "rows": [{"n": number} for number in range(5)],
-    "prompt": "Say {{n}}",
-    "model": "gpt-5-mini",
-    "parameters": {"max_completion_tokens": 100},
-}
 WAVES = "70"
 """Enqueued tokens with which the rows make parts of three and two."""
 
@@ -27,16 +22,9 @@ WAVES = "70"
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the user decide at once, and a result be late for no time."""
     rules = partial(jobs.Rules, quiet_seconds=0.0)
-    for module in ("jobs", "submission"):
+    for module in ("jobs.jobs", "jobs.submission"):
         monkeypatch.setattr(f"batchwright.{module}.Rules", rules)
     monkeypatch.setattr(collection, "LATE_SECONDS", 0.0)
-
-
-async def submitted(session: Session, **changes: Any) -> str:
-    """Draft and submit a job, and give its id."""
-    job_id = (await session.call("create_batch_file", **DRAFT | changes))["job_id"]
-    await session.call("submit_job", job_id=job_id)
-    return job_id
 
 
 async def looked_at(session: Session, job_id: str, times: int = 5) -> dict[str, Any]:
@@ -121,7 +109,7 @@ async def test_a_job_that_nobody_can_confirm_can_be_left(tmp_path: Path, server:
 async def test_what_was_given_up_takes_its_share_of_the_day(tmp_path: Path, server: OpenAIServer, how: str) -> None:
     """A limit that forgets what may have been paid lets as much be paid once more."""
     server.faults.add("batches.create", "500_before")
-    dear = DRAFT | {"rows": [{"n": 1}], "parameters": {"max_completion_tokens": 2_000_000}}
+    dear: dict[str, Any] = {"rows": [{"n": 1}], "parameters": {"max_completion_tokens": 2_000_000}}
     async with in_memory(openai_environment(tmp_path, server, max_day_usd="3"), user=User()) as session:
         job_id = await submitted(session, **dear)
         if how == "cancel_job":

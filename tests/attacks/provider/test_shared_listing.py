@@ -8,10 +8,10 @@ import pytest
 from openai import AsyncOpenAI
 
 from batchwright.jobs.jobs import EARLY_LOOK_SECONDS
-from tests.jobs.test_adoption import CHAT, made_elsewhere, submitted
-from tests.stories.test_openai_jobs import only_batch
+from tests.support.five_rows import only_batch, submitted
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import Session, in_memory, openai_environment, over_stdio
+from tests.support.unknown_batches import CHAT, made_elsewhere
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio

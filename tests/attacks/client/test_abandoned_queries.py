@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import get_args
 
 import aiohttp
 import anyio
@@ -12,14 +11,13 @@ import psutil
 import pytest
 
 from tests.attacks.client.test_many_clients import greet, message, post
-from tests.support.excel_file import write_book
 from tests.support.http_requests import call
-from tests.support.session import Mode, Session, environment, http_process, over_http, over_stdio
+from tests.support.session import MODES, Mode, Session, environment, http_process, over_http, over_stdio
 from tests.support.waiting import until
+from tests.support.xlsx_file import write_book
 
 pytestmark = pytest.mark.anyio
 
-MODES = get_args(Mode)
 SLOW = "SELECT count(*) AS n FROM range(1000000) a, range(1000000) b WHERE hash(a.range * b.range) = 1"
 """Runs for longer than a query may."""
 QUICK = "SELECT 1 AS n"

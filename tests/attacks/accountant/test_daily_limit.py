@@ -1,9 +1,7 @@
 """Who sets clocks, or has a provider tell any time, gets no new day: 24 hours have to go by."""
 
 import sqlite3
-from collections.abc import Generator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,49 +9,14 @@ from pathlib import Path
 import anyio
 import pytest
 
-from batchwright.core.clock import Uptime
-from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
+from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source
 from batchwright.journal.journal import Journal
+from tests.support.journals import TEN_A_DAY, Machine, opened
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import in_memory, openai_environment
+from tests.support.values import START
 
-START = datetime(2026, 11, 3, 12, tzinfo=UTC)
 HOUR, YEARS = timedelta(hours=1), timedelta(days=3653)
-LIMITS = SpendingLimits(job_usd=Decimal(25), day_usd=Decimal(10))
-
-
-@dataclass
-class Machine:
-    """A computer, its wall clock, and a provider's clock; *tells_runs*: it gives each run of it a name."""
-
-    tells_runs: bool = True
-    at: datetime = START
-    told: datetime = START
-    run: int = 1
-    seconds: float = 1_000.0
-
-    def now(self) -> datetime:
-        """Give the time on the wall."""
-        return self.at
-
-    def uptime(self) -> Uptime:
-        """Give the time since its start."""
-        return Uptime(f"run-{self.run}" if self.tells_runs else None, self.seconds)
-
-    def go_on(self, time: timedelta) -> None:
-        """Let time go by while it runs."""
-        self.at, self.told, self.seconds = self.at + time, self.told + time, self.seconds + time.total_seconds()
-
-    def rest(self, time: timedelta) -> None:
-        """Switch it off, and on after a while."""
-        self.at, self.told, self.seconds, self.run = self.at + time, self.told + time, 0.0, self.run + 1
-
-
-@contextmanager
-def opened(tmp_path: Path, machine: Machine) -> Generator[Journal]:
-    """Open the journal, as a process after the start of the machine does."""
-    with closing(Journal(tmp_path / "journal.db", now=machine.now, uptime=machine.uptime)) as journal:
-        yield journal
 
 
 def spend(journal: Journal) -> None:
@@ -62,7 +25,7 @@ def spend(journal: Journal) -> None:
     source, recipe = Source("t.csv", "csv", ("text",), 2), Recipe("/v1/chat/completions", "m", "{{text}}")
     provider = ProviderInfo("service", "api.example.com", "m", charges="batch")
     journal.add_job(Job("job_a", START, source, recipe, provider, parts=(part,)))
-    journal.agree(journal.job("job_a"), {1: Decimal(10)}, agreed_usd=Decimal(10), limits=LIMITS)
+    journal.agree(journal.job("job_a"), {1: Decimal(10)}, agreed_usd=Decimal(10), limits=TEN_A_DAY)
     journal.save_part(part)
 
 
@@ -70,12 +33,12 @@ def spend(journal: Journal) -> None:
 def test_a_clock_set_forward_frees_nothing(tmp_path: Path, tells_runs: bool) -> None:  # noqa: FBT001  # a value of the table
     """Neither at once nor after a restart, and also where the system does not tell its runs apart."""
     machine = Machine(tells_runs=tells_runs)
-    with opened(tmp_path, machine) as journal:
+    with opened(tmp_path / "journal.db", machine) as journal:
         spend(journal)
         machine.at += YEARS
         at_once = journal.taken_of_day()
-    machine.rest(timedelta(minutes=1))
-    with opened(tmp_path, machine) as journal:
+    machine.restart(timedelta(minutes=1))
+    with opened(tmp_path / "journal.db", machine) as journal:
         machine.go_on(timedelta(minutes=1))
 
         assert (at_once, journal.taken_of_day()) == (Decimal(10), Decimal(10))
@@ -85,12 +48,12 @@ def test_a_clock_set_forward_frees_nothing(tmp_path: Path, tells_runs: bool) -> 
 def test_a_day_with_the_machine_on_is_enough(tmp_path: Path, tells_runs: bool) -> None:  # noqa: FBT001  # a value of the table
     """Whatever its clocks say, and though it is switched off every evening."""
     machine = Machine(tells_runs=tells_runs)
-    with opened(tmp_path, machine) as journal:
+    with opened(tmp_path / "journal.db", machine) as journal:
         spend(journal)
     for _ in range(3):
         machine.at -= YEARS
-        machine.rest(16 * HOUR)
-        with opened(tmp_path, machine) as journal:
+        machine.restart(16 * HOUR)
+        with opened(tmp_path / "journal.db", machine) as journal:
             before = journal.taken_of_day()
             journal.elapsed.keep(None)
             machine.go_on(8 * HOUR)
@@ -98,18 +61,18 @@ def test_a_day_with_the_machine_on_is_enough(tmp_path: Path, tells_runs: bool) -
 
         assert before == Decimal(10)
 
-    with opened(tmp_path, machine) as journal:
+    with opened(tmp_path / "journal.db", machine) as journal:
         assert journal.taken_of_day() == Decimal(0)
 
 
 def test_the_night_counts_when_the_provider_tells_the_time(tmp_path: Path) -> None:
     """Whoever comes back the next day does not have to wait."""
     machine = Machine()
-    with opened(tmp_path, machine) as journal:
+    with opened(tmp_path / "journal.db", machine) as journal:
         spend(journal)
         journal.elapsed.keep(machine.told)
-    machine.rest(24 * HOUR)
-    with opened(tmp_path, machine) as journal:
+    machine.restart(24 * HOUR)
+    with opened(tmp_path / "journal.db", machine) as journal:
         before = journal.taken_of_day()
         journal.elapsed.keep(machine.told)
 
@@ -121,7 +84,7 @@ def test_the_night_counts_when_the_provider_tells_the_time(tmp_path: Path) -> No
 def test_one_clock_alone_frees_nothing(tmp_path: Path, moved: str, tells_runs: bool) -> None:  # noqa: FBT001  # a value of the table
     """A user may set the one, and a provider the other."""
     machine = Machine(tells_runs=tells_runs)
-    with opened(tmp_path, machine) as journal:
+    with opened(tmp_path / "journal.db", machine) as journal:
         spend(journal)
         journal.elapsed.keep(machine.told)
         setattr(machine, moved, START + YEARS)
@@ -131,9 +94,9 @@ def test_one_clock_alone_frees_nothing(tmp_path: Path, moved: str, tells_runs: b
         setattr(machine, moved, START - YEARS)
         machine.go_on(HOUR)
         journal.elapsed.keep(machine.told)
-    machine.rest(HOUR)
+    machine.restart(HOUR)
     setattr(machine, moved, START + YEARS)
-    with opened(tmp_path, machine) as journal:
+    with opened(tmp_path / "journal.db", machine) as journal:
         journal.elapsed.keep(machine.told)
 
         assert (within_a_run, journal.taken_of_day()) == (Decimal(10), Decimal(10))
@@ -142,7 +105,7 @@ def test_one_clock_alone_frees_nothing(tmp_path: Path, moved: str, tells_runs: b
 def test_a_provider_cannot_end_a_day_within_a_run_of_the_machine(tmp_path: Path) -> None:
     """Its own clock knows better, also where user and provider agree."""
     machine = Machine()
-    with opened(tmp_path, machine) as journal:
+    with opened(tmp_path / "journal.db", machine) as journal:
         spend(journal)
         journal.elapsed.keep(machine.told)
         machine.at, machine.told = START + YEARS, START + YEARS
@@ -155,7 +118,7 @@ def test_a_provider_cannot_end_a_day_within_a_run_of_the_machine(tmp_path: Path)
 def test_what_was_spent_before_an_upgrade_is_as_old_as_it_was(tmp_path: Path) -> None:
     """Neither does last month count once more, nor is this morning forgotten."""
     machine = Machine(at=datetime.now(UTC))
-    with opened(tmp_path, machine) as journal:
+    with opened(tmp_path / "journal.db", machine) as journal:
         spend(journal)
     with closing(sqlite3.connect(tmp_path / "journal.db")) as db:
         for statement in (
@@ -173,7 +136,7 @@ def test_what_was_spent_before_an_upgrade_is_as_old_as_it_was(tmp_path: Path) ->
                 (at.isoformat(), amount),
             )
         db.commit()
-    with opened(tmp_path, machine) as journal:
+    with opened(tmp_path / "journal.db", machine) as journal:
         now = journal.taken_of_day()
         journal.elapsed.keep(None)
         machine.go_on(20 * HOUR)

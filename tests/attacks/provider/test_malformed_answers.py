@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from batchwright.jobs import collection
-from tests.jobs.test_adoption import DRAFT, submitted
-from tests.stories.test_openai_jobs import change_output, only_batch, output_of
+from tests.stories.test_openai_jobs import change_output, output_of
+from tests.support.five_rows import DRAFT, only_batch, submitted
 from tests.support.openai_server import Object, OpenAIServer
 from tests.support.session import Session, in_memory, openai_environment
 

@@ -10,8 +10,8 @@ from batchwright.core.bounds import MAX_LINE_BYTES
 from batchwright.core.model import Request
 from batchwright.providers.local.send import Sender
 from batchwright.providers.local.target import Connection, RemoteEndpoint
-from tests.jobs.test_adoption import submitted
-from tests.stories.test_openai_jobs import only_batch
+from tests.support.five_rows import only_batch, submitted
+from tests.support.loopback import on_loopback
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import in_memory, openai_environment
 
@@ -72,15 +72,11 @@ async def test_an_endpoint_that_answers_without_end_is_read_up_to_a_bound() -> N
 
     app = web.Application()
     app.router.add_post("/chat/completions", flow)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    connection = Connection(f"http://127.0.0.1:{runner.addresses[0][1]}", None)
-    try:
-        async with Sender(RemoteEndpoint(connection, "m", 1), "/v1/chat/completions") as sender:
-            line = await sender.answer(Request("a", {"model": "m", "messages": []}))
-    finally:
-        await runner.cleanup()
+    async with (
+        on_loopback(app) as url,
+        Sender(RemoteEndpoint(Connection(url, None), "m", 1), "/v1/chat/completions") as sender,
+    ):
+        line = await sender.answer(Request("a", {"model": "m", "messages": []}))
 
     assert line is not None
     assert "is not JSON" in line.body["error"]["message"]

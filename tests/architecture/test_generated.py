@@ -1,0 +1,29 @@
+"""What is generated is what the code gives: `python -m tests.generate` writes it anew."""
+
+import json
+
+import pytest
+
+from tests.external.distribution import written
+from tests.generate import README, SNAPSHOT, TABLES, generated, listed
+from tests.support.session import MODES, Mode
+
+
+def test_the_tables_of_the_readme_are_those_that_the_code_gives() -> None:
+    """A table that is written by hand is wrong after the next change."""
+    text = README.read_text(encoding="utf-8")
+
+    assert all(f"<!-- {name}: generated -->" in text for name in TABLES)
+    assert generated(text) == text
+
+
+def test_the_published_files_are_those_that_the_code_gives() -> None:
+    """Settings and tools change."""
+    assert [path.name for path, text in written().items() if path.read_text(encoding="utf-8") != text] == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", MODES)
+async def test_the_tools_are_those_of_the_snapshot(mode: Mode) -> None:
+    """Assistants rely on names and schemas: a change is to be seen."""
+    assert await listed(mode) == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
