@@ -16,7 +16,6 @@ from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-JOBS = 20
 LIST = "GET /v1/batches"
 
 
@@ -43,10 +42,11 @@ async def list_at_once(session: Session, count: int) -> list[dict[str, Any]]:
     return answers
 
 
-async def test_many_jobs_are_seen_in_one_walk_whoever_asks(tmp_path: Path, server: OpenAIServer) -> None:
+@pytest.mark.parametrize("jobs", [20, pytest.param(50, marks=pytest.mark.slow)])
+async def test_many_jobs_are_seen_in_one_walk_whoever_asks(tmp_path: Path, server: OpenAIServer, jobs: int) -> None:
     """Each of them would be asked for by itself, for every caller: the account's limit of requests is soon reached."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
-        await many(session, JOBS)
+        await many(session, jobs)
         for batch_id in server.batches:
             server.step(batch_id)
         server.requests.clear()
