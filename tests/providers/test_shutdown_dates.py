@@ -85,7 +85,7 @@ def test_models_that_end_together_are_told_in_one_sentence() -> None:
 def proposing_texts() -> Iterator[tuple[str, str]]:
     """Return the texts that propose models: all of the product, its examples and its README without the history."""
     for path in [*PACKAGE.rglob("*.py"), *(ROOT / "examples").rglob("*.*"), ROOT / "README.md"]:
-        if path.is_file() and path.stem not in {"deprecations", "families", "tokens", "faults", "pricing"}:
+        if path.is_file() and path.stem not in {"deprecations", "families", "tokens", "rules", "prices"}:
             text = path.read_text(encoding="utf-8", errors="replace")
             before, _, rest = text.partition("--model gpt-3.5-turbo-0125")
             yield str(path), before + rest.partition("<!-- costs: generated -->")[2].partition("<!-- end -->")[2]
