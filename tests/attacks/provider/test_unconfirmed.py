@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from batchwright.jobs import collection, jobs
-from tests.support.five_rows import submitted
+from tests.support.five_rows import DRAFT, submitted
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import Session, User, in_memory, openai_environment
 
@@ -109,7 +109,7 @@ async def test_a_job_that_nobody_can_confirm_can_be_left(tmp_path: Path, server:
 async def test_what_was_given_up_takes_its_share_of_the_day(tmp_path: Path, server: OpenAIServer, how: str) -> None:
     """A limit that forgets what may have been paid lets as much be paid once more."""
     server.faults.add("batches.create", "500_before")
-    dear: dict[str, Any] = {"rows": [{"n": 1}], "parameters": {"max_completion_tokens": 2_000_000}}
+    dear: dict[str, Any] = DRAFT | {"rows": [{"n": 1}], "parameters": {"max_completion_tokens": 2_000_000}}
     async with in_memory(openai_environment(tmp_path, server, max_day_usd="3"), user=User()) as session:
         job_id = await submitted(session, **dear)
         if how == "cancel_job":
