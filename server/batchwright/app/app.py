@@ -306,7 +306,7 @@ def log_to_stderr(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level, handlers=[handler])
 
 
-def _tools() -> "list[Tool]":
+def _tools() -> "tuple[Tool, ...]":
     from batchwright.mcp_server.tools.catalogue import all_tools
 
     return all_tools()

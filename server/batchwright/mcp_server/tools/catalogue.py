@@ -1,6 +1,7 @@
 """All tools, with what clients are told of each beside its description."""
 
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any
 
 from mcp.server.mcpserver.tools import Tool
@@ -50,9 +51,10 @@ TOOLS: tuple[tuple[Callable[..., Awaitable[CallToolResult]], str, ToolAnnotation
 )
 
 
-def all_tools() -> list[Tool]:
-    """Give the tools for a server."""
-    return [
+@cache
+def all_tools() -> tuple[Tool, ...]:
+    """Return the tools, which all servers of a process share: nothing in them changes, and their schemas take time."""
+    return tuple(
         slim_tool(function, title=title, annotations=annotations, meta=meta)
         for function, title, annotations, meta in TOOLS
-    ]
+    )
