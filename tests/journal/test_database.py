@@ -126,7 +126,7 @@ def job(job_id: str) -> Job:
 
 def statements(name: str) -> Iterator[str]:
     """Give the statements of a schema's script."""
-    script = resources.files("batchwright").joinpath("sql", name).read_text(encoding="utf-8")
+    script = resources.files("batchwright.journal").joinpath("sql", name).read_text(encoding="utf-8")
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -242,7 +242,7 @@ def test_a_journal_is_brought_to_the_newest_schema_once(tmp_path: Path) -> None:
             rows = db.execute("SELECT type, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name")
             schemas.append([tuple(row) for row in rows.fetchall()])
             version = db.execute("PRAGMA user_version").fetchone()[0]
-            assert version == len(list(resources.files("batchwright").joinpath("sql").iterdir()))
+            assert version == len(list(resources.files("batchwright.journal").joinpath("sql").iterdir()))
 
     assert schemas[0] == schemas[1] == schemas[2]
 
@@ -303,6 +303,6 @@ def test_a_journal_that_was_overwritten_is_refused_in_a_sentence_and_left_alone(
 
 def test_the_names_of_the_schemas_are_in_the_order_in_which_they_were_made() -> None:
     """A journal's version is how many of them it has been through."""
-    names = sorted(entry.name for entry in resources.files("batchwright").joinpath("sql").iterdir())
+    names = sorted(entry.name for entry in resources.files("batchwright.journal").joinpath("sql").iterdir())
 
     assert names == [f"{number:04}.sql" for number in range(1, len(names) + 1)]
