@@ -107,7 +107,7 @@ def test_a_draft_knows_its_source_recipe_provider_and_time(tmp_path: Path) -> No
     assert (job.source.rows, job.source.id_column, job.status) == (1, "sku", "draft")
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1, max_size=12),
     max_requests=st.integers(1, 5),
