@@ -11,10 +11,8 @@ import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Literal
-from unittest import mock
 
 import anyio
 import msgspec
@@ -25,7 +23,7 @@ from batchwright.core.crash_points import Point
 from batchwright.core.errors import BatchwrightError, NotFound, NotReady
 from batchwright.core.model import Job, UserSays
 from batchwright.core.settings import Settings
-from batchwright.jobs import submission
+from batchwright.core.waiting import Waiting
 from batchwright.jobs.draft import DraftRequest
 from batchwright.jobs.jobs import Jobs
 from batchwright.jobs.retry import Mending
@@ -139,13 +137,10 @@ async def _lived(life: Life) -> Report:
     with anyio.fail_after(PATIENCE_SECONDS):
         async with anyio.create_task_group() as tasks:
             await tasks.start(user.hang_up_when_told)
-            app = App(settings, tasks, on_point=user.pass_point)
             # The user of a test need not wait before something is sent again.
-            hurried = partial(submission.Rules, quiet_seconds=0.0)
+            app = App(settings, tasks, on_point=user.pass_point, waiting=Waiting(quiet_seconds=0.0))
             try:
-                with mock.patch.object(submission, "Rules", hurried):
-                    jobs = await app.jobs()
-                await user.go_on(jobs)
+                await user.go_on(await app.jobs())
             except BatchwrightError as error:
                 user.report.refusal = str(error)
             finally:

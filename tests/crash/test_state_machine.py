@@ -26,6 +26,7 @@ from batchwright.core.clock import Uptime
 from batchwright.core.crash_points import Point
 from batchwright.core.errors import BatchwrightError
 from batchwright.core.model import Job, SpendingLimits, UserSays
+from batchwright.core.waiting import Waiting
 from batchwright.core.workspace import Workspace
 from batchwright.jobs.draft import DraftRequest
 from batchwright.jobs.jobs import Jobs
@@ -118,7 +119,7 @@ class Batchwright(RuleBasedStateMachine):
                     data_folder=self.folder,
                     now=self.now,
                     shutdown_dates=ShutdownDates(self.server.url, self.server.key, now=self.now),
-                    rules=Rules(LIMITS, ENQUEUED_TOKENS, quiet_seconds=0.0),
+                    rules=Rules(LIMITS, ENQUEUED_TOKENS, waiting=Waiting(quiet_seconds=0.0)),
                     on_point=self.pass_point,
                 )
 

@@ -12,6 +12,7 @@ import pytest
 
 from batchwright.core.errors import NotReady
 from batchwright.core.model import Job, Limits
+from batchwright.core.waiting import Waiting
 from batchwright.core.workspace import Workspace
 from batchwright.jobs.advance import Runs
 from batchwright.jobs.jobs import DraftRequest, Jobs
@@ -22,6 +23,8 @@ from batchwright.providers.local.run import Clock
 from batchwright.providers.local.target import Connection, RemoteEndpoint
 from batchwright.providers.shutdown_dates import ShutdownDates
 from tests.support.endpoint import Endpoint, running_endpoint
+from tests.support.session import IN_MEMORY
+from tests.support.waiting import WAIT_SECONDS
 
 if TYPE_CHECKING:
     from openai.types import FileObject
@@ -48,7 +51,9 @@ class Engine(LocalEngine):
 
 
 @asynccontextmanager
-async def opened(tmp_path: Path, endpoint: Endpoint) -> AsyncGenerator[tuple[Jobs, Engine]]:
+async def opened(
+    tmp_path: Path, endpoint: Endpoint, waiting: Waiting = IN_MEMORY
+) -> AsyncGenerator[tuple[Jobs, Engine]]:
     """Open the use cases over the engine."""
     journal = Journal(tmp_path / "journal.db", now=lambda: datetime.now(UTC))
     target = RemoteEndpoint(Connection(endpoint.url), "m", 2, charges="nothing")
@@ -63,6 +68,7 @@ async def opened(tmp_path: Path, endpoint: Endpoint) -> AsyncGenerator[tuple[Job
                 data_folder=tmp_path / "data",
                 now=lambda: datetime.now(UTC),
                 shutdown_dates=ShutdownDates("http://127.0.0.1:9", None, now=lambda: datetime.now(UTC)),
+                rules=Rules(waiting=waiting),
             ),
             engine,
         )
@@ -92,6 +98,23 @@ async def test_a_job_of_many_parts_is_joined_in_order(tmp_path: Path) -> None:
     assert len(job.parts) == 10
     assert job.status == "completed"
     assert [row["answer"] for _, row in page.joined.rows] == [f"answer to {number}" for number in range(20)]
+
+
+async def test_whoever_waits_is_woken_by_each_end_of_a_batch_in_this_process(tmp_path: Path) -> None:
+    """Nobody waits for the next look, which here would come long after the test."""
+    seldom = Waiting(poll_seconds=100 * WAIT_SECONDS)
+    async with running_endpoint() as endpoint, opened(tmp_path, endpoint, seldom) as (jobs, engine):
+        job = await drafted(jobs)
+        engine.uploads = 100
+        endpoint.gate.clear()
+
+        async def let_go_on(_job: Job) -> None:
+            endpoint.gate.set()
+
+        await jobs.submit(job.id)
+        job = await jobs.check(job.id, wait_seconds=WAIT_SECONDS, on_job=let_go_on)
+
+    assert job.status == "completed"
 
 
 async def test_a_draft_that_was_submitted_meanwhile_is_not_discarded(tmp_path: Path) -> None:

@@ -40,6 +40,12 @@ def test_the_file_is_opened_with_everything_that_a_crash_asks_for(tmp_path: Path
     assert keys == 1
 
 
+def test_only_who_says_so_does_not_wait_for_the_disk(tmp_path: Path) -> None:
+    """A test loses no power; everybody else may."""
+    with closing(opened(tmp_path / "journal.db", for_disk=False)) as db:
+        assert db.execute("PRAGMA synchronous").fetchone()[0] == 0
+
+
 def test_a_transaction_that_fails_writes_nothing(tmp_path: Path) -> None:
     """Half of what belongs together is worse than nothing, also when the process is told to stop in the middle."""
     with closing(opened(tmp_path / "journal.db")) as db:

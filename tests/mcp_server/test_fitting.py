@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.mcp_server.views.fitting import fitted_names, fitted_rows, fitted_value
@@ -25,6 +25,7 @@ VALUES = st.recursive(
 LONG = st.text(min_size=1).map(lambda text: text * 500)
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     rows=st.lists(st.dictionaries(st.sampled_from("abcdefgh"), VALUES | LONG, min_size=1), min_size=1, max_size=20),
     room=st.integers(200, 5_000),

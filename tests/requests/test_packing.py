@@ -26,11 +26,10 @@ from batchwright.tables.rows import write_rows
 from tests.jobs.test_build import plan
 from tests.jobs.test_retry import looked_at
 from tests.requests.test_duplicates import answers
-from tests.stories.test_waves import hurried
 from tests.support.endpoint import running_endpoint
 from tests.support.five_rows import newest
 from tests.support.openai_server import Object, OpenAIServer, running_openai
-from tests.support.session import MODES, Mode, Session, environment, in_memory, openai_environment
+from tests.support.session import HURRIED, MODES, Mode, Session, environment, in_memory, openai_environment
 from tests.support.unknown_batches import lose_the_journal
 from tests.support.waiting import until
 
@@ -38,8 +37,6 @@ pytestmark = pytest.mark.anyio
 
 MODEL = "text-embedding-3-small"
 DRAFT: dict[str, Any] = {"prompt": "{{text}}", "model": MODEL, "endpoint": "/v1/embeddings"}
-
-__all__ = ["hurried"]
 
 
 @pytest.fixture
@@ -224,7 +221,6 @@ async def test_answers_whose_rows_are_not_known_any_more_are_given_to_none(
     assert job["notes"][0].startswith("part-0001.members.jsonl is gone")
 
 
-@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("most", [3, 100])
 async def test_packed_requests_larger_than_the_enqueued_limit_are_cut(
     tmp_path: Path, server: OpenAIServer, most: int
@@ -232,7 +228,7 @@ async def test_packed_requests_larger_than_the_enqueued_limit_are_cut(
     """The limit is learned from a refusal, after the requests were packed: smaller ones take their place."""
     server.enqueued_limit, server.automatic = 5, True
     texts = [f"text {number}" for number in range(12)]
-    async with in_memory(openai_environment(tmp_path, server, poll_seconds="0.2")) as session:
+    async with in_memory(openai_environment(tmp_path, server, poll_seconds="0.2"), waiting=HURRIED) as session:
         made = await submitted(session, texts, inputs_per_request=most)
 
         async def ended() -> bool:

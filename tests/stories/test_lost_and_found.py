@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
-from batchwright.jobs import submission
 from batchwright.journal.journal import Journal
 from tests.support.five_rows import newest, submitted
 from tests.support.openai_server import OpenAIServer, StoredFile, running_openai
-from tests.support.session import Session, environment, in_memory, openai_environment
+from tests.support.session import HURRIED, Session, environment, in_memory, openai_environment
 from tests.support.unknown_batches import lose_the_journal, made_elsewhere
 from tests.support.waiting import until
 
@@ -23,15 +22,6 @@ pytestmark = pytest.mark.anyio
 LONG_ROWS = [{"n": f"{number} " + "1234567890" * 300} for number in range(4)]
 """Of about 1,000 tokens each."""
 ALL = {"answered": 5}
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the quiet time before the user decides, and the pauses after a refusal."""
-    hurried = partial(submission.Rules, quiet_seconds=0.0)
-    for module in ("jobs.jobs", "jobs.submission"):
-        monkeypatch.setattr(f"batchwright.{module}.Rules", hurried)
-    monkeypatch.setattr("batchwright.jobs.submission._FIRST_PAUSE_SECONDS", 0.01)
 
 
 async def unconfirmed(session: Session, server: OpenAIServer) -> str:
@@ -88,14 +78,13 @@ async def split(tmp_path: Path, server: OpenAIServer) -> tuple[str, dict[str, An
     return job_id, job
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_a_split_job_of_a_lost_journal_is_not_sent_again(tmp_path: Path, server: OpenAIServer) -> None:
     """Its large part was refused and ran nothing: the smaller ones have all its answers, and are paid."""
     job_id, before = await split(tmp_path, server)
     posts = server.posts
     lose_the_journal(tmp_path)
     env = openai_environment(tmp_path, server, poll_seconds="0.2", max_job_usd="0.000001", max_day_usd="0.000001")
-    async with in_memory(env) as session:
+    async with in_memory(env, waiting=HURRIED) as session:
         await session.call("submit_job", job_id=job_id, user_says="go_on")
         job = await session.finished(job_id)
         results = await session.call("get_results", job_id=job_id)
@@ -106,14 +95,15 @@ async def test_a_split_job_of_a_lost_journal_is_not_sent_again(tmp_path: Path, s
     assert server.posts == posts
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_a_split_job_is_adopted_on_another_machine(tmp_path: Path, server: OpenAIServer) -> None:
     """Of the batch that was refused whole no file is left, and none is needed."""
     for machine in ("one", "other"):
         (tmp_path / machine).mkdir()
     job_id, _ = await split(tmp_path / "one", server)
     posts = server.posts
-    async with in_memory(openai_environment(tmp_path / "other", server, poll_seconds="0.2")) as session:
+    async with in_memory(
+        openai_environment(tmp_path / "other", server, poll_seconds="0.2"), waiting=HURRIED
+    ) as session:
         await session.call("adopt_batch", batch_id=newest(server))
         job = await session.finished(job_id)
         results = await session.call("get_results", job_id=job_id)
@@ -142,20 +132,19 @@ async def test_a_foreign_batch_that_was_refused_for_the_limit_is_left_as_it_is(
     assert server.batches[batch_id]["input_file_id"] in server.files
 
 
-@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("is_local", [False, True], ids=["other provider", "endpoint without batches"])
 async def test_nothing_is_sent_again_where_nobody_could_see_the_first(
     tmp_path: Path, server: OpenAIServer, *, is_local: bool
 ) -> None:
     """Another provider knows neither the batch nor its file, so it can tell nothing of what is paid twice."""
-    async with in_memory(openai_environment(tmp_path, server)) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
         job_id = await unconfirmed(session, server)
     server.appear()
     async with running_openai() as other:
         local = environment(tmp_path, endpoint="http://127.0.0.1:9/v1", model="m")
-        async with in_memory(local if is_local else openai_environment(tmp_path, other)) as session:
+        async with in_memory(local if is_local else openai_environment(tmp_path, other), waiting=HURRIED) as session:
             refused = await session.error("submit_job", job_id=job_id, user_says="resend")
-    async with in_memory(openai_environment(tmp_path, server)) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
         await until_running(session, job_id)
         server.finish(newest(server))
         job = await session.finished(job_id)
@@ -219,10 +208,9 @@ async def test_a_surplus_batch_that_has_ended_is_said_to_be_paid(tmp_path: Path,
     assert "cancelled" not in told
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_a_late_batch_is_cancelled_though_it_was_refused_at_first(tmp_path: Path, server: OpenAIServer) -> None:
     """A busy provider is no reason to pay twice."""
-    async with in_memory(openai_environment(tmp_path, server)) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
         job_id = await unconfirmed(session, server)
         late = newest(server)
         server.step(late)
@@ -239,14 +227,13 @@ async def test_a_late_batch_is_cancelled_though_it_was_refused_at_first(tmp_path
     assert f"{late} was cancelled" in told
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_a_batch_that_shows_up_long_after_it_was_sent_again_is_stopped(
     tmp_path: Path, server: OpenAIServer
 ) -> None:
     """The file of the second attempt is newer than the first batch: the search must go back to the first one's."""
     now = 1_800_000_000.0
     server.clock = lambda: now
-    async with in_memory(openai_environment(tmp_path, server)) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
         job_id = await unconfirmed(session, server)
         late = newest(server)
         now += 3_600
@@ -377,13 +364,12 @@ async def test_the_file_of_a_draft_of_a_lost_journal_is_not_deleted(tmp_path: Pa
     assert server.batches[newest(server)]["input_file_id"] in server.files
 
 
-@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("becomes", ["in_progress", "completed"])
 async def test_a_late_batch_is_kept_while_nothing_was_sent_again(
     tmp_path: Path, server: OpenAIServer, becomes: str
 ) -> None:
     """Nothing may be submitted during a freeze: then the late batch is the only one, and nothing is surplus."""
-    async with in_memory(openai_environment(tmp_path, server)) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
         job_id = await unconfirmed(session, server)
         late = newest(server)
         server.step(late)
@@ -407,15 +393,14 @@ async def test_a_late_batch_is_kept_while_nothing_was_sent_again(
     assert "late" not in told
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_a_late_batch_is_kept_while_its_part_waits_for_its_turn(tmp_path: Path, server: OpenAIServer) -> None:
     """The user had it sent again, and other batches were in the way: one answer to each row is enough."""
-    async with in_memory(openai_environment(tmp_path, server)) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
         job_id = await unconfirmed(session, server)
         late = newest(server)
         server.step(late)
         other = await submitted(session, prompt="Tell {{n}}")
-    async with in_memory(openai_environment(tmp_path, server, enqueued_tokens="70")) as session:
+    async with in_memory(openai_environment(tmp_path, server, enqueued_tokens="70"), waiting=HURRIED) as session:
 
         async def sent_again() -> str | None:
             text, job = await session.answer("submit_job", job_id=job_id, user_says="resend")

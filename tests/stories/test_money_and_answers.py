@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from batchwright.journal.journal import Journal
 from tests.support.endpoint import running_endpoint
 from tests.support.five_rows import DRAFT, newest, submitted
 from tests.support.openai_server import Object, OpenAIServer, answer_body, running_openai
-from tests.support.session import Session, environment, in_memory, openai_environment
+from tests.support.session import HURRIED, Session, environment, in_memory, openai_environment
 from tests.support.values import OPENAI, START
 from tests.support.waiting import until
 
@@ -31,15 +30,6 @@ pytestmark = pytest.mark.anyio
 
 LONG_ROWS = [{"n": f"{number} " + "1234567890" * 300} for number in range(5)]
 """Of about 1,000 tokens each."""
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the quiet time before the user decides, and the pauses after a refusal."""
-    rules = partial(jobs.Rules, quiet_seconds=0.0)
-    for module in ("jobs.jobs", "jobs.submission"):
-        monkeypatch.setattr(f"batchwright.{module}.Rules", rules)
-    monkeypatch.setattr("batchwright.jobs.submission._FIRST_PAUSE_SECONDS", 0.01)
 
 
 async def expired(session: Session, server: OpenAIServer) -> str:
@@ -250,18 +240,17 @@ async def test_earlier_answers_are_there_while_a_retry_runs(tmp_path: Path, serv
     assert final["counts"] == {"answered": 5}
 
 
-@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("prices", ["", "openai"])
 async def test_a_part_that_is_sent_again_in_pieces_stays_within_what_was_agreed(
     tmp_path: Path, server: OpenAIServer, prices: str
 ) -> None:
     """As much again was agreed to for the part, so that it is enough for all its pieces together."""
-    async with in_memory(openai_environment(tmp_path, server, prices=prices)) as session:
+    async with in_memory(openai_environment(tmp_path, server, prices=prices), waiting=HURRIED) as session:
         server.faults.add("batches.create", "lost_before")
         job_id = await submitted(session, 0.5, rows=LONG_ROWS)
     server.automatic = True
     env = openai_environment(tmp_path, server, prices=prices, enqueued_tokens="3000", poll_seconds="0.2")
-    async with in_memory(env) as session:
+    async with in_memory(env, waiting=HURRIED) as session:
 
         async def sent_again() -> bool:
             return (await session.answer("submit_job", job_id=job_id, user_says="resend"))[1] is not None
@@ -326,11 +315,10 @@ async def test_a_service_tier_that_is_no_dearer_is_bounded_as_before(
     assert draft.get("warnings") == plain.get("warnings")
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_a_completed_split_job_waits_for_nothing(tmp_path: Path, server: OpenAIServer) -> None:
     """The note was of the large part, which smaller ones have taken the place of."""
     server.automatic, server.enqueued_limit = True, 3_000
-    async with in_memory(openai_environment(tmp_path, server, poll_seconds="0.2")) as session:
+    async with in_memory(openai_environment(tmp_path, server, poll_seconds="0.2"), waiting=HURRIED) as session:
         job_id = await submitted(session, rows=LONG_ROWS)
         job = await session.finished(job_id)
 

@@ -1,24 +1,14 @@
 """What nobody can confirm is sent again by the user's word alone, and whatever shows up late is stopped."""
 
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from batchwright.jobs import jobs
 from tests.support.five_rows import DRAFT
 from tests.support.openai_server import OpenAIServer
-from tests.support.session import Session, User, in_memory, openai_environment
+from tests.support.session import HURRIED, Session, User, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the user decide at once, without the quiet time."""
-    rules = partial(jobs.Rules, quiet_seconds=0.0)
-    for module in ("jobs.jobs", "jobs.submission"):
-        monkeypatch.setattr(f"batchwright.{module}.Rules", rules)
 
 
 async def unconfirmed(session: Session) -> str:
@@ -44,12 +34,11 @@ async def test_an_early_word_sends_nothing(tmp_path: Path, server: OpenAIServer)
     assert len(server.files) == 1
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_it_is_sent_again_when_the_user_says_so(tmp_path: Path, server: OpenAIServer) -> None:
     """It never arrived: the old file is deleted, so that the first request could make nothing of it any more."""
     server.faults.add("batches.create", "lost_before")
     user = User()
-    async with in_memory(openai_environment(tmp_path, server), user=user) as session:
+    async with in_memory(openai_environment(tmp_path, server), user=user, waiting=HURRIED) as session:
         job_id = await unconfirmed(session)
         (first_file,) = server.files
         await session.call("submit_job", job_id=job_id, user_says="resend")
@@ -63,18 +52,16 @@ async def test_it_is_sent_again_when_the_user_says_so(tmp_path: Path, server: Op
     assert first_file not in server.files
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_whoever_does_not_want_it_again_has_nothing_sent(tmp_path: Path, server: OpenAIServer) -> None:
     """An assistant cannot say it in the user's place where the user can be asked."""
     server.faults.add("batches.create", "lost_before")
-    async with in_memory(openai_environment(tmp_path, server), user=User(agreed=False)) as session:
+    async with in_memory(openai_environment(tmp_path, server), user=User(agreed=False), waiting=HURRIED) as session:
         job_id = await unconfirmed(session)
         await session.error("submit_job", job_id=job_id, user_says="resend")
 
     assert server.posts == 1
 
 
-@pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize(
     ("becomes", "said"),
     [("in_progress", "00001 was cancelled."), ("completed", "00001 is completed, so its rows are paid twice.")],
@@ -85,7 +72,7 @@ async def test_what_shows_up_late_is_stopped_and_told(
     """The user took the risk; nothing more is submitted before they know what came of it."""
     for fault in ("lost_after_creation", "list_lag"):
         server.faults.add("batches.create", fault)
-    async with in_memory(openai_environment(tmp_path, server)) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
         job_id = await unconfirmed(session)
         (late,) = server.batches
         server.step(late)
@@ -109,12 +96,11 @@ async def test_what_shows_up_late_is_stopped_and_told(
     assert server.requests[f"POST /v1/batches/{late}/cancel"] == (becomes == "in_progress")
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_a_late_batch_that_failed_does_no_harm(tmp_path: Path, server: OpenAIServer) -> None:
     """Its file was gone: that is why it was deleted."""
     for fault in ("lost_after_creation", "list_lag"):
         server.faults.add("batches.create", fault)
-    async with in_memory(openai_environment(tmp_path, server)) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
         job_id = await unconfirmed(session)
         (late,) = server.batches
         await session.call("submit_job", job_id=job_id, user_says="resend")

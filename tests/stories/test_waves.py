@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.openai_server import OpenAIServer, running_openai
-from tests.support.session import Session, in_memory, openai_environment
+from tests.support.session import HURRIED, Session, in_memory, openai_environment
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -33,12 +33,6 @@ async def server() -> AsyncGenerator[OpenAIServer]:
         yield server
 
 
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the pauses after a refusal: how long they are is not what is looked at here."""
-    monkeypatch.setattr("batchwright.jobs.submission._FIRST_PAUSE_SECONDS", 0.01)
-
-
 async def submitted(session: Session, draft: dict[str, Any]) -> str:
     """Draft and submit a job, and give its id."""
     job_id = (await session.call("create_batch_file", **draft))["job_id"]
@@ -62,11 +56,12 @@ def failed(server: OpenAIServer) -> int:
     return sum(batch["status"] == "failed" for batch in server.batches.values())
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_a_job_larger_than_the_limit_is_split_and_ends_by_itself(tmp_path: Path, server: OpenAIServer) -> None:
     """The most reported pain of all: nobody has to know the limit, count tokens, or come back to send the rest."""
     server.enqueued_limit = 3_000
-    async with in_memory(openai_environment(tmp_path, server, poll_seconds="0.2", max_day_usd="0.01")) as session:
+    async with in_memory(
+        openai_environment(tmp_path, server, poll_seconds="0.2", max_day_usd="0.01"), waiting=HURRIED
+    ) as session:
         job_id = await submitted(session, DRAFT | {"rows": rows(8)})
         await completed(server, 8)
         job = await session.finished(job_id)
@@ -174,11 +169,10 @@ async def test_two_jobs_of_one_model_share_its_limit_and_another_model_has_its_o
     assert failed(server) == 0
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_a_provider_that_counts_more_than_we_do_gets_smaller_parts(tmp_path: Path, server: OpenAIServer) -> None:
     """Short rows are four times as much there: parts that seem to fit are refused, and halved until they do fit."""
     server.enqueued_limit = 100
-    async with in_memory(openai_environment(tmp_path, server, poll_seconds="0.1")) as session:
+    async with in_memory(openai_environment(tmp_path, server, poll_seconds="0.1"), waiting=HURRIED) as session:
         job_id = await submitted(session, DRAFT | {"rows": rows(5, "")})
         sums: set[int] = set()
 
@@ -195,11 +189,10 @@ async def test_a_provider_that_counts_more_than_we_do_gets_smaller_parts(tmp_pat
     assert server.batches_created - failed(server) >= 3
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_a_single_request_above_the_limit_comes_to_an_end(tmp_path: Path, server: OpenAIServer) -> None:
     """It will never fit: to send it again and again for ever helps nobody."""
     server.enqueued_limit = 500
-    async with in_memory(openai_environment(tmp_path, server, poll_seconds="0.1")) as session:
+    async with in_memory(openai_environment(tmp_path, server, poll_seconds="0.1"), waiting=HURRIED) as session:
         job_id = await submitted(session, DRAFT | {"rows": rows(1)})
         job = await session.finished(job_id, 4)
 
@@ -242,13 +235,12 @@ async def test_a_job_goes_on_when_the_server_was_away_at_a_batchs_end(tmp_path: 
     assert (job["counts"], server.posts) == ({"answered": 4}, 4)
 
 
-@pytest.mark.usefixtures("hurried")
 async def test_what_was_reserved_for_a_part_is_reserved_for_its_pieces(tmp_path: Path, server: OpenAIServer) -> None:
     """A split changes no sum: neither can another job take the money meanwhile, nor is any of it lost at the end."""
     server.enqueued_limit = 3_000
     env = openai_environment(tmp_path, server, poll_seconds="0.2", max_day_usd="9", ask_above_usd="9")
     dear = DRAFT | {"rows": rows(8), "parameters": {"max_completion_tokens": 1_000_000}}
-    async with in_memory(env) as session:
+    async with in_memory(env, waiting=HURRIED) as session:
         other = await session.call("create_batch_file", **dear | {"prompt": "Say {{text}}"})
         job_id = await submitted(session, dear)
 

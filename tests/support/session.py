@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, get_args
 
@@ -18,6 +18,7 @@ from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
 from batchwright.app.app import build_server, http_token
 from batchwright.core.settings import Settings
+from batchwright.core.waiting import Waiting
 from batchwright.mcp_server import streamable_http
 from batchwright.mcp_server.addresses import PATH
 from batchwright.mcp_server.server import Server
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
 
 Mode = Literal["auto", "legacy"]
 MODES: tuple[Mode, ...] = get_args(Mode)
+
+IN_MEMORY = Waiting(poll_seconds=0.1, for_disk=False)
+"""Of a server that is looked at often, and whose machine never loses its power."""
+HURRIED = replace(IN_MEMORY, quiet_seconds=0.0, pause_seconds=0.01)
+"""Of one whose user decides at once, and that rests for no time after a refusal."""
 
 CLOSED_PROXY = "http://127.0.0.1:9"
 """Where nothing listens: a request that goes through it never leaves this machine."""
@@ -124,10 +130,10 @@ def openai_environment(
 
 @asynccontextmanager
 async def in_memory(
-    env: Mapping[str, str], mode: Mode = "auto", *, user: User | None = None
+    env: Mapping[str, str], mode: Mode = "auto", *, user: User | None = None, waiting: Waiting = IN_MEMORY
 ) -> AsyncGenerator[Session]:
     """Talk to a server in this process; without a *user*, the client can ask nobody."""
-    server = build_server(Settings.from_env(env))
+    server = build_server(Settings.from_env(env), waiting=waiting)
     async with Client(server, mode=mode, elicitation_callback=user) as client:
         yield Session(client)
 

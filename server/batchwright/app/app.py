@@ -19,6 +19,7 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.secret_file import fingerprint
 from batchwright.core.settings import Settings, token_of
 from batchwright.core.untrusted import visible
+from batchwright.core.waiting import Waiting
 from batchwright.providers.local.model_servers import ModelServer
 
 if TYPE_CHECKING:
@@ -54,8 +55,16 @@ ENDPOINT_CONCURRENCY = 16
 class App:
     """What lives as long as the server: made light, and filled at the first call that needs it."""
 
-    def __init__(self, settings: Settings, tasks: anyio.abc.TaskGroup, *, on_point: OnPoint = pass_by) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        tasks: anyio.abc.TaskGroup,
+        *,
+        on_point: OnPoint = pass_by,
+        waiting: Waiting = Waiting(),  # noqa: B008  # it is frozen
+    ) -> None:
         self._settings = settings
+        self._waiting = waiting
         self._on_point = on_point
         self._tasks = tasks
         self._opening = anyio.Lock()
@@ -129,7 +138,9 @@ class App:
         from batchwright.providers.shutdown_dates import ShutdownDates
 
         settings, data = self._settings, self._settings.data_folder()
-        journal = self._opened.enter_context(closing(Journal(data / JOURNAL, now=self.now)))
+        journal = self._opened.enter_context(
+            closing(Journal(data / JOURNAL, now=self.now, for_disk=self._waiting.for_disk))
+        )
         jobs = Jobs(
             journal=journal,
             api=await self._api(),
@@ -141,6 +152,7 @@ class App:
                 settings.spending,
                 settings.enqueued_tokens,
                 look_seconds=min(settings.poll_seconds, EARLY_LOOK_SECONDS),
+                waiting=self._waiting,
             ),
             on_point=self._on_point,
         )
@@ -216,7 +228,12 @@ def workspace(settings: Settings) -> "Workspace":
     return Workspace(settings.workspace or (default_root(Path.cwd(), Path.home()),), kept=settings.data_folder())
 
 
-def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> "Server[App]":
+def build_server(
+    settings: Settings,
+    *,
+    on_point: OnPoint = pass_by,
+    waiting: Waiting = Waiting(),  # noqa: B008  # it is frozen
+) -> "Server[App]":
     """Make the MCP server, with nothing opened yet; *on_point* is told of the places where a crash would matter."""
     # The protocol takes a second to import, and commands that serve nobody do without it.
     from mcp.server.apps import Apps
@@ -241,7 +258,7 @@ def build_server(settings: Settings, *, on_point: OnPoint = pass_by) -> "Server[
         subscriptions=updates.bus,
         request_state_security=security(settings.data_folder()),
         middleware=[updates],
-        lifespan=_lifespan(settings, on_point, updates, tasks),
+        lifespan=_lifespan(settings, on_point, waiting, updates, tasks),
         log_level=settings.log_level,
     )
 
@@ -319,12 +336,17 @@ def _tools() -> "tuple[Tool, ...]":
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, on_point: OnPoint = pass_by) -> AsyncGenerator[App]:
+async def opened(
+    settings: Settings,
+    *,
+    on_point: OnPoint = pass_by,
+    waiting: Waiting = Waiting(),  # noqa: B008  # it is frozen
+) -> AsyncGenerator[App]:
     """Hold what lives as long as a process."""
     app: App | None = None
     try:
         async with anyio.create_task_group() as tasks:
-            app = App(settings, tasks, on_point=on_point)
+            app = App(settings, tasks, on_point=on_point, waiting=waiting)
             try:
                 yield app
             finally:
@@ -335,11 +357,12 @@ async def opened(settings: Settings, *, on_point: OnPoint = pass_by) -> AsyncGen
 
 
 def _lifespan(
-    settings: Settings, on_point: OnPoint, updates: "Updates", calls: "Tasks"
+    settings: Settings, on_point: OnPoint, waiting: Waiting, updates: "Updates", calls: "Tasks"
 ) -> "Callable[[Server[App]], AbstractAsyncContextManager[App]]":
     @asynccontextmanager
     async def lifespan(_server: "Server[App]") -> AsyncGenerator[App]:
-        async with opened(settings, on_point=on_point) as app, calls.owned(), anyio.create_task_group() as tasks:
+        process = opened(settings, on_point=on_point, waiting=waiting)
+        async with process as app, calls.owned(), anyio.create_task_group() as tasks:
             tasks.start_soon(app.work)
             tasks.start_soon(app.tell, updates.tell)
             try:

@@ -49,7 +49,7 @@ class Runs:
         self._jobs_folder = jobs_folder
         self._now = now
         self.submission = Submission(journal, api, rules=rules, on_point=on_point)
-        self._confirmation = Confirmation(journal, api, quiet_seconds=rules.quiet_seconds)
+        self._confirmation = Confirmation(journal, api, quiet_seconds=rules.waiting.quiet_seconds)
         self._collection = Collection(journal, api, self.submission, now=now, on_point=on_point)
 
     def folder(self, job_id: str) -> JobFolder:

@@ -50,9 +50,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5
 LONGEST_POLL_SECONDS = 10.0
-"""How often a job is looked at while somebody waits: at first often, then as a provider on the network may be asked."""
+"""How often a job at a provider on the network is looked at while somebody waits for long."""
 CALL_SECONDS = 30.0
 """How long a call that was not told to wait does so for what moves jobs on; a running server goes on with it."""
 EARLY_LOOK_SECONDS = 5.0
@@ -260,20 +259,23 @@ class Jobs:
     async def check(self, job_id: str, *, wait_seconds: float, on_job: OnJob) -> Job:
         """Move a job on and give it as it stands; waits for its end up to *wait_seconds*."""
         job = self._journal.job(job_id)
+        pause, ended = self._rules.waiting.poll_seconds, self._api.next_end
         with anyio.move_on_after(max(wait_seconds, CALL_SECONDS)):
             # What may be old is not told: a look that is not due yet is waited for.
-            await anyio.sleep(self._watch.seconds_until_due(job_id, POLL_SECONDS))
-            job = await self._looked_at(job_id, POLL_SECONDS)
+            await anyio.sleep(self._watch.seconds_until_due(job_id, pause))
+            job = await self._looked_at(job_id, pause)
         told = None
-        pause = POLL_SECONDS
         with anyio.move_on_after(wait_seconds):
             while wait_seconds and job.submitted_at is not None and job.ended_at is None and job.status != "unknown":
                 if job != told:
                     await on_job(job)
                     told = job
-                await anyio.sleep(pause)
+                with anyio.move_on_after(pause):
+                    await ended.wait()
                 if self.are_remote:
                     pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+                # Taken before the look: an end meanwhile is not missed.
+                ended = self._api.next_end
                 job = await self._looked_at(job_id, pause)
         return self._runs.shown(self._journal.job(job_id))
 

@@ -25,6 +25,7 @@ from batchwright.core.errors import (
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Job, Limits, LineError, Part, ProviderInfo, SpendingLimits
 from batchwright.core.provenance import HASH_KEY, JOB_KEY, MOST_KEY, NONCE_KEY, PART_KEY, upload_name
+from batchwright.core.waiting import Waiting
 from batchwright.jobs.recovery import enqueued_limit, piece_load, without_batch
 from batchwright.requests.measure import Measure
 from batchwright.requests.packing import lines_again
@@ -35,11 +36,8 @@ if TYPE_CHECKING:
     from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import BatchAPI
 
-QUIET_SECONDS = 60.0
-"""How long an unconfirmed attempt is left alone before the user may have it sent again."""
 MAX_REFUSALS = 8
 """After so many refusals `for now` the part is given up, with a clear error."""
-_FIRST_PAUSE_SECONDS = 5.0
 _WAITS = "it waits until earlier batches have ended"
 _LONGEST_PAUSE_SECONDS = 1_800.0
 
@@ -50,14 +48,14 @@ class Rules:
 
     Attributes:
         enqueued_limit: Of each model; None: learned from the provider's refusals.
-        quiet_seconds: How long an unconfirmed attempt is left alone before it may be sent again.
         look_seconds: How often running batches are looked at, whoever asks.
+        waiting: How long everything else is waited for.
     """
 
     spending: SpendingLimits = SpendingLimits()  # noqa: RUF009  # it is frozen
     enqueued_limit: int | None = None
-    quiet_seconds: float = QUIET_SECONDS
     look_seconds: float = 0.0
+    waiting: Waiting = Waiting()  # noqa: RUF009  # it is frozen
 
 
 class Submission:
@@ -215,7 +213,7 @@ class Submission:
     def _pause(self, part: Part, seconds: float | None) -> None:
         """Leave a part alone for a while; longer each time, if the provider does not say how long."""
         key = part.job_id, part.number
-        pause = self._pauses.get(key, _FIRST_PAUSE_SECONDS / 2) * 2 if seconds is None else seconds
+        pause = self._pauses.get(key, self._rules.waiting.pause_seconds / 2) * 2 if seconds is None else seconds
         self._pauses[key] = min(pause, _LONGEST_PAUSE_SECONDS)
         self._not_before[key] = anyio.current_time() + self._pauses[key]
 

@@ -17,8 +17,8 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 )
 
 
-def opened(path: Path) -> sqlite3.Connection:
-    """Open the journal's database at *path*, and make or migrate it.
+def opened(path: Path, *, for_disk: bool = True) -> sqlite3.Connection:
+    """Open the journal's database at *path*, and make or migrate it; without *for_disk* no write waits for the disk.
 
     Raises:
         InvalidInput: It cannot be opened, a newer program wrote it, or it lies on another machine.
@@ -36,7 +36,8 @@ def opened(path: Path) -> sqlite3.Connection:
             try:
                 path.chmod(0o600)
                 db.row_factory = sqlite3.Row
-                for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                synchronous = "FULL" if for_disk else "OFF"
+                for pragma in ("journal_mode = WAL", f"synchronous = {synchronous}", "foreign_keys = ON"):
                     db.execute(f"PRAGMA {pragma}")
                 _migrate(db)
             except BaseException:

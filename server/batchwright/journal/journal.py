@@ -26,15 +26,22 @@ from batchwright.journal.rows import PART_COLUMNS, encoded, job_of, part_values
 class Journal:
     """An open journal. Not to be used from two threads; several processes may have the same one open."""
 
-    def __init__(self, path: Path, *, now: Callable[[], datetime], uptime: Callable[[], Uptime] = uptime) -> None:
-        """Open the journal at *path*, and make or migrate it.
+    def __init__(
+        self,
+        path: Path,
+        *,
+        now: Callable[[], datetime],
+        uptime: Callable[[], Uptime] = uptime,
+        for_disk: bool = True,
+    ) -> None:
+        """Open the journal at *path*, and make or migrate it; see `Waiting` for *for_disk*.
 
         Raises:
             InvalidInput: It cannot be opened, or a newer program wrote it.
         """
         self._now = now
         self._uptime = uptime
-        self._db = opened(path)
+        self._db = opened(path, for_disk=for_disk)
         self._ledger = Ledger(self._db, self._moment)
         self.elapsed = self._ledger.elapsed
         self.attempts = Attempts(self._db, self._moment)

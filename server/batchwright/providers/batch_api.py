@@ -9,6 +9,7 @@ from batchwright.core.bounds import MAX_FILE_BYTES
 from batchwright.core.model import Endpoint, Limits, ProviderInfo, Request, ResultLine
 
 if TYPE_CHECKING:
+    import anyio
     from openai.types import Batch, FileObject
 
     from batchwright.core.clock import ToldTime
@@ -49,6 +50,11 @@ class BatchAPI(Protocol):
     @property
     def told(self) -> "ToldTime":
         """The time by the provider's own clock, as far as it tells."""
+        ...
+
+    @property
+    def next_end(self) -> "anyio.Event":
+        """What is set when a batch that this process runs next ends or breaks off; where it runs none, never."""
         ...
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:

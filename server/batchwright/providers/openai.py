@@ -86,6 +86,7 @@ class OpenAIAPI:
         self._charges: Charges = charges
         self._key_print = key_print
         self.told = ToldTime()
+        self.next_end = anyio.Event()
 
     @classmethod
     @asynccontextmanager

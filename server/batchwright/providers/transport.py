@@ -3,9 +3,11 @@
 import errno
 import math
 import shutil
+import ssl
 from collections.abc import AsyncIterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -29,7 +31,7 @@ class BoundedClient(DefaultAsyncHttpxClient):
 
     def __init__(self, bounds: Bounds, timeout: httpx2.Timeout) -> None:
         # A redirect would carry the key, and the user's rows, to another host.
-        super().__init__(follow_redirects=False, timeout=timeout)
+        super().__init__(follow_redirects=False, timeout=timeout, verify=_certificates())
         self._bounds = bounds
 
     async def send(
@@ -122,6 +124,12 @@ def check_room(target: Path, size: int) -> None:
 
 def _too_slow(target: Path) -> str:
     return f"The provider sends {target.stem} too slowly to be waited for. It is fetched again."
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Return whom this process trusts: reading that takes time, which each client, and each of its proxies, would."""
+    return httpx2.create_ssl_context()
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:

@@ -44,8 +44,8 @@ def write_results(results: Iterable[Result], path: Path, recipe: Recipe, frozen:
     lines, index, ordered, part = (path.with_name(f"{path.name}.{name}") for name in ("lines", "index", "rows", "part"))
     try:
         longest = _write_lines(results, lines, index, recipe)
-        _put_in_order(lines, index, ordered, frozen)
-        with connection(files=[ordered, part], folder=path.parent, name="The results") as con:
+        with connection(files=[frozen, index, ordered, part], folder=path.parent, name="The results") as con:
+            _put_in_order(con, lines, index, ordered, frozen)
             _as_parquet(con, _Lines(ordered, longest, recipe), part)
         files.sync(part)
         part.replace(path)
@@ -94,15 +94,11 @@ def _write_lines(results: Iterable[Result], lines: Path, index: Path, recipe: Re
     return longest
 
 
-def _put_in_order(lines: Path, index: Path, ordered: Path, frozen: Path) -> None:
+def _put_in_order(con: "duckdb.DuckDBPyConnection", lines: Path, index: Path, ordered: Path, frozen: Path) -> None:
     """Copy the lines to *ordered*, one for each row of the source; rows that share an id each get their own copy."""
     shape = "columns = {id: 'VARCHAR', start: 'BIGINT', size: 'BIGINT'}"
     row, custom_id = identifier(ROW), identifier(CUSTOM_ID)
-    with (
-        connection(files=[frozen, index], folder=frozen.parent, name="The results") as con,
-        lines.open("rb", buffering=0) as given,
-        ordered.open("wb") as target,
-    ):
+    with lines.open("rb", buffering=0) as given, ordered.open("wb") as target:
         con.execute(
             f"SELECT s.{row}, i.start, i.size FROM ({frozen_sql(frozen)}) s LEFT JOIN read_ndjson({pattern(index)}, "
             f"hive_partitioning = false, {shape}) i ON s.{custom_id} = i.id ORDER BY 1"

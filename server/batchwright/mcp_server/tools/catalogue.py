@@ -53,7 +53,7 @@ TOOLS: tuple[tuple[Callable[..., Awaitable[CallToolResult]], str, ToolAnnotation
 
 @cache
 def all_tools() -> tuple[Tool, ...]:
-    """Give the tools, which are the same for every server of a process."""
+    """Return the tools, which all servers of a process share: nothing in them changes, and their schemas take time."""
     return tuple(
         slim_tool(function, title=title, annotations=annotations, meta=meta)
         for function, title, annotations, meta in TOOLS

@@ -79,6 +79,7 @@ class LocalEngine:
         self._breaks: dict[str, _Break] = {}
         self._slots = anyio.Semaphore(target.concurrency, fast_acquire=True)
         self.told = ToldTime()
+        self.next_end = anyio.Event()
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:
         """Say who would answer; see `BatchAPI`."""
@@ -220,6 +221,8 @@ class LocalEngine:
         finally:
             self._active.discard(batch_id)
             lock.release()
+            self.next_end.set()
+            self.next_end = anyio.Event()
 
 
 def _reason(error: BaseException) -> str:
