@@ -115,6 +115,7 @@ def test_colour_is_only_for_a_terminal(tmp_path: Path, no_colour: bool) -> None:
     assert ("\x1b[38;5;" in shown) is not no_colour
 
 
+@pytest.mark.slow
 def test_the_chart_is_saved_once(tmp_path: Path) -> None:
     """A second run must not replace what is there."""
     done = costs(tmp_path, *TOKENS, *MODELS, "--png", str(tmp_path / "guide.png"))
@@ -129,6 +130,7 @@ def test_the_chart_is_saved_once(tmp_path: Path) -> None:
     assert "does not end in .png" in other.stderr
 
 
+@pytest.mark.slow
 def test_a_chart_that_cannot_be_written_costs_only_the_chart(tmp_path: Path) -> None:
     """The table was asked for too, and a fault of the disk is a sentence."""
     (tmp_path / "file").write_text("", encoding="utf-8")
@@ -183,6 +185,7 @@ def test_unpriced_models_are_named_and_none_is_free(tmp_path: Path) -> None:
     assert "\x1b" not in hidden.stdout + hidden.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_job_is_compared_with_the_servers_jobs(tmp_path: Path) -> None:
     """The terminal sees what the assistant made."""

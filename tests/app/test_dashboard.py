@@ -123,6 +123,7 @@ async def test_only_who_has_the_key_may_ask(tmp_path: Path) -> None:
     assert "keep it to yourself" in at.text
 
 
+@pytest.mark.slow
 async def test_the_pages_are_served_to_anybody_but_hold_nothing(tmp_path: Path) -> None:
     """They are the same for all; what is shown in them needs the key."""
     async with dashboard(environment(tmp_path)) as at:
@@ -142,6 +143,7 @@ async def test_the_pages_are_served_to_anybody_but_hold_nothing(tmp_path: Path) 
     assert (wrong_host[0], elsewhere, posted[0], without[0]) == (421, [404] * 4, 404, 401)
 
 
+@pytest.mark.slow
 async def test_it_listens_on_loopback_alone_and_says_when_a_port_is_taken(tmp_path: Path) -> None:
     """It is for one person at one machine."""
     async with dashboard(environment(tmp_path)) as at:
@@ -156,6 +158,7 @@ async def test_it_listens_on_loopback_alone_and_says_when_a_port_is_taken(tmp_pa
     assert f"Nothing can listen at 127.0.0.1, port {port}: " in said.decode()
 
 
+@pytest.mark.slow
 async def test_a_browser_is_opened_without_telling_other_users_the_key(tmp_path: Path) -> None:
     """With what a program is started is for all to see: so it gets a file that only this user can read."""
     told = tmp_path / "told"

@@ -18,6 +18,7 @@ ENOUGH = 0.7
 """Of the demonstration's reviews: the model is small, and its words vary."""
 
 
+@pytest.mark.slow
 def test_the_demonstration_joins_real_answers_to_the_rows(model_cache: Path, tmp_path: Path) -> None:
     """It is the first thing that a new user runs."""
     env = {**os.environ, "BATCHWRIGHT_CACHE_DIR": str(model_cache), "TMPDIR": str(tmp_path)}
@@ -35,6 +36,7 @@ def test_the_demonstration_joins_real_answers_to_the_rows(model_cache: Path, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("endpoint", ["/v1/chat/completions", "/v1/responses"])
 async def test_the_embedded_model_keeps_to_a_schema_on_both_endpoints(
     model_cache: Path, tmp_path: Path, endpoint: str

@@ -212,6 +212,7 @@ def test_what_parsers_do_not_agree_on_is_found_where_values_differ(inside: bytes
     assert errors(check(*rows, bad, line("z", seed=7))) == ([(10, code)] if code else [])
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(
         st.fixed_dictionaries(

@@ -258,6 +258,7 @@ def test_json_mode_wants_the_word_json(endpoint: Endpoint, fields: dict[str, Jso
     assert lacks_json_word(endpoint, {**fields, **asked}, OLLAMA) is None
 
 
+@pytest.mark.slow
 @given(
     endpoint=st.sampled_from(get_args(Endpoint)),
     body=st.dictionaries(st.text(max_size=5) | st.sampled_from([*PARAMETERS[CHAT], *PARAMETERS[RESPONSES]]), values),

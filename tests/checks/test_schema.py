@@ -135,6 +135,7 @@ def test_in_the_strict_form_every_object_is_closed_and_requires_every_property(s
         assert part["required"] == list(part["properties"])
 
 
+@pytest.mark.slow
 @given(schema=schemas)
 def test_the_strict_form_of_a_strict_schema_is_itself(schema: dict[str, Json]) -> None:
     """A schema that went through once, in a draft or a retry, does not grow."""

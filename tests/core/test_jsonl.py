@@ -54,6 +54,7 @@ def errors(*lines: bytes, endpoint: str = CHAT) -> list[LineError]:
 # --- writing and reading -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @given(custom_id=st.text(), fields=st.dictionaries(st.text(), values))
 def test_a_request_survives_its_line(custom_id: str, fields: dict[str, Json]) -> None:
     """Whatever the row held, the model is sent exactly that."""
@@ -77,6 +78,7 @@ def test_a_line_that_is_no_request_is_a_value_error(bad: bytes) -> None:
         decode_request(bad)
 
 
+@pytest.mark.slow
 @given(fields=st.dictionaries(st.text(), values))
 def test_a_result_survives_its_line(fields: dict[str, Json]) -> None:
     """What the engine wrote before it was killed is what it reads afterwards."""

@@ -70,6 +70,7 @@ def test_many_small_steps_become_few_messages() -> None:
     assert len(told) <= 100 / STEP + 1
 
 
+@pytest.mark.slow
 def test_a_statement_is_told_of_while_it_runs() -> None:
     """DuckDB reads a file in one call, which may take minutes."""
     told, progress = listening()
@@ -128,6 +129,7 @@ def as_xls(path: Path) -> None:
     write_xls(path, [["id", "text"], *[[1, "a few words"]] * MANY])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "write", "source"),
     [

@@ -37,6 +37,7 @@ def test_what_is_shown_of_a_text_is_within_the_cap(text: str, most: int) -> None
     assert len(shown) <= most + len("… (999,999 more)")
 
 
+@pytest.mark.slow
 @given(text=st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters="\u115f\u1160\u3164\uffa0<![](")))
 def test_a_visible_text_within_the_cap_is_untouched(text: str) -> None:
     """Cleaning is for what hides: letters of every script, digits and signs are the user's data."""

@@ -78,12 +78,14 @@ async def ask(session: Session, call: anyio.CancelScope) -> None:
         await session.answer("compare_costs", **ASKED, chart=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("comparison", [GUIDE, of(("0.0000001", None), ("1E+5", "0")), ODD])
 async def test_the_chart_is_the_same_as_one_drawn_here(comparison: Comparison) -> None:
     """Every amount and every letter crosses the pipe whole."""
     assert await draw(comparison) == png(comparison)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["MPLCONFIGDIR", "XDG_CACHE_HOME", "HOME"])
 async def test_fonts_are_looked_for_once(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """That may take a minute, and matplotlib keeps what it finds where the user has it kept."""
@@ -117,6 +119,7 @@ async def test_a_chart_whose_process_dies_costs_the_image_and_not_the_answer(
     assert list((tmp_path / "work").iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transport", ["http", "stdio"])
 async def test_a_cancelled_call_ends_its_chart(tmp_path: Path, transport: str) -> None:
     """The user has pressed Escape; the next chart need not wait for this one."""
@@ -134,6 +137,7 @@ async def test_a_cancelled_call_ends_its_chart(tmp_path: Path, transport: str) -
         assert answer["costs"] == TABLE
 
 
+@pytest.mark.slow
 async def test_one_chart_is_drawn_at_a_time(tmp_path: Path) -> None:
     """A client that asks for many must not start as many processes."""
     async with (
@@ -167,6 +171,7 @@ async def test_a_chart_ends_with_the_server_that_wanted_it(tmp_path: Path, monke
     assert process.returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "error"),
     [

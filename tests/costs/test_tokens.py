@@ -172,6 +172,7 @@ def test_what_cannot_be_counted_here_is_named(endpoint: Endpoint, body: dict[str
     assert (counted.uncounted, counted.is_exact) == ({name}, False)
 
 
+@pytest.mark.slow
 @given(endpoint=st.sampled_from([CHAT, RESPONSES, EMBEDDINGS]), fields=st.data())
 def test_a_body_of_any_shape_can_be_counted(endpoint: Endpoint, fields: st.DataObject) -> None:
     """A ready-made batch file holds what somebody else wrote; its faults are the checks' to name."""

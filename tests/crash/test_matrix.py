@@ -1,6 +1,6 @@
 """Wherever Batchwright is killed, and whatever the provider does meanwhile, nothing is sent or paid for twice, or lost.
 
-These are the most delicate fields of the matrix, a few of them each time, and the others with the slow tests;
+One field of each stage is tried each time, and the most delicate ones with the slow tests.
 `python -m tests.crash.matrix` tries all fields.
 """
 

@@ -156,6 +156,7 @@ async def test_a_batch_that_failed_validation_is_adopted_with_its_faults(
     assert mended["counts"] == {"answered": 3}
 
 
+@pytest.mark.slow
 async def test_all_batches_of_another_batchwrights_job_are_adopted_together(
     tmp_path: Path, server: OpenAIServer
 ) -> None:
@@ -239,6 +240,7 @@ async def test_a_lost_journal_is_made_anew_from_folders_and_batches(
     assert server.posts == 3
 
 
+@pytest.mark.slow
 async def test_parts_of_a_lost_journal_that_were_never_sent_can_be_retried(
     tmp_path: Path, server: OpenAIServer
 ) -> None:
@@ -265,6 +267,7 @@ async def test_parts_of_a_lost_journal_that_were_never_sent_can_be_retried(
     assert server.posts == 3
 
 
+@pytest.mark.slow
 async def test_the_rounds_of_a_lost_journal_join_as_before(tmp_path: Path, server: OpenAIServer) -> None:
     """The second round's answers take the place of the first's, and at every moment the counts add up."""
     env = openai_environment(tmp_path, server)
@@ -402,6 +405,7 @@ async def test_to_go_on_is_not_to_agree_to_the_cost(tmp_path: Path, server: Open
     assert "Spend at most $5.00 on " in asked or server.posts == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_lost_folder_of_data_is_found_out_before_anything_is_sent(
     tmp_path: Path, server: OpenAIServer, mode: Mode

@@ -108,6 +108,7 @@ def test_a_draft_knows_its_source_recipe_provider_and_time(tmp_path: Path) -> No
     assert (job.source.rows, job.source.id_column, job.status) == (1, "sku", "draft")
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(
     texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), min_size=1, max_size=12),
@@ -135,6 +136,7 @@ def test_parts_put_end_to_end_are_all_rows_and_each_is_within_the_limits_with_it
         assert part.requests == content.count(b"\n") <= max_requests
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(texts=st.lists(st.text("ab", max_size=2), min_size=1, max_size=9), max_requests=st.integers(1, 5))
 def test_the_hash_of_a_job_does_not_depend_on_how_it_is_cut(

@@ -103,6 +103,7 @@ async def test_all_jobs_of_a_day_stay_within_the_operators_limit(tmp_path: Path,
     assert server.posts == 2
 
 
+@pytest.mark.slow
 async def test_two_servers_cannot_both_take_the_last_of_the_day(tmp_path: Path, server: OpenAIServer) -> None:
     """The limit is looked at and taken in one step."""
     env = openai_environment(tmp_path, server, max_day_usd="6")
@@ -434,6 +435,7 @@ async def test_a_job_that_only_begins_like_an_earlier_one_is_not_called_the_same
     assert "warnings" not in longer
 
 
+@pytest.mark.slow
 async def test_a_job_that_ran_in_other_parts_is_pointed_out_too(tmp_path: Path, server: OpenAIServer) -> None:
     """How it was cut, by a limit that was learned since or not, makes no difference to what was asked."""
     env = openai_environment(tmp_path, server)
@@ -447,6 +449,7 @@ async def test_a_job_that_ran_in_other_parts_is_pointed_out_too(tmp_path: Path, 
     assert first in " ".join(again.get("warnings", []))
 
 
+@pytest.mark.slow
 async def test_two_hundred_submissions_at_once_make_one_batch_a_part(tmp_path: Path, server: OpenAIServer) -> None:
     """Clients repeat calls after a broken stream, and assistants forget that they called."""
     async with in_memory(openai_environment(tmp_path, server, enqueued_tokens="200")) as session:
@@ -464,6 +467,7 @@ async def test_two_hundred_submissions_at_once_make_one_batch_a_part(tmp_path: P
     assert (server.posts, server.uploads) == (2, 2)
 
 
+@pytest.mark.slow
 async def test_sixty_submissions_from_three_processes_make_one_batch(tmp_path: Path, server: OpenAIServer) -> None:
     """Several assistants share one folder of data, and none knows of the others."""
     env = openai_environment(tmp_path, server)

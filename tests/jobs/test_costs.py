@@ -64,6 +64,7 @@ def batch_costs(answer: dict[str, Any]) -> dict[str, str]:
     return {line["model"]: line["batch"] for line in answer["costs"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_the_guides_chart_comes_as_a_table_and_as_an_image_only_when_asked(tmp_path: Path, mode: Mode) -> None:
     """An image takes many tokens of the conversation."""
@@ -220,6 +221,7 @@ async def test_without_matplotlib_the_table_comes_and_the_install_is_named(
     assert list((tmp_path / "work").iterdir()) == []
 
 
+@pytest.mark.slow
 async def test_a_chart_replaces_nothing(tmp_path: Path) -> None:
     """The name may be that of somebody's picture."""
     async with in_memory(environment(tmp_path)) as session:

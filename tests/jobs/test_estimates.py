@@ -97,6 +97,7 @@ def test_the_interval_is_students() -> None:
     assert narrow.high - narrow.low < (wide.high - wide.low) / 2
 
 
+@pytest.mark.slow
 @given(population=st.lists(st.integers(1, 500), min_size=200, max_size=200), seed=st.integers(0, 10_000))
 def test_an_interval_of_a_sample_is_never_empty(population: list[int], seed: int) -> None:
     """It is made for any answers, also for those that are all alike."""

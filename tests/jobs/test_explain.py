@@ -156,6 +156,7 @@ async def test_an_answer_that_did_not_fit_is_asked_for_once_more(
     assert after["counts"] == {"answered": 4}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_several_causes_are_told_apart_in_the_facts_and_in_the_text(
     tmp_path: Path, server: OpenAIServer, mode: Mode
@@ -227,6 +228,7 @@ async def test_what_a_retry_changes_is_said(tmp_path: Path, server: OpenAIServer
     assert [(problem["cause"], "remedy" in problem) for problem in draft["problems"]] == [("expired", False)]
 
 
+@pytest.mark.slow
 async def test_a_batch_that_is_refused_whole_is_explained_with_its_remedy(tmp_path: Path, server: OpenAIServer) -> None:
     """The rows never ran: the model's name is what has to be mended, and then they do."""
     server.models = frozenset({"gpt-4o"})

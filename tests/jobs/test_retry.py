@@ -53,6 +53,7 @@ def fails(*numbers: int) -> Answer:
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("outcome", "rest"), [("expired", "expired"), ("cancelled", "never_ran"), ("failed", "never_ran")]
 )
@@ -154,6 +155,7 @@ async def test_a_parameter_is_taken_out_with_null(tmp_path: Path, server: OpenAI
     assert server.posts == 1
 
 
+@pytest.mark.slow
 async def test_a_retry_of_a_retry_takes_up_only_what_is_still_open(tmp_path: Path, server: OpenAIServer) -> None:
     """Each round is smaller, and no good answer of an earlier one is lost."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
@@ -173,6 +175,7 @@ async def test_a_retry_of_a_retry_takes_up_only_what_is_still_open(tmp_path: Pat
     assert len((tmp_path / "work" / "out.jsonl").read_text().splitlines()) == 5
 
 
+@pytest.mark.slow
 async def test_a_second_draft_of_a_retry_takes_the_place_of_the_first(tmp_path: Path, server: OpenAIServer) -> None:
     """The user changed their mind: one round is sent, the newest."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
@@ -275,6 +278,7 @@ async def test_other_outcomes_are_retried_when_they_are_named(tmp_path: Path, se
     assert job["counts"] == {"answered": 5}
 
 
+@pytest.mark.slow
 async def test_a_round_that_fails_whole_leaves_the_earlier_answers(tmp_path: Path, server: OpenAIServer) -> None:
     """A mended recipe may be worse than the first: what is there stays, and can be retried once more."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
@@ -289,6 +293,7 @@ async def test_a_round_that_fails_whole_leaves_the_earlier_answers(tmp_path: Pat
     assert (job["status"], job["counts"]) == ("completed", {"answered": 5})
 
 
+@pytest.mark.slow
 async def test_a_cancelled_retry_keeps_what_the_first_round_found_out(tmp_path: Path, server: OpenAIServer) -> None:
     """A row that failed and did not run again has failed."""
     server.answer = fails(3, 4)
@@ -390,6 +395,7 @@ async def test_a_ready_made_batch_file_is_retried_with_its_own_bodies_mended(
     ]
 
 
+@pytest.mark.slow
 async def test_a_mended_batch_file_stays_mended_in_the_next_retry(tmp_path: Path, server: OpenAIServer) -> None:
     """A fault that was mended once must not come back with the third round."""
     batch_file(tmp_path)
@@ -409,6 +415,7 @@ async def test_a_mended_batch_file_stays_mended_in_the_next_retry(tmp_path: Path
     assert (body["model"], body.get("top_p"), body.get("top_k"), body["seed"]) == ("gpt-4.1", 0.5, None, 4)
 
 
+@pytest.mark.slow
 async def test_a_retry_goes_on_after_a_restart(tmp_path: Path, server: OpenAIServer) -> None:
     """Rounds are in the journal: a draft is sent, and a running one ends, in the next conversation."""
     env = openai_environment(tmp_path, server)
@@ -425,6 +432,7 @@ async def test_a_retry_goes_on_after_a_restart(tmp_path: Path, server: OpenAISer
     assert server.posts == 2
 
 
+@pytest.mark.slow
 async def test_a_drafted_retry_is_discarded_and_its_job_stays(tmp_path: Path, server: OpenAIServer) -> None:
     """The user thought better of it: what was answered is paid for, and stays."""
     env = openai_environment(tmp_path, server)

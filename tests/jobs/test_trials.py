@@ -210,6 +210,7 @@ async def test_the_local_engine_answers_beside_its_batches_and_costs_nothing(tmp
     assert trials(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.model
 async def test_the_embedded_model_is_tried_for_real(tmp_path: Path, model_cache: Path) -> None:
     """It is what a new user has: the first answer comes from a real model."""
@@ -380,6 +381,7 @@ async def test_what_nobody_can_bound_needs_a_maximum_and_the_users_word(tmp_path
     assert trials(tmp_path) == [int((used(server) * 10**6).to_integral_value("ROUND_CEILING"))]
 
 
+@pytest.mark.slow
 async def test_an_unpriced_trial_counts_with_all_that_was_agreed(tmp_path: Path, server: OpenAIServer) -> None:
     """What nobody knows is never called free."""
     async with in_memory(openai_environment(tmp_path, server, prices="")) as session:
@@ -458,6 +460,7 @@ async def test_a_trial_of_yesterday_takes_nothing_of_today(tmp_path: Path, serve
     assert trial["variants"][0]["counts"] == {"answered": 4}
 
 
+@pytest.mark.slow
 async def test_rows_without_an_answer_in_time_are_told_and_count_as_spent(
     tmp_path: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -563,6 +566,7 @@ async def test_a_client_that_hangs_up_pays_only_for_what_was_sent(
     assert after == [203]
 
 
+@pytest.mark.slow
 async def test_a_server_that_is_killed_meanwhile_loses_only_the_trial(tmp_path: Path) -> None:
     """What was sent counts as spent, since nobody knows; the draft is there, and can be tried again."""
     pid_file = tmp_path / "pid"

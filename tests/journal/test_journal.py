@@ -593,6 +593,7 @@ def test_two_open_journals_see_what_the_other_wrote(tmp_path: Path) -> None:
         assert one.unfinished() == ["job_a"]
 
 
+@pytest.mark.slow
 def test_many_processes_can_make_the_journal_at_the_same_moment(tmp_path: Path) -> None:
     """A client starts its servers together, also for the very first time."""
     errors: list[Exception] = []

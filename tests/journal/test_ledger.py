@@ -234,6 +234,7 @@ def submit_all(path: Path, job_ids: list[str], day_usd: Decimal) -> int:
         return count
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dollars", "jobs_each"), [(1, 1), (10, 8)])
 def test_of_several_processes_only_so_many_get_the_money_as_there_is(
     tmp_path: Path, dollars: int, jobs_each: int

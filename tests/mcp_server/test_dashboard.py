@@ -123,6 +123,7 @@ async def test_what_is_for_the_page_alone_goes_only_to_hosts_that_show_it(
     assert results_meta["source"] == "sample.csv"
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_a_draft_goes_with_what_submitting_it_costs_at_most(tmp_path: Path, sample: Path) -> None:
     """The button says it, so it has to be the very amount that is agreed to."""

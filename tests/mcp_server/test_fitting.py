@@ -3,6 +3,7 @@
 import json
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +26,7 @@ VALUES = st.recursive(
 LONG = st.text(min_size=1).map(lambda text: text * 500)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(
     rows=st.lists(st.dictionaries(st.sampled_from("abcdefgh"), VALUES | LONG, min_size=1), min_size=1, max_size=20),

@@ -37,6 +37,7 @@ async def ended(session: Session, server: OpenAIServer, **changes: Any) -> str:
     return job_id
 
 
+@pytest.mark.slow
 async def test_a_question_to_a_running_job_says_why_done_rows_have_no_answer_yet(
     tmp_path: Path, server: OpenAIServer
 ) -> None:
@@ -58,6 +59,7 @@ async def test_a_question_to_a_running_job_says_why_done_rows_have_no_answer_yet
         assert told["next"].startswith(f'check_job(job_id="{job_id}", wait_seconds=45)')
 
 
+@pytest.mark.slow
 async def test_columns_are_named_as_sql_takes_them(tmp_path: Path, server: OpenAIServer) -> None:
     """A model that reads Ticket-Nr writes Ticket-Nr, which is a subtraction."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
@@ -166,6 +168,7 @@ async def test_the_length_of_answers_that_fits_a_limit_does_fit_it(tmp_path: Pat
     assert "shorter answers or a cheaper model" in too_little
 
 
+@pytest.mark.slow
 async def test_a_packed_request_is_shown_by_its_first_texts(tmp_path: Path, server: OpenAIServer) -> None:
     """A hundred texts say no more than three, at thirty times the tokens; and vectors are asked for what is alike."""
     draft: dict[str, Any] = {

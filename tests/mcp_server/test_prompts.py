@@ -101,6 +101,7 @@ async def test_the_call_of_a_prompt_works_as_written(tmp_path: Path, rows: Path,
         assert len(endpoint.bodies) == 1, "rows are packed, and what repeats is sent once"
 
 
+@pytest.mark.slow
 async def test_what_the_prompts_send_is_what_the_user_asked_for(tmp_path: Path, rows: Path) -> None:
     """Labels, fields and criteria reach the model as they were filled in; the right answers do not."""
     assert rows.exists()
@@ -164,6 +165,7 @@ async def test_a_prompt_that_cannot_be_filled_in_says_why(
     assert told in raised.value.error.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_prompt_works_in_a_process_of_its_own(tmp_path: Path, rows: Path, mode: Mode) -> None:
     """As assistants start it."""

@@ -122,6 +122,7 @@ async def test_the_list_names_jobs_and_their_results(tmp_path: Path, sample: Pat
     assert all(template.title and template.description and template.mime_type for template in templates)
 
 
+@pytest.mark.slow
 async def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
     """Years of jobs must not fill a menu, and all can be reached."""
     env = environment(tmp_path) | OPENAI_ITSELF
@@ -181,6 +182,7 @@ async def test_what_cannot_be_read_is_said_with_the_protocols_code(tmp_path: Pat
         assert str(tmp_path) not in message
 
 
+@pytest.mark.slow
 async def test_hostile_text_is_in_no_resource_raw(tmp_path: Path, sample: Path) -> None:
     """A resource goes into the conversation like an answer: it must not act on the assistant, or fill it."""
     name = "col\u202eumn"
@@ -238,6 +240,7 @@ async def test_a_table_is_whole(tmp_path: Path, sample: Path) -> None:
     assert [row["answer"] for row in rows] == [f'"say row {n}",\n' + "é" * 3_000 for n in range(1, 6)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_jobs_of_an_earlier_conversation_are_there_in_a_process_of_its_own(
     tmp_path: Path, sample: Path, mode: Mode
@@ -304,6 +307,7 @@ async def test_answers_about_a_job_link_to_it(tmp_path: Path, sample: Path, mode
     }
 
 
+@pytest.mark.slow
 async def test_a_client_of_a_version_without_links_gets_none(tmp_path: Path) -> None:
     """It might refuse the whole answer."""
     env = {**os.environ, **environment(tmp_path), **OPENAI_ITSELF}

@@ -86,6 +86,7 @@ def output_lines(tmp_path: Path) -> list[str]:
     return [json.loads(line)["custom_id"] for line in output.read_text().splitlines() if line.endswith("}")]
 
 
+@pytest.mark.slow
 async def test_two_servers_share_one_journal(tmp_path: Path) -> None:
     """Claude Desktop and Claude Code may both be open: one job is one job."""
     draft = write_rows(tmp_path, 40)
@@ -109,6 +110,7 @@ async def test_two_servers_share_one_journal(tmp_path: Path) -> None:
     assert files["total"] == 2
 
 
+@pytest.mark.slow
 async def test_a_job_goes_on_when_its_conversation_ends_and_the_next_begins(tmp_path: Path) -> None:
     """The client may close the pipe at any time."""
     draft = write_rows(tmp_path, 30)
@@ -124,6 +126,7 @@ async def test_a_job_goes_on_when_its_conversation_ends_and_the_next_begins(tmp_
     assert job["counts"] == {"answered": 30}
 
 
+@pytest.mark.slow
 async def test_garbage_on_standard_input_breaks_nothing(tmp_path: Path) -> None:
     """The next call works, and standard output holds protocol only."""
     env = {**os.environ, **environment(tmp_path)}
@@ -179,6 +182,7 @@ def test_a_wrong_setting_is_said_at_the_start(tmp_path: Path, name: str, value: 
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 async def test_a_draft_that_was_cut_off_leaves_nothing_behind(tmp_path: Path) -> None:
     """A killed server cannot clean up after itself; the next one does, and leaves alone what is being written."""
     cut_off = tmp_path / "data" / "jobs" / "job_cut"

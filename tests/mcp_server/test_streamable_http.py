@@ -221,6 +221,7 @@ async def test_nobody_is_let_in_without_the_token(tmp_path: Path) -> None:
     assert TOKEN not in said
 
 
+@pytest.mark.slow
 async def test_a_server_for_other_machines_answers_by_its_further_names(tmp_path: Path) -> None:
     """Behind a proxy it is called by the proxy's name; the SDK's own default would check nothing at 0.0.0.0."""
     env = environment(tmp_path, http_hosts="batches.example.com, other.example:8443")
@@ -244,6 +245,7 @@ async def test_a_server_for_other_machines_answers_by_its_further_names(tmp_path
     assert without.status == 401
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["0.0.0.0", "::"])
 def test_nobody_else_is_let_in_without_a_token(tmp_path: Path, host: str) -> None:
     """One forgotten setting must not open the user's files and money to the network."""
@@ -281,6 +283,7 @@ def test_host_and_port_need_http(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_ends_when_told_whatever_is_open(tmp_path: Path, sample: Path, number: signal.Signals) -> None:
     """Half a request, an open stream and a waiting call must not hold it, and the job goes on at the next start."""
@@ -327,6 +330,7 @@ async def given_up(session: Session, job_id: str) -> None:
         await session.finished(job_id, wait_seconds=600)
 
 
+@pytest.mark.slow
 async def test_what_the_user_is_asked_by_one_process_another_one_can_end(tmp_path: Path, sample: Path) -> None:
     """Without sessions a question goes out with one answer, and comes back with a request to whoever is there."""
     assert sample.exists()

@@ -84,6 +84,7 @@ async def test_a_call_that_is_answered_at_once_is_no_task(tmp_path: Path, sample
     assert isinstance(answer, CallToolResult)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_who_does_not_declare_tasks_gets_none(tmp_path: Path, sample: Path, mode: Mode) -> None:
     """None of the common command-line assistants does."""
@@ -181,6 +182,7 @@ async def test_a_task_asks_the_user(tmp_path: Path, sample: Path, agreed: bool) 
     assert server.deletes == (2 if agreed else 0)
 
 
+@pytest.mark.slow
 async def test_tasks_over_http_belong_to_their_server(tmp_path: Path, sample: Path) -> None:
     """The header names the task, for whoever routes requests; another process, or a later one, does not know it."""
     assert sample.exists()
@@ -315,6 +317,7 @@ async def test_an_answer_that_is_too_large_is_not_kept() -> None:
     assert ended["result"]["content"][0]["text"].startswith("The answer is too large to be kept.")
 
 
+@pytest.mark.slow
 async def test_a_tool_that_fails_completes_and_a_broken_protocol_fails() -> None:
     """The assistant reads the error of a tool as its answer; a fault below the tools is the client's to handle."""
 
@@ -356,6 +359,7 @@ async def test_what_a_task_says_of_its_progress_is_cleaned_and_short() -> None:
     assert "\u202e" not in state["statusMessage"]
 
 
+@pytest.mark.slow
 async def test_ids_cannot_be_guessed() -> None:
     """Whoever has the id has the answer."""
 

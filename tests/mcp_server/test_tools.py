@@ -92,6 +92,7 @@ async def test_the_main_job_from_a_file_to_a_joined_file(tmp_path: Path, sample:
     assert endpoint.bodies[0]["response_format"]["json_schema"]["strict"] is True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_text_and_structured_content_carry_the_same_facts(tmp_path: Path, sample: Path, mode: Mode) -> None:
     """Some assistants read only the one, others only the other; none may miss a fact or the next step."""
@@ -244,6 +245,7 @@ async def test_failures_are_counted_by_name_and_grouped_by_cause(tmp_path: Path,
     assert [row["raw_answer"] for row in unfit["shown"]] == ['{"label": "c"}', "no JSON"]
 
 
+@pytest.mark.slow
 async def test_waiting_reports_progress_and_the_counts_add_up_meanwhile(tmp_path: Path, sample: Path) -> None:
     """A user looks at a bar for hours; at any time the outcomes are all the rows."""
     assert sample.exists()
@@ -455,6 +457,7 @@ async def test_files_are_deleted_only_when_the_results_are_safe(tmp_path: Path, 
     assert results["counts"] == {"answered": 5}
 
 
+@pytest.mark.slow
 async def test_hostile_text_reaches_no_answer_raw(tmp_path: Path, sample: Path) -> None:
     """What a row or a model says is data: it must not act on the assistant, the terminal or the eye."""
     name = "col\u202eumn"
@@ -709,6 +712,7 @@ async def test_another_endpoint_never_answers_in_the_name_of_the_first(tmp_path:
     assert done["counts"] == {"answered": 5}
 
 
+@pytest.mark.slow
 async def test_one_damaged_job_keeps_no_other_from_going_on(tmp_path: Path, sample: Path) -> None:
     """Its part was changed on disk after it was checked, so it is not sent; everything else works."""
     assert sample.exists()

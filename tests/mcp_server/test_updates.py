@@ -158,6 +158,7 @@ async def test_a_subscribed_client_is_told_until_it_unsubscribes(tmp_path: Path,
     assert set(told.uris) == {page}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_client_is_told_of_what_another_process_does(tmp_path: Path, sample: Path, mode: Mode) -> None:
     """Two assistants may be open, and the job runs in the other one."""

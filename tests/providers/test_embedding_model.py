@@ -128,6 +128,7 @@ def test_a_vector_has_384_numbers_and_length_one(child: Child) -> None:
     assert cosine(vector, vector) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_texts_in_one_request_get_the_vectors_that_each_gets_alone(child: Child) -> None:
     """Grouping sorts and pads: it must neither mix up rows nor let the padding be read."""
     texts = [f"{word} {'is on its way ' * (n % 7)}today" for n, word in enumerate(["parcel", "letter", "lorry"] * 15)]
@@ -233,6 +234,7 @@ def test_a_text_beyond_the_limit_is_refused_and_not_cut(child: Child) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_process_ends_silently_when_standard_input_closes(embedding_files: dict[str, str]) -> None:
     """However the parent dies, nothing stays behind; and no user's text is ever written anywhere."""
     child = started(embedding_files)

@@ -339,6 +339,7 @@ anyio.run(main, *sys.argv[1:])
 """
 
 
+@pytest.mark.slow
 async def test_no_log_level_brings_a_key_or_a_row_to_the_log(tmp_path: Path) -> None:
     """Whoever looks for a fault sets them, and shares what he sees."""
     path = tmp_path / "in.jsonl"

@@ -109,6 +109,7 @@ async def test_a_request_that_is_cut_off_after_it_was_sent_is_not_sent_without_e
     assert len(seen) == MAX_LOST
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_an_endpoint_that_is_not_there_is_waited_for_however_long() -> None:
     """Nothing was sent, so nothing can be charged twice; the endpoint may be started an hour later."""

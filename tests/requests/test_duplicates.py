@@ -63,6 +63,7 @@ async def answers(session: Session, tmp_path: Path, job_id: str) -> list[dict[st
     return [json.loads(line) for line in (tmp_path / "work" / "out.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_of_two_thousand_rows_each_different_request_is_sent_once_and_every_row_has_its_answer(
     tmp_path: Path, server: OpenAIServer, mode: Mode
@@ -119,6 +120,7 @@ async def test_ids_of_the_user_stay_with_their_rows(tmp_path: Path, server: Open
     ]
 
 
+@pytest.mark.slow
 async def test_a_retry_sends_each_different_request_that_failed_once(tmp_path: Path, server: OpenAIServer) -> None:
     """All rows of a failed request failed, and one request answers them all; the others are not paid again."""
 
@@ -165,6 +167,7 @@ async def test_a_retry_whose_prompt_tells_the_rows_apart_is_refused(tmp_path: Pa
     assert mended["requests"] == 3
 
 
+@pytest.mark.slow
 async def test_a_retry_that_did_not_run_leaves_what_was_known_before(tmp_path: Path, server: OpenAIServer) -> None:
     """A retry is seen by its requests, which are fewer than the rows: why a row failed is not forgotten."""
     server.answer = lambda _id, _body: (400, {"error": {"message": "no"}})
@@ -212,6 +215,7 @@ async def test_a_running_job_counts_rows_by_the_share_of_requests_that_are_done(
     assert "Rows share requests: until then they are counted by the share of requests that are done." in job["notes"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_lost_journal_restores_which_rows_share_a_request(
     tmp_path: Path, server: OpenAIServer, mode: Mode
@@ -291,6 +295,7 @@ def joined(path: Path, found: Draft) -> Sequence[Any]:
     return table.rows(outcome=None, offset=0, limit=100).rows
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(words=st.lists(st.none() | st.text("aA bé\n", max_size=3), min_size=1, max_size=20))
 def test_the_answers_of_a_deduplicated_job_are_those_of_the_same_job_without(

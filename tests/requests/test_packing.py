@@ -88,6 +88,7 @@ def fails_with(text: str) -> Callable[[str, Object], Object | tuple[int, Object]
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_every_row_of_a_packed_job_has_its_own_vector_whatever_the_order(
     tmp_path: Path, server: OpenAIServer, mode: Mode
@@ -127,6 +128,7 @@ async def test_rows_that_repeat_are_packed_once(tmp_path: Path, server: OpenAISe
     assert [row["embedding"] for row in found] == [vector_of(text) for text in texts]
 
 
+@pytest.mark.slow
 async def test_a_failed_request_fails_its_rows_which_a_retry_sends_one_by_one(
     tmp_path: Path, server: OpenAIServer
 ) -> None:
@@ -155,6 +157,7 @@ async def test_a_failed_request_fails_its_rows_which_a_retry_sends_one_by_one(
     assert [row["embedding"] for row in found] == [vector_of(text) if text != "text 5" else None for text in texts]
 
 
+@pytest.mark.slow
 async def test_rows_of_a_batch_that_expired_are_packed_again(tmp_path: Path, server: OpenAIServer) -> None:
     """They never ran, so nothing speaks against them; what was answered stays."""
     texts = [f"text {number}" for number in range(10)]
@@ -179,6 +182,7 @@ async def test_rows_of_a_batch_that_expired_are_packed_again(tmp_path: Path, ser
     assert [row["embedding"] for row in found] == [vector_of(text) for text in texts]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("is_lost", [True, False], ids=["lost journal", "restarted"])
 async def test_a_new_server_finds_the_rows_of_each_request_again(
@@ -221,6 +225,7 @@ async def test_answers_whose_rows_are_not_known_any_more_are_given_to_none(
     assert job["notes"][0].startswith("part-0001.members.jsonl is gone")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [3, 100])
 async def test_packed_requests_larger_than_the_enqueued_limit_are_cut(
     tmp_path: Path, server: OpenAIServer, most: int
@@ -350,6 +355,7 @@ def joined(path: Path, texts: Sequence[str], limits: Limits, most: int = 1, *, d
     return table.rows(outcome=None, offset=0, limit=100).rows
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(
     texts=st.lists(st.text("aAbB", min_size=1, max_size=2), min_size=1, max_size=15),

@@ -33,6 +33,7 @@ def found(rows: list[dict[str, Any]], recipe: Recipe) -> list[tuple[str, Any, bo
         return [(each.custom_id, json.loads(each.line.data), each.is_empty, each.line.tokens) for each in requests]
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(
     cells=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=4),

@@ -111,6 +111,7 @@ def ids(count: int) -> list[dict[str, Json]]:
     return [{"id": f"r{number}"} for number in range(1, count + 1)]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), count=st.integers(1, 30))
 def test_rows_keep_the_source_s_order_and_none_is_lost_whatever_order_results_come_in(
@@ -132,6 +133,7 @@ def test_rows_keep_the_source_s_order_and_none_is_lost_whatever_order_results_co
     assert sum(found.counts().values()) == count
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     rows=st.lists(st.tuples(TEXT, st.none() | TEXT), min_size=1, max_size=6), kind=st.sampled_from(["jsonl", "parquet"])
@@ -151,6 +153,7 @@ def test_saved_results_read_back_equal(
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(texts=st.lists(TEXT.map("x".__add__), min_size=1, max_size=6))
 def test_saved_csv_reads_back_equal(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
@@ -385,6 +388,7 @@ def test_a_source_s_own_row_and_custom_id_are_kept(tmp_path: Path) -> None:
     assert list(page.rows[0][1].values()) == ["mine", 1, "r1", "too"]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(data=st.data(), count=st.integers(1, 40))
 def test_rows_that_share_an_id_each_appear_once_in_order_however_the_source_lies(
@@ -443,6 +447,7 @@ def big_table(folder: Path, count: int, text: str) -> ResultTable:
     return ResultTable(folder / "source.parquet", folder / "results.parquet", ("n", "t"), recipe, ended=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("count", "text"),
     [
@@ -661,6 +666,7 @@ def test_problems_are_grouped_by_outcome_and_words_the_most_frequent_first(tmp_p
     assert found.problems(1) == [Problem("failed", "HTTP 500: oops", 4, ("r2", "r3", "r4"))]
 
 
+@pytest.mark.slow
 def test_50_000_problems_that_differ_in_numbers_ids_and_quotes_are_a_few(tmp_path: Path) -> None:
     """Each row may be told its own request id; what the assistant reads stays short."""
     words = [

@@ -53,6 +53,7 @@ def plain(text: str) -> str:
     return str(float(words)) if words.replace(".", "").isdigit() else words
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(answers=st.lists(st.none() | LABELS, min_size=1, max_size=30))
 def test_values_are_counted_as_by_hand(tmp_path_factory: pytest.TempPathFactory, answers: list[str | None]) -> None:
@@ -70,6 +71,7 @@ def test_values_are_counted_as_by_hand(tmp_path_factory: pytest.TempPathFactory,
     assert len(found.alike) == min(3, sum(count > 1 for count in alike.values()))
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(pairs=st.lists(st.tuples(LABELS, st.none() | LABELS), min_size=1, max_size=30))
 def test_agreement_is_counted_as_by_hand(

@@ -31,6 +31,7 @@ async def session(tmp_path: Path, server: OpenAIServer, jobs: dict[str, str]) ->
         yield session
 
 
+@pytest.mark.slow
 async def test_its_jobs_are_listed_and_their_results_read(session: Session, jobs: dict[str, str]) -> None:
     """The answers are paid for; the folders of the workspace are others now."""
     listed = {job["job_id"]: job["status"] for job in (await session.call("list_jobs"))["jobs"]}

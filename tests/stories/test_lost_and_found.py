@@ -78,6 +78,7 @@ async def split(tmp_path: Path, server: OpenAIServer) -> tuple[str, dict[str, An
     return job_id, job
 
 
+@pytest.mark.slow
 async def test_a_split_job_of_a_lost_journal_is_not_sent_again(tmp_path: Path, server: OpenAIServer) -> None:
     """Its large part was refused and ran nothing: the smaller ones have all its answers, and are paid."""
     job_id, before = await split(tmp_path, server)
@@ -95,6 +96,7 @@ async def test_a_split_job_of_a_lost_journal_is_not_sent_again(tmp_path: Path, s
     assert server.posts == posts
 
 
+@pytest.mark.slow
 async def test_a_split_job_is_adopted_on_another_machine(tmp_path: Path, server: OpenAIServer) -> None:
     """Of the batch that was refused whole no file is left, and none is needed."""
     for machine in ("one", "other"):
@@ -268,6 +270,7 @@ async def test_a_lost_answer_is_looked_for_where_the_service_tells_no_times(
     assert server.posts == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_over", [True, False], ids=["ended", "running"])
 async def test_a_batch_that_another_key_did_not_show_is_taken_up_again(
     tmp_path: Path, server: OpenAIServer, *, is_over: bool
@@ -393,6 +396,7 @@ async def test_a_late_batch_is_kept_while_nothing_was_sent_again(
     assert "late" not in told
 
 
+@pytest.mark.slow
 async def test_a_late_batch_is_kept_while_its_part_waits_for_its_turn(tmp_path: Path, server: OpenAIServer) -> None:
     """The user had it sent again, and other batches were in the way: one answer to each row is enough."""
     async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:

@@ -68,6 +68,7 @@ def test_a_round_is_not_redrafted_once_it_is_submitted(tmp_path: Path) -> None:
     assert after == before
 
 
+@pytest.mark.slow
 async def test_a_retry_that_is_drafted_while_another_is_submitted_never_runs(
     tmp_path: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,6 +114,7 @@ async def test_a_retry_that_is_drafted_while_another_is_submitted_never_runs(
     assert ledger(tmp_path)["reserve"] == 304
 
 
+@pytest.mark.slow
 async def test_a_redraft_that_is_cut_off_leaves_the_files_of_the_draft_before(
     tmp_path: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +179,7 @@ async def test_a_cost_that_nobody_tells_is_unknown_and_stays_reserved(
     assert "All jobs together may cost $5.00 within 24 hours" in refused
 
 
+@pytest.mark.slow
 async def test_a_batch_that_says_it_used_nothing_costs_what_its_answers_say(
     tmp_path: Path, server: OpenAIServer
 ) -> None:
@@ -195,6 +198,7 @@ async def test_a_batch_that_says_it_used_nothing_costs_what_its_answers_say(
     assert 0 < ledger(tmp_path)["settle"] < 100
 
 
+@pytest.mark.slow
 async def test_a_cut_answer_is_kept_when_the_next_round_gives_none(tmp_path: Path, server: OpenAIServer) -> None:
     """Half a text that was paid for is more than an error message."""
 
@@ -219,6 +223,7 @@ async def test_a_cut_answer_is_kept_when_the_next_round_gives_none(tmp_path: Pat
     assert [row["answer"] for row in results["shown"]] == ["a long paid text"] * 5
 
 
+@pytest.mark.slow
 async def test_earlier_answers_are_there_while_a_retry_runs(tmp_path: Path, server: OpenAIServer) -> None:
     """They were paid for, and the provider of the retry may be another one, or away."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
@@ -315,6 +320,7 @@ async def test_a_service_tier_that_is_no_dearer_is_bounded_as_before(
     assert draft.get("warnings") == plain.get("warnings")
 
 
+@pytest.mark.slow
 async def test_a_completed_split_job_waits_for_nothing(tmp_path: Path, server: OpenAIServer) -> None:
     """The note was of the large part, which smaller ones have taken the place of."""
     server.automatic, server.enqueued_limit = True, 3_000
@@ -326,6 +332,7 @@ async def test_a_completed_split_job_waits_for_nothing(tmp_path: Path, server: O
     assert "notes" not in job
 
 
+@pytest.mark.slow
 async def test_a_job_without_an_answer_is_no_reason_not_to_run_it_again(tmp_path: Path, server: OpenAIServer) -> None:
     """Its results would be none; of one that has answers, or runs, the user is told."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
@@ -340,6 +347,7 @@ async def test_a_job_without_an_answer_is_no_reason_not_to_run_it_again(tmp_path
     assert any(f"were run before, as {after_failure['job_id']}" in warning for warning in while_running["warnings"])
 
 
+@pytest.mark.slow
 async def test_what_the_first_round_cost_is_told_after_a_free_retry(tmp_path: Path, server: OpenAIServer) -> None:
     """The endpoint takes nothing, and the money for the first round is gone all the same."""
     async with in_memory(openai_environment(tmp_path, server)) as session:

@@ -50,6 +50,7 @@ def summed(job: dict[str, Any]) -> int:
     return sum(job["counts"].values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("endpoint", ["/v1/chat/completions", "/v1/responses", "/v1/embeddings"])
 async def test_a_whole_job_on_every_endpoint(tmp_path: Path, server: OpenAIServer, endpoint: str, mode: Mode) -> None:

@@ -56,6 +56,7 @@ def failed(server: OpenAIServer) -> int:
     return sum(batch["status"] == "failed" for batch in server.batches.values())
 
 
+@pytest.mark.slow
 async def test_a_job_larger_than_the_limit_is_split_and_ends_by_itself(tmp_path: Path, server: OpenAIServer) -> None:
     """The most reported pain of all: nobody has to know the limit, count tokens, or come back to send the rest."""
     server.enqueued_limit = 3_000
@@ -100,6 +101,7 @@ async def test_a_limit_that_was_told_once_is_used_by_the_next_draft(
     assert all(note.startswith("it waits until earlier batches have ended") for note in job["notes"])
 
 
+@pytest.mark.slow
 async def test_the_limit_that_the_operator_named_is_never_run_into(tmp_path: Path, server: OpenAIServer) -> None:
     """Who knows the limit has no refused batch at all."""
     server.enqueued_limit = 3_000
@@ -118,6 +120,7 @@ async def test_the_limit_that_the_operator_named_is_never_run_into(tmp_path: Pat
     assert server.posts == 8
 
 
+@pytest.mark.slow
 async def test_embeddings_are_enqueued_by_their_inputs(tmp_path: Path, server: OpenAIServer) -> None:
     """A request with several inputs counts as several."""
     server.enqueued_limit = 3
@@ -146,6 +149,7 @@ async def test_a_limit_that_the_operator_takes_for_too_high_gives_way_to_what_th
     assert second["parts"] == 8
 
 
+@pytest.mark.slow
 async def test_two_jobs_of_one_model_share_its_limit_and_another_model_has_its_own(
     tmp_path: Path, server: OpenAIServer
 ) -> None:
@@ -235,6 +239,7 @@ async def test_a_job_goes_on_when_the_server_was_away_at_a_batchs_end(tmp_path: 
     assert (job["counts"], server.posts) == ({"answered": 4}, 4)
 
 
+@pytest.mark.slow
 async def test_what_was_reserved_for_a_part_is_reserved_for_its_pieces(tmp_path: Path, server: OpenAIServer) -> None:
     """A split changes no sum: neither can another job take the money meanwhile, nor is any of it lost at the end."""
     server.enqueued_limit = 3_000

@@ -159,6 +159,7 @@ def test_a_file_without_requests_is_refused(file: list[bytes]) -> None:
     assert told(list(judge(file, CHAT))) == [(None, "empty_file", None, message)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [0, 1])
 def test_a_batch_has_at_most_50_000_requests(more: int) -> None:
     """One more is refused, and no single line is to blame."""
@@ -240,6 +241,7 @@ def batch_files(draw: st.DrawFn) -> tuple[Endpoint, bytes]:
     return endpoint, end.join(lines) + draw(st.sampled_from([b"", end]))
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(file=batch_files(), size=st.integers(1, 400))
 def test_the_product_refuses_a_batch_file_for_what_the_test_provider_does(

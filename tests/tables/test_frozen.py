@@ -73,6 +73,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[list[str]]]:
     return columns, draw(st.lists(row, min_size=1, max_size=8))
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(table=tables(), delimiter=st.sampled_from(",;\t|"), line_end=st.sampled_from(["\n", "\r\n"]))
 def test_any_table_of_text_survives_cell_for_cell(
@@ -236,6 +237,7 @@ def test_a_cell_longer_than_a_line_may_be_is_refused_with_its_line(tmp_path: Pat
     assert refusal(tmp_path, "t.csv", b"a,b\n1," + b"x" * 17_000_000 + b"\n").startswith("Line 2 of t.csv is longer")
 
 
+@pytest.mark.slow
 def test_a_file_of_long_texts_is_read_in_less_memory_than_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -707,6 +709,7 @@ SCALARS = (
 JSON_VALUES = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(TEXT, SCALARS | st.lists(SCALARS), max_size=3)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(values=st.lists(JSON_VALUES, min_size=1, max_size=6))
 def test_any_json_value_survives_as_a_cell(tmp_path_factory: pytest.TempPathFactory, values: list[Any]) -> None:

@@ -73,6 +73,7 @@ def test_files_are_joined_filtered_and_shaped_and_come_in_the_order_that_is_aske
     ]
 
 
+@pytest.mark.slow
 def test_a_frozen_query_keeps_its_order_and_is_run_once(work: Path, tmp_path: Path) -> None:
     """A sample is drawn once: its rows are those that were asked about."""
     sql = "SELECT i, random() AS r FROM range(200000) t(i) ORDER BY i DESC"
@@ -104,6 +105,7 @@ def test_select_is_taken_as_duckdb_understands_it(work: Path, sql: str, expected
     assert rows(work, sql) == expected
 
 
+@pytest.mark.slow
 def test_files_in_a_query_are_read_like_any_others(work: Path) -> None:
     """Latin-1 is said, and a broken line is an error here too, with its line."""
     (work / "latin.csv").write_bytes(b"a\ncaf\xe9\n")
@@ -171,6 +173,7 @@ def test_a_query_that_never_ends_is_stopped(work: Path, monkeypatch: pytest.Monk
     assert sentence == "The query ran for more than 0 seconds. Take fewer rows, or join on fewer."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sql",
     [
@@ -184,6 +187,7 @@ def test_a_query_that_needs_too_much_memory_is_stopped(work: Path, sql: str) -> 
     assert "512MB of memory" in refusal(work, sql)
 
 
+@pytest.mark.slow
 async def test_a_query_becomes_a_job_through_the_tools(tmp_path: Path, work: Path) -> None:
     """In conversation: look at the join, then draft the job from it."""
     sql = "SELECT t.id, text, name FROM 'tickets.csv' t JOIN 'customers.jsonl' c ON t.id = c.id::VARCHAR ORDER BY t.id"

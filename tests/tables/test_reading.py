@@ -158,6 +158,7 @@ def test_a_nameless_or_double_name_says_how_to_read_the_line_as_a_row(work: Path
         assert look(work, name, header=False).rows == 2
 
 
+@pytest.mark.slow
 def test_each_row_can_have_the_name_of_its_file(work: Path) -> None:
     """Twelve exports of the months often say nowhere else which month they are of."""
     (work / "d").mkdir()
@@ -221,6 +222,7 @@ def test_a_broken_book_of_an_older_kind_is_refused_in_one_sentence(
         look(work, "b.xls")
 
 
+@pytest.mark.slow
 def test_a_sheet_that_says_it_repeats_without_end_is_stopped(work: Path) -> None:
     """A kilobyte must not fill the memory of the server: another process reads it, and is ended."""
     row: list[Cell] = ["x" * 1_000] * 100

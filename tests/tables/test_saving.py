@@ -132,6 +132,7 @@ def test_a_formula_gets_an_apostrophe_in_csv_whatever_the_type_of_its_column(tmp
     assert row[3:] == ["-5", "[-5]"]
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(rows=st.lists(st.tuples(CELL, CELL), min_size=1, max_size=6))
 def test_every_text_reads_back_from_a_sheet(

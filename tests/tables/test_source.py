@@ -192,6 +192,7 @@ def test_the_object_that_holds_the_rows_is_named_with_what_is_left_out(work: Pat
     assert found.warnings == ("The rows are those of 'rows' in t.json.gz; left out is 'meta', 'next'.",)
 
 
+@pytest.mark.slow
 def test_a_json_file_larger_than_a_chunk_is_read_whole(work: Path) -> None:
     """Rows lie across the borders of what is read at a time."""
     rows: list[dict[str, Any]] = [{"n": n, "text": f'"{n}" ]}}, ä\u2028' * (n % 50)} for n in range(9_000)]
@@ -281,6 +282,7 @@ def test_an_excel_sheet_keeps_numbers_truth_and_dates(work: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_sheet_is_named_after_the_book(work: Path) -> None:
     """Workbooks have several, and the first is often a cover."""
     write_book(work / "b.xlsx", {"One": [["x"], [1]], "My sheet": [["y"], [2]]})

@@ -68,6 +68,7 @@ async def served(tmp_path: Path) -> AsyncGenerator[tuple[str, int]]:
         yield url, process.pid
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_cancelled_call_ends_its_query_over_http(tmp_path: Path, mode: Mode) -> None:
     """The user has pressed Escape; nobody reads the answer."""
@@ -83,6 +84,7 @@ async def test_a_cancelled_call_ends_its_query_over_http(tmp_path: Path, mode: M
     assert answer["rows"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_client_that_is_gone_ends_its_query_over_http(tmp_path: Path, mode: Mode) -> None:
     """A laptop that is shut says nothing: only its connection ends."""
@@ -109,6 +111,7 @@ async def test_a_cancelled_call_ends_its_query_over_stdio(tmp_path: Path, mode: 
             await until_there_are(0, pid)
 
 
+@pytest.mark.slow
 async def test_at_most_two_queries_and_sheets_run_at_once_and_the_rest_wait_their_turn(tmp_path: Path) -> None:
     """Each may take 1.5 GB of memory and 40 GB of disk."""
     most = 0
@@ -138,6 +141,7 @@ async def test_at_most_two_queries_and_sheets_run_at_once_and_the_rest_wait_thei
     assert most == MOST
 
 
+@pytest.mark.slow
 async def test_a_query_that_waits_too_long_for_its_turn_is_told_so(tmp_path: Path) -> None:
     """Its client would give it up later anyway, and not know why."""
     async with served(tmp_path) as (url, pid), over_http(url) as session, anyio.create_task_group() as tasks:
@@ -155,6 +159,7 @@ async def test_a_query_that_waits_too_long_for_its_turn_is_told_so(tmp_path: Pat
     assert "Waiting until other queries have ended" in {message for _, _, message in session.progress}
 
 
+@pytest.mark.slow
 async def test_a_server_where_many_queries_wait_refuses_more_and_answers_other_calls(tmp_path: Path) -> None:
     """What waits holds a thread, and others need some too."""
     told: list[str] = []

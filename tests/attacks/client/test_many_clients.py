@@ -55,6 +55,7 @@ async def call(http: aiohttp.ClientSession, url: str, session: str, name: str, *
     return json.loads(line.removeprefix("data: "))["result"]["structuredContent"]
 
 
+@pytest.mark.slow
 async def test_sessions_that_nobody_uses_make_room_for_new_ones(tmp_path: Path) -> None:
     """A client that forgets its sessions must not keep others out for half an hour; the one in use stays."""
     async with serving(environment(tmp_path)) as (url, _), aiohttp.ClientSession() as http:
@@ -76,6 +77,7 @@ async def test_sessions_that_nobody_uses_make_room_for_new_ones(tmp_path: Path) 
     assert jobs["total"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("clients", "jobs"), [(100, 20), pytest.param(200, 50, marks=pytest.mark.slow)])
 async def test_many_clients_and_submissions_are_all_answered(
     tmp_path: Path, sample: Path, clients: int, jobs: int

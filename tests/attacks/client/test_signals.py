@@ -84,6 +84,7 @@ async def served(env: dict[str, str]) -> AsyncGenerator[Served]:
             process.kill()
 
 
+@pytest.mark.slow
 async def test_it_ends_when_told_though_nobody_speaks(tmp_path: Path) -> None:
     """A service manager sends one signal, and kills later."""
     async with served(environment(tmp_path)) as server:
@@ -92,6 +93,7 @@ async def test_it_ends_when_told_though_nobody_speaks(tmp_path: Path) -> None:
     assert told == (0, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_it_ends_when_told_while_a_query_runs(tmp_path: Path, number: signal.Signals) -> None:
     """And takes the query with it."""
@@ -108,6 +110,7 @@ async def test_it_ends_when_told_while_a_query_runs(tmp_path: Path, number: sign
     assert not running.is_running()
 
 
+@pytest.mark.slow
 async def test_it_ends_with_its_client_though_a_query_runs(tmp_path: Path) -> None:
     """A client that is gone keeps no process."""
     async with served(environment(tmp_path)) as server:
@@ -125,6 +128,7 @@ async def test_it_ends_with_its_client_though_a_query_runs(tmp_path: Path) -> No
     assert not running.is_running()
 
 
+@pytest.mark.slow
 async def test_a_job_that_runs_when_it_is_told_to_end_goes_on_at_the_next_start(tmp_path: Path, sample: Path) -> None:
     """Nothing of it is lost."""
     assert sample.exists()
@@ -174,6 +178,7 @@ async def test_a_submission_in_flight_is_finished_when_it_is_told_to_end(
     assert len(server.batches) == 1
 
 
+@pytest.mark.slow
 def test_one_ctrl_c_ends_it_on_a_terminal(tmp_path: Path) -> None:
     """Whoever tries the command by hand must get the prompt back."""
     ours, theirs = pty.openpty()

@@ -100,6 +100,7 @@ async def seconds_until_closed(url: str, first: bytes, drop: bytes) -> float:
     return anyio.current_time() - began
 
 
+@pytest.mark.slow
 async def test_who_takes_too_long_is_closed_and_who_was_let_in_may_wait(tmp_path: Path) -> None:
     """A connection costs the server more than the client: it is for those who say what they want."""
     seconds: dict[str, float] = {}
@@ -135,6 +136,7 @@ async def test_who_takes_too_long_is_closed_and_who_was_let_in_may_wait(tmp_path
     assert later == [INSIDE, INSIDE]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
 async def test_more_connections_than_files_that_may_be_open_lock_nobody_out(tmp_path: Path) -> None:
     """Whoever waits longest goes first, and the log does not fill."""
@@ -162,6 +164,7 @@ async def test_more_connections_than_files_that_may_be_open_lock_nobody_out(tmp_
     assert len(said) < 2_000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
 async def test_where_all_are_being_answered_a_new_one_is_refused_until_one_has_gone(tmp_path: Path) -> None:
     """Nobody whose request is being answered is cut off for another."""
@@ -195,6 +198,7 @@ async def most_grown(url: str, server: psutil.Process, begun: bytes) -> int:
     return most - before
 
 
+@pytest.mark.slow
 async def test_what_has_no_end_is_not_kept(tmp_path: Path) -> None:
     """Also where another parser is installed, which would keep it all: nobody has shown a token yet."""
     async with http_process(environment(tmp_path)) as (url, served):

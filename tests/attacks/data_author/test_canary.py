@@ -64,6 +64,7 @@ def answered(text: str) -> str:
     return ACTING if "row 1" in text else json.dumps({COLUMN: ACTING, "label": ACTING})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_text_that_acts_is_harmless_in_every_tool(tmp_path: Path, mode: Mode) -> None:
     """Column names, cells, queries, file names, answers and errors are written by others than the user."""

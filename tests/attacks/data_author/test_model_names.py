@@ -49,6 +49,7 @@ def test_names_that_models_have_are_taken(name: str) -> None:
     assert model_name(name) == name
 
 
+@pytest.mark.slow
 @pytest.mark.anyio
 async def test_every_way_in_refuses_it(tmp_path: Path, server: OpenAIServer) -> None:
     """As an argument of five tools, and in the first line of a ready-made batch file."""

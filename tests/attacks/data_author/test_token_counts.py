@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 import splintr
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +58,7 @@ def holds(made: Draft, texts: Sequence[str]) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_the_ceiling_holds_where_the_author_knows_which_rows_a_seed_would_choose(tmp_path: Path) -> None:
     """A sample that can be foretold is the author's to write: plain where it looks, dear elsewhere."""
     plain, dear = PLAIN * 70, dense(5_000)

@@ -58,6 +58,7 @@ async def test_a_draft_on_a_full_disk_says_so_and_leaves_nothing(
     assert after["rows"] == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["r.csv", "r.jsonl", "r.parquet", "r.xlsx"])
 @pytest.mark.parametrize("is_data_full", [False, True])
 async def test_results_that_find_no_room_name_the_folder_that_is_full(

@@ -107,6 +107,7 @@ def test_a_file_swapped_for_a_pipe_after_it_was_found_hangs_nobody(work: Path, n
     assert told == [f"'{name}' is not a regular file. Name one data file. Put the data file there."]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_a_file_swapped_again_and_again_never_gives_what_lies_outside(

@@ -30,6 +30,7 @@ def call(number: int, name: str, arguments: Mapping[str, Any]) -> bytes:
     return message(id=number, method="tools/call", params={"name": name, "arguments": arguments})
 
 
+@pytest.mark.slow
 async def test_a_file_swapped_for_a_pipe_stops_neither_the_other_calls_nor_the_end(tmp_path: Path) -> None:
     """A thread that waits for the pipe's other end takes the place of all calls to come, and outlives the client."""
     env = {**os.environ, **environment(tmp_path)}

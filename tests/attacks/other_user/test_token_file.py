@@ -106,6 +106,7 @@ async def test_another_user_is_neither_let_in_nor_finds_the_token(open_folder: P
     assert token not in json.dumps(seen)
 
 
+@pytest.mark.slow
 async def test_the_token_is_made_once_for_its_user_alone_and_never_said(tmp_path: Path) -> None:
     """Output of a service ends up in logs, which more people read than its user."""
     said: list[str] = []

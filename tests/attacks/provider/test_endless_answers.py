@@ -144,6 +144,7 @@ async def test_the_refusal_of_a_download_is_read_up_to_a_bound(tmp_path: Path) -
             await api.download("f", tmp_path / "out.part")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", ["batch", "batches", "files", "cancel"])
 async def test_an_answer_that_comes_by_drops_ends(call: str) -> None:
     """No byte is late, and all together they are."""

@@ -58,6 +58,7 @@ async def problems(session: Session, job_id: str) -> list[str]:
     return [row["problem"] for row in answer["shown"]]
 
 
+@pytest.mark.slow
 async def test_an_answer_that_is_always_lost_is_paid_once_and_told(tmp_path: Path) -> None:
     """Each request arrived, and may be billed: a second sending would cost more than was agreed."""
     async with running_endpoint() as endpoint, in_memory(paid(tmp_path, endpoint)) as session:
@@ -111,6 +112,7 @@ async def test_what_cheap_answers_leave_pays_for_those_that_were_lost(tmp_path: 
     assert endpoint.seen.total() == 22
 
 
+@pytest.mark.slow
 async def test_a_refusal_costs_nothing_and_is_tried_again(tmp_path: Path) -> None:
     """A rate limit says that nothing was done, so nothing of what was agreed is used up by it."""
     statuses = {"000": [429, 429]}
@@ -125,6 +127,7 @@ async def test_a_refusal_costs_nothing_and_is_tried_again(tmp_path: Path) -> Non
     assert spent(job) < Decimal("0.0001")
 
 
+@pytest.mark.slow
 async def test_rows_that_what_was_agreed_does_not_reach_for_are_never_sent(tmp_path: Path) -> None:
     """Nothing bounds these answers' length: when they are dearer than the user said, the rest stays unsent."""
     dear = {"prompt_tokens": 10, "completion_tokens": 20_000, "total_tokens": 20_010}

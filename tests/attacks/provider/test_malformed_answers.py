@@ -80,6 +80,7 @@ def change_line(path: Path, mark: bytes, change: Callable[[bytes], bytes]) -> No
     path.write_bytes(b"".join(line + b"\n" for line in lines))
 
 
+@pytest.mark.slow
 async def test_a_batch_that_names_its_output_only_after_its_end_loses_nothing(
     tmp_path: Path, server: OpenAIServer
 ) -> None:

@@ -42,6 +42,7 @@ async def list_at_once(session: Session, count: int) -> list[dict[str, Any]]:
     return answers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [20, pytest.param(50, marks=pytest.mark.slow)])
 async def test_many_jobs_are_seen_in_one_walk_whoever_asks(tmp_path: Path, server: OpenAIServer, jobs: int) -> None:
     """Each of them would be asked for by itself, for every caller: the account's limit of requests is soon reached."""
@@ -57,6 +58,7 @@ async def test_many_jobs_are_seen_in_one_walk_whoever_asks(tmp_path: Path, serve
     assert all({job["status"] for job in answer["jobs"]} == {"running"} for answer in (*answers, again))
 
 
+@pytest.mark.slow
 async def test_two_processes_share_a_walk(tmp_path: Path, server: OpenAIServer, client: AsyncOpenAI) -> None:
     """Each assistant starts a server of its own, over one journal; both know what either saw."""
     env = openai_environment(tmp_path, server)
@@ -78,6 +80,7 @@ async def test_two_processes_share_a_walk(tmp_path: Path, server: OpenAIServer, 
     assert second["others"] == first["others"]
 
 
+@pytest.mark.slow
 async def test_a_batch_that_ended_is_asked_for_once_more_and_collected(tmp_path: Path, server: OpenAIServer) -> None:
     """Its end may show more by itself than in a list."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
@@ -91,6 +94,7 @@ async def test_a_batch_that_ended_is_asked_for_once_more_and_collected(tmp_path:
     assert asked(server) == {LIST: 1} | {f"{LIST}/{batch_id}": 1 for batch_id in server.batches}
 
 
+@pytest.mark.slow
 async def test_a_service_that_lists_nothing_is_asked_for_each_batch_once(tmp_path: Path, server: OpenAIServer) -> None:
     """What nobody can see at once is seen one by one, and shared as well."""
     async with in_memory(openai_environment(tmp_path, server)) as session:

@@ -162,6 +162,7 @@ async def test_a_batch_that_shows_up_after_it_was_given_up_is_taken_up(
     assert server.posts == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("late_at_once")
 async def test_results_of_whole_parts_are_there_while_another_cannot_be_fetched(
     tmp_path: Path, server: OpenAIServer
@@ -268,6 +269,7 @@ async def test_a_batch_that_is_left_is_cancelled_first(tmp_path: Path, server: O
     assert server.requests[f"POST /v1/batches/{batch_id}/cancel"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("late_at_once")
 async def test_a_provider_that_does_not_answer_any_more_can_be_left(tmp_path: Path, server: OpenAIServer) -> None:
     """Nobody is there who could confirm anything."""
