@@ -148,10 +148,13 @@ async def test_a_query_that_waits_too_long_for_its_turn_is_told_so(tmp_path: Pat
         for _ in range(MOST):
             tasks.start_soon(ask, session)
         await until_there_are(MOST, pid)
-        for query in queries(pid):
+        running = queries(pid)
+        for query in running:
             query.suspend()  # it still runs, and does not keep the cores busy
         told = await session.error("inspect_data", source=QUICK)
         others = await session.call("list_jobs")
+        for query in running:
+            query.resume()  # or it could not see that nobody wants it any more
         tasks.cancel_scope.cancel()
         assert told == "Other queries still run, and this one waited 30 seconds for its turn. Ask again in a minute."
         assert others["total"] == 0
