@@ -155,7 +155,10 @@ def of_first_schema(path: Path, *jobs: Job) -> None:
         for made in jobs:
             db.execute(
                 "INSERT INTO job (id, created_at, source, recipe, provider, submitted_at) VALUES (?, ?, ?, ?, ?, ?)",
-                (made.id, made.created_at.isoformat(), *map(encoded, (made.source, made.recipe, made.provider)), START),
+                (
+                    *(made.id, made.created_at.isoformat()),
+                    *(*map(encoded, (made.source, made.recipe, made.provider)), START.isoformat()),
+                ),
             )
             for part in made.parts:
                 db.execute(
