@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
@@ -98,6 +98,7 @@ def test_text_in_a_cell_is_not_a_template(cell: str) -> None:
         lambda name: name == name.strip()
     )
 )
+@example(name="A\u00b7")
 def test_a_column_may_have_any_name_without_braces(name: str) -> None:
     """Headers of real tables hold quotes, dots, dashes, backslashes and line breaks."""
     assert filled(f"<{{{{ {name} }}}}>", {name: "cell", "other": "no"}) == "<cell>"

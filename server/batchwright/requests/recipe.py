@@ -266,7 +266,9 @@ def _environment() -> "minijinja.Environment":
 
 def _with_lookups(text: str, columns: Sequence[str]) -> str:
     """Write `{{a column}}` as a look-up in the row where its name is no variable's name."""
-    looked_up = {name for name in columns if not name.isidentifier() or name in _WORDS | _BUILT_IN}
+    # A name may hold a middle dot, which is no character of a word.
+    looked_up = {name for name in columns if not (name.isidentifier() and re.fullmatch(r"\w+", name))}
+    looked_up |= {name for name in columns if name in _WORDS | _BUILT_IN}
 
     def lookup(match: re.Match[str]) -> str:
         # What stands before a filter may be the name, or the whole.
