@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -127,12 +127,12 @@ async def _lived(life: Life) -> Report:
             "BATCHWRIGHT_DATA_DIR": str(life.folder / "data"),
             "BATCHWRIGHT_ENQUEUED_TOKENS": str(_ENQUEUED_TOKENS),
             "BATCHWRIGHT_PRICES": "openai",
-            # Looks follow each other soon.
-            "BATCHWRIGHT_POLL_SECONDS": "0.1",
             "OPENAI_API_KEY": KEY,
             "OPENAI_BASE_URL": life.url,
         }
     )
+    # A life may begin before the last look of the one before has grown old: each look asks the provider anew.
+    settings = replace(settings, poll_seconds=0.0)
     user = _User(life)
     with anyio.fail_after(PATIENCE_SECONDS):
         async with anyio.create_task_group() as tasks:
