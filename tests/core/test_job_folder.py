@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from filelock import Timeout
 
-from batchwright.core.job_folder import JobFolder, jobs_folder, part_name
+from batchwright.core.job_folder import JobFolder, JobFolders, part_name
 from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source
 
 FOLDER = JobFolder(Path("data", "jobs", "job_k3x9ab2z"))
@@ -65,8 +65,10 @@ def test_files_of_parts_sort_as_their_numbers() -> None:
 
 def test_the_folder_of_a_job_is_named_by_its_id(tmp_path: Path) -> None:
     """A lost journal is made anew by these names."""
-    assert JobFolder(jobs_folder(tmp_path) / "job_a").job_id == "job_a"
-    assert jobs_folder(tmp_path) == tmp_path / "jobs"
+    folder = JobFolders.in_data(tmp_path).of("job_a")
+
+    assert folder.job_id == "job_a"
+    assert folder.path == tmp_path / "jobs" / "job_a"
 
 
 def test_a_job_that_was_written_down_is_read_as_it_was(tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ from batchwright.core.model import Job, UserSays
 from batchwright.core.settings import Settings
 from batchwright.core.waiting import Waiting
 from batchwright.jobs.draft import DraftRequest
-from batchwright.jobs.jobs import Jobs
-from batchwright.jobs.retry import Mending
+from batchwright.jobs.mending import Mending
+from batchwright.mcp_server.context import UseCases
 
 MODEL = "gpt-5-mini"
 ROWS = 5
@@ -140,7 +140,7 @@ async def _lived(life: Life) -> Report:
             # The user of a test need not wait before something is sent again.
             app = App(settings, tasks, on_point=user.pass_point, waiting=Waiting(quiet_seconds=0.0))
             try:
-                await user.go_on(await app.jobs())
+                await user.go_on(await app.use_cases())
             except BatchwrightError as error:
                 user.report.refusal = str(error)
             finally:
@@ -170,31 +170,30 @@ class _User:
                 self._call.cancel()
                 (self._life.folder / HUNG_UP).touch()
 
-    async def go_on(self, jobs: Jobs) -> None:
+    async def go_on(self, use: UseCases) -> None:
         """Take the job as far as it goes."""
-        await jobs.clean_up()
-        await jobs.resume()
+        await use.watch.resume()
         for batch_id in self._life.adopted:
-            adopted = await self._moved_on(jobs, await jobs.adopt(batch_id))
+            adopted = await self._moved_on(use, await use.adoption.adopt(batch_id))
             if adopted.source.kind != "csv":  # it did not go to the job that it was made for
                 self.report.adopted_jobs += 1
                 self.report.adopted_answers += adopted.counts["answered"]
-        job = await self._begun(jobs)
+        job = await self._begun(use)
         try:
-            job = await self._submitted(jobs, job)
-            job = await self._moved_on(jobs, job)
+            job = await self._submitted(use, job)
+            job = await self._moved_on(use, job)
             if self._life.wish == "retried" and _unanswered(job):
-                await jobs.retry(job.id, Mending(), ignore)
-                job, _ = await jobs.submit(job.id)
-                job = await self._moved_on(jobs, job)
+                await use.retrying.draft(job.id, Mending(), ignore)
+                job, _ = await use.decisions.submit(job.id)
+                job = await self._moved_on(use, job)
         finally:
-            await self._note(jobs, job.id)
+            await self._note(use, job.id)
         # While something is frozen, it is not sure that a file at the provider is not needed any more.
         if job.ended_at is not None and not self.report.frozen:
-            await self._clear_up(jobs, job)
+            await self._clear_up(use, job)
 
-    async def _begun(self, jobs: Jobs) -> Job:
-        page = await jobs.list(limit=100, offset=0)
+    async def _begun(self, use: UseCases) -> Job:
+        page = await use.watch.list_jobs(limit=100, offset=0)
         known = [job for job in page.jobs if job.source.kind == "csv"]
         if known:
             return known[0]
@@ -205,49 +204,49 @@ class _User:
             parameters={"max_completion_tokens": 40},
             id_column="id",
         )
-        job = (await jobs.create(request)).job
+        job = (await use.drafting.create(request)).job
         assert [part.requests for part in job.parts] == [2, 2, 1]
         return job
 
-    async def _submitted(self, jobs: Jobs, job: Job) -> Job:
+    async def _submitted(self, use: UseCases, job: Job) -> Job:
         says: UserSays = self._life.says
         is_wanted = says == "go_on" or job.status == ("unknown" if says == "resend" else "draft")
         if is_wanted:
             with self._call:
-                job, _ = await jobs.submit(job.id, user_says=says)
+                job, _ = await use.decisions.submit(job.id, user_says=says)
             if self._call.cancelled_caught:
                 self.pass_point("hung_up")
-                job = await self._looked_at(jobs, job.id)
+                job = await self._looked_at(use, job.id)
         if self._life.wish == "cancelled" and job.ended_at is None and job.cancelled_at is None:
             with suppress(NotReady):  # it ended just now
-                job = await jobs.cancel(job.id)
+                job = await use.decisions.cancel(job.id)
         return job
 
-    async def _moved_on(self, jobs: Jobs, job: Job) -> Job:
+    async def _moved_on(self, use: UseCases, job: Job) -> Job:
         while job.ended_at is None and not _is_at_rest(job):
             await anyio.sleep(0.05)
-            job = await self._looked_at(jobs, job.id)
+            job = await self._looked_at(use, job.id)
         return job
 
-    async def _looked_at(self, jobs: Jobs, job_id: str) -> Job:
-        return await jobs.check(job_id, wait_seconds=0, on_job=ignore_job)
+    async def _looked_at(self, use: UseCases, job_id: str) -> Job:
+        return await use.watch.check(job_id, wait_seconds=0, on_job=ignore_job)
 
-    async def _clear_up(self, jobs: Jobs, job: Job) -> None:
+    async def _clear_up(self, use: UseCases, job: Job) -> None:
         """Save the results, and delete the files at the provider."""
-        await jobs.results(job.id, save_as=RESULTS, overwrite=True, outcome=None, offset=0, limit=ROWS)
+        await use.results.page(job.id, save_as=RESULTS, overwrite=True, outcome=None, offset=0, limit=ROWS)
         with suppress(NotFound):  # all were deleted in a life before
-            await jobs.files.delete(job_id=job.id, file_ids=())
+            await use.files.delete(job_id=job.id, file_ids=())
         self.report.is_over = True
 
-    async def _note(self, jobs: Jobs, job_id: str) -> None:
-        page = await jobs.list(limit=100, offset=0)
+    async def _note(self, use: UseCases, job_id: str) -> None:
+        page = await use.watch.list_jobs(limit=100, offset=0)
         job = next(job for job in page.jobs if job.id == job_id)
         report = self.report
         report.jobs, report.job_id, report.status, report.counts = page.total, job.id, job.status, {**job.counts}
         report.parts = [(part.number, part.state, part.note) for part in job.running_parts]
         report.frozen = page.frozen
         report.others = [other.batch_id for other in page.others or ()]
-        report.files = [(remote.file_id, remote.job_id) for remote in await jobs.files.all()]
+        report.files = [(remote.file_id, remote.job_id) for remote in await use.files.all()]
 
 
 def _is_at_rest(job: Job) -> bool:

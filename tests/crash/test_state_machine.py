@@ -22,17 +22,20 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, invariant, multiple, rule
 
+from batchwright.app.use_cases import open_use_cases
 from batchwright.core.clock import Uptime
 from batchwright.core.crash_points import Point
 from batchwright.core.errors import BatchwrightError
+from batchwright.core.job_folder import JobFolders
 from batchwright.core.model import Job, SpendingLimits, UserSays
 from batchwright.core.waiting import Waiting
 from batchwright.core.workspace import Workspace
 from batchwright.jobs.draft import DraftRequest
-from batchwright.jobs.jobs import Jobs
-from batchwright.jobs.retry import RETRIABLE, Mending
+from batchwright.jobs.mending import Mending
+from batchwright.jobs.retry import RETRIABLE
 from batchwright.jobs.submission import Rules
 from batchwright.journal.journal import Journal
+from batchwright.mcp_server.context import UseCases
 from batchwright.providers.openai import OpenAIAPI
 from batchwright.providers.shutdown_dates import ShutdownDates
 from tests.crash.crashing import ignore, ignore_job
@@ -102,21 +105,19 @@ class Batchwright(RuleBasedStateMachine):
         self.life.close()
         self.deadly = None
         self.life = ExitStack()
-        self.running: Jobs = self.life.enter_context(self.portal.wrap_async_context_manager(self.program()))
-        self.did(self.running.restore)
-        self.did(self.running.clean_up)
+        self.running: UseCases = self.life.enter_context(self.portal.wrap_async_context_manager(self.program()))
 
     @asynccontextmanager
-    async def program(self) -> AsyncGenerator[Jobs]:
+    async def program(self) -> AsyncGenerator[UseCases]:
         """Hold the program open."""
         opening = OpenAIAPI.opened(key=self.server.key, base_url=self.server.url, charges="batch")
         with closing(Journal(self.folder / "journal.db", now=self.now, uptime=self.up)) as journal:
             async with opening as api:
-                yield Jobs(
+                yield await open_use_cases(
                     journal=journal,
                     api=api,
                     workspace=Workspace((self.folder / "work",)),
-                    data_folder=self.folder,
+                    folders=JobFolders.in_data(self.folder),
                     now=self.now,
                     shutdown_dates=ShutdownDates(self.server.url, self.server.key, now=self.now),
                     rules=Rules(LIMITS, ENQUEUED_TOKENS, waiting=Waiting(quiet_seconds=0.0)),
@@ -179,7 +180,7 @@ class Batchwright(RuleBasedStateMachine):
             model="gpt-5-mini",
             parameters={"max_completion_tokens": 40},
         )
-        draft = self.did(self.running.create, request)
+        draft = self.did(self.running.drafting.create, request)
         if draft is None:
             return multiple()
         self.made.append(draft.job.id)
@@ -188,26 +189,26 @@ class Batchwright(RuleBasedStateMachine):
     @rule(job_id=jobs, says=st.sampled_from(["", "", "", "resend", "go_on", "give_up"]))
     def submit(self, job_id: str, says: UserSays) -> None:
         """Submit a job, or pass on the user's word."""
-        job = self.portal.call(self.running.job, job_id)
+        job = self.portal.call(self.running.contents.job, job_id)
         if says == "resend":
             # Counted before: it may be killed after it was sent again.
             self.resent.update((job_id, part.number) for part in job.parts if part.state == "unknown")
-        self.did(self.running.submit, job_id, user_says=says)
+        self.did(self.running.decisions.submit, job_id, user_says=says)
 
     @rule(job_id=jobs)
     def check(self, job_id: str) -> None:
         """Look at a job."""
-        self.did(self.running.check, job_id, wait_seconds=0, on_job=ignore_job)
+        self.did(self.running.watch.check, job_id, wait_seconds=0, on_job=ignore_job)
 
     @rule(job_id=jobs)
     def cancel(self, job_id: str) -> None:
         """Have a job end early."""
-        self.did(self.running.cancel, job_id)
+        self.did(self.running.decisions.cancel, job_id)
 
     @rule(job_id=jobs)
     def retry(self, job_id: str) -> None:
         """Draft another round."""
-        self.did(self.running.retry, job_id, Mending(outcomes=RETRIABLE), ignore)
+        self.did(self.running.retrying.draft, job_id, Mending(outcomes=RETRIABLE), ignore)
 
     @rule(job_id=jobs)
     def delete_files(self, job_id: str) -> None:
@@ -263,7 +264,7 @@ class Batchwright(RuleBasedStateMachine):
     def restart(self) -> None:
         """Start the program anew, which goes on where it was."""
         self.begin()
-        self.did(self.running.resume)
+        self.did(self.running.watch.resume)
 
     # --- what holds at every moment ---
 
@@ -345,7 +346,7 @@ class Batchwright(RuleBasedStateMachine):
         """Compare what was saved with what the provider answered."""
         ended = [job for job in self.known_jobs() if job.ended_at]
         for job in ended:
-            self.portal.call(lambda job=job: self.running.results(job.id, **_SAVED_WHOLE))
+            self.portal.call(lambda job=job: self.running.results.page(job.id, **_SAVED_WHOLE))
             with (self.folder / "work" / "out.csv").open(encoding="utf-8-sig", newline="") as file:
                 rows = list(csv.DictReader(file))
             words = f"Say {self.made.index(job.id)}"
@@ -365,7 +366,7 @@ class Batchwright(RuleBasedStateMachine):
 
     def known_jobs(self) -> list[Job]:
         """Give all jobs as they stand in the journal."""
-        return [self.portal.call(self.running.job, job_id) for job_id in self.made]
+        return [self.portal.call(self.running.contents.job, job_id) for job_id in self.made]
 
     def unfinished_batches(self) -> list[str]:
         """Give the ids of the batches at the provider that have not ended."""

@@ -20,8 +20,9 @@ from batchwright.core.model import Endpoint, Limits, ProviderInfo, Recipe
 from batchwright.core.progress import Progress
 from batchwright.jobs.batch_file import adopt_batch_file, batch_file_recipe
 from batchwright.jobs.build import Draft, Plan, draft
+from batchwright.jobs.mending import Mending
 from batchwright.jobs.preflight import check_body, check_recipe
-from batchwright.jobs.retry import Mending, draft_round
+from batchwright.jobs.retry import draft_round
 from batchwright.tables.frozen import frozen_rows
 from batchwright.tables.rows import write_rows
 from batchwright.tables.source import one_file

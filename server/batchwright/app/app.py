@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from mcp.server.mcpserver.tools import Tool
 
     from batchwright.core.workspace import Workspace
-    from batchwright.jobs.jobs import Jobs
     from batchwright.journal.changes import Changed
+    from batchwright.mcp_server.context import UseCases
     from batchwright.mcp_server.server import Server
     from batchwright.mcp_server.tasks import Tasks
     from batchwright.mcp_server.updates import Updates
@@ -69,25 +69,25 @@ class App:
         self._tasks = tasks
         self._opening = anyio.Lock()
         self._opened = AsyncExitStack()
-        self._jobs: Jobs | None = None
+        self._use_cases: UseCases | None = None
         self._server = ModelServer(settings.url, settings.endpoint_key)
         self._stirred = anyio.Event()
 
-    async def jobs(self) -> "Jobs":
-        """Give the use cases; the first call opens the journal and imports what is slow."""
+    async def use_cases(self) -> "UseCases":
+        """Return what a user can do; the first call opens the journal and imports what is slow."""
         async with self._opening:
-            if self._jobs is None:
-                self._jobs = await self._made_jobs()
+            if self._use_cases is None:
+                self._use_cases = await self._open()
         await self._server.look()
-        return self._jobs
+        return self._use_cases
 
-    async def known_jobs(self) -> "Jobs | None":
-        """Give the use cases; None: there was never a job, and nothing is opened to say so."""
+    async def use_cases_if_any(self) -> "UseCases | None":
+        """Return what a user can do; None: there was never a job, and nothing is opened to say so."""
         # A server that nobody has asked for anything leaves the disk as it is.
-        from batchwright.core.job_folder import jobs_folder
+        from batchwright.core.job_folder import JobFolders
 
-        is_known = self._jobs is not None or jobs_folder(self._settings.data_folder()).exists()
-        return await self.jobs() if is_known else None
+        is_any = self._use_cases is not None or JobFolders.in_data(self._settings.data_folder()).path.exists()
+        return await self.use_cases() if is_any else None
 
     def now(self) -> datetime:
         """Give the time."""
@@ -103,8 +103,8 @@ class App:
             await self._stirred.wait()
             self._stirred = anyio.Event()
             try:
-                if self._jobs is not None:
-                    await tell(self._jobs.changes.look())
+                if self._use_cases is not None:
+                    await tell(self._use_cases.changes.look())
             except Exception as error:  # noqa: BLE001  # the top of a task of its own
                 log.error("Clients cannot be told of changes: %s", type(error).__name__)
 
@@ -113,7 +113,7 @@ class App:
         while True:
             rest = self._settings.poll_seconds
             try:
-                if await self.known_jobs() is not None:
+                if await self.use_cases_if_any() is not None:
                     rest = await self.move_on()
             except Exception as error:  # noqa: BLE001  # the top of a task of its own
                 # The calls to come say what is wrong; a server that ends here could say nothing.
@@ -123,17 +123,19 @@ class App:
 
     async def move_on(self) -> float:
         """Do all that can be done for all jobs now, and say after how many seconds to look again."""
-        jobs = await self.jobs()
-        await jobs.resume()
-        return jobs.rest_seconds(self._settings.poll_seconds)
+        watch = (await self.use_cases()).watch
+        await watch.resume()
+        return watch.rest_seconds(self._settings.poll_seconds)
 
     async def close(self) -> None:
         """Close what was opened."""
         await self._opened.aclose()
 
-    async def _made_jobs(self) -> "Jobs":
-        from batchwright.jobs.jobs import EARLY_LOOK_SECONDS, Jobs
+    async def _open(self) -> "UseCases":
+        from batchwright.app.use_cases import open_use_cases
+        from batchwright.core.job_folder import JobFolders
         from batchwright.jobs.submission import Rules
+        from batchwright.jobs.watch import EARLY_LOOK_SECONDS
         from batchwright.journal.journal import Journal
         from batchwright.providers.shutdown_dates import ShutdownDates
 
@@ -141,11 +143,11 @@ class App:
         journal = self._opened.enter_context(
             closing(Journal(data / JOURNAL, now=self.now, for_disk=self._waiting.for_disk))
         )
-        jobs = Jobs(
+        return await open_use_cases(
             journal=journal,
             api=await self._api(),
             workspace=workspace(settings),
-            data_folder=data,
+            folders=JobFolders.in_data(data),
             now=self.now,
             shutdown_dates=ShutdownDates(*_asked(settings), now=self.now),
             rules=Rules(
@@ -156,9 +158,6 @@ class App:
             ),
             on_point=self._on_point,
         )
-        await jobs.restore()
-        await jobs.clean_up()
-        return jobs
 
     async def _api(self) -> "BatchAPI":
         settings = self._settings

@@ -72,7 +72,7 @@ def _save(chart: bytes, png: "Path") -> None:
 async def _of_job(settings: Settings, request: CostRequest) -> Compared:
     async with opened(settings) as app:
         try:
-            return await (await app.jobs()).costs.compare(request, lambda _done, _total: None)
+            return await (await app.use_cases()).costs.compare(request, lambda _done, _total: None)
         except BatchwrightError as error:
             # Raised where it is, it would come out as one of a group.
             fault = error

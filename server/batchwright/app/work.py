@@ -20,17 +20,18 @@ def run_work(settings: Settings, *, stay: bool) -> int:
 async def _work(settings: Settings, stay: bool) -> int:  # noqa: FBT001  # anyio.run passes arguments by place
     said: dict[str, str] = {}
     async with opened(settings) as app:
-        jobs = await app.jobs()
+        use_cases = await app.use_cases()
+        watch = use_cases.watch
         while True:
             rest = await app.move_on()
-            unfinished = jobs.unfinished()
+            unfinished = watch.unfinished()
             for job_id in said.keys() - {job.id for job in unfinished}:
-                _say(said, {job_id: _line(jobs.job(job_id))})
+                _say(said, {job_id: _line(use_cases.contents.job(job_id))})
                 said.pop(job_id)
             _say(said, {job.id: _line(job) for job in unfinished})
             if not stay and all(job.status == "unknown" for job in unfinished):
                 return _ended(unfinished)
-            await anyio.sleep(rest if jobs.are_remote else min(rest, 1.0))
+            await anyio.sleep(rest if watch.is_remote else min(rest, 1.0))
 
 
 def _ended(unfinished: Sequence[Job]) -> int:

@@ -4,8 +4,9 @@ Both what writes requests and what reads results work in this folder, so this mo
 lies beside its target, and only its writer knows it.
 """
 
+import secrets
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +14,14 @@ from tempfile import TemporaryDirectory
 from typing import Literal
 
 import msgspec
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from batchwright.core import files
 from batchwright.core.model import Job, Part
 
 DownloadKind = Literal["output", "errors"]
 
-
-def jobs_folder(data_folder: Path) -> Path:
-    """Return the folder that holds the folders of all jobs; it is made with the first of them."""
-    return data_folder / "jobs"
+_ID_ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
 
 
 def part_name(part: Part) -> str:
@@ -110,6 +108,20 @@ class JobFolder:
         """Return the job's lock, not yet held."""
         return FileLock(self.lock_file, thread_local=False)
 
+    @contextmanager
+    def held(self) -> Generator[bool]:
+        """Hold the job for this process, if no other does; yields whether it is held."""
+        lock = self.lock()
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
     def save_job(self, job: Job) -> None:
         """Write the job down, whole or not at all."""
         files.write_whole(self.job_file, msgspec.json.encode(job))
@@ -132,3 +144,40 @@ class JobFolder:
     def remove(self) -> None:
         """Delete the folder with all that is in it; what cannot be deleted stays."""
         shutil.rmtree(self.path, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFolders:
+    """The folders of all jobs, in one that is made with the first of them."""
+
+    path: Path
+
+    @classmethod
+    def in_data(cls, data_folder: Path) -> "JobFolders":
+        """Return those of a data folder."""
+        return cls(data_folder / "jobs")
+
+    def of(self, job_id: str) -> JobFolder:
+        """Return the folder with a job's files."""
+        return JobFolder(self.path / job_id)
+
+    def all(self) -> Sequence[JobFolder]:
+        """Return the folders of all jobs, and of drafts that were cut off."""
+        return list(map(JobFolder, sorted(self.path.iterdir()))) if self.path.exists() else ()
+
+    @contextmanager
+    def new(self) -> Generator[JobFolder]:
+        """Make a folder for a new job, and hold its lock meanwhile; removed if the block raises."""
+        folder = self.of(new_job_id())
+        folder.path.mkdir(parents=True, mode=0o700)
+        with folder.lock():
+            try:
+                yield folder
+            except BaseException:
+                folder.remove()
+                raise
+
+
+def new_job_id() -> str:
+    """Return an id that no job has."""
+    return "job_" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))

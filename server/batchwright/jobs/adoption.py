@@ -1,13 +1,14 @@
 """Batches that this journal does not know: listed, and adopted as jobs."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batchwright.core.errors import NotReady
+from batchwright.core.job_folder import new_job_id
 from batchwright.core.model import Job
 from batchwright.core.provenance import job_of_batch
+from batchwright.jobs.advance import Runs
 from batchwright.jobs.recovery import is_final
 from batchwright.jobs.remote_jobs import RemoteJobs
 from batchwright.jobs.restoring import Restoring
@@ -38,9 +39,12 @@ class ForeignBatch:
 class Adoption:
     """Makes jobs of batches that somebody else made."""
 
-    def __init__(self, journal: "Journal", api: "BatchAPI", restoring: Restoring, remote_jobs: RemoteJobs) -> None:
+    def __init__(
+        self, journal: "Journal", api: "BatchAPI", runs: Runs, restoring: Restoring, remote_jobs: RemoteJobs
+    ) -> None:
         self._journal = journal
         self._api = api
+        self._runs = runs
         self._restoring = restoring
         self._remote_jobs = remote_jobs
 
@@ -48,15 +52,18 @@ class Adoption:
         """Say what a batch is that this journal does not know; None: it does."""
         return _foreign(batch) if self._restoring.job_of(batch) is None else None
 
-    async def adopt(self, batch_id: str, new_id: Callable[[], str]) -> Job:
-        """Make a job of a batch; if another Batchwright made it, of all batches of its job.
+    async def adopt(self, batch_id: str) -> Job:
+        """Make a job of a batch, and move it on as any other; if another Batchwright made it, of all its job's batches.
 
         A batch that shows up after its job was taken up from a lost journal is given to that job, if it lacks one.
 
         Raises:
-            NotReady: The journal knows the batch.
+            NotReady: The journal knows the batch, or it cannot be understood before it has ended.
             InvalidInput: It is none that can be understood here.
         """
+        return await self._runs.advance((await self._adopt(batch_id)).id)
+
+    async def _adopt(self, batch_id: str) -> Job:
         if job_id := self._journal.job_of_batch(batch_id):
             return await self._found_again(job_id, batch_id)
         batch = await self._api.batch(batch_id)
@@ -64,10 +71,10 @@ class Adoption:
             raise NotReady(f"{batch_id} belongs to {job_id} already. See `check_job`.")
         made_for = job_of_batch(batch.metadata)
         if made_for is None:
-            return await self._remote_jobs.make(new_id(), [batch])
+            return await self._remote_jobs.make(new_job_id(), [batch])
         if self._journal.has_job(made_for):
             given_to = await self._restoring.give_back(self._journal.job(made_for), batch)
-            return given_to or await self._remote_jobs.make(new_id(), [batch])
+            return given_to or await self._remote_jobs.make(new_job_id(), [batch])
         siblings = [each async for each in self._api.batches() if job_of_batch(each.metadata) == made_for]
         return await self._restoring.restore_job(made_for, siblings or [batch])
 

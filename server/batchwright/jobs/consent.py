@@ -1,5 +1,7 @@
 """What the user is asked before anything is sent, and what is not sent unless somebody was asked."""
 
+from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -8,9 +10,9 @@ from batchwright.core.model import Job, SpendingLimits, UserSays
 from batchwright.core.money import shown_most
 from batchwright.core.untrusted import one_line
 from batchwright.costs.spending import agreement, ceiling_usd, question, resend_question
+from batchwright.jobs.recovery import stuck_parts
 
 if TYPE_CHECKING:
-    from batchwright.jobs.advance import Runs
     from batchwright.jobs.overview import Overviews
     from batchwright.journal.journal import Journal
 
@@ -20,11 +22,13 @@ _MAX_REASON_CHARACTERS = 600
 class Consent:
     """Questions to the user, and refusals where nobody can be asked."""
 
-    def __init__(self, journal: "Journal", runs: "Runs", overviews: "Overviews", limits: SpendingLimits) -> None:
+    def __init__(
+        self, journal: "Journal", overviews: "Overviews", limits: SpendingLimits, *, now: Callable[[], datetime]
+    ) -> None:
         self._journal = journal
-        self._runs = runs
         self._overviews = overviews
         self._limits = limits
+        self._now = now
 
     def question(self, job_id: str, *, max_cost_usd: Decimal | None, user_says: UserSays) -> str | None:
         """Say what the user is to be asked before a submission; None: the operator lets it go without.
@@ -73,7 +77,7 @@ class Consent:
 
     def _question_to_leave(self, job: Job) -> str | None:
         """Say what is asked before stuck parts are given up; None: none is stuck."""
-        if not (stuck := self._runs.stuck(job)):
+        if not (stuck := stuck_parts(job, self._now())):
             return None
         rows = sum(part.requests for part in stuck)
         counted = sum((self._journal.share_of(part) for part in stuck), Decimal(0))

@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from batchwright.core.errors import InvalidInput, MissingExtra, NotReady
-from batchwright.core.job_folder import JobFolder
+from batchwright.core.job_folder import JobFolders
 from batchwright.core.model import Job
 from batchwright.costs.chart_process import draw
 from batchwright.costs.comparison import (
@@ -77,14 +77,14 @@ class Comparing:
     def __init__(
         self,
         journal: "Journal",
-        folder_of: Callable[[str], JobFolder],
+        folders: JobFolders,
         workspace: "Workspace",
         *,
         now: Callable[[], datetime],
     ) -> None:
         self._now = now
         self._journal = journal
-        self._folder_of = folder_of
+        self._folders = folders
         self._workspace = workspace
         self._drawing = anyio.Lock()
 
@@ -127,7 +127,7 @@ class Comparing:
     def _paths(self, job: Job) -> list[Path]:
         """Give the files with every request once: those of the first round."""
         parts = [part for part in job.parts if part.round == 1 and part.state != "split"]
-        paths = list(map(self._folder_of(job.id).requests, parts))
+        paths = list(map(self._folders.of(job.id).requests, parts))
         if job.source.kind == "results" or not all(path.exists() for path in paths):
             ran = sum(part.completed for part in parts)
             known = f"rows={job.source.rows}, input_tokens=..., output_tokens=..."

@@ -1,4 +1,4 @@
-"""What a user asks for to a draft: the source is found, the recipe made, the provider named."""
+"""From what a user asks for to a draft job: look at the data, find the source, make the recipe, name the provider."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -12,19 +12,21 @@ from batchwright.checks import schema
 from batchwright.checks.names import misspelt
 from batchwright.core.crash_points import OnPoint
 from batchwright.core.errors import InvalidInput
-from batchwright.core.job_folder import JobFolder
+from batchwright.core.job_folder import JobFolder, JobFolders
 from batchwright.core.model import Endpoint, Json, Limits, ProviderInfo, Recipe
-from batchwright.core.progress import Progress
+from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import model_name
 from batchwright.costs.prices import meant
 from batchwright.jobs.batch_file import adopt_batch_file, batch_file_recipe, check_batch_file
 from batchwright.jobs.build import Draft, Plan, draft
 from batchwright.providers.shutdown_dates import ShutdownDates
+from batchwright.tables.inspection import Profile, profile
 from batchwright.tables.rows import write_rows
 from batchwright.tables.source import DataFile, Origin, find, one_file
 
 if TYPE_CHECKING:
     from batchwright.core.workspace import Workspace
+    from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import BatchAPI
 
 MAX_INLINE_ROWS = 2_000
@@ -50,11 +52,13 @@ class DraftRequest:
 
 
 class Drafting:
-    """Makes drafts in folders of their own."""
+    """Describes data, and makes draft jobs of it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # a draft needs all that a job is made of
         self,
+        journal: "Journal",
         api: "BatchAPI",
+        folders: JobFolders,
         workspace: "Workspace",
         shutdown_dates: ShutdownDates,
         *,
@@ -62,19 +66,66 @@ class Drafting:
         now: Callable[[], datetime],
         on_point: OnPoint,
     ) -> None:
+        self._journal = journal
         self._api = api
+        self._folders = folders
         self._limits_of = limits_of
         self._workspace = workspace
         self._shutdown_dates = shutdown_dates
         self._now = now
         self._on_point = on_point
 
-    async def drafted(self, request: DraftRequest, folder: JobFolder, progress: Progress) -> Draft:
-        """Check everything, and write the parts into *folder*, which is empty and has the job's id for its name.
+    async def inspect(
+        self, source: str, reading: Mapping[str, Json], *, sample_rows: int, progress: Progress = SILENT
+    ) -> Profile:
+        """Describe a data file of the workspace, several, or a query over them.
 
         Raises:
-            InvalidInput: Something cannot be used.
+            InvalidInput: It cannot be read.
         """
+
+        def profiled() -> Profile:
+            found = find(self._workspace, source, reading)
+            return profile(found, folder=folder.path, sample_rows=sample_rows, progress=progress)
+
+        with self._folders.new() as folder:
+            try:
+                return await anyio.to_thread.run_sync(profiled)
+            finally:
+                folder.remove()
+
+    async def create(self, request: DraftRequest, progress: Progress = SILENT) -> Draft:
+        """Make a draft job: check everything, write its parts, record it. Spends nothing.
+
+        Raises:
+            InvalidInput: Something cannot be used; nothing was kept.
+        """
+        given = [name for name in ("source", "rows", "batch_file") if getattr(request, name)]
+        if len(given) != 1:
+            what = f"{' and '.join(given)} were given" if given else "none was given"
+            raise InvalidInput(f"A job has one of source, rows and batch_file, and {what}. Give exactly one.")
+        with self._folders.new() as folder:
+            made = await self._draft(request, folder, progress)
+            folder.save_job(made.job)
+            self._journal.add_job(made.job)
+        self._on_point("drafted")
+        if earlier := self._journal.same_job(made.job):
+            note = f"The same data, prompt and model were run before, as {earlier}: get_results gives its answers."
+            made = replace(made, warnings=[*made.warnings, note])
+        return made
+
+    async def clean_up(self) -> None:
+        """Remove what drafts left that were cut off: folders of no job, whose lock died with its process."""
+        for folder in self._folders.all():
+            is_draft = folder.lock_file.exists() and not folder.job_file.exists()
+            if is_draft and not self._journal.has_job(folder.job_id):
+                with folder.held() as is_held:
+                    # Looked at again under the lock: the draft may have become a job meanwhile.
+                    if is_held and not self._journal.has_job(folder.job_id):
+                        folder.remove()
+
+    async def _draft(self, request: DraftRequest, folder: JobFolder, progress: Progress) -> Draft:
+        """Check everything, and write the parts into *folder*, which is empty and has the job's id for its name."""
         made = await self._made(request, folder, progress)
         note = misspelt(made.job.recipe.model, made.job.provider, meant)
         is_told = any("is no known name" in warning for warning in made.warnings)

@@ -9,12 +9,12 @@ import anyio.to_thread
 
 from batchwright.checks.parameters import PARAMETERS, TOKEN_LIMITS
 from batchwright.core import files
+from batchwright.core.job_folder import JobFolders
 from batchwright.core.jsonl import decode_request
 from batchwright.core.model import OUTCOMES, Job, Json, Outcome
 from batchwright.costs.prices import meant
-from batchwright.jobs.advance import Runs
-from batchwright.jobs.collection import ending
-from batchwright.jobs.retry import Mending
+from batchwright.jobs.collection import ending, table
+from batchwright.jobs.mending import Mending
 from batchwright.results.causes.catalogue import cause_of
 from batchwright.results.causes.remedies import Explained, Mended, Retried, explained, various
 from batchwright.results.causes.signs import Problem
@@ -26,8 +26,8 @@ MAX_PROBLEMS = 500
 class Failures:
     """Explains what went wrong."""
 
-    def __init__(self, runs: Runs) -> None:
-        self._runs = runs
+    def __init__(self, folders: JobFolders) -> None:
+        self._folders = folders
 
     async def of(self, job: Job) -> list[Explained]:
         """Group the rows of *job* without a good answer by cause, the most rows first; while it runs, what is known."""
@@ -45,7 +45,7 @@ class Failures:
         return Retried(outcomes, mending.changes(job.recipe), found, unmet)
 
     def _of_results(self, job: Job) -> list[Explained]:
-        problems = self._runs.table(job).problems(MAX_PROBLEMS)
+        problems = table(job, self._folders.of(job.id)).problems(MAX_PROBLEMS)
         is_batch = job.source.kind == "batch"
         parameters = self._sent_parameters(job) if is_batch else job.recipe.parameters
         found = explained(problems, job, parameters, meant)
@@ -61,7 +61,7 @@ class Failures:
         given: dict[str, Json] = {}
         limits: dict[str, int] = {}
         for part in job.parts:
-            path = self._runs.folder(job.id).requests(part)
+            path = self._folders.of(job.id).requests(part)
             for body in _bodies(path) if part.round <= job.round else ():
                 given |= {name: value for name, value in body.items() if name in PARAMETERS[job.recipe.endpoint]}
                 for name in TOKEN_LIMITS:

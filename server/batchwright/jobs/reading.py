@@ -13,7 +13,9 @@ import msgspec
 
 from batchwright.core import files
 from batchwright.core.errors import InvalidInput, NotReady
+from batchwright.core.job_folder import JobFolders
 from batchwright.core.model import Endpoint, Job, Json
+from batchwright.jobs.collection import table
 from batchwright.jobs.overview import JobPage
 from batchwright.tables import head
 from batchwright.tables.source import find
@@ -46,8 +48,9 @@ class FirstRequests:
 class Contents:
     """Reads the journal and the jobs' own files."""
 
-    def __init__(self, journal: "Journal", runs: "Runs", workspace: "Workspace") -> None:
+    def __init__(self, journal: "Journal", folders: JobFolders, runs: "Runs", workspace: "Workspace") -> None:
         self._journal = journal
+        self._folders = folders
         self._runs = runs
         self._workspace = workspace
 
@@ -66,7 +69,7 @@ class Contents:
 
     def has_results(self, job: Job) -> bool:
         """Whether there are joined results, of its current round or those before."""
-        return self._runs.has_results(job)
+        return self._folders.of(job.id).results.exists()
 
     def changed_at(self, jobs: Sequence[Job]) -> Mapping[str, datetime]:
         """Give the time of the last event of each job."""
@@ -107,7 +110,7 @@ class Contents:
         """
         job = self.job(job_id)
         parts = job.drafted_parts or job.running_parts
-        path = self._runs.folder(job_id).requests(parts[0]) if parts else None
+        path = self._folders.of(job_id).requests(parts[0]) if parts else None
         if path is None or not path.exists():
             raise NotReady(f"The requests of {job_id} are not here any more. Its results may be: see get_results.")
 
@@ -126,12 +129,12 @@ class Contents:
         return await anyio.to_thread.run_sync(self._table, job)
 
     def _table(self, job: Job) -> str:
-        folder = self._runs.folder(job.id)
+        folder = self._folders.of(job.id)
         is_small = job.source.rows <= MAX_TABLE_ROWS and folder.results.stat().st_size <= _MAX_RESULTS_BYTES
         if is_small:
             with folder.scratch("reading") as place:
                 path = place / "table"
-                self._runs.table(job).save(path, "csv")
+                table(job, folder).save(path, "csv")
                 if path.stat().st_size <= MAX_TABLE_BYTES:
                     return path.read_text(encoding="utf-8")
         raise InvalidInput(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Literal, Protocol, assert_never
 
-from batchwright.core.model import TERMINAL_BATCH_STATUSES, LineError, Part
+from batchwright.core.model import LIVE_STATES, TERMINAL_BATCH_STATUSES, Job, LineError, Part
 from batchwright.core.provenance import NONCE_KEY
 
 Step = Literal["upload", "create", "look_for_batch", "poll", "collect", "wait_for_user", "give_up", "rest"]
@@ -77,6 +77,23 @@ def is_overdue(part: Part, now: datetime) -> bool:
 def is_stuck(part: Part, now: datetime) -> bool:
     """Whether a part that was looked at just now may never move on by itself, so that the user may leave it."""
     return part.state in {"submitting", "unknown", "ended"} or is_overdue(part, now)
+
+
+def stuck_parts(job: Job, now: datetime) -> list[Part]:
+    """Return the parts of a job that may never move on by themselves; one that was cancelled waits for no batch."""
+    if job.submitted_at is None or job.ended_at is not None:
+        return []
+    live = LIVE_STATES if job.cancelled_at else ()
+    return [part for part in job.running_parts if part.state in live or is_stuck(part, now)]
+
+
+def unending_parts(job: Job, now: datetime) -> set[int]:
+    """Return the numbers of the parts whose results cannot be had now, or whose cancelled batch does not end."""
+    return {
+        part.number
+        for part in job.running_parts
+        if part.state == "ended" or (part.state == "cancelling" and is_overdue(part, now))
+    }
 
 
 def overdue_note(part: Part, now: datetime) -> str:

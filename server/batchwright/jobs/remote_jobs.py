@@ -12,7 +12,7 @@ import msgspec
 from batchwright.core import files
 from batchwright.core.bounds import MAX_RESULTS_BYTES, MAX_VECTORS_BYTES
 from batchwright.core.errors import InvalidInput, NotReady, ProviderGone
-from batchwright.core.job_folder import JobFolder
+from batchwright.core.job_folder import JobFolder, JobFolders
 from batchwright.core.jsonl import any_result, decode_request, encode_request
 from batchwright.core.model import Job, Part, Request
 from batchwright.core.provenance import NONCE_KEY
@@ -38,17 +38,17 @@ class RemoteJobs:
         journal: "Journal",
         api: "BatchAPI",
         *,
-        folder_of: Callable[[str], JobFolder],
+        folders: JobFolders,
         now: Callable[[], datetime],
     ) -> None:
         self._journal = journal
         self._api = api
-        self._folder_of = folder_of
+        self._folders = folders
         self._now = now
 
     async def make(self, job_id: str, batches: "Sequence[Batch]") -> Job:
         """Make a job of batches whose files the provider keeps."""
-        folder = self._folder_of(job_id)
+        folder = self._folders.of(job_id)
         is_new = not folder.path.exists()
         folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:

@@ -2,8 +2,6 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,7 +15,7 @@ from batchwright.core.errors import (
     ProviderUnclear,
     ProviderUnreachable,
 )
-from batchwright.core.job_folder import JobFolder
+from batchwright.core.job_folder import JobFolders
 from batchwright.core.model import Job, Part
 from batchwright.core.provenance import HASH_KEY, NONCE_KEY, PART_KEY, is_from_elsewhere, job_of_batch
 from batchwright.jobs.recovery import is_final
@@ -25,6 +23,8 @@ from batchwright.jobs.remote_jobs import RemoteJobs, nonce_of, with_batch
 from batchwright.results.downloads import measured
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from openai.types import Batch
 
     from batchwright.journal.journal import Journal
@@ -46,24 +46,27 @@ class Restoring:
         api: "BatchAPI",
         remote_jobs: RemoteJobs,
         *,
-        folder_of: Callable[[str], JobFolder],
-        held: Callable[[str], AbstractContextManager[bool]],
+        folders: JobFolders,
     ) -> None:
         self._journal = journal
         self._api = api
         self._remote_jobs = remote_jobs
-        self._folder_of, self._held = folder_of, held
+        self._folders = folders
 
-    async def restore(self, folders: Sequence[JobFolder]) -> None:
+    async def restore(self) -> None:
         """Take up jobs whose folders are there and which the journal does not know; freeze if it was lost."""
-        lost = [folder for folder in folders if folder.job_file.exists() and not self._journal.has_job(folder.job_id)]
+        lost = [
+            folder
+            for folder in self._folders.all()
+            if folder.job_file.exists() and not self._journal.has_job(folder.job_id)
+        ]
         if not lost:
             return
         was_empty = self._journal.job_count() == 0
         batches = await self._by_job()
         found: list[Job | None] = []
         for folder in lost:
-            with self._held(folder.job_id) as is_held:
+            with folder.held() as is_held:
                 # Whoever else holds it is drafting it, or takes it up, just now.
                 if is_held and not self._journal.has_job(folder.job_id):
                     found.append(await self._of_folder(folder.job_id, (batches or {}).get(folder.job_id, ())))
@@ -167,7 +170,7 @@ class Restoring:
 
     async def restore_job(self, job_id: str, batches: "Sequence[Batch]") -> Job:
         """Take up a job of another journal: from its folder, or from what the provider keeps."""
-        folder = self._folder_of(job_id)
+        folder = self._folders.of(job_id)
         if not folder.job_file.exists():
             return await self._remote_jobs.make(job_id, list(_one_for_each_part(batches).values()))
         job = folder.read_job()

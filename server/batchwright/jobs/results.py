@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +11,12 @@ import anyio.to_thread
 
 from batchwright.core import files
 from batchwright.core.errors import InvalidInput, NotReady
-from batchwright.core.job_folder import JobFolder
+from batchwright.core.job_folder import JobFolder, JobFolders
 from batchwright.core.model import Job, Outcome
 from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import one_line, quote_name, quote_names
+from batchwright.jobs.collection import table, table_so_far
+from batchwright.jobs.recovery import stuck_parts
 from batchwright.results.query import QueryRows, query
 from batchwright.results.summary import Agreement, AnswerColumn, agreement, answer_columns
 from batchwright.results.table import JoinedRows, ResultTable
@@ -89,9 +92,13 @@ class Reply:
 class Asking:
     """Answers questions about results."""
 
-    def __init__(self, runs: "Runs", workspace: "Workspace") -> None:
+    def __init__(
+        self, folders: JobFolders, runs: "Runs", workspace: "Workspace", *, now: Callable[[], datetime]
+    ) -> None:
+        self._folders = folders
         self._runs = runs
         self._workspace = workspace
+        self._now = now
 
     async def page(  # noqa: PLR0913  # what is shown and what is saved are both chosen
         self,
@@ -132,16 +139,17 @@ class Asking:
             added = [name for name in table.answer_columns if name in chosen]
             return ResultPage(now, joined, chosen, added, table.number_name, str(saving.target) if saving else None)
 
-        if job.ended_at is not None or self._runs.has_results(job):
-            return await shown(self._runs.table(job))
-        if not self._runs.stuck(job):
+        folder = self._folders.of(job.id)
+        if job.ended_at is not None or folder.results.exists():
+            return await shown(table(job, folder))
+        if not stuck_parts(job, self._now()):
             done = job.source.rows - job.counts["running"]
             raise NotReady(
                 f"{job_id} is still {job.status}: {done:,} of {job.source.rows:,} rows are done. "
                 f"Wait with `check_job`, wait_seconds={WAIT_SECONDS}, then ask again."
             )
-        with self._runs.folder(job.id).scratch("asking") as place:
-            return await shown(await anyio.to_thread.run_sync(self._runs.table_so_far, job, place))
+        with folder.scratch("asking") as place:
+            return await shown(await anyio.to_thread.run_sync(table_so_far, job, folder, place))
 
     async def ask(self, job_id: str, question: Question, progress: Progress = SILENT) -> Reply:
         """Run SQL over the results of a job, or describe them. While it runs, the rows that are not done are running.
@@ -156,22 +164,23 @@ class Asking:
         return await anyio.to_thread.run_sync(self._replied, job, question, saving, progress)
 
     def _replied(self, job: Job, question: Question, saving: "_Saving | None", progress: Progress) -> Reply:
-        with self._runs.folder(job.id).scratch("asking") as folder:
-            table = self._runs.table(job) if job.ended_at else self._runs.table_so_far(job, folder)
+        folder = self._folders.of(job.id)
+        with folder.scratch("asking") as place:
+            joined = table(job, folder) if job.ended_at else table_so_far(job, folder, place)
             unread = 0
             if not job.ended_at:
-                told, job = job.counts["running"], replace(job, outcomes=table.counts())
+                told, job = job.counts["running"], replace(job, outcomes=joined.counts())
                 unread = max(0, job.counts["running"] - told)
             sql = question.sql
             if sql is None:
-                return Reply(job, profile=_profile(table, job, question, progress), unread=unread)
+                return Reply(job, profile=_profile(joined, job, question, progress), unread=unread)
             running = progress.stage(0, 1, "Running the query")
             if saving is None:
-                return Reply(job, query(table, sql, folder, limit=question.limit, progress=running), unread=unread)
+                return Reply(job, query(joined, sql, place, limit=question.limit, progress=running), unread=unread)
             rows: list[QueryRows] = []
 
             def write(path: Path, kind: SaveKind) -> None:
-                rows.append(query(table, sql, folder, limit=question.limit, target=path, kind=kind, progress=running))
+                rows.append(query(joined, sql, place, limit=question.limit, target=path, kind=kind, progress=running))
 
             saving.write(write)
             return Reply(job, rows[0], saved_as=str(saving.target), unread=unread)
@@ -191,7 +200,7 @@ class Asking:
         if not name:
             return None
         target = self._workspace.file_to_write(name, overwrite=overwrite)
-        return _Saving(name, target, save_kind(target), overwrite, self._workspace, self._runs.folder(job_id))
+        return _Saving(name, target, save_kind(target), overwrite, self._workspace, self._folders.of(job_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,22 @@
-"""A retry: a new round over some rows of a job, with its recipe mended. Synchronous: runs in a worker thread."""
+"""A retry: a new round over some rows of a job, with its recipe mended."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import get_args
+from dataclasses import replace
+from typing import TYPE_CHECKING, get_args
 
-import msgspec
+import anyio.to_thread
 
 from batchwright.core import files
+from batchwright.core.crash_points import OnPoint
 from batchwright.core.errors import InvalidInput, NotReady
+from batchwright.core.job_folder import JobFolders
 from batchwright.core.jsonl import decode_request, encode_request
-from batchwright.core.model import Job, Json, Outcome, Recipe, Request
-from batchwright.core.untrusted import model_name
+from batchwright.core.model import Job, Outcome, Request
+from batchwright.jobs.advance import Runs
 from batchwright.jobs.build import Draft
+from batchwright.jobs.collection import table
+from batchwright.jobs.explain import Failures
+from batchwright.jobs.mending import Mending
 from batchwright.jobs.preflight import check_body, check_recipe
 from batchwright.requests.duplicates import digest
 from batchwright.requests.measure import Line, Measure, RecipeMeasure
@@ -20,62 +25,81 @@ from batchwright.requests.parts import OnRows, PartPlan, first_request, write_pa
 from batchwright.requests.recipe import body_builder, template_columns
 from batchwright.tables.frozen import frozen_rows
 
-RETRIED: tuple[Outcome, ...] = ("failed", "expired", "never_ran")
-"""Outcomes that are retried unless others are named."""
+if TYPE_CHECKING:
+    from batchwright.jobs.restoring import Restoring
+    from batchwright.jobs.submission import Submission
+    from batchwright.journal.journal import Journal
+    from batchwright.providers.batch_api import BatchAPI
+    from batchwright.providers.shutdown_dates import ShutdownDates
+
 MAX_WARNINGS = 5
 RETRIABLE: tuple[Outcome, ...] = tuple(name for name in get_args(Outcome) if name not in {"answered", "running"})
 
 
-@dataclass(frozen=True, slots=True)
-class Mending:
-    """What a retry changes; None leaves it as it was. A parameter that is None is left out from now on."""
+class Retrying:
+    """Drafts new rounds of jobs that have ended."""
 
-    outcomes: Collection[Outcome] = RETRIED
-    prompt: str | None = None
-    system: str | None = None
-    model: str | None = None
-    parameters: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    def __init__(  # noqa: PLR0913  # a round is drafted as a job is, and over the results of those before
+        self,
+        journal: "Journal",
+        api: "BatchAPI",
+        folders: JobFolders,
+        runs: Runs,
+        submission: "Submission",
+        *,
+        restoring: "Restoring",
+        failures: Failures,
+        shutdown_dates: "ShutdownDates",
+        on_point: OnPoint,
+    ) -> None:
+        self._journal, self._api, self._folders = journal, api, folders
+        self._runs, self._submission = runs, submission
+        self._restoring = restoring
+        self._failures = failures
+        self._shutdown_dates = shutdown_dates
+        self._on_point = on_point
 
-    def recipe(self, before: Recipe) -> Recipe:
-        """Give the mended recipe.
+    async def draft(self, job_id: str, mending: Mending, on_rows: OnRows) -> Draft:
+        """Draft a new round over rows of an ended job that have no good answer. Spends nothing.
 
         Raises:
-            InvalidInput: A ready-made batch file has no prompt that could be mended.
+            NotReady: The job has not ended, or there is nothing to retry.
+            InvalidInput: The mended recipe cannot be used.
         """
-        if before.prompt is None and (self.prompt or self.system):
-            raise InvalidInput(
-                "The job was made from a ready-made batch file, which has no prompt of its own. "
-                "Mend model or parameters, or make a new job."
+        await self._restoring.look_again(self._journal.job(job_id))
+        await self._runs.advance(job_id)
+        folder = self._folders.of(job_id)
+        with folder.held() as is_held:
+            job = self._journal.job(job_id)
+            if not is_held:
+                raise NotReady(f"{job_id} is being worked on just now. Try again in a moment.")
+            retried = retried_outcomes(job, mending)
+            recipe = mending.recipe(job.recipe)
+            provider = self._api.answering(recipe.model, recipe.endpoint)
+            ending = await self._shutdown_dates.warning(provider)
+            ids = await anyio.to_thread.run_sync(table(job, folder).ids, list(retried))
+            plan = PartPlan(
+                job_id,
+                folder,
+                recipe,
+                provider,
+                self._submission.limits_of(provider),
+                self._on_point,
+                # What was drafted before may be submitted just now: its files stay as they are.
+                first_number=1 + max(part.number for part in job.parts),
+                round=job.round + 1,
             )
-        parameters = {
-            name: value for name, value in {**before.parameters, **self.parameters}.items() if value is not None
-        }
-        return replace(
-            before,
-            prompt=self.prompt or before.prompt,
-            system=self.system or before.system,
-            model=model_name(self.model) if self.model else before.model,
-            parameters=parameters,
-        )
-
-    def changes(self, before: Recipe) -> list[str]:
-        """Say what is changed, in words; a ready-made batch file says itself what it was before."""
-        given = [("prompt", self.prompt), ("system", self.system)]
-        told = [f"another {name}" for name, text in given if text and text != getattr(before, name)]
-        if self.model and self.model != before.model:
-            told.append(f"model {before.model} -> {self.model}")
-        for name, value in self.parameters.items():
-            old, new = (_shown(before.parameters.get(name)), _shown(value))
-            if before.prompt is None:
-                told.append(f"{name} -> {new}")
-            elif old != new:
-                told.append(f"{name} {old} -> {new}")
-        return told
-
-    def body(self, before: Mapping[str, Json]) -> dict[str, Json]:
-        """Give a ready-made request's mended body."""
-        changed = {**before, **self.parameters, **({"model": self.model} if self.model else {})}
-        return {name: value for name, value in changed.items() if value is not None}
+            made = await anyio.to_thread.run_sync(draft_round, job, plan, ids, mending, on_rows)
+            kept: dict[Outcome, int] = {
+                name: count for name, count in job.counts.items() if count and name not in retried
+            }
+            if again := retried.get("unconfirmed"):
+                note = f"{again:,} of these rows may have been answered and paid for: they may then be paid twice."
+                made = replace(made, warnings=[note, *made.warnings])
+            explained = await self._failures.retried(job, retried, mending)
+            self._journal.add_round(made.job, made.job.parts, kept=kept)
+            folder.save_job(self._journal.job(job_id))
+        return replace(made, retried=explained, warnings=[*made.warnings, *([ending] if ending else [])])
 
 
 def retried_outcomes(job: Job, mending: Mending) -> dict[Outcome, int]:
@@ -103,7 +127,7 @@ def retried_outcomes(job: Job, mending: Mending) -> dict[Outcome, int]:
 
 
 def draft_round(job: Job, plan: PartPlan, ids: Mapping[str, Outcome], mending: Mending, on_rows: OnRows) -> Draft:
-    """Write the parts of a new round over the rows with *ids*; the job that is given has only these parts.
+    """Write the parts of a new round over the rows with *ids*; the job that is given has only these parts. Synchronous.
 
     Where requests pack several rows, those that failed go alone: one bad input is enough to fail all the others.
 
@@ -128,10 +152,6 @@ def draft_round(job: Job, plan: PartPlan, ids: Mapping[str, Outcome], mending: M
     written = write_parts(plan, packed(lines(), most, plan.limits, alone=alone) if most > 1 else lines())
     made = replace(job, recipe=plan.recipe, provider=plan.provider, parts=written.parts)
     return Draft(made, first_request(plan.folder, made.parts), written.estimate, list(warnings)[:MAX_WARNINGS])
-
-
-def _shown(value: Json) -> str:
-    return "left out" if value is None else msgspec.json.encode(value).decode()
 
 
 def _anew(job: Job, plan: PartPlan, ids: Collection[str]) -> Iterator[Request]:

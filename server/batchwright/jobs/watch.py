@@ -1,6 +1,7 @@
-"""What the provider shows of batches: one walk through its list for all jobs, callers and processes, now and then."""
+"""Jobs watched until they end: one walk through the provider's list now and then, for all jobs and processes."""
 
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from batchwright.core.errors import ProviderError, ProviderNotNow, ProviderUnrea
 from batchwright.core.model import Job
 from batchwright.jobs.adoption import MAX_LISTED, ForeignBatch
 from batchwright.jobs.advance import Runs
+from batchwright.jobs.overview import JobPage
 from batchwright.jobs.recovery import is_final
+from batchwright.jobs.submission import Rules
 
 if TYPE_CHECKING:
     from openai.types import Batch
@@ -19,14 +22,26 @@ if TYPE_CHECKING:
     from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import BatchAPI, Look
 
+log = logging.getLogger(__name__)
+
+LONGEST_POLL_SECONDS = 10.0
+"""How often a job at a provider on the network is looked at while somebody waits for long."""
+CALL_SECONDS = 30.0
+"""How long a call that was not told to wait does so for what moves jobs on; a running server goes on with it."""
+EARLY_LOOK_SECONDS = 5.0
+"""How often while a batch is validated, which is when most faults show."""
 TURN_SECONDS = 2.0
 """How long a call waits for another one that is looking just now, before it tells what is known."""
 _ONE_BY_ONE = 5
 """So many batches are asked for by themselves: that may show more of them than a list."""
 
 
+OnJob = Callable[[Job], Awaitable[None]]
+"""Told how a job stands, while somebody waits for it."""
+
+
 class Watch:
-    """Decides who asks the provider, when, and for what."""
+    """Moves jobs on and waits for them, and decides who asks the provider, when, and for what."""
 
     def __init__(
         self,
@@ -35,15 +50,85 @@ class Watch:
         runs: Runs,
         *,
         foreign: Callable[["Batch"], ForeignBatch | None],
-        seconds: float,
+        rules: Rules,
     ) -> None:
         self._journal, self._api, self._runs = journal, api, runs
         self._foreign = foreign
-        self._seconds = seconds
+        self._seconds = rules.look_seconds
+        self._poll_seconds = rules.waiting.poll_seconds
         self._turn = anyio.Lock()
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether somebody else's server runs the batches, which is not to be asked too often."""
+        return not self._api.lists_everything
+
+    async def check(self, job_id: str, *, wait_seconds: float, on_job: OnJob) -> Job:
+        """Move a job on and return it as it stands; waits for its end up to *wait_seconds*.
+
+        Raises:
+            NotFound: There is none with this id.
+        """
+        job = self._journal.job(job_id)
+        pause, ended = self._poll_seconds, self._api.next_end
+        with anyio.move_on_after(max(wait_seconds, CALL_SECONDS)):
+            # What may be old is not told: a look that is not due yet is waited for.
+            await anyio.sleep(self._seconds_until_due(job_id, pause))
+            job = await self._look_at(job_id, pause)
+        told = None
+        with anyio.move_on_after(wait_seconds):
+            while wait_seconds and job.submitted_at is not None and job.ended_at is None and job.status != "unknown":
+                if job != told:
+                    await on_job(job)
+                    told = job
+                with anyio.move_on_after(pause):
+                    await ended.wait()
+                if self.is_remote:
+                    pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
+                # Taken before the look: an end meanwhile is not missed.
+                ended = self._api.next_end
+                job = await self._look_at(job_id, pause)
+        return self._runs.shown(self._journal.job(job_id))
+
+    async def list_jobs(self, *, limit: int, offset: int) -> JobPage:
+        """Return jobs, newest first, and on the first page batches at the provider that this journal does not know."""
+        with anyio.move_on_after(CALL_SECONDS):
+            await self.resume(with_others=not offset)
+        others = self._others() if not offset and self.is_remote else ()
+        jobs = self._journal.jobs(limit=limit, offset=offset)
+        return JobPage(jobs, self._journal.job_count(), others, self._journal.standing.frozen())
+
+    async def resume(self, *, with_others: bool = False) -> None:
+        """Move on every job that was submitted and has not ended, unless somebody did so just now."""
+        self._journal.elapsed.keep(self._api.told.now())
+        unfinished = self._journal.unfinished()
+        if not self.is_remote:
+            await self._advance_all(unfinished, None)
+        elif unfinished or with_others:
+            async with self._take_turn() as look:
+                await self._advance_all(unfinished if look else (), look)
+
+    def unfinished(self) -> Sequence[Job]:
+        """Return the jobs that were submitted and have not ended, oldest first."""
+        return [self._runs.shown(self._journal.job(job_id)) for job_id in self._journal.unfinished()]
+
+    def rest_seconds(self, poll_seconds: float) -> float:
+        """Return how long nothing needs to be looked at: soon again while a batch is validated."""
+        statuses = {part.batch_status for job in self.unfinished() for part in job.running_parts}
+        return min(poll_seconds, EARLY_LOOK_SECONDS) if "validating" in statuses else poll_seconds
+
+    async def _advance_all(self, job_ids: Sequence[str], look: "Look | None") -> None:
+        for job_id in job_ids:
+            try:
+                await self._runs.advance(job_id, look)
+            except Exception as error:  # noqa: BLE001  # one job's fault must not keep the others from going on
+                log.error("%s: it cannot go on: %s", job_id, type(error).__name__)
+
+    async def _look_at(self, job_id: str, seconds: float) -> Job:
+        return await self._runs.advance(job_id, await self._look_of(job_id, seconds))
+
     @asynccontextmanager
-    async def turn(self) -> AsyncGenerator["Look | None"]:
+    async def _take_turn(self) -> AsyncGenerator["Look | None"]:
         """Hold the turn to look at all running jobs; None: somebody did just now, or still does."""
         is_held = False
         with anyio.move_on_after(TURN_SECONDS):
@@ -58,7 +143,7 @@ class Watch:
         finally:
             self._turn.release()
 
-    async def of(self, job_id: str, seconds: float) -> "Look":
+    async def _look_of(self, job_id: str, seconds: float) -> "Look":
         """Give the way to look at a job's batches, which nobody else does within *seconds*."""
         if self._api.lists_everything:
             return self._api.batch
@@ -70,11 +155,11 @@ class Watch:
         shown, _, error = await self._listed(batch_ids, least=0)
         return self._look(shown, error)
 
-    def seconds_until_due(self, job_id: str, seconds: float) -> float:
+    def _seconds_until_due(self, job_id: str, seconds: float) -> float:
         """Return how long a job's batches need not be looked at, if they are every so many *seconds*."""
         return self._journal.looks.seconds_until_due(job_id, min(seconds, self._seconds))
 
-    def others(self) -> Sequence[ForeignBatch] | None:
+    def _others(self) -> Sequence[ForeignBatch] | None:
         """Give the batches that the last walk showed and this journal does not know; None: nobody could be asked."""
         kept = self._journal.looks.others(self._api.account)
         if kept is None:

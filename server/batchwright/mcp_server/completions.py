@@ -43,10 +43,10 @@ async def _of_template(app: "App", template: str, argument: CompletionArgument) 
     is_known = template in TEMPLATES.values() and argument.name in UriTemplate.parse(template).variable_names
     if is_known and argument.name == "outcome":
         return _matching(["all", *(outcome for outcome in get_args(Outcome) if outcome != "running")], argument.value)
-    jobs = await app.known_jobs() if is_known and argument.name == "job_id" else None
-    if jobs is None:
+    use_cases = await app.use_cases_if_any() if is_known and argument.name == "job_id" else None
+    if use_cases is None:
         return _capped((), 0)
-    return _capped(*jobs.contents.ids(argument.value.strip(), MAX_VALUES))
+    return _capped(*use_cases.contents.ids(argument.value.strip(), MAX_VALUES))
 
 
 async def _of_prompt(app: "App", wanted: "Completes", typed: str, given: Mapping[str, str]) -> Completion:
@@ -62,7 +62,7 @@ async def _of_prompt(app: "App", wanted: "Completes", typed: str, given: Mapping
 async def _values(app: "App", wanted: "Completes", given: Mapping[str, str]) -> Iterable[str]:
     match wanted:
         case "source":
-            return (await app.jobs()).contents.data_files()
+            return (await app.use_cases()).contents.data_files()
         case "column" | "columns":
             return await _columns(app, given)
         case "model":
@@ -78,7 +78,7 @@ async def _values(app: "App", wanted: "Completes", given: Mapping[str, str]) -> 
 async def _columns(app: "App", given: Mapping[str, str]) -> Sequence[str]:
     source = given.get("source", "").strip()
     try:
-        return (await (await app.jobs()).contents.columns(source) if source else None) or ()
+        return (await (await app.use_cases()).contents.columns(source) if source else None) or ()
     except BatchwrightError:  # a source that is still being typed is no error
         return ()
 
@@ -89,11 +89,11 @@ async def _models(app: "App", endpoint: "Endpoint") -> Iterable[str]:
     from batchwright.costs.comparison import CHAT_MODELS, EMBEDDING_MODELS
     from batchwright.costs.prices import priced_models
 
-    jobs = await app.known_jobs()
+    use_cases = await app.use_cases_if_any()
     listed = (*CHAT_MODELS, *EMBEDDING_MODELS, *MODELS, *priced_models())
     known = [model for model in listed if not deprecation_of(model)]
     answering = [model for model in known if (family := family_of(model)) and endpoint in family.endpoints]
-    return (*(jobs.contents.models(endpoint) if jobs else ()), *answering)
+    return (*(use_cases.contents.models(endpoint) if use_cases else ()), *answering)
 
 
 def _matching(values: Iterable[str], typed: str, *, before: str = "") -> Completion:

@@ -1,26 +1,60 @@
 """What every part of the MCP surface finds in the server's lifespan."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from batchwright.jobs.jobs import Jobs
+    from batchwright.jobs.adoption import Adoption
+    from batchwright.jobs.consent import Consent
+    from batchwright.jobs.costs import Comparing
+    from batchwright.jobs.decisions import Decisions
+    from batchwright.jobs.draft import Drafting
+    from batchwright.jobs.explain import Failures
+    from batchwright.jobs.overview import Overviews
+    from batchwright.jobs.reading import Contents
+    from batchwright.jobs.remote_files import RemoteFiles
+    from batchwright.jobs.results import Asking
+    from batchwright.jobs.retry import Retrying
+    from batchwright.jobs.trials.send import Trying
+    from batchwright.jobs.watch import Watch
+    from batchwright.journal.changes import Changes
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What a user can do, without any word of MCP; each tool calls one of them."""
+
+    adoption: "Adoption"
+    changes: "Changes"
+    consent: "Consent"
+    contents: "Contents"
+    costs: "Comparing"
+    decisions: "Decisions"
+    drafting: "Drafting"
+    failures: "Failures"
+    files: "RemoteFiles"
+    overviews: "Overviews"
+    results: "Asking"
+    retrying: "Retrying"
+    trying: "Trying"
+    watch: "Watch"
 
 
 class App(Protocol):
     """Lives as long as the server."""
 
-    async def jobs(self) -> "Jobs":
-        """Give the use cases; made at the first call, so that the server starts fast."""
+    async def use_cases(self) -> UseCases:
+        """Return what a user can do; made at the first call, so that the server starts fast."""
         ...
 
-    async def known_jobs(self) -> "Jobs | None":
-        """Give the use cases; None: there was never a job, and nothing is opened to say so."""
+    async def use_cases_if_any(self) -> UseCases | None:
+        """Return what a user can do; None: there was never a job, and nothing is opened to say so."""
         ...
 
     def now(self) -> "datetime":
-        """Give the time."""
+        """Return the time."""
         ...
 
     def stir(self) -> None:

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batchwright.core.model import Job, Json
-    from batchwright.jobs.jobs import Jobs
-    from batchwright.mcp_server.context import App
+    from batchwright.mcp_server.context import App, UseCases
     from batchwright.mcp_server.views.view import View
 
 JOBS_A_PAGE = 25
@@ -53,22 +52,22 @@ _PAGE_META: "dict[str, Json]" = {
 
 async def _jobs(app: "App", address: Address) -> str:
     limit, offset = address.number("limit", _JOBS, MAX_ROWS), address.number("offset", 0, 10**9)
-    jobs = await app.known_jobs()
-    if jobs is None:
+    use_cases = await app.use_cases_if_any()
+    if use_cases is None:
         return _shown(JobsView.of(JobPage((), 0, (), None), offset=0))
-    return _shown(JobsView.of(jobs.contents.page(limit=limit, offset=offset), offset=offset))
+    return _shown(JobsView.of(use_cases.contents.page(limit=limit, offset=offset), offset=offset))
 
 
 async def _job(app: "App", address: Address) -> str:
-    jobs = await _known(app, address)
-    job = jobs.contents.job(_id(address))
-    problems = await jobs.failures.of(job)
+    use_cases = await _known(app, address)
+    job = use_cases.contents.job(_id(address))
+    problems = await use_cases.failures.of(job)
     return _shown(JobView.of(job, seconds=running_seconds(job, app.now()), problems=problems))
 
 
 async def _requests(app: "App", address: Address) -> str:
-    jobs = await _known(app, address)
-    first = await jobs.contents.requests(_id(address), _REQUESTS)
+    use_cases = await _known(app, address)
+    first = await use_cases.contents.requests(_id(address), _REQUESTS)
     facts = {
         "job_id": first.job.id,
         "file": first.file_name,
@@ -81,18 +80,20 @@ async def _requests(app: "App", address: Address) -> str:
 
 
 async def _results(app: "App", address: Address) -> str:
-    jobs = await _known(app, address)
+    use_cases = await _known(app, address)
     limit, offset = address.number("limit", _ROWS, MAX_ROWS), address.number("offset", 0, 10**9)
     outcome = _outcome(address.options.get("outcome", "all"))
-    page = await jobs.results(_id(address), save_as=None, overwrite=False, outcome=outcome, offset=offset, limit=limit)
+    page = await use_cases.results.page(
+        _id(address), save_as=None, overwrite=False, outcome=outcome, offset=offset, limit=limit
+    )
     return _shown(ResultsView.of(page, offset=offset))
 
 
 async def _table(app: "App", address: Address) -> str:
-    jobs = await _known(app, address)
+    use_cases = await _known(app, address)
     # It says what is to be said where there are no results yet.
-    page = await jobs.results(_id(address), save_as=None, overwrite=False, outcome=None, offset=0, limit=0)
-    return await anyio.to_thread.run_sync(inert, await jobs.contents.table(page.job))
+    page = await use_cases.results.page(_id(address), save_as=None, overwrite=False, outcome=None, offset=0, limit=0)
+    return await anyio.to_thread.run_sync(inert, await use_cases.contents.table(page.job))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class _Kind:
 
 
 _KINDS: Mapping[Kind, _Kind] = {
-    "jobs": _Kind("jobs", "Jobs", "All jobs, newest first, with state and rows answered.", _jobs),
+    "jobs": _Kind("jobs", "UseCases", "All jobs, newest first, with state and rows answered.", _jobs),
     "job": _Kind(
         "job",
         "Job",
@@ -163,15 +164,15 @@ async def listed(app: "App", cursor: str | None) -> ListResourcesResult:
         InvalidInput: The cursor is none of this server's.
     """
     offset = _offset(cursor)
-    jobs = await app.known_jobs()
-    if jobs is None:
+    use_cases = await app.use_cases_if_any()
+    if use_cases is None:
         return ListResourcesResult(resources=[_resource("jobs", JOBS, None)])
-    page = jobs.contents.page(limit=JOBS_A_PAGE, offset=offset)
-    times = jobs.contents.changed_at(page.jobs)
+    page = use_cases.contents.page(limit=JOBS_A_PAGE, offset=offset)
+    times = use_cases.contents.changed_at(page.jobs)
     found = [] if offset else [_resource("jobs", JOBS, max(times.values(), default=None))]
     for job in page.jobs:
         found.append(_resource("job", of_job(job.id), times.get(job.id), job))
-        if jobs.contents.has_results(job):
+        if use_cases.contents.has_results(job):
             found.append(_resource("results", of_job(job.id, "results"), job.ended_at, job))
     following = offset + JOBS_A_PAGE
     return ListResourcesResult(resources=found, next_cursor=str(following) if following < page.total else None)
@@ -233,11 +234,11 @@ def _annotations(told: _Kind, at: "datetime | None" = None) -> Annotations:
     return Annotations(audience=["user", "assistant"], priority=told.priority, last_modified=modified)
 
 
-async def _known(app: "App", address: Address) -> "Jobs":
-    jobs = await app.known_jobs()
-    if jobs is None:
+async def _known(app: "App", address: Address) -> "UseCases":
+    use_cases = await app.use_cases_if_any()
+    if use_cases is None:
         raise NotFound(f"There is no job {_id(address)[:80]!r}: there was never one. `create_batch_file` makes them.")
-    return jobs
+    return use_cases
 
 
 def _id(address: Address) -> str:

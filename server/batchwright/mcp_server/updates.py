@@ -68,7 +68,7 @@ class Updates:
         """
         address, wanted = parsed(str(params.uri)), self._session(ctx)
         if address.job_id is not None:
-            (await ctx.lifespan_context.jobs()).job(address.job_id)
+            (await ctx.lifespan_context.use_cases()).contents.job(address.job_id)
         if len(wanted) >= MAX_SUBSCRIPTIONS:
             raise InvalidInput(f"This session has {MAX_SUBSCRIPTIONS:,} subscriptions. End one first.")
         wanted.add(str(params.uri))

@@ -58,8 +58,8 @@ async def test_what_replaces_a_batch_file_is_neither_priced_nor_sent(
             dear.replace(path)
 
     async with opened(settings) as app:
-        jobs = await app.jobs()
-        draft = await jobs.create(DraftRequest(batch_file="q.jsonl"), Progress.to(replace))
+        drafting = (await app.use_cases()).drafting
+        draft = await drafting.create(DraftRequest(batch_file="q.jsonl"), Progress.to(replace))
 
     sent = models(tmp_path / "data", draft)
     assert not dear.exists(), "the file was replaced in time"
@@ -82,9 +82,9 @@ async def test_a_line_that_was_read_is_checked_though_a_clean_file_takes_its_pla
             clean.replace(path)
 
     async with opened(settings) as app:
-        jobs = await app.jobs()
+        drafting = (await app.use_cases()).drafting
         with pytest.raises(InvalidInput, match=f"line {LINES}: mismatched_model"):
-            await jobs.create(DraftRequest(batch_file="q.jsonl"), Progress.to(replace))
+            await drafting.create(DraftRequest(batch_file="q.jsonl"), Progress.to(replace))
 
     assert not clean.exists(), "the file was replaced in time"
 
@@ -98,11 +98,11 @@ async def test_a_batch_file_replaced_again_and_again_is_one_or_the_other(tmp_pat
     drafts: list[Draft] = []
 
     async with opened(settings) as app:
-        jobs = await app.jobs()
+        drafting = (await app.use_cases()).drafting
         with swapping(path, dear):
             for _ in tries():
                 with suppress(BatchwrightError):
-                    drafts.append(await jobs.create(DraftRequest(batch_file="q.jsonl")))
+                    drafts.append(await drafting.create(DraftRequest(batch_file="q.jsonl")))
         found = [(draft.job.recipe.model, set(models(tmp_path / "data", draft))) for draft in drafts]
 
     assert [model for model, sent in found if sent != {model}] == []

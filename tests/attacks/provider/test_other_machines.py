@@ -10,12 +10,11 @@ import pytest
 from openai import AsyncOpenAI
 
 from batchwright.core.bounds import Bounds
+from batchwright.core.job_folder import JobFolders
 from batchwright.core.machine import machine
 from batchwright.core.provenance import JOURNAL_KEY, MACHINE_KEY, is_from_elsewhere
-from batchwright.jobs.advance import Runs
 from batchwright.jobs.remote_jobs import RemoteJobs
 from batchwright.jobs.restoring import Restoring
-from batchwright.jobs.submission import Rules
 from batchwright.journal.journal import Journal
 from batchwright.providers.openai import OpenAIAPI
 from tests.support.five_rows import DRAFT, submitted
@@ -79,9 +78,9 @@ async def test_an_account_that_shows_no_end_of_batches_freezes_a_fresh_journal(
     opening = OpenAIAPI.opened(key=server.key, base_url=server.url, bounds=Bounds(pages=2))
     async with opening as api:
         with closing(Journal(tmp_path / "journal.db", now=now)) as journal:
-            runs = Runs(journal, api, tmp_path, rules=Rules(), now=now)
-            remote_jobs = RemoteJobs(journal, api, folder_of=runs.folder, now=now)
-            await Restoring(journal, api, remote_jobs, folder_of=runs.folder, held=runs.held).meet("host")
+            folders = JobFolders(tmp_path)
+            remote_jobs = RemoteJobs(journal, api, folders=folders, now=now)
+            await Restoring(journal, api, remote_jobs, folders=folders).meet("host")
             frozen, is_known = journal.standing.frozen(), journal.standing.is_host_known("host")
 
     assert (frozen or "").startswith("host shows more than can be looked through")

@@ -7,7 +7,7 @@ import anyio
 import pytest
 from openai import AsyncOpenAI
 
-from batchwright.jobs.jobs import EARLY_LOOK_SECONDS
+from batchwright.jobs.watch import EARLY_LOOK_SECONDS
 from tests.support.five_rows import only_batch, submitted
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import Session, in_memory, openai_environment, over_stdio

@@ -12,6 +12,7 @@ import anyio
 import anyio.to_thread
 
 from batchwright.core.errors import BatchwrightError, NotReady, ProviderUnclear
+from batchwright.core.job_folder import JobFolders
 from batchwright.core.model import Result, ResultLine
 from batchwright.core.usage import tokens_used
 from batchwright.costs.prices import Processing, cost
@@ -97,9 +98,12 @@ class _Answer:
 class Trying:
     """Tries requests of jobs."""
 
-    def __init__(self, journal: "Journal", api: "BatchAPI", runs: "Runs", spending: "SpendingLimits") -> None:
+    def __init__(
+        self, journal: "Journal", api: "BatchAPI", folders: JobFolders, runs: "Runs", spending: "SpendingLimits"
+    ) -> None:
         self._journal = journal
         self._api = api
+        self._folders = folders
         self._runs = runs
         self._spending = spending
 
@@ -120,7 +124,7 @@ class Trying:
                 f"{job.id} was made for {provider.model} at {provider.host}, and this server has another provider now. "
                 "Make it anew with `create_batch_file`."
             )
-        folder = self._runs.folder(job.id)
+        folder = self._folders.of(job.id)
         return await anyio.to_thread.run_sync(
             lambda: plan_trial(job, request, folder, answering=self._api.answering, spending=self._spending)
         )

@@ -40,7 +40,7 @@ async def render(app: "App", name: str, values: Mapping[str, str]) -> GetPromptR
     if guide is None:
         raise NotFound(f"There is no prompt {name[:80]!r}. There are {', '.join(GUIDES)}.")
     _refuse_wrong(guide, values)
-    columns = await (await app.jobs()).contents.columns(values["source"].strip())
+    columns = await (await app.use_cases()).contents.columns(values["source"].strip())
     message = TextContent(text=rendered(guide, values, columns))
     return GetPromptResult(description=guide.description, messages=[PromptMessage(role="user", content=message)])
 

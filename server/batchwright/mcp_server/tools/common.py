@@ -23,7 +23,7 @@ from batchwright.mcp_server.views.view import View
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchwright.jobs.jobs import Jobs
+    from batchwright.jobs.overview import Overviews
 
 
 JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", max_length=80)]
@@ -51,13 +51,13 @@ def answer(view: View, *, image: bytes | None = None, meta: dict[str, Json] | No
     return CallToolResult(content=[text, *shown, *links(view)], structured_content=view.facts(), _meta=meta)
 
 
-def for_page(ctx: Context[App], jobs: "Jobs", job: Job) -> dict[str, Json] | None:
+def for_page(ctx: Context[App], overviews: "Overviews", job: Job) -> dict[str, Json] | None:
     """Give what the dashboard shows of a job beside the answer; None: the client does not show it."""
     if not client_supports_apps(ctx):
         return None
     from batchwright.mcp_server.dashboard.facts import of_job
 
-    return of_job(jobs.overviews.of(job), ctx.request_context.lifespan_context.now())
+    return of_job(overviews.of(job), ctx.request_context.lifespan_context.now())
 
 
 def list_for_page(ctx: Context[App], jobs: "Sequence[Job]") -> dict[str, Json] | None:

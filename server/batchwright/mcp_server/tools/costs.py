@@ -26,11 +26,11 @@ async def compare_costs(  # noqa: PLR0913, PLR0917  # the arguments of a tool ar
     """Compare what a job, or so many tokens, costs on several models, standard and as a batch. Spends nothing."""
     from batchwright.jobs.costs import CostRequest
 
-    jobs = await ctx.request_context.lifespan_context.jobs()
+    costs = (await ctx.request_context.lifespan_context.use_cases()).costs
     request = CostRequest(job_id or None, rows, input_tokens, output_tokens, models)
 
     def on_rows(done: int, total: int) -> None:
         anyio.from_thread.run(ctx.report_progress, done, total, f"{done:,} of {total:,} requests counted")
 
-    compared = await jobs.costs.compare(request, on_rows, chart=chart, save_chart_as=save_chart_as or None)
+    compared = await costs.compare(request, on_rows, chart=chart, save_chart_as=save_chart_as or None)
     return _answer(CostsView.of(compared), image=compared.chart if chart else None)

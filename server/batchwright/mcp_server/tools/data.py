@@ -28,6 +28,6 @@ async def inspect_data(
     reading: Reading = {},  # noqa: B006  # never changed
 ) -> Annotated[CallToolResult, InspectView]:
     """Look at data before a job: columns, types, rows, empty cells, longest texts, some rows, the id column."""
-    jobs = await ctx.request_context.lifespan_context.jobs()
-    profile = await jobs.inspect(source, reading, sample_rows=sample_rows, progress=_progress(ctx))
+    drafting = (await ctx.request_context.lifespan_context.use_cases()).drafting
+    profile = await drafting.inspect(source, reading, sample_rows=sample_rows, progress=_progress(ctx))
     return _answer(InspectView.of(profile, was_told=bool(reading)))

@@ -46,9 +46,9 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
 
     Give exactly one of source, rows and batch_file. Shows the first request as it will be sent.
     """
-    from batchwright.jobs.jobs import DraftRequest
+    from batchwright.jobs.draft import DraftRequest
 
-    jobs = await ctx.request_context.lifespan_context.jobs()
+    drafting = (await ctx.request_context.lifespan_context.use_cases()).drafting
     request = DraftRequest(
         source=source or None,
         rows=rows,
@@ -65,4 +65,4 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
         reading=reading,
     )
 
-    return _answer(DraftView.of(await jobs.create(request, _progress(ctx))))
+    return _answer(DraftView.of(await drafting.create(request, _progress(ctx))))

@@ -17,14 +17,14 @@ from batchwright.mcp_server.views.file import DeletedView, FilesView
 
 async def list_files(ctx: Context[App], limit: Limit = 20, offset: Offset = 0) -> Annotated[CallToolResult, FilesView]:
     """See what lies at the provider of batches: input and result files, their size, age and job."""
-    jobs = await ctx.request_context.lifespan_context.jobs()
-    return _answer(FilesView.of(await jobs.files.all(), limit=limit, offset=offset))
+    files = (await ctx.request_context.lifespan_context.use_cases()).files
+    return _answer(FilesView.of(await files.all(), limit=limit, offset=offset))
 
 
 async def deletion_of(ctx: Context[App], job_id: str = "", file_ids: list[str] = []) -> Question:  # noqa: B006  # never changed
     """Find what is to be asked before files are deleted; nothing where the client cannot ask: the results are safe."""
-    jobs = await ctx.request_context.lifespan_context.jobs()
-    text = await jobs.files.question(job_id=job_id or None, file_ids=file_ids) if _can_ask(ctx) else None
+    files = (await ctx.request_context.lifespan_context.use_cases()).files
+    text = await files.question(job_id=job_id or None, file_ids=file_ids) if _can_ask(ctx) else None
     return Question(text=text)
 
 
@@ -43,6 +43,6 @@ async def delete_files(
     """Delete files at the provider, only of ended jobs whose results are safe here. Asks the user, where possible."""
     if not (isinstance(approval, AcceptedElicitation) and approval.data.agreed):
         raise NotAgreed("The user did not agree, so no file was deleted. Leave the files, or name others.")
-    jobs = await ctx.request_context.lifespan_context.jobs()
-    files = await jobs.files.delete(job_id=job_id or None, file_ids=file_ids, agreed=question.text)
-    return _answer(DeletedView.of(files))
+    files = (await ctx.request_context.lifespan_context.use_cases()).files
+    deleted = await files.delete(job_id=job_id or None, file_ids=file_ids, agreed=question.text)
+    return _answer(DeletedView.of(deleted))

@@ -29,9 +29,9 @@ async def question_of(
     ctx: Context[App], job_id: str, max_cost_usd: float | None = None, user_says: str = ""
 ) -> Question:
     """Find what is to be asked: above the operator's threshold, and for what only the user may decide."""
-    jobs = await ctx.request_context.lifespan_context.jobs()
+    consent = (await ctx.request_context.lifespan_context.use_cases()).consent
     said = _user_says(user_says)
-    return Question(text=jobs.consent.question(job_id, max_cost_usd=_usd(max_cost_usd), user_says=said))
+    return Question(text=consent.question(job_id, max_cost_usd=_usd(max_cost_usd), user_says=said))
 
 
 async def asked(ctx: Context[App], question: Annotated[Question, Resolve(question_of)]) -> Approval | Elicit[Approval]:
@@ -63,17 +63,19 @@ async def submit_job(
             "call submit_job again when they have changed their mind, or draft something cheaper."
         )
     app = ctx.request_context.lifespan_context
-    jobs = await app.jobs()
+    use_cases = await app.use_cases()
     most, said = _usd(max_cost_usd), _user_says(user_says)
     if most is None and not _can_ask(ctx):
-        jobs.consent.refuse_unnamed(job_id, user_says=said)
-    now_asked = jobs.consent.question(job_id, max_cost_usd=most, user_says=said)
+        use_cases.consent.refuse_unnamed(job_id, user_says=said)
+    now_asked = use_cases.consent.question(job_id, max_cost_usd=most, user_says=said)
     if _can_ask(ctx) and now_asked not in {question.text, None}:
         raise NotAgreed(f"{job_id} was changed while the user was asked, so nothing was submitted. Submit it again.")
-    job, was_submitted = await jobs.submit(job_id, max_cost_usd=most, user_says=said)
+    job, was_submitted = await use_cases.decisions.submit(job_id, max_cost_usd=most, user_says=said)
     was_asked = question.text is not None and _can_ask(ctx)
     notes = submit_notes(job, job.agreed_usd if was_asked else most, was_submitted=was_submitted)
-    return _answer(JobView.of(job, seconds=_running_seconds(app, job), notes=notes), meta=for_page(ctx, jobs, job))
+    return _answer(
+        JobView.of(job, seconds=_running_seconds(app, job), notes=notes), meta=for_page(ctx, use_cases.overviews, job)
+    )
 
 
 async def check_job(
@@ -83,23 +85,23 @@ async def check_job(
 ) -> Annotated[CallToolResult, JobView]:
     """See how a job stands: rows by outcome, rate, time left, what went wrong. Can wait for the end, with progress."""
     app = ctx.request_context.lifespan_context
-    jobs = await app.jobs()
+    use_cases = await app.use_cases()
 
     async def on_job(job: Job) -> None:
         done = job.source.rows - job.counts["running"]
         note = next((f"; {one_line(part.note, MAX_NOTE_CHARACTERS)}" for part in job.parts if part.note), "")
         await ctx.report_progress(done, job.source.rows, f"{done:,} of {job.source.rows:,} rows done{note}")
 
-    job = await jobs.check(job_id, wait_seconds=wait_seconds, on_job=on_job)
-    problems = await jobs.failures.of(job)
+    job = await use_cases.watch.check(job_id, wait_seconds=wait_seconds, on_job=on_job)
+    problems = await use_cases.failures.of(job)
     view = JobView.of(job, seconds=_running_seconds(app, job), problems=problems)
-    return _answer(view, meta=for_page(ctx, jobs, job))
+    return _answer(view, meta=for_page(ctx, use_cases.overviews, job))
 
 
 async def list_jobs(ctx: Context[App], limit: Limit = 20, offset: Offset = 0) -> Annotated[CallToolResult, JobsView]:
     """Find jobs again, newest first, also of earlier conversations; and batches at the provider made elsewhere."""
-    jobs = await ctx.request_context.lifespan_context.jobs()
-    page = await jobs.list(limit=limit, offset=offset)
+    use_cases = await ctx.request_context.lifespan_context.use_cases()
+    page = await use_cases.watch.list_jobs(limit=limit, offset=offset)
     return _answer(JobsView.of(page, offset=offset), meta=list_for_page(ctx, page.jobs))
 
 
@@ -108,9 +110,9 @@ async def adopt_batch(
 ) -> Annotated[CallToolResult, JobView]:
     """Take up a batch that was made elsewhere as a job: watch it, and get its results. Sends nothing."""
     app = ctx.request_context.lifespan_context
-    jobs = await app.jobs()
-    job = await jobs.adopt(batch_id)
-    return _answer(JobView.of(job, seconds=_running_seconds(app, job)), meta=for_page(ctx, jobs, job))
+    use_cases = await app.use_cases()
+    job = await use_cases.adoption.adopt(batch_id)
+    return _answer(JobView.of(job, seconds=_running_seconds(app, job)), meta=for_page(ctx, use_cases.overviews, job))
 
 
 async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
@@ -132,9 +134,9 @@ async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are fl
 
     The results of all rounds join into one. Spends nothing.
     """
-    from batchwright.jobs.retry import RETRIED, Mending
+    from batchwright.jobs.mending import RETRIED, Mending
 
-    jobs = await ctx.request_context.lifespan_context.jobs()
+    use_cases = await ctx.request_context.lifespan_context.use_cases()
     mending = Mending(
         outcomes=tuple(dict.fromkeys(outcomes)) or RETRIED,
         prompt=prompt or None,
@@ -147,18 +149,18 @@ async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are fl
         if done % ROWS_A_REPORT == 0:
             anyio.from_thread.run(ctx.report_progress, done, total, f"{done:,} of {total:,} requests written")
 
-    draft = await jobs.retry(job_id, mending, on_rows)
-    return _answer(DraftView.of(draft), meta=for_page(ctx, jobs, jobs.job(job_id)))
+    draft = await use_cases.retrying.draft(job_id, mending, on_rows)
+    return _answer(DraftView.of(draft), meta=for_page(ctx, use_cases.overviews, use_cases.contents.job(job_id)))
 
 
 async def cancel_job(ctx: Context[App], job_id: JobId) -> Annotated[CallToolResult, JobView]:
     """End a running job early: what was answered is kept. A draft, or a drafted retry, is discarded with its files."""
     app = ctx.request_context.lifespan_context
-    jobs = await app.jobs()
-    if discarded := await jobs.discard(job_id):
+    use_cases = await app.use_cases()
+    if discarded := await use_cases.decisions.discard(use_cases.contents.job(job_id)):
         return _answer(JobView.discarded(discarded))
-    job = await jobs.cancel(job_id)
-    return _answer(JobView.of(job, seconds=_running_seconds(app, job)), meta=for_page(ctx, jobs, job))
+    job = await use_cases.decisions.cancel(job_id)
+    return _answer(JobView.of(job, seconds=_running_seconds(app, job)), meta=for_page(ctx, use_cases.overviews, job))
 
 
 def _user_says(word: str) -> UserSays:

@@ -37,8 +37,8 @@ async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are 
     offset: Offset = 0,
 ) -> Annotated[CallToolResult, ResultsView]:
     """Join a finished job's answers to its rows, in their order, with every source column; save all, show a few."""
-    jobs = await ctx.request_context.lifespan_context.jobs()
-    page = await jobs.results(
+    use_cases = await ctx.request_context.lifespan_context.use_cases()
+    page = await use_cases.results.page(
         job_id,
         save_as=save_as or None,
         overwrite=overwrite,
@@ -48,8 +48,10 @@ async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are 
         columns=columns,
         progress=_progress(ctx),
     )
-    problems = await jobs.failures.of(page.job) if page.job.ended_at else ()
-    return _answer(ResultsView.of(page, offset=offset, problems=problems), meta=for_page(ctx, jobs, page.job))
+    problems = await use_cases.failures.of(page.job) if page.job.ended_at else ()
+    return _answer(
+        ResultsView.of(page, offset=offset, problems=problems), meta=for_page(ctx, use_cases.overviews, page.job)
+    )
 
 
 async def query_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
@@ -75,7 +77,7 @@ async def query_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool ar
     """
     from batchwright.jobs.results import Question
 
-    jobs = await ctx.request_context.lifespan_context.jobs()
+    results = (await ctx.request_context.lifespan_context.use_cases()).results
     question = Question(
         sql=sql.strip() or None,
         truth=truth or None,
@@ -84,4 +86,4 @@ async def query_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool ar
         overwrite=overwrite,
         limit=limit,
     )
-    return _answer(QueryView.of(await jobs.asking.ask(job_id, question, _progress(ctx))))
+    return _answer(QueryView.of(await results.ask(job_id, question, _progress(ctx))))

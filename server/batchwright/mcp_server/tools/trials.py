@@ -42,7 +42,7 @@ async def planned(  # noqa: PLR0913, PLR0917  # the arguments of the tool
     from batchwright.jobs.trials.plan import TrialRequest
     from batchwright.jobs.trials.rows import Choice
 
-    jobs = await ctx.request_context.lifespan_context.jobs()
+    trying = (await ctx.request_context.lifespan_context.use_cases()).trying
     request = TrialRequest(
         job_id,
         Choice(rows, which, seed, tuple(dict.fromkeys(named))),
@@ -51,7 +51,7 @@ async def planned(  # noqa: PLR0913, PLR0917  # the arguments of the tool
         truth=truth or None,
         max_cost_usd=usd(max_cost_usd),
     )
-    return Planned(await jobs.trying.plan(request))
+    return Planned(await trying.plan(request))
 
 
 async def asked(ctx: Context[App], what: Annotated[Planned, Resolve(planned)]) -> Approval | Elicit[Approval]:
@@ -88,9 +88,9 @@ async def try_requests(  # noqa: PLR0913, PLR0917  # the arguments of a tool are
             f"Trying {job_id} may cost up to {shown_most(what.plan.agreed.total_usd)}, and no maximum was named. "
             f'Nothing was sent. Ask the user, then try_requests(job_id="{job_id}", max_cost_usd=...).'
         )
-    jobs = await ctx.request_context.lifespan_context.jobs()
+    trying = (await ctx.request_context.lifespan_context.use_cases()).trying
 
     async def on_answer(done: int, total: int) -> None:
         await ctx.report_progress(done, total, f"{done} of {total} requests answered")
 
-    return answer(TrialView.of(await jobs.trying.send(what.plan, on_answer)))
+    return answer(TrialView.of(await trying.send(what.plan, on_answer)))
