@@ -130,5 +130,5 @@ class JobFolder:
             yield Path(temporary)
 
     def remove(self) -> None:
-        """Delete the folder with all that is in it; what cannot be deleted stays."""
+        """Delete the folder with all that is in it; what cannot be deleted stays, as on Windows a lock that is held."""
         shutil.rmtree(self.path, ignore_errors=True)

@@ -225,12 +225,11 @@ class Runs:
                 folder.save_job(self._journal.job(job.id))
             if not is_forgotten:
                 raise NotReady(f"{job.id} was submitted meanwhile, so nothing was discarded. See `check_job`.")
-            if was_submitted:
-                for part in job.drafted_parts:
-                    folder.requests(part).unlink(missing_ok=True)
-                    folder.members(part).unlink(missing_ok=True)
-            else:
-                await anyio.to_thread.run_sync(folder.remove)
+            for part in job.drafted_parts if was_submitted else ():
+                folder.requests(part).unlink(missing_ok=True)
+                folder.members(part).unlink(missing_ok=True)
+        if not was_submitted:
+            await anyio.to_thread.run_sync(folder.remove)
 
     async def _advance_parts(self, job_id: str, look: "Look") -> None:
         while True:

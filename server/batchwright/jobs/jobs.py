@@ -118,11 +118,11 @@ class Jobs:
 
         folder = self._runs.folder(_new_id())
         folder.path.mkdir(parents=True, mode=0o700)
-        with folder.lock():
-            try:
+        try:
+            with folder.lock():
                 return await anyio.to_thread.run_sync(profiled)
-            finally:
-                folder.remove()
+        finally:
+            folder.remove()
 
     async def create(self, request: DraftRequest, progress: Progress = SILENT) -> Draft:
         """Make a draft job: check everything, write its parts, record it. Spends nothing.
@@ -136,14 +136,14 @@ class Jobs:
             raise InvalidInput(f"A job has one of source, rows and batch_file, and {what}. Give exactly one.")
         folder = self._runs.folder(_new_id())
         folder.path.mkdir(parents=True, mode=0o700)
-        with folder.lock():
-            try:
+        try:
+            with folder.lock():
                 made = await self._drafting.drafted(request, folder, progress)
                 folder.save_job(made.job)
                 self._journal.add_job(made.job)
-            except BaseException:
-                folder.remove()
-                raise
+        except BaseException:
+            folder.remove()
+            raise
         self._on_point("drafted")
         if earlier := self._journal.same_job(made.job):
             note = f"The same data, prompt and model were run before, as {earlier}: get_results gives its answers."
@@ -200,10 +200,11 @@ class Jobs:
                 try:
                     with lock.acquire(timeout=0):
                         # Looked at again under the lock: the draft may have become a job meanwhile.
-                        if not self._journal.has_job(folder.job_id):
-                            folder.remove()
+                        has_become_job = self._journal.has_job(folder.job_id)
                 except Timeout:
                     continue
+                if not has_become_job:
+                    folder.remove()
 
     async def restore(self) -> None:
         """Take up the jobs of a journal that was lost."""
