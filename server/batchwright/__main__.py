@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 
 from batchwright import __version__
@@ -18,6 +19,9 @@ PORT = 8000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that *arguments* name; without one, serve."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal or a file may know fewer characters than a name has: on Windows those of one language.
+        sys.stdout.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     forget_relative_folders()
     try:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from batchwright.app.connect import PUBLISHED, Launch, Way, ways, ways_over_http
+from tests.support.session import environment
 
 HERE = Launch("/my tools/batchwright", workspace="/my data")
 LAUNCHES = [pytest.param(HERE, id="here"), pytest.param(PUBLISHED, id="published")]
@@ -132,3 +133,14 @@ def test_connect_lists_the_assistants_for_a_name_that_it_does_not_know(tmp_path:
     assert done.returncode == 1
     assert "No assistant is called 'clippy'" in done.stdout
     assert "Claude Code, Codex, Gemini CLI, VS Code" in done.stdout
+
+
+def test_a_name_that_the_terminal_cannot_show_does_not_end_the_command(tmp_path: Path) -> None:
+    """On Windows what is written to a file may hold the characters of one language only."""
+    env = {**os.environ, **environment(tmp_path), "PYTHONIOENCODING": "ascii"}
+    env["BATCHWRIGHT_WORKSPACE"] = str(tmp_path / "données")
+    command = [sys.executable, "-P", "-m", "batchwright", "connect", "desktop"]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "donn\\xe9es" in done.stdout

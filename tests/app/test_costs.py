@@ -1,7 +1,6 @@
 """`batchwright costs`, as a user runs it."""
 
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 
 from batchwright.__main__ import main
 from tests.support.session import environment, in_memory
+from tests.support.systems import needs_terminals
 
 TOKENS = ["--rows", "50000", "--input-tokens", "2048", "--output-tokens", "158"]
 MODELS = [
@@ -98,9 +98,12 @@ def test_what_cannot_show_blocks_gets_plain_characters(tmp_path: Path) -> None:
     assert "Unpriced: m?ll." in done.stdout
 
 
+@needs_terminals
 @pytest.mark.parametrize("no_colour", [False, True])
 def test_colour_is_only_for_a_terminal(tmp_path: Path, no_colour: bool) -> None:  # noqa: FBT001
     """And not where the user has said that they want none."""
+    import pty
+
     master, slave = pty.openpty()
     env = {**os.environ, **environment(tmp_path), "TERM": "xterm", "PYTHONIOENCODING": "utf-8", "COLUMNS": "100"}
     env.pop("NO_COLOR", None)

@@ -20,6 +20,7 @@ from tests.support.browser_host import marks as in_a_browser
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import running_openai
 from tests.support.session import environment, in_memory, openai_environment
+from tests.support.systems import needs_modes
 
 pytestmark = pytest.mark.anyio
 
@@ -158,6 +159,7 @@ async def test_it_listens_on_loopback_alone_and_says_when_a_port_is_taken(tmp_pa
     assert f"Nothing can listen at 127.0.0.1, port {port}: " in said.decode()
 
 
+@needs_modes
 @pytest.mark.slow
 async def test_a_browser_is_opened_without_telling_other_users_the_key(tmp_path: Path) -> None:
     """With what a program is started is for all to see: so it gets a file that only this user can read."""

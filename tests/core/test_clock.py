@@ -1,6 +1,5 @@
 """How long ago something was: nobody makes it longer or shorter by setting the clock."""
 
-import sys
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -9,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.core.clock import ToldTime, Uptime, seconds_between, uptime
+from tests.support.systems import needs_named_runs
 from tests.support.values import START
 
 
@@ -27,7 +27,7 @@ def test_across_a_restart_only_the_time_since_it_counts() -> None:
 def test_where_runs_cannot_be_told_apart_no_more_counts_than_went_by_in_either_case(
     before: str | None, after: str | None
 ) -> None:
-    """So it is on macOS and Windows."""
+    """So it is on Windows."""
     assert seconds_between(Uptime(before, 9_000.0), Uptime(after, 5.0)) == 5.0
     assert seconds_between(Uptime(before, 9_000.0), Uptime(after, 9_060.0)) == 60.0
 
@@ -81,7 +81,7 @@ def test_the_machines_own_clock_never_goes_back() -> None:
     assert [look.seconds for look in looks] == sorted(look.seconds for look in looks)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells which start of the machine it is")
+@needs_named_runs
 def test_the_run_of_the_machine_has_a_name() -> None:
     """Without one, a restart could not be told from a clock that was set."""
     assert uptime().boot

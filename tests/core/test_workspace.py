@@ -8,6 +8,7 @@ import pytest
 
 from batchwright.core.errors import BatchwrightError, InvalidInput, NotFound, OutsideWorkspace
 from batchwright.core.workspace import Workspace, default_root
+from tests.support.systems import needs_devices, needs_links, needs_pipes
 
 HOME = Path("/home/ann")
 
@@ -45,6 +46,7 @@ def test_a_pattern_is_looked_for_in_every_folder_in_order(tmp_path: Path) -> Non
     ]
 
 
+@needs_links
 def test_a_pattern_that_meets_a_link_out_of_the_workspace_is_refused(tmp_path: Path) -> None:
     """Left out in silence, its rows would be missed by nobody."""
     workspace = opened(tmp_path / "data")
@@ -113,6 +115,7 @@ def test_a_sibling_folder_whose_name_begins_the_same_is_outside(tmp_path: Path) 
         workspace.file_to_write(str(private / "new.csv"), overwrite=False)
 
 
+@needs_links
 @pytest.mark.parametrize("name", ["file.csv", "folder/secret.csv", "chain.csv", "missing.csv"])
 def test_a_link_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
     """A repository that the user fetched may hold links to anywhere."""
@@ -131,6 +134,7 @@ def test_a_link_that_leads_out_is_refused(tmp_path: Path, name: str) -> None:
         workspace.file_to_read(name)
 
 
+@needs_links
 def test_writing_through_a_link_is_refused_and_its_target_kept(tmp_path: Path) -> None:
     """A result must not be written over a file elsewhere."""
     outside = tmp_path / "outside"
@@ -147,6 +151,7 @@ def test_writing_through_a_link_is_refused_and_its_target_kept(tmp_path: Path) -
         workspace.file_to_write("folder/t.csv", overwrite=True)
 
 
+@needs_links
 def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
     """The user's own order of files is none of the server's business."""
     workspace = opened(tmp_path)
@@ -156,6 +161,7 @@ def test_a_link_that_stays_inside_is_followed(tmp_path: Path) -> None:
     assert workspace.file_to_read("link.csv") == tmp_path / "real.csv"
 
 
+@needs_links
 def test_a_circle_of_links_is_refused_in_a_sentence(tmp_path: Path) -> None:
     """It has no end, and must not be followed for ever."""
     workspace = opened(tmp_path)
@@ -166,6 +172,7 @@ def test_a_circle_of_links_is_refused_in_a_sentence(tmp_path: Path) -> None:
         workspace.file_to_read("a.csv")
 
 
+@needs_links
 def test_a_workspace_that_is_itself_a_link_works_by_both_names(tmp_path: Path) -> None:
     """Home folders and mounted disks are often links."""
     real, link = tmp_path / "real", tmp_path / "link"
@@ -180,6 +187,7 @@ def test_a_workspace_that_is_itself_a_link_works_by_both_names(tmp_path: Path) -
     assert workspace.file_to_write(str(link / "new.csv"), overwrite=False) == real / "new.csv"
 
 
+@needs_links
 def test_a_link_to_a_hidden_file_inside_is_refused(tmp_path: Path) -> None:
     """What counts is the file that would be opened, not the name that leads to it."""
     workspace = opened(tmp_path)
@@ -225,6 +233,7 @@ def test_a_workspace_below_a_hidden_folder_is_usable(tmp_path: Path) -> None:
     assert workspace.file_to_read("t.csv") == root / "t.csv"
 
 
+@needs_pipes
 def test_a_pipe_is_refused_without_waiting_for_its_other_end(tmp_path: Path) -> None:
     """Opening a pipe that nobody writes to would hang the server for ever."""
     workspace = opened(tmp_path)
@@ -246,6 +255,7 @@ def test_a_pipe_is_refused_without_waiting_for_its_other_end(tmp_path: Path) -> 
         workspace.file_to_write("pipe.csv", overwrite=True)
 
 
+@needs_devices
 def test_a_device_is_refused() -> None:
     """It has no end, or is not there to be read."""
     with pytest.raises(InvalidInput, match="not a regular file"):
@@ -324,6 +334,7 @@ def test_the_names_most_like_the_one_that_is_not_there_come_first(tmp_path: Path
         workspace.file_to_read("tickts.csv")
 
 
+@needs_links
 @pytest.mark.parametrize(
     ("name", "told"),
     [
@@ -502,6 +513,7 @@ def test_a_place_that_is_not_for_data_is_left_for_a_folder_of_its_own(start: str
     assert default_root(Path(start), HOME) == HOME / "Batchwright"
 
 
+@needs_links
 def test_a_home_folder_that_is_reached_by_a_link_is_still_the_home_folder(tmp_path: Path) -> None:
     """The start is known by its real path, the home folder by its name."""
     real, link = tmp_path / "real", tmp_path / "home"

@@ -20,6 +20,7 @@ from tests.costs.test_chart import GUIDE, of
 from tests.jobs.test_costs import GUIDE as ASKED
 from tests.jobs.test_costs import TABLE
 from tests.support.session import Session, environment, http_process, in_memory, over_http, over_stdio
+from tests.support.systems import needs_pipes, needs_scripts
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.anyio
@@ -85,6 +86,7 @@ async def test_the_chart_is_the_same_as_one_drawn_here(comparison: Comparison) -
     assert await draw(comparison) == png(comparison)
 
 
+@needs_scripts
 @pytest.mark.slow
 @pytest.mark.parametrize("place", ["MPLCONFIGDIR", "XDG_CACHE_HOME", "HOME"])
 async def test_fonts_are_looked_for_once(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +103,7 @@ async def test_fonts_are_looked_for_once(tmp_path: Path, place: str, monkeypatch
     assert list(cache.rglob("fontlist-*.json"))
 
 
+@needs_scripts
 async def test_a_chart_whose_process_dies_costs_the_image_and_not_the_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +122,7 @@ async def test_a_chart_whose_process_dies_costs_the_image_and_not_the_answer(
     assert list((tmp_path / "work").iterdir()) == []
 
 
+@needs_pipes
 @pytest.mark.slow
 @pytest.mark.parametrize("transport", ["http", "stdio"])
 async def test_a_cancelled_call_ends_its_chart(tmp_path: Path, transport: str) -> None:
@@ -137,6 +141,7 @@ async def test_a_cancelled_call_ends_its_chart(tmp_path: Path, transport: str) -
         assert answer["costs"] == TABLE
 
 
+@needs_pipes
 @pytest.mark.slow
 async def test_one_chart_is_drawn_at_a_time(tmp_path: Path) -> None:
     """A client that asks for many must not start as many processes."""
@@ -155,6 +160,7 @@ async def test_one_chart_is_drawn_at_a_time(tmp_path: Path) -> None:
         assert (jobs["total"], children) == (0, [chart])
 
 
+@needs_pipes
 async def test_a_chart_ends_with_the_server_that_wanted_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that is killed says nothing: only the pipe closes."""
     async with hanging_fc_list(tmp_path) as fc_list:

@@ -4,13 +4,12 @@ One field of each stage is tried each time, and the most delicate ones with the 
 `python -m tests.crash.matrix` tries all fields.
 """
 
-import signal
-
 import pytest
 
 from tests.crash.matrix import Case, fast_cases, few_cases, tried
+from tests.support.systems import needs_signals
 
-pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="processes cannot be killed so on this system")
+pytestmark = needs_signals
 
 CASES = [
     *(pytest.param(case, id=str(case)) for case in few_cases()),

@@ -1,8 +1,6 @@
 """Some rows tried before a job is submitted, through a real client: answers, costs, comparisons, refusals."""
 
 import json
-import os
-import signal
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import closing
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import psutil
 import pytest
 import splintr
 
@@ -581,7 +580,7 @@ async def test_a_server_that_is_killed_meanwhile_loses_only_the_trial(tmp_path: 
 
                 async def kill() -> None:
                     await server.holding.wait()
-                    os.kill(int(pid_file.read_text()), signal.SIGKILL)
+                    psutil.Process(int(pid_file.read_text())).kill()
 
                 tasks.start_soon(kill)
                 await session.call("try_requests", job_id=job_id)

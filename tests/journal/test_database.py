@@ -32,12 +32,11 @@ LINUX = [
 
 def test_the_file_is_opened_with_everything_that_a_crash_asks_for(tmp_path: Path) -> None:
     """A transaction that was committed is on the disk, and a reader never waits for a writer."""
+    names = ("journal_mode", "synchronous", "fullfsync", "foreign_keys")
     with closing(opened(tmp_path / "journal.db")) as db:
-        found = {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
-        keys = db.execute("PRAGMA foreign_keys").fetchone()[0]
+        found = {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
 
-    assert found == {"journal_mode": "wal", "synchronous": 2}
-    assert keys == 1
+    assert found == {"journal_mode": "wal", "synchronous": 2, "fullfsync": 1, "foreign_keys": 1}
 
 
 def test_only_who_says_so_does_not_wait_for_the_disk(tmp_path: Path) -> None:
@@ -106,6 +105,23 @@ def test_where_no_mount_is_known_a_folder_is_taken_to_be_local() -> None:
     assert network_file_system(PurePosixPath("/data"), []) is None
     assert network_file_system(PureWindowsPath("C:/data"), [("D:\\", "nfs")]) is None
     assert network_file_system(PureWindowsPath("N:/data"), [("C:\\", "NTFS"), ("N:\\", "nfs")]) == "nfs"
+
+
+@pytest.mark.parametrize(
+    ("folder", "is_share"),
+    [
+        (r"\\server\share\data", True),
+        ("//server/share/data", True),
+        (r"\\?\UNC\server\share\data", True),
+        (r"\\?\C:\a very long path", False),
+        (r"C:\Users\Ann", False),
+    ],
+)
+def test_a_share_of_windows_is_another_machines(folder: str, *, is_share: bool) -> None:
+    """A drive that stands for one is led back to it, and the system calls its file system NTFS."""
+    found = network_file_system(PureWindowsPath(folder), [("C:\\", "NTFS")])
+
+    assert found == ("a share of Windows" if is_share else None)
 
 
 def test_of_two_mounts_at_one_place_the_later_one_counts() -> None:

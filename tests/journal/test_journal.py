@@ -28,6 +28,7 @@ from batchwright.core.money import usd
 from batchwright.journal.attempts import Attempt
 from batchwright.journal.journal import Closing, Journal
 from tests.support.journals import job, opened, opened_attempt, submit
+from tests.support.systems import needs_modes
 from tests.support.values import START
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -618,6 +619,7 @@ def test_many_processes_can_make_the_journal_at_the_same_moment(tmp_path: Path) 
     assert errors == []
 
 
+@needs_modes
 def test_only_the_user_may_read_the_journal(tmp_path: Path) -> None:
     """Prompts and file names are in it, and the computer may have other users."""
     path = tmp_path / "data" / "journal.db"

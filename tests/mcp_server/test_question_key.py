@@ -7,10 +7,12 @@ import pytest
 from mcp.server.request_state import InvalidRequestState
 
 from batchwright.mcp_server.question_key import KeptKey
+from tests.support.systems import needs_modes
 
 pytestmark = pytest.mark.anyio
 
 
+@needs_modes
 def test_what_one_process_sealed_another_opens(tmp_path: Path) -> None:
     """They share the data folder, and nothing else."""
     token = KeptKey(tmp_path / "data").seal(b"asked")

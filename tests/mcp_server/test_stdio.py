@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections import Counter
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import psutil
 import pytest
 
 from tests.support.endpoint import Endpoint, running_endpoint
@@ -73,7 +73,7 @@ async def submitted_and_killed(
             job_ids.append((await session.call("create_batch_file", **draft))["job_id"])
             await session.call("submit_job", job_id=job_ids[0])
             await seen(endpoint, after)
-            os.kill(int(pid_file.read_text()), signal.SIGKILL)
+            psutil.Process(int(pid_file.read_text())).kill()
             await session.call("list_jobs")
     except Exception as error:  # noqa: BLE001  # however the SDK says that the server is gone
         assert job_ids, error  # noqa: PT017  # the kill came, not something before it

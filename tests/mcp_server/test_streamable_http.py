@@ -32,6 +32,7 @@ from tests.support.session import (
     over_http,
     serving,
 )
+from tests.support.systems import needs_modes, needs_signals
 from tests.support.waiting import WAIT_SECONDS, until
 
 pytestmark = pytest.mark.anyio
@@ -190,6 +191,7 @@ async def greeted(url: str, headers: dict[str, str]) -> Answer:
         return Answer(response.status, response.headers, {"text": await response.text()})
 
 
+@needs_signals
 async def test_nobody_is_let_in_without_the_token(tmp_path: Path) -> None:
     """Other users of this machine reach it too; what they are told is what a client of before has to do."""
     async with http_process(environment(tmp_path)) as (url, served):
@@ -283,6 +285,7 @@ def test_host_and_port_need_http(tmp_path: Path) -> None:
     )
 
 
+@needs_signals
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_it_ends_when_told_whatever_is_open(tmp_path: Path, sample: Path, number: signal.Signals) -> None:
@@ -330,6 +333,7 @@ async def given_up(session: Session, job_id: str) -> None:
         await session.finished(job_id, wait_seconds=600)
 
 
+@needs_modes
 @pytest.mark.slow
 async def test_what_the_user_is_asked_by_one_process_another_one_can_end(tmp_path: Path, sample: Path) -> None:
     """Without sessions a question goes out with one answer, and comes back with a request to whoever is there."""

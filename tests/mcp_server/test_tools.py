@@ -20,6 +20,7 @@ from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import OpenAIServer, running_openai
 from tests.support.sample import DRAFT
 from tests.support.session import MODES, OPENAI_ITSELF, Mode, Session, environment, in_memory, openai_environment
+from tests.support.systems import needs_links
 from tests.support.values import HOSTILE, LABELS
 from tests.support.waiting import until
 
@@ -549,6 +550,7 @@ class BadInput:
     )
 
 
+@needs_links
 @pytest.mark.parametrize(("name", "arguments", "told"), BadInput.CALLS, ids=lambda value: str(value)[:50])
 async def test_bad_input_gives_one_clear_sentence_and_loses_nothing(
     tmp_path: Path, sample: Path, name: str, arguments: dict[str, Any], told: str

@@ -708,8 +708,8 @@ def _unknown_file(file_id: str) -> Refusal:
 
 async def _serve(options: argparse.Namespace) -> None:
     ended = asyncio.Event()
-    with suppress(NotImplementedError):  # on Windows
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+    loop = asyncio.get_running_loop()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: loop.call_soon_threadsafe(ended.set))
     async with running_openai(automatic=options.automatic, state=options.state) as server:
         for fault in options.fault:
             operation, name, *times = fault.split(":")

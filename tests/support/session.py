@@ -49,7 +49,8 @@ _WITH_PID = """
 import os, sys
 with open(sys.argv[1], "w") as file:
     file.write(str(os.getpid()))
-os.execv(sys.executable, [sys.executable, "-P", "-m", "batchwright"])
+from batchwright.__main__ import main
+sys.exit(main([]))
 """
 
 
@@ -208,7 +209,7 @@ async def over_stdio(
     env: Mapping[str, str], mode: Mode = "auto", *, pid_file: Path | None = None
 ) -> AsyncGenerator[Session]:
     """Talk to a server process; its process id goes to *pid_file*."""
-    args = ["-c", _WITH_PID, str(pid_file)] if pid_file else ["-P", "-m", "batchwright"]
+    args = ["-P", *(["-c", _WITH_PID, str(pid_file)] if pid_file else ["-m", "batchwright"])]
     passed = {name: value for name, value in os.environ.items() if name.startswith(("PIP_", "PYTHON", "SSL_", "HOME"))}
     parameters = StdioServerParameters(command=sys.executable, args=args, env={**passed, **env})
     async with Client(parameters, mode=mode) as client:

@@ -14,6 +14,7 @@ from batchwright.tables import source
 from batchwright.tables.inspection import Profile, profile
 from batchwright.tables.source import find, kind_of, reading
 from tests.support.session import environment, in_memory
+from tests.support.systems import needs_links
 from tests.support.xlsx_file import DATE_STYLE, TIME_STYLE, write_book
 
 pytestmark = pytest.mark.anyio
@@ -127,6 +128,7 @@ def test_a_pattern_that_matches_too_many_files_is_refused(work: Path, monkeypatc
         look(work, "*.csv")
 
 
+@needs_links
 @pytest.mark.parametrize(
     ("source", "error", "fact"),
     [

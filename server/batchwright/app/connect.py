@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+import sysconfig
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Literal
 from urllib.parse import quote, urlencode
 
 from batchwright.app.app import http_token, token_file, workspace
+from batchwright.core import system
 from batchwright.core.settings import Settings
 from batchwright.mcp_server.addresses import PATH
 
@@ -171,10 +173,7 @@ def _token_lines(settings: Settings) -> str:
     """Say where the token comes from: in no command and no file of an assistant, where others may read it."""
     if settings.http_token:
         return f"The token is not printed: {BEARER} is set here, and has to be where the assistant is started."
-    file = str(token_file(settings))
-    line = (
-        f"$env:{BEARER} = Get-Content '{file}'" if os.name == "nt" else f'export {BEARER}="$(cat {shlex.quote(file)})"'
-    )
+    line = system.setting_line(BEARER, token_file(settings))
     return (
         f"The token is not printed. Where the assistant is started, and in your shell's profile, set it with:\n"
         f"  {line}\nVS Code asks for it once: paste what is in that file."
@@ -186,7 +185,7 @@ def installed() -> Launch:
     # What `uvx` makes is gone after a while; it makes it anew from the index.
     if "archive-v0" in Path(sys.prefix).parts:
         return PUBLISHED
-    script = Path(sys.executable).with_name(f"{NAME}.exe" if os.name == "nt" else NAME)
+    script = Path(sys.executable).with_name(f"{NAME}{sysconfig.get_config_var('EXE') or ''}")
     return Launch(str(script)) if script.exists() else Launch(sys.executable, ("-P", "-m", NAME))
 
 

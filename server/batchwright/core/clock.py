@@ -1,19 +1,15 @@
 """How long ago something was, also for those who move the clock."""
 
-import sys
-import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from batchwright.core import system
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +39,7 @@ class Moment:
 
 def uptime() -> Uptime:
     """Give the machine's uptime; it goes on while the machine sleeps, and nobody can set it."""
-    if sys.platform == "linux":
-        return Uptime(_boot(), time.clock_gettime(time.CLOCK_BOOTTIME))
-    return Uptime(None, time.monotonic())
+    return Uptime(system.boot(), system.seconds_up())
 
 
 def seconds_between(earlier: Uptime, later: Uptime) -> float:
@@ -78,10 +72,3 @@ class ToldTime:
         with suppress(OverflowError):
             return self._told[0] + timedelta(seconds=uptime().seconds - self._told[1])
         return None
-
-
-@cache
-def _boot() -> str | None:
-    with suppress(OSError):
-        return _BOOT_ID.read_text(encoding="ascii").strip()
-    return None

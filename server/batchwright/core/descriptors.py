@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from batchwright.core import system
+
 _HAS_FOLDERS = os.open in os.supports_dir_fd
 
 
@@ -58,7 +60,7 @@ def new_file(root: Path, path: Path, *, overwrite: bool) -> Generator[BinaryIO]:
             with os.fdopen(descriptor, "wb") as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
+                system.to_disk(file.fileno())
             folder.rename(temporary, path.name, overwrite=overwrite)
         finally:
             folder.remove(temporary)
@@ -97,7 +99,7 @@ class _Folder:
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None
             else:
                 return
-        os.replace(old, new, src_dir_fd=folder, dst_dir_fd=folder)
+        system.replace(old, new, folder=folder)
 
     def remove(self, name: str) -> None:
         with suppress(FileNotFoundError):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from io import FileIO
 from pathlib import Path
 
+from batchwright.core import system
 from batchwright.core.jsonl import whole_lines
 
 CHUNK_BYTES = 1 << 20
@@ -39,7 +40,7 @@ def write_whole(path: Path, data: bytes) -> None:
     try:
         temporary.write_bytes(data)
         sync(temporary)
-        temporary.replace(path)
+        system.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -47,7 +48,7 @@ def write_whole(path: Path, data: bytes) -> None:
 def sync(path: Path) -> None:
     """Have the system bring a file's content to the disk."""
     with path.open("rb+") as file:
-        os.fsync(file.fileno())
+        system.to_disk(file.fileno())
 
 
 def append(file: FileIO, data: bytes) -> None:

@@ -142,7 +142,7 @@ class JobFolder:
             yield Path(temporary)
 
     def remove(self) -> None:
-        """Delete the folder with all that is in it; what cannot be deleted stays."""
+        """Delete the folder with all that is in it; what cannot be deleted stays, as on Windows a lock that is held."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
@@ -170,12 +170,19 @@ class JobFolders:
         """Make a folder for a new job, and hold its lock meanwhile; removed if the block raises."""
         folder = self.of(new_job_id())
         folder.path.mkdir(parents=True, mode=0o700)
-        with folder.lock():
-            try:
+        try:
+            with folder.lock():
                 yield folder
-            except BaseException:
-                folder.remove()
-                raise
+        except BaseException:
+            folder.remove()
+            raise
+
+    @contextmanager
+    def scratch(self) -> Generator[JobFolder]:
+        """Hold a folder of no job, which is removed at the end."""
+        with self.new() as folder:
+            yield folder
+        folder.remove()
 
 
 def new_job_id() -> str:

@@ -5,10 +5,10 @@ import hmac
 import logging
 import os
 import secrets
-import stat
 from contextlib import suppress
 from pathlib import Path
 
+from batchwright.core import system
 from batchwright.core.errors import InvalidInput
 
 SECRET_BYTES = 32
@@ -35,7 +35,7 @@ def read(path: Path) -> bytes | None:
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}. Remove it: a new one is made.") from error
     try:
-        if not _is_private(os.fstat(descriptor)):
+        if not system.is_private(os.fstat(descriptor)):
             raise InvalidInput(f"{path} is open to other users of this machine. Remove it: a new one is made.")
         return os.read(descriptor, _MAX_BYTES)
     finally:
@@ -54,7 +54,7 @@ def make(path: Path, secret: bytes) -> bytes:
     try:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secret)
-            os.fsync(file.fileno())
+            system.to_disk(file.fileno())
         os.link(temporary, path)  # unlike a renaming, this leaves a file alone that has just been made
     except FileExistsError:
         return read(path) or secret
@@ -93,9 +93,3 @@ def make_secret(folder: Path) -> bytes:
             "The secret of the data folder cannot be kept: %s. It holds for this process alone.", error.strerror
         )
     return secret
-
-
-def _is_private(status: os.stat_result) -> bool:
-    is_file = stat.S_ISREG(status.st_mode)
-    # Elsewhere, access lists keep others from a user's folders.
-    return is_file and (os.name != "posix" or (status.st_uid == os.geteuid() and not status.st_mode & 0o077))

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from batchwright.core import descriptors
+from batchwright.core import descriptors, system
 from batchwright.core.errors import DiskFault, InvalidInput, NotFound, OutsideWorkspace
 from batchwright.core.progress import SILENT, Progress
 
@@ -122,13 +122,13 @@ class Workspace:
             OutsideWorkspace: It lies outside, or is of a kind that is never opened.
             InvalidInput: It cannot be made, or it exists and *overwrite* is false.
         """
-        given = _path(name)
+        given = self._given(name)
         target = given if given.is_absolute() else self._first_root() / given
         folder = _real(target.parent, name)
         path = folder / target.name
         self._refuse_outside(path, name)
         self._refuse_private(path, name)
-        if self._kept is not None and path.is_relative_to(self._kept):
+        if self._kept is not None and _is_within(path, self._kept):
             raise OutsideWorkspace(f"{name!r} lies in the folder of the server's own files. Choose another place.")
         nearest = next(step for step in (folder, *folder.parents) if step.exists())
         if not nearest.is_dir():
@@ -164,7 +164,7 @@ class Workspace:
     def shown(self, path: Path) -> str:
         """Name *path* as the user would: relative to the first folder where it lies in it."""
         root = self._roots[0]
-        return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+        return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
     def data_files(self, folder: Path | None = None) -> list[str]:
         """Names of data files at the top of the folders, or in *folder*, for advice."""
@@ -206,7 +206,7 @@ class Workspace:
     def _existing(self, name: str) -> Path:
         if not name.strip():
             raise InvalidInput(f"No file is named. {self._offer()}")
-        given = _path(name)
+        given = self._given(name)
         candidates = [given] if given.is_absolute() else [root / given for root in self._roots]
         for candidate in candidates:
             path = _real(candidate, name)
@@ -215,12 +215,20 @@ class Workspace:
                 return path
         raise NotFound(f"No file {name!r} in the workspace {self._where()}. {self._offer(name, self._nearest(given))}")
 
+    def _given(self, name: str) -> Path:
+        """Return *name* as a path, absolute or not; refuse one of another machine, which only Windows has."""
+        path = _path(name)
+        # Before that machine is asked: Windows would tell it who asks.
+        if path.drive.startswith("\\\\") and path.drive.lower() not in {root.drive.lower() for root in self._roots}:
+            raise self._outside(name)
+        return path
+
     def _nearest(self, given: Path) -> Path | None:
         """Give the folder that *given* lies in, where that is one of the workspace and not its top."""
         for root in self._roots:
             folder = _real((given if given.is_absolute() else root / given).parent, given.name)
             is_below = folder != root and folder.is_relative_to(root) and folder.is_dir()
-            if is_below and not any(step.startswith(".") for step in folder.relative_to(root).parts):
+            if is_below and not _is_hidden_below(root, folder):
                 return folder
         return None
 
@@ -243,18 +251,21 @@ class Workspace:
 
     def _refuse_outside(self, path: Path, name: str) -> None:
         if not any(path.is_relative_to(root) for root in self._roots):
-            raise OutsideWorkspace(
-                f"{name!r} lies outside the workspace {self._where()}. "
-                "Use a file in it, or have the folder added to BATCHWRIGHT_WORKSPACE."
-            )
+            raise self._outside(name)
+
+    def _outside(self, name: str) -> OutsideWorkspace:
+        return OutsideWorkspace(
+            f"{name!r} lies outside the workspace {self._where()}. "
+            "Use a file in it, or have the folder added to BATCHWRIGHT_WORKSPACE."
+        )
 
     def _refuse_private(self, path: Path, name: str) -> None:
-        steps = path.relative_to(self._root(path)).parts
-        if any(step.startswith(".") for step in steps):
+        if _is_hidden_below(self._root(path), path):
             raise OutsideWorkspace(
                 f"{name!r} is a hidden file or lies in a hidden folder; these are never opened. Copy it."
             )
-        if path.suffix.lower() in _SECRET_SUFFIXES or path.stem.lower() in _SECRET_NAMES:
+        # As file systems do that take two cases for one: the long s is an s to them too.
+        if path.suffix.casefold() in _SECRET_SUFFIXES or path.stem.casefold() in _SECRET_NAMES:
             raise OutsideWorkspace(
                 f"{name!r} looks like a key or a password file; these are never opened. Rename the data."
             )
@@ -269,7 +280,7 @@ def _entries(folder: Path) -> list[Path]:
         found = sorted(itertools.islice(folder.iterdir(), _LOOKED_AT))
     except OSError:
         return []
-    return [entry for entry in found if not entry.name.startswith(".")]
+    return [entry for entry in found if not system.is_hidden(entry)]
 
 
 def _is_data(entry: Path) -> bool:
@@ -288,9 +299,20 @@ def default_root(start: Path, home: Path) -> Path:
 
 def _matches(root: Path, pattern: Path) -> Iterator[Path]:
     for path in root.glob(str(pattern)):
-        is_hidden = any(step.startswith(".") for step in path.relative_to(root).parts)
-        if not is_hidden and not path.is_dir():
+        if not _is_hidden_below(root, path) and not path.is_dir():
             yield path
+
+
+def _is_hidden_below(root: Path, path: Path) -> bool:
+    """Whether a step of a path below *root* is hidden; how *root* is reached is the user's own matter."""
+    return any(map(system.is_hidden, itertools.takewhile(lambda step: step != root, (path, *path.parents))))
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    """Whether *path* lies in a folder, also where its name is written in another case, as most Macs take it."""
+    if path.is_relative_to(folder):
+        return True
+    return folder.exists() and any(step.exists() and step.samefile(folder) for step in path.parents)
 
 
 def _path(name: str) -> Path:
@@ -306,6 +328,8 @@ def _path(name: str) -> Path:
         raise OutsideWorkspace(
             f"{name!r} goes up with '..', which is never followed. Name the file from the workspace."
         )
+    if system.is_read_otherwise(Path(name)):
+        raise InvalidInput(f"{name!r} is not a file's own name on Windows. Name the file as its folder shows it.")
     try:
         return Path(name).expanduser()
     except RuntimeError as error:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
-from batchwright.core import files
+from batchwright.core import files, system
 from batchwright.core.bounds import longest_line, most_results
 from batchwright.core.crash_points import OnPoint
 from batchwright.core.errors import ProviderGone, ProviderNotNow, ProviderRefused, ProviderUnreachable
@@ -120,7 +120,7 @@ class Collection:
                 continue
             self._on_point("downloaded")
             await anyio.to_thread.run_sync(self._verify, job, part, temporary)
-            temporary.replace(target)
+            system.replace(temporary, target)
             self._on_point("renamed")
         found = await anyio.to_thread.run_sync(look_through, folder, part, longest_line(job.recipe))
         if not lost and (fault := mismatch(part, found)):

@@ -137,13 +137,13 @@ class Decisions:
                 folder.save_job(self._journal.job(job_id))
             if not is_forgotten:
                 raise NotReady(f"{job_id} was submitted meanwhile, so nothing was discarded. See `check_job`.")
-            if was_submitted:
-                for part in job.drafted_parts:
-                    folder.requests(part).unlink(missing_ok=True)
-                    folder.members(part).unlink(missing_ok=True)
-            else:
-                await anyio.to_thread.run_sync(folder.remove)
-        return self._journal.job(job_id) if was_submitted else job
+            for part in job.drafted_parts if was_submitted else ():
+                folder.requests(part).unlink(missing_ok=True)
+                folder.members(part).unlink(missing_ok=True)
+        if was_submitted:
+            return self._journal.job(job_id)
+        await anyio.to_thread.run_sync(folder.remove)
+        return job
 
     async def _resend(self, job: Job, max_cost_usd: Decimal | None) -> Job:
         """Have the unconfirmed parts of a job sent again.

@@ -88,11 +88,8 @@ class Drafting:
             found = find(self._workspace, source, reading)
             return profile(found, folder=folder.path, sample_rows=sample_rows, progress=progress)
 
-        with self._folders.new() as folder:
-            try:
-                return await anyio.to_thread.run_sync(profiled)
-            finally:
-                folder.remove()
+        with self._folders.scratch() as folder:
+            return await anyio.to_thread.run_sync(profiled)
 
     async def create(self, request: DraftRequest, progress: Progress = SILENT) -> Draft:
         """Make a draft job: check everything, write its parts, record it. Spends nothing.
@@ -121,8 +118,9 @@ class Drafting:
             if is_draft and not self._journal.has_job(folder.job_id):
                 with folder.held() as is_held:
                     # Looked at again under the lock: the draft may have become a job meanwhile.
-                    if is_held and not self._journal.has_job(folder.job_id):
-                        folder.remove()
+                    is_left_over = is_held and not self._journal.has_job(folder.job_id)
+                if is_left_over:
+                    folder.remove()
 
     async def _draft(self, request: DraftRequest, folder: JobFolder, progress: Progress) -> Draft:
         """Check everything, and write the parts into *folder*, which is empty and has the job's id for its name."""

@@ -4,13 +4,14 @@ Knows nothing of what is asked, and of who asks only whether the gate let a requ
 """
 
 import asyncio
-import sys
 from typing import Any
 
 import h11
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
+
+from batchwright.core import system
 
 LET_IN = "batchwright.let_in"
 """What a request's state holds once it was let in."""
@@ -25,12 +26,8 @@ _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 
 
 def room() -> int:
     """Return how many connections this process may have: the journal, files and children need descriptors too."""
-    if sys.platform == "win32":
-        return MAX_CONNECTIONS
-    import resource
-
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_CONNECTIONS if descriptors == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, descriptors // 2)
+    most = system.max_open_files()
+    return MAX_CONNECTIONS if most is None else min(MAX_CONNECTIONS, most // 2)
 
 
 class Connections:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from batchwright.core import files
+from batchwright.core import files, system
 from batchwright.core.model import Json, Recipe, Result
 from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
 from batchwright.tables.frozen import CUSTOM_ID, ROW, frozen_sql
@@ -48,7 +48,7 @@ def write_results(results: Iterable[Result], path: Path, recipe: Recipe, frozen:
             _put_in_order(con, lines, index, ordered, frozen)
             _as_parquet(con, _Lines(ordered, longest, recipe), part)
         files.sync(part)
-        part.replace(path)
+        system.replace(part, path)
     finally:
         for temporary in (lines, index, ordered, part):
             temporary.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchwright.core import files
+from batchwright.core import files, system
 from batchwright.core.errors import InvalidInput
 from batchwright.core.jsonl import MAX_CUSTOM_ID_CHARACTERS
 from batchwright.core.model import Json, Source
@@ -152,7 +152,7 @@ def share_ids(frozen: Path, listed: Path) -> None:
             f"LEFT JOIN ({shared}) s ON f.{row} = s.row ORDER BY f.{row}) TO {quoted(str(temporary))} ({WORKING})"
         )
     files.sync(temporary)
-    temporary.replace(frozen)
+    system.replace(temporary, frozen)
 
 
 def _custom_id(id_column: str | None, types: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 import psutil
 
+from batchwright.core import system
 from batchwright.core.children import Child
 from batchwright.core.errors import BatchwrightError, DiskFault, InvalidInput
 from batchwright.core.progress import Progress
@@ -133,7 +134,7 @@ def _wait(process: "subprocess.Popen[bytes]", target: Path, bounds: Bounds, prog
         if time.monotonic() > end:
             raise InvalidInput(bounds.too_long)
         with suppress(psutil.Error):
-            if watched.memory_info().rss > MAX_PROCESS_BYTES:
+            if system.memory_bytes(watched) > MAX_PROCESS_BYTES:
                 raise InvalidInput(bounds.too_much)
         if target.exists() and target.stat().st_size > bounds.target_bytes:
             raise InvalidInput(bounds.too_large)

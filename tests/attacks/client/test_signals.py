@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
@@ -21,9 +20,10 @@ from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import OpenAIServer
 from tests.support.paths import SCRIPT
 from tests.support.session import environment, in_memory, openai_environment
+from tests.support.systems import needs_signals
 from tests.support.waiting import until
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, needs_signals]
 
 END_SECONDS = 5
 SLOW = "SELECT count(*) AS n FROM range(1000000) a, range(1000000) b WHERE hash(a.range * b.range) = 1"
@@ -181,6 +181,8 @@ async def test_a_submission_in_flight_is_finished_when_it_is_told_to_end(
 @pytest.mark.slow
 def test_one_ctrl_c_ends_it_on_a_terminal(tmp_path: Path) -> None:
     """Whoever tries the command by hand must get the prompt back."""
+    import pty
+
     ours, theirs = pty.openpty()
     env = {**os.environ, **environment(tmp_path)}
     hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}

@@ -3,7 +3,6 @@
 import contextlib
 import re
 import signal
-import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from batchwright.mcp_server.connections import HEAD_SECONDS
 from batchwright.mcp_server.streamable_http import Access, Gate
 from tests.support.http_requests import TOKEN, ask, call
 from tests.support.session import environment, http_process, serving
+from tests.support.systems import needs_file_limit
 from tests.support.waiting import WAIT_SECONDS, until
 
 pytestmark = pytest.mark.anyio
@@ -137,7 +137,7 @@ async def test_who_takes_too_long_is_closed_and_who_was_let_in_may_wait(tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+@needs_file_limit
 async def test_more_connections_than_files_that_may_be_open_lock_nobody_out(tmp_path: Path) -> None:
     """Whoever waits longest goes first, and the log does not fill."""
     async with http_process(environment(tmp_path), descriptors=DESCRIPTORS) as (url, served):
@@ -165,7 +165,7 @@ async def test_more_connections_than_files_that_may_be_open_lock_nobody_out(tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+@needs_file_limit
 async def test_where_all_are_being_answered_a_new_one_is_refused_until_one_has_gone(tmp_path: Path) -> None:
     """Nobody whose request is being answered is cut off for another."""
     async with (

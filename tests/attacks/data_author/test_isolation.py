@@ -26,6 +26,7 @@ from tests.support.hostile_folder import KEYS, MODULES, HostileFolder, hostile_f
 from tests.support.loopback import on_loopback
 from tests.support.paths import PACKAGE, ROOT, SCRIPT, UV
 from tests.support.session import Session
+from tests.support.systems import needs_scripts, needs_signals
 from tests.support.xlsx_file import write_book
 
 pytestmark = pytest.mark.anyio
@@ -165,6 +166,7 @@ def test_the_published_command_in_a_hostile_folder_runs_nothing_of_it(hostile: H
     assert hostile.what_ran() == []
 
 
+@needs_signals
 @pytest.mark.slow
 def test_the_dashboard_opens_the_browser_of_the_user_and_not_of_the_folder(hostile: HostileFolder) -> None:
     """And it hands the browser no key: that lives as long as the user works."""
@@ -188,6 +190,7 @@ def test_the_dashboard_opens_the_browser_of_the_user_and_not_of_the_folder(hosti
     assert [name for name, key in KEYS.items() if key in told.read_text(encoding="utf-8")] == []
 
 
+@needs_scripts
 async def test_what_matplotlib_runs_for_a_chart_has_no_key(hostile: HostileFolder, tmp_path: Path) -> None:
     """It runs the system's `fc-list`, and hands on the whole environment that it has itself."""
     told, programs = tmp_path / "told", tmp_path / "programs"

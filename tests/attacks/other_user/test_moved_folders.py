@@ -1,6 +1,5 @@
 """A folder that somebody moves out of the workspace, with a link in its place, while a file in it is opened."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 
 from batchwright.core.descriptors import open_file
 from tests.support.swapped_names import swapping, tries
+from tests.support.systems import needs_open_folders
 from tests.support.waiting import WAIT_SECONDS
 
 SECRET, OURS = b"the other user's", b"harmless"
@@ -39,7 +39,7 @@ except OSError:
 """
 """Moves the folder *moved* just before the opening of so many steps, of which the workspace itself is the first."""
 
-pytestmark = pytest.mark.skipif(os.open not in os.supports_dir_fd, reason="folders have no descriptors here")
+pytestmark = needs_open_folders
 
 
 @pytest.fixture

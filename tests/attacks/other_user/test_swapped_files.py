@@ -17,6 +17,7 @@ from batchwright.tables.head import columns
 from batchwright.tables.inspection import profile
 from batchwright.tables.source import find
 from tests.support.swapped_names import swapping, tries
+from tests.support.systems import needs_links, needs_pipes
 from tests.support.xlsx_file import write_book
 
 SECRET = "the other user's"
@@ -55,6 +56,7 @@ def swap(path: Path, to: Callable[[Path], object]) -> None:
     to(path)
 
 
+@needs_links
 @pytest.mark.parametrize("name", KINDS)
 def test_a_file_swapped_for_a_link_after_it_was_found_is_not_read(work: Path, name: str) -> None:
     """Between the check and the reading there is always a moment."""
@@ -73,6 +75,7 @@ def test_a_file_swapped_for_a_link_after_it_was_found_is_not_read(work: Path, na
     assert list((work.parent / "job").iterdir()) == []
 
 
+@needs_links
 def test_a_folder_swapped_for_a_link_after_a_file_in_it_was_found_is_not_entered(work: Path) -> None:
     """Each step of a name may be replaced, not only the last."""
     (work / "data").mkdir()
@@ -86,6 +89,7 @@ def test_a_folder_swapped_for_a_link_after_a_file_in_it_was_found_is_not_entered
         profile(origin, folder=work.parent / "job", sample_rows=5)
 
 
+@needs_pipes
 @pytest.mark.parametrize("name", KINDS)
 def test_a_file_swapped_for_a_pipe_after_it_was_found_hangs_nobody(work: Path, name: str) -> None:
     """A thread that waits for the pipe's other end waits for ever, and the server has 40 of them."""
@@ -107,6 +111,7 @@ def test_a_file_swapped_for_a_pipe_after_it_was_found_hangs_nobody(work: Path, n
     assert told == [f"'{name}' is not a regular file. Name one data file. Put the data file there."]
 
 
+@needs_links
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["t.csv", "t.jsonl", "t.parquet"])
 @pytest.mark.parametrize("is_folder", [False, True])

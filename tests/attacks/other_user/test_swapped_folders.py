@@ -7,6 +7,7 @@ import pytest
 from batchwright.core.errors import BatchwrightError, InvalidInput
 from batchwright.core.workspace import Workspace
 from tests.support.swapped_names import swapping, tries
+from tests.support.systems import needs_links
 
 
 @pytest.fixture
@@ -17,6 +18,7 @@ def work(tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
+@needs_links
 @pytest.mark.parametrize("overwrite", [False, True])
 @pytest.mark.parametrize("name", ["out/r.csv", "out/deep/r.csv", "out/new/r.csv"])
 def test_a_folder_swapped_for_a_link_before_the_file_is_made_is_not_entered(
@@ -38,6 +40,7 @@ def test_a_folder_swapped_for_a_link_before_the_file_is_made_is_not_entered(
     assert [path.name for path in (work.parent / "outside").rglob("*")] == ["deep"]
 
 
+@needs_links
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_folder_swapped_for_a_link_while_the_file_is_written_gets_nothing(work: Path, *, overwrite: bool) -> None:
     """The file goes where its folder went, not where the folder's name leads by then."""
@@ -53,6 +56,7 @@ def test_a_folder_swapped_for_a_link_while_the_file_is_written_gets_nothing(work
     assert (work / "moved" / "r.csv").read_bytes() == b"results"
 
 
+@needs_links
 def test_a_target_swapped_for_a_link_is_replaced_and_what_it_leads_to_is_kept(work: Path) -> None:
     """The user agreed to replace a file of the workspace, and no other."""
     kept = work.parent / "outside" / "kept.csv"
@@ -70,6 +74,7 @@ def test_a_target_swapped_for_a_link_is_replaced_and_what_it_leads_to_is_kept(wo
     assert (path.is_symlink(), path.read_bytes()) == (False, b"results")
 
 
+@needs_links
 def test_a_folder_swapped_again_and_again_never_has_results_written_outside(work: Path) -> None:
     """Whoever swaps without rest meets each moment sooner or later."""
     (work / ".link").symlink_to(work.parent / "outside")

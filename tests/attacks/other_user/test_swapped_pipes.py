@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.session import environment
 from tests.support.swapped_names import swapping
+from tests.support.systems import needs_pipes
 
 pytestmark = pytest.mark.anyio
 
@@ -30,6 +31,7 @@ def call(number: int, name: str, arguments: Mapping[str, Any]) -> bytes:
     return message(id=number, method="tools/call", params={"name": name, "arguments": arguments})
 
 
+@needs_pipes
 @pytest.mark.slow
 async def test_a_file_swapped_for_a_pipe_stops_neither_the_other_calls_nor_the_end(tmp_path: Path) -> None:
     """A thread that waits for the pipe's other end takes the place of all calls to come, and outlives the client."""

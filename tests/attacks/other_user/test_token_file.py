@@ -23,6 +23,7 @@ from batchwright.core.settings import Settings
 from batchwright.mcp_server.question_key import KeptKey
 from tests.support.http_requests import ask
 from tests.support.session import environment, http_process
+from tests.support.systems import needs_modes, needs_root, needs_scripts
 from tests.support.waiting import WAIT_SECONDS
 
 pytestmark = pytest.mark.anyio
@@ -85,7 +86,7 @@ def as_nobody(place: str, *paths: Path | str) -> dict[str, Any]:
     pytest.skip("another user may not run Python here")
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root may act as another user")
+@needs_root
 @pytest.mark.parametrize("mode", [0o700, 0o755])
 async def test_another_user_is_neither_let_in_nor_finds_the_token(open_folder: Path, mode: int) -> None:
     """Also where the data folder was made by hand, open to all."""
@@ -106,6 +107,7 @@ async def test_another_user_is_neither_let_in_nor_finds_the_token(open_folder: P
     assert token not in json.dumps(seen)
 
 
+@needs_modes
 @pytest.mark.slow
 async def test_the_token_is_made_once_for_its_user_alone_and_never_said(tmp_path: Path) -> None:
     """Output of a service ends up in logs, which more people read than its user."""
@@ -164,7 +166,7 @@ def short(file: Path) -> None:
     file.chmod(0o600)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="files have no owner's bits")
+@needs_modes
 @pytest.mark.parametrize("put", [readable, writable, linked, short])
 def test_a_token_that_others_may_know_is_not_used(tmp_path: Path, put: Callable[[Path], None]) -> None:
     """Whoever could put it there, or read it, could come in."""
@@ -179,7 +181,7 @@ def test_a_token_that_others_may_know_is_not_used(tmp_path: Path, put: Callable[
     assert "others-know" not in str(refused.value)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="files have no owner's bits")
+@needs_modes
 @pytest.mark.parametrize(
     ("command", "put"),
     [(("serve", "--http", "--port", "0"), readable), (("connect", "--http"), piped)],
@@ -202,7 +204,7 @@ def test_a_command_ends_at_a_token_that_others_may_know(
     assert "others-know" not in done.stdout + done.stderr
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the line is for a shell")
+@needs_scripts
 def test_connect_says_where_the_token_is_and_not_what_it_is(tmp_path: Path) -> None:
     """What a command holds, other users see while it runs; what is printed is pasted into chats."""
     env = {**os.environ, **own_token(tmp_path)}
@@ -226,7 +228,7 @@ def test_connect_says_where_the_token_is_and_not_what_it_is(tmp_path: Path) -> N
     assert done.stdout.count("http://127.0.0.1:8123/mcp") == 5
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="files have no owner's bits")
+@needs_modes
 def test_a_key_for_questions_that_others_can_read_is_made_anew(tmp_path: Path) -> None:
     """With it an answer could be forged that the user never gave."""
     file = tmp_path / "questions.key"

@@ -1,14 +1,13 @@
 """A provider that bills single requests, and whose answers get lost: no row costs more than was agreed."""
 
 import json
-import os
-import signal
 from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import anyio
+import psutil
 import pytest
 
 from batchwright.core.model import Request
@@ -191,7 +190,7 @@ async def test_a_server_that_is_killed_counts_what_was_on_its_way_as_paid(tmp_pa
                 job_id = await drafted(session)
                 await session.call("submit_job", job_id=job_id)
                 await until(has_arrived)
-                os.kill(int(pid_file.read_text()), signal.SIGKILL)
+                psutil.Process(int(pid_file.read_text())).kill()
                 await session.call("list_jobs")
         arrived = Counter(endpoint.seen)
         endpoint.gate.set()

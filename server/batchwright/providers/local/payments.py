@@ -4,7 +4,6 @@ A sending counts with the most that it may cost from before it is sent until its
 provider refuses it. One whose answer was lost, also by the death of this process, counts so for good.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from decimal import ROUND_CEILING, Decimal
@@ -14,7 +13,7 @@ from typing import Protocol
 import anyio
 import anyio.to_thread
 
-from batchwright.core import files
+from batchwright.core import files, system
 from batchwright.core.model import Json, Request
 from batchwright.core.usage import tokens_used
 from batchwright.providers.batch_api import REFUSALS
@@ -174,7 +173,7 @@ class Payments:
         async with self._syncing:
             if self._synced < mine:
                 written = self._written
-                await anyio.to_thread.run_sync(os.fsync, self._file.fileno())
+                await anyio.to_thread.run_sync(system.to_disk, self._file.fileno())
                 self._synced = written
 
 

@@ -1,13 +1,12 @@
 """The results of a batch of the local engine on disk, a whole line each."""
 
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchwright.core import files
+from batchwright.core import files, system
 from batchwright.core.jsonl import BUDGET_USED_UP, decode_result, encode_result
 from batchwright.core.model import Request, ResultLine
 
@@ -99,7 +98,7 @@ class Recorder:
 
     def _sync(self) -> None:
         for file in self._unsynced:
-            os.fsync(file.fileno())
+            system.to_disk(file.fileno())
         self._unsynced.clear()
 
 
@@ -112,4 +111,4 @@ def _without_broken_lines(path: Path) -> None:
                 decode_result(line)
                 file.write(line + b"\n")
     files.sync(temporary)
-    temporary.replace(path)
+    system.replace(temporary, path)

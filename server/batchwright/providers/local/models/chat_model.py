@@ -16,7 +16,7 @@ CONTEXT_TOKENS_PER_SLOT = 4_096
 
 def main() -> None:
     """Serve until standard input closes."""
-    config = json.loads(sys.stdin.readline())
+    config = json.loads(sys.stdin.buffer.readline())  # UTF-8, whatever the system's own encoding is
     # llama.cpp's threads spin while they wait; on a busy machine that makes two of them six times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import xllamacpp
@@ -37,7 +37,7 @@ def main() -> None:
     server = xllamacpp.Server(params)
     sys.stdout.write(json.dumps({"url": f"{server.listening_address}/v1"}) + "\n")
     sys.stdout.flush()
-    sys.stdin.read()
+    sys.stdin.buffer.read()
     # The native threads would keep an ordinary exit waiting.
     os._exit(0)
 

