@@ -15,7 +15,6 @@ from batchwright.core.jsonl import (
     duplicate_key,
     encode_request,
     encode_result,
-    inputs_of,
     mended_result,
     whole_lines,
 )
@@ -212,23 +211,6 @@ def test_lines_are_given_before_the_stream_ends() -> None:
 
     assert next(whole_lines(chunks)) == b"a"
     assert next(chunks) == b"\nc"
-
-
-# --- embedding inputs ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("given_input", "count"),
-    [("text", 1), (["a", "b", "c"], 3), ([101, 102], 1), ([[101], [102, 103]], 2), ([], 0), ("[a, b]", 1)],
-)
-def test_embedding_inputs_are_counted_as_texts(given_input: Json, count: int) -> None:
-    """A batch may hold 50,000 of them, and a list of tokens is one."""
-    assert inputs_of(line(url="/v1/embeddings", body={"model": "m", "input": given_input})) == count
-
-
-def test_a_line_of_another_endpoint_is_one_input() -> None:
-    """Its messages are no inputs."""
-    assert inputs_of(line()) == 1
 
 
 # --- the Batch API's checks ----------------------------------------------------------------------------------------

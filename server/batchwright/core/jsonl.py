@@ -234,16 +234,6 @@ def _stripped(line: bytes, *, first: bool) -> Iterator[bytes]:
         yield text
 
 
-def inputs_of(line: bytes) -> int:
-    """Count the embedding inputs of a request line; a line of another endpoint has one."""
-    body = request_bodies.decode(request_lines.decode(line).body)
-    if bytes(body.input)[:1] != b"[":
-        return 1
-    items = cast("list[Json]", json_values.decode(body.input))
-    # A list of numbers is one text, given as tokens.
-    return 1 if items and isinstance(items[0], int) else len(items)
-
-
 def _python_value(text: str) -> Json:
     """Read an error body as Python, or JSON, writes it; whatever cannot be read is its message."""
     try:
