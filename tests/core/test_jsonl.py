@@ -337,6 +337,32 @@ def test_the_other_endpoints_want_an_input(endpoint: str) -> None:
     ]
 
 
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999"])
+def test_a_number_that_is_too_large_is_named_beside_what_else_is_wrong(number: bytes) -> None:
+    """Neither the line nor its body is what cannot be read."""
+    found = errors(line(body=body(model="?")).replace(b'"?"', number), line(method="GET").replace(b'"Hi"', number))
+
+    assert [(error.line, error.code, error.param) for error in found] == [
+        (1, "invalid_value", None),
+        (1, "invalid_request", "body.model"),
+        (2, "invalid_value", None),
+        (2, "duplicate_custom_id", None),
+        (2, "invalid_method", "method"),
+    ]
+
+
+def test_a_number_of_thousands_of_digits_is_too_large() -> None:
+    """It is no float, and is told alike."""
+    assert [error.code for error in errors(line(body=body(seed="?")).replace(b'"?"', b"9" * 5_000))] == [
+        "invalid_value"
+    ]
+
+
+def test_blank_lines_are_counted() -> None:
+    """The number is what the user looks the line up by."""
+    assert [error.line for error in errors(b"", line(), b"", b"{")] == [4]
+
+
 def test_every_error_of_a_file_is_found_on_its_own_line() -> None:
     """One round of mending must be enough."""
     found = errors(
