@@ -13,6 +13,8 @@ from msgspec import UNSET, Raw, UnsetType
 from batchwright.checks.parameters import FREE, PARAMETERS
 from batchwright.core.jsonl import duplicate_key, json_values
 
+MAX_BYTES = 1 << 15
+"""Of an outline: longer ones are rare, and those that are remembered must not fill the memory."""
 _MAX_DIGITS = 15
 _BLANKED = ("input", "instructions", *FREE)
 """Parameters that are judged by the kind of their value alone."""
@@ -90,7 +92,8 @@ def outline(line: bytes) -> Outline | None:
             message.content = _any_of_its_kind(message.content)
             given.append(message.content)
     left = _encode(fields)
-    return Outline(custom_id, left) if isinstance(custom_id, str) and _is_all(left, line, taken, given) else None
+    is_usual = isinstance(custom_id, str) and len(left) <= MAX_BYTES and _is_all(left, line, taken, given)
+    return Outline(custom_id, left) if is_usual else None
 
 
 def _any_of_its_kind(value: Raw) -> Raw:

@@ -98,7 +98,7 @@ def _named(endpoint: Endpoint, body: Mapping[str, Json]) -> Iterator[Fault]:
             message = f"{endpoint} does not take '{name}'. {instead[name]}"
             yield Fault("unsupported_parameter", message, name, reach="anywhere")
             continue
-        message = f"'{shown}' is no known parameter of {endpoint}. {_advice(endpoint, name)}"
+        message = f"'{shown}' is no known parameter of {endpoint}. {_advice(endpoint, shown)}"
         yield Fault("unknown_parameter", message, shown, is_certain=False)
 
 

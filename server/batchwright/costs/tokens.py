@@ -25,7 +25,7 @@ ANSWER_TOKENS = 3
 FORMAT_TOKENS = 64
 """What may stand around an output schema where it is shown to the model."""
 
-LAST_TEXTS = 16
+LAST_TEXTS = 4
 """Whose counts are remembered: a text that all requests share, as they do system text and schema, is counted once."""
 
 CONTROL_MARK = "<|"
