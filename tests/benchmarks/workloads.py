@@ -322,7 +322,7 @@ WORKLOADS = {
         "msgspec's typed decode of the same fields",
         _check,
         partial(_plain_check, has_utf8_check=False),
-        1.5,
+        3.0,
         note="The reference takes bad UTF-8 for good.",
     ),
     "check_utf8": Workload(

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.checks.batch_file import MAX_SHAPES, Report, check_file
+from batchwright.checks.batch_file import MAX_VERDICTS, Report, check_file
 from batchwright.checks.lines import check_batch
-from batchwright.core.model import Endpoint, Json, ProviderInfo
+from batchwright.checks.rules import faults, lacks_json_word
+from batchwright.core.model import Endpoint, Fault, Json, ProviderInfo
 from tests.support.values import OLLAMA, OPENAI
 
 CHAT: Endpoint = "/v1/chat/completions"
@@ -25,7 +26,7 @@ def line(custom_id: Json = "a", content: Json = "Hi", url: str = CHAT, **body: J
 
 
 def lines(count: int, **body: Json) -> list[bytes]:
-    """Give good lines of one shape."""
+    """Give good lines that differ in their texts alone."""
     return [line(f"row-{number}", f"Text {number}", **body) for number in range(1, count + 1)]
 
 
@@ -89,7 +90,7 @@ def test_a_good_file_has_nothing_against_it_and_gives_its_ids_in_order() -> None
 )
 @pytest.mark.parametrize("first", [0, 3], ids=["at the start", "after good lines"])
 def test_a_line_that_cannot_be_taken_is_found_by_its_number(bad: bytes, code: str, first: int) -> None:
-    """Also among lines that were compared, not read: the line before must not vouch for it."""
+    """Also among lines that are like others: the line before must not vouch for it."""
     needs_another = bad.startswith(BOM) or code in {"mismatched_model", "duplicate_custom_id"}
     before = lines(first or int(needs_another))
 
@@ -124,7 +125,7 @@ def test_a_parameter_that_fails_every_line_is_told_once_with_its_lines() -> None
 
 
 def test_a_role_that_is_not_known_is_found_after_a_thousand_good_ones() -> None:
-    """The shape of a line is all that is compared, so a role must be part of it."""
+    """Lines are like others but for their texts, and a role is none."""
     report = check(*lines(1_000), line("x").replace(b'"role": "user"', b'"role": "bott"'), line("y"))
 
     assert found(report) == [("messages[0].role", 1_001, 1)]
@@ -160,10 +161,10 @@ def test_instructions_and_inputs_of_responses_are_looked_at() -> None:
 
 
 def test_parameters_that_differ_on_every_line_are_all_judged() -> None:
-    """Verdicts are kept for so many shapes; beyond that they are found anew."""
-    report = check(*[line(f"r{n}", seed=n, n=200 if n == MAX_SHAPES + 7 else 1) for n in range(MAX_SHAPES + 9)])
+    """Only so many verdicts are kept; beyond that they are found anew."""
+    report = check(*[line(f"r{n}", seed=n, n=200 if n == MAX_VERDICTS + 7 else 1) for n in range(MAX_VERDICTS + 9)])
 
-    assert (errors(report), found(report)) == ([], [("n", MAX_SHAPES + 8, 1)])
+    assert (errors(report), found(report)) == ([], [("n", MAX_VERDICTS + 8, 1)])
 
 
 @pytest.mark.parametrize(
@@ -244,6 +245,80 @@ def test_lines_are_judged_together_as_they_are_alone(rows: list[dict[str, Json]]
     assert all(finding.fault in alone[finding.line - 1] for finding in together.findings)
 
 
+def test_spaces_cannot_stand_for_a_key_that_is_there_twice() -> None:
+    """The line is as long as those before it, and holds the same values."""
+    spaced = [line(f"row-{n}", seed=1).replace(b'"seed": 1', b'"seed": 1           ') for n in range(3)]
+    doubled = line("row-9", seed=1).replace(b'"seed": 1', b'"seed": 1, "seed": 1')
+    assert len(doubled) == len(spaced[0])
+
+    assert errors(check(*spaced, doubled)) == [(4, "duplicate_key")]
+
+
+@pytest.mark.parametrize("depth", [300, 450, 600, 900, 990])
+def test_a_line_that_is_nested_deep_is_taken_or_refused_by_its_number(depth: int) -> None:
+    """However deep that is, the other lines are looked at."""
+    deep = line("x", ["?"], response_format={"type": "json_object"}).replace(b'"?"', b"[" * depth + b"]" * depth)
+
+    report = check(line("a", "JSON", response_format={"type": "json_object"}), deep, line("b", n=200))
+
+    assert errors(report) in ([], [(2, "invalid_json_line")])
+    assert ("n", 3, 1) in found(report)
+
+
+part = st.fixed_dictionaries({"type": st.just("text"), "text": st.sampled_from(["Hi", "as json", 'a "b"', "\n"])})
+VALUES: list[Json] = ["Hi", "as JSON", "", 'a "b"\\', None, 7, True, 0.5, {}]
+asked = st.sampled_from(VALUES) | st.lists(part, max_size=2)
+
+
+@pytest.mark.slow
+@given(
+    bodies=st.lists(
+        st.fixed_dictionaries(
+            {"model": st.sampled_from(["gpt-4.1", "gpt-5", "gpt-5-mini"])},
+            optional={
+                "messages": st.lists(
+                    st.fixed_dictionaries(
+                        {"content": asked},
+                        optional={"role": st.sampled_from(["user", "tool", "bott", 3]), "more": asked},
+                    ),
+                    max_size=2,
+                ),
+                "input": asked,
+                "instructions": asked,
+                "seed": asked,
+                "metadata": asked | st.just({"a": "1"}),
+                "temperature": st.sampled_from([0, 0.3, 3, "1"]),
+                "response_format": st.sampled_from([{"type": "json_object"}, {"type": "text"}]),
+                "text": st.just({"format": {"type": "json_object"}}),
+                "temperatur": st.just(1),
+            },
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    endpoint=st.sampled_from([CHAT, RESPONSES]),
+    is_compact=st.booleans(),
+)
+def test_a_line_has_the_faults_of_its_body(
+    bodies: list[dict[str, Json]], endpoint: Endpoint, *, is_compact: bool
+) -> None:
+    """Whatever it has in common with the lines before it, and however it is written."""
+    separators = (",", ":") if is_compact else None
+    fields = {"method": "POST", "url": endpoint}
+    written = [
+        json.dumps({"custom_id": f"{number}", **fields, "body": body}, separators=separators).encode()
+        for number, body in enumerate(bodies)
+    ]
+
+    report = check(b"\n".join(written), endpoint=endpoint)
+
+    expected: Counter[Fault] = Counter()
+    for body in bodies:
+        lacking = lacks_json_word(endpoint, body, OPENAI)
+        expected.update([*faults(endpoint, body, OPENAI), *([lacking] if lacking else [])])
+    assert {finding.fault: finding.lines for finding in report.findings} == expected
+
+
 def test_files_with_several_kinds_of_requests_are_judged_by_each() -> None:
     """Kinds that take turns are each compared with their own."""
     kinds: list[dict[str, Json]] = [{}, {"n": 2}, {"top_p": 0.5}, {"max_tokens": 5}, {"stop": ["x"]}, {"n": 200}]
@@ -292,7 +367,7 @@ requests = st.fixed_dictionaries(
     is_compact=st.booleans(),
     is_ascii=st.booleans(),
 )
-def test_the_fast_way_finds_what_the_batch_api_s_checks_find(
+def test_a_file_is_refused_for_what_the_batch_api_refuses_each_line_for(
     rows: list[dict[str, Json]], size: int, *, is_compact: bool, is_ascii: bool
 ) -> None:
     """However the lines look alike, and wherever the blocks end."""
@@ -308,7 +383,7 @@ def test_the_fast_way_finds_what_the_batch_api_s_checks_find(
 
 @given(rows=st.lists(st.tuples(contents, st.integers(0, 2)), min_size=1, max_size=8))
 def test_a_key_that_is_there_twice_is_found_on_whatever_line_it_is(rows: list[tuple[Json, int]]) -> None:
-    """It is looked for in shapes only, and no text may hide it."""
+    """No text may hide it, and no line before it."""
     written = [
         line(f"r{number}", content, seed=1).replace(b'"seed": 1', b", ".join([b'"seed": 1'] * (times or 1)))
         for number, (content, times) in enumerate(rows)

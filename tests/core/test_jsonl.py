@@ -15,7 +15,6 @@ from batchwright.core.jsonl import (
     duplicate_key,
     encode_request,
     encode_result,
-    inputs_of,
     mended_result,
     whole_lines,
 )
@@ -214,23 +213,6 @@ def test_lines_are_given_before_the_stream_ends() -> None:
     assert next(chunks) == b"\nc"
 
 
-# --- embedding inputs ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("given_input", "count"),
-    [("text", 1), (["a", "b", "c"], 3), ([101, 102], 1), ([[101], [102, 103]], 2), ([], 0), ("[a, b]", 1)],
-)
-def test_embedding_inputs_are_counted_as_texts(given_input: Json, count: int) -> None:
-    """A batch may hold 50,000 of them, and a list of tokens is one."""
-    assert inputs_of(line(url="/v1/embeddings", body={"model": "m", "input": given_input})) == count
-
-
-def test_a_line_of_another_endpoint_is_one_input() -> None:
-    """Its messages are no inputs."""
-    assert inputs_of(line()) == 1
-
-
 # --- the Batch API's checks ----------------------------------------------------------------------------------------
 
 
@@ -353,6 +335,32 @@ def test_the_other_endpoints_want_an_input(endpoint: str) -> None:
     assert errors(line(url=endpoint), endpoint=endpoint) == [
         LineError("invalid_request", "Input parameter is required.", 1, "body.input")
     ]
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"-1e999"])
+def test_a_number_that_is_too_large_is_named_beside_what_else_is_wrong(number: bytes) -> None:
+    """Neither the line nor its body is what cannot be read."""
+    found = errors(line(body=body(model="?")).replace(b'"?"', number), line(method="GET").replace(b'"Hi"', number))
+
+    assert [(error.line, error.code, error.param) for error in found] == [
+        (1, "invalid_value", None),
+        (1, "invalid_request", "body.model"),
+        (2, "invalid_value", None),
+        (2, "duplicate_custom_id", None),
+        (2, "invalid_method", "method"),
+    ]
+
+
+def test_a_number_of_thousands_of_digits_is_too_large() -> None:
+    """It is no float, and is told alike."""
+    assert [error.code for error in errors(line(body=body(seed="?")).replace(b'"?"', b"9" * 5_000))] == [
+        "invalid_value"
+    ]
+
+
+def test_blank_lines_are_counted() -> None:
+    """The number is what the user looks the line up by."""
+    assert [error.line for error in errors(b"", line(), b"", b"{")] == [4]
 
 
 def test_every_error_of_a_file_is_found_on_its_own_line() -> None:

@@ -166,6 +166,8 @@ async def test_requests_run_at_once_up_to_the_limit(tmp_path: Path) -> None:
     ("lines", "code", "line", "param"),
     [
         ([request_line("a"), "{not json"], "invalid_json_line", 2, None),
+        ([request_line("a"), "", " ", "{not json"], "invalid_json_line", 4, None),
+        ([request_line("a"), request_line("b", seed="?").replace('"?"', "1e999")], "invalid_value", 2, None),
         ([request_line("a"), request_line("a")], "duplicate_custom_id", 2, None),
         ([request_line("a", url="/v1/embeddings")], "invalid_url", 1, "url"),
         ([request_line("a", body={"messages": []})], "invalid_request", 1, "body.model"),

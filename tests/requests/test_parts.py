@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
-from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -18,9 +17,8 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Charges, Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
 from batchwright.core.money import microusd
 from batchwright.costs.prices import RequestTokens, cost, price
-from batchwright.requests.measure import Line, Measure, RecipeMeasure
+from batchwright.requests.measure import Line, Measure
 from batchwright.requests.parts import PartPlan, first_request, write_parts
-from batchwright.requests.recipe import body_builder
 
 MODEL = "gpt-5-mini"
 """$0.125 for a million tokens of input in a batch, $1 of output; twice that one at a time."""
@@ -230,7 +228,17 @@ def test_a_chat_is_weighed_by_its_input_tokens_and_bounded_by_its_parameters() -
     assert found[1:4] == (1, 9, RequestTokens(9, 50))
 
 
-@pytest.mark.parametrize(("given_input", "inputs", "tokens"), [("hello", 1, 1), (["hello", "hello world"], 2, 3)])
+@pytest.mark.parametrize(
+    ("given_input", "inputs", "tokens"),
+    [
+        ("hello", 1, 1),
+        ("[a, b]", 1, 4),
+        (["hello", "hello world"], 2, 3),
+        ([101, 102], 1, 2),
+        ([[101], [102, 103]], 2, 3),
+        ([], 0, 0),
+    ],
+)
 def test_embeddings_are_weighed_by_their_inputs(given_input: Json, inputs: int, tokens: int) -> None:
     """There the limits are of texts, however long they are, and the price is of tokens."""
     measure = Measure("text-embedding-3-small", "/v1/embeddings")
@@ -292,29 +300,3 @@ def test_every_line_and_the_end_are_points_where_a_crash_can_be_tried(tmp_path: 
     write_parts(replace(made, on_point=on_point), [line(1)] * 3)
 
     assert passed == [("part_writing", 1), ("part_writing", 1), ("part_writing", 2), ("part_written", 2)]
-
-
-@given(
-    st.lists(st.tuples(st.text(max_size=40), st.text(max_size=40)), min_size=1, max_size=5),
-    st.sampled_from(get_args(Endpoint)),
-    st.sets(st.sampled_from(["system", "schema"])),
-)
-def test_a_recipes_requests_are_weighed_as_any_others(
-    rows: list[tuple[str, str]], endpoint: Endpoint, having: set[str]
-) -> None:
-    """What all have in common is counted once; the figures stay the same."""
-    is_embedding = endpoint == "/v1/embeddings"
-    schema = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
-    recipe = Recipe(
-        endpoint=endpoint,
-        model=MODEL,
-        prompt="Say {{a}}",
-        system="Of {{b}}" if "system" in having and not is_embedding else None,
-        output_schema=schema if "schema" in having and not is_embedding else None,
-        parameters={} if is_embedding else {"tools": [], "max_output_tokens": 5},
-    )
-    body = body_builder(recipe, ["a", "b"])
-    requests = [Request(f"row-{number}", body({"a": a, "b": b})) for number, (a, b) in enumerate(rows)]
-    known, any_of = RecipeMeasure(recipe), Measure(MODEL, endpoint)
-
-    assert [known.request(request) for request in requests] == [any_of.request(request) for request in requests]

@@ -1,4 +1,4 @@
-"""Rows to requests: whichever way a recipe is filled, the requests are the same, and every text arrives as it is."""
+"""Rows to requests: every text arrives as it is, and what cannot be rendered is named by its row."""
 
 import json
 from pathlib import Path
@@ -11,26 +11,31 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Endpoint, Recipe
-from batchwright.requests.recipe import MAX_TEXT_CHARACTERS, plain_texts
-from batchwright.requests.rendering import filling
+from batchwright.requests.recipe import MAX_TEXT_CHARACTERS
+from batchwright.requests.rendering import Rendered, Renderer
 from batchwright.tables.frozen import freeze
 from batchwright.tables.rows import write_rows
 from batchwright.tables.source import one_file
 
-NO_MORE = "{% if true %}{% endif %}"
-"""Shows nothing, but only the template engine knows that."""
 CELLS = st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
-AROUND = st.text(alphabet="ab {}\n\t\"'\\é#$?%", max_size=8)
+AROUND = st.text(alphabet="ab \n\t\"'\\é#$?%", max_size=8)
 
 
-def found(rows: list[dict[str, Any]], recipe: Recipe) -> list[tuple[str, Any, bool, Any]]:
-    """Freeze rows, and give each row's id, request, whether it is empty, and tokens."""
+def rendered(rows: list[dict[str, Any]], recipe: Recipe, ids: set[str] | None = None) -> list[Rendered]:
+    """Freeze rows, and render each, or those of *ids*."""
     with TemporaryDirectory() as folder:
         source, frozen = Path(folder) / "rows.jsonl", Path(folder) / "frozen.parquet"
         write_rows(rows, source)
         columns = freeze(one_file(source, "rows"), frozen, id_column=None).source.columns
-        requests = filling(recipe, columns).requests(frozen)
-        return [(each.custom_id, json.loads(each.line.data), each.is_empty, each.line.tokens) for each in requests]
+        return list(Renderer(recipe, columns).requests(frozen, ids))
+
+
+def texts(line: bytes) -> list[str]:
+    """Return the texts of a request, the prompt last."""
+    body = json.loads(line)["body"]
+    if "messages" in body:
+        return [message["content"] for message in body["messages"]]
+    return [*([body["instructions"]] if "instructions" in body else []), body["input"]]
 
 
 @pytest.mark.slow
@@ -41,46 +46,44 @@ def found(rows: list[dict[str, Any]], recipe: Recipe) -> list[tuple[str, Any, bo
     after=AROUND,
     space=st.sampled_from(["", " "]),
     endpoint=st.sampled_from(get_args(Endpoint)),
-    system=st.sampled_from([None, "Be short.", "Of {{b}}?"]),
+    has_system=st.booleans(),
 )
-def test_both_ways_of_filling_end_at_the_same_requests(  # what a recipe may hold
+def test_every_text_arrives_as_it_is(  # what a recipe may hold
     cells: list[tuple[str | None, str | None]],
     before: str,
     after: str,
     space: str,
     endpoint: Endpoint,
-    system: str | None,
+    *,
+    has_system: bool,
 ) -> None:
-    """Texts between texts are put together by DuckDB, all else by the template engine: nobody should see which."""
+    """Quotes, escapes and characters of any script are the user's data."""
     # A row with a text in each column makes both columns texts.
-    rows = [{"a": a, "b b": b, "b": b} for a, b in [("x", "y"), *cells]]
+    cells = [("x", "y"), *cells]
+    rows = [{"a": a, "b b": b, "b": b} for a, b in cells]
+    has_system = has_system and endpoint != "/v1/embeddings"
+    system = "Of {{b}}?" if has_system else None
     prompt = f"{before}{{{{{space}a{space}}}}}{after}{{{{b b}}}}"
-    system = None if endpoint == "/v1/embeddings" else system
-    short = Recipe(endpoint=endpoint, model="m", prompt=prompt, system=system)
-    engine = Recipe(endpoint=endpoint, model="m", prompt=prompt + NO_MORE, system=system)
-    try:
-        by_engine = found(rows, engine)
-    except InvalidInput:
-        with pytest.raises(InvalidInput):
-            found(rows, short)
-        return
 
-    assert found(rows, short) == by_engine
+    found = rendered(rows, Recipe(endpoint=endpoint, model="m", prompt=prompt, system=system))
+
+    assert [texts(each.line.data) for each in found] == [
+        [*([f"Of {b or ''}?"] if has_system else []), f"{before}{a or ''}{after}{b or ''}"] for a, b in cells
+    ]
+    assert [each.is_empty for each in found] == [not a and not b for a, b in cells]
+    assert [(each.row, each.custom_id) for each in found] == [(n, f"row-{n}") for n in range(1, len(rows) + 1)]
 
 
-def test_a_recipe_of_columns_alone_takes_the_short_way() -> None:
-    """Nearly all recipes are: a change that sends them the long way would go unseen."""
-    recipe = Recipe(endpoint="/v1/chat/completions", model="m", prompt="Say {{ a }}:\n{{b}}!", system="Be {{b}}.")
+def test_only_the_rows_that_are_asked_for_are_rendered() -> None:
+    """A retry takes up a few of many rows, and the others need not fit its prompt."""
+    recipe = Recipe(endpoint="/v1/embeddings", model="m", prompt="{{a.b}}")
+    rows: list[dict[str, Any]] = [{"a": {"b": "x"}}, {"a": "no object"}, {"a": {"b": "y"}}]
 
-    assert plain_texts(recipe, ["a", "b"]) == [["Be ", "b", "."], ["Say ", "a", ":\n", "b", "!"]]
+    found = rendered(rows, recipe, {"row-1", "row-3"})
 
-
-@pytest.mark.parametrize(
-    "prompt", ["{{a|upper}}", "{{-a}}", "{% raw %}{{a}}{% endraw %}", "{{ 'a' }}", "{{row.a}}", "{{a}}{{"]
-)
-def test_what_is_more_than_a_column_goes_to_the_template_engine(prompt: str) -> None:
-    """Only it knows what filters, blocks and trimming do."""
-    assert plain_texts(Recipe(endpoint="/v1/embeddings", model="m", prompt=prompt), ["a"]) is None
+    assert [(each.row, texts(each.line.data)) for each in found] == [(1, ["x"]), (3, ["y"])]
+    with pytest.raises(InvalidInput, match="Row 2: "):
+        rendered(rows, recipe)
 
 
 def test_a_text_that_is_too_long_is_refused_by_its_row() -> None:
@@ -89,6 +92,6 @@ def test_a_text_that_is_too_long_is_refused_by_its_row() -> None:
     recipe = Recipe(endpoint="/v1/embeddings", model="m", prompt="{{a}}{{a}}!")
 
     with pytest.raises(
-        InvalidInput, match=r"Row 2: the text has 10,000,001 characters when filled\. Send less of it\."
+        InvalidInput, match=r"Row 2: The prompt has 10,000,001 characters when filled\. Send less of the row\."
     ):
-        found(rows, recipe)
+        rendered(rows, recipe)

@@ -1,19 +1,25 @@
 """What the Batch API refuses one line of a batch file for. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import cast
 
 import msgspec
 
-from batchwright.core.jsonl import RequestLine, json_values, request_bodies, request_lines
-from batchwright.core.model import LineError
+from batchwright.core.jsonl import json_values
+from batchwright.core.model import Json, LineError
 
 EMPTY_FILE = LineError(
     "empty_file", "The input file is empty. Please ensure that the batch contains at least one request."
 )
 INVALID_LINE = LineError("invalid_json_line", "This line is not parseable as valid JSON.")
+UNREADABLE = LineError("invalid_value", "The line holds a number that is too large to be read. Give a smaller one.")
 _CONTENT_FIELD = {"/v1/chat/completions": "messages", "/v1/responses": "input", "/v1/embeddings": "input"}
 _ENDPOINT_NAMES = {"/v1/chat/completions": "Chat Completions", "/v1/responses": "Responses"}
+
+_of_any_size = msgspec.json.Decoder(float_hook=float)
+"""Reads a number that is too large as infinite."""
 
 
 def check_batch(
@@ -21,14 +27,16 @@ def check_batch(
 ) -> Iterator[LineError]:
     """Find what a batch of *endpoint* would be refused for, line by line, counted from 1.
 
-    *lines* come without newlines and without blank ones. An empty file is one error.
+    *lines* come stripped; blank ones are counted, and passed over. An empty file is one error.
     """
     across = Across()
-    number = 0
-    for number, line in enumerate(lines, 1):  # used after the loop
-        for error in line_errors(line, endpoint, across, is_model_known):
-            yield LineError(error.code, error.message, number, error.param)
-    if number == 0:
+    is_empty = True
+    for number, line in enumerate(lines, 1):
+        if line:
+            is_empty = False
+            for error in judge(line, endpoint, across, is_model_known)[1]:
+                yield LineError(error.code, error.message, number, error.param)
+    if is_empty:
         yield EMPTY_FILE
 
 
@@ -45,26 +53,47 @@ class Across:
     models: set[str] = field(default_factory=set[str])
 
 
-def line_errors(line: bytes, endpoint: str, across: Across, is_model_known: Callable[[str], bool]) -> list[LineError]:
-    """Find what a batch of *endpoint* would be refused for in one line; adds to *across* what the line says."""
+def judge(
+    line: bytes, endpoint: str, across: Across, is_model_known: Callable[[str], bool]
+) -> tuple[Mapping[str, Json], list[LineError]]:
+    """Read a line, and find what a batch of *endpoint* would be refused for in it; adds to *across* what it says.
+
+    A line that cannot be read has no fields.
+    """
     try:
-        line.decode()
-        fields = request_lines.decode(line)
-        return [
-            *_field_errors(fields, endpoint, across.custom_ids),
-            *_body_errors(fields, endpoint, across.models, is_model_known),
-        ]
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return [INVALID_LINE]
+        value, errors = _decoded(line)
+    except (ValueError, RecursionError):
+        return {}, [INVALID_LINE]
+    if not isinstance(value, dict):
+        return {}, errors or [INVALID_LINE]
+    fields = cast("dict[str, Json]", value)
+    errors += _field_errors(fields, endpoint, across.custom_ids)
+    if "body" in fields:
+        errors += _body_errors(fields["body"], endpoint, across.models, is_model_known)
+    return fields, errors
 
 
-def _field_errors(line: RequestLine, endpoint: str, seen: dict[str, None]) -> Iterator[LineError]:
+def _decoded(line: bytes) -> tuple[Json, list[LineError]]:
+    """Decode a line, and find whether it holds a number that is too large.
+
+    Raises:
+        ValueError: It is not strict JSON.
+        RecursionError: It is nested too deep.
+    """
+    with suppress(msgspec.ValidationError):
+        return json_values.decode(line), []
+    with suppress(msgspec.ValidationError):
+        return _of_any_size.decode(line), [UNREADABLE]
+    return None, [UNREADABLE]
+
+
+def _field_errors(fields: Mapping[str, Json], endpoint: str, seen: dict[str, None]) -> Iterator[LineError]:
     for name in ("custom_id", "method", "url", "body"):
-        if not bytes(getattr(line, name)):
+        if name not in fields:
             yield LineError("missing_required_parameter", f"Missing required parameter: '{name}'.", param=name)
-    if bytes(line.custom_id):
-        custom_id = _text(line.custom_id)
-        if custom_id is None:
+    if "custom_id" in fields:
+        custom_id = fields["custom_id"]
+        if not isinstance(custom_id, str):
             yield LineError("invalid_request", "Invalid type for 'custom_id': expected a string.", param="custom_id")
         elif custom_id in seen:
             message = (
@@ -74,45 +103,38 @@ def _field_errors(line: RequestLine, endpoint: str, seen: dict[str, None]) -> It
             yield LineError("duplicate_custom_id", message)
         else:
             seen[custom_id] = None
-    if bytes(line.method) and _text(line.method) != "POST":
+    if fields.get("method", "POST") != "POST":
         yield LineError("invalid_method", "Invalid method: expected 'POST'.", param="method")
-    if bytes(line.url) and _text(line.url) != endpoint:
+    if fields.get("url", endpoint) != endpoint:
         message = "The URL provided for this request does not match the batch endpoint."
         yield LineError("invalid_url", message, param="url")
 
 
 def _body_errors(
-    line: RequestLine, endpoint: str, models: set[str], is_model_known: Callable[[str], bool]
+    body: Json, endpoint: str, models: set[str], is_model_known: Callable[[str], bool]
 ) -> Iterator[LineError]:
-    if not bytes(line.body):
-        return
-    try:
-        body = request_bodies.decode(line.body)
-    except msgspec.DecodeError:
+    if not isinstance(body, dict):
         yield LineError("invalid_request", "Invalid type for 'body': expected an object.", param="body")
         return
-    if not isinstance(body.model, str) or not body.model:
+    fields = cast("dict[str, Json]", body)
+    model = fields.get("model")
+    if not isinstance(model, str) or not model:
         yield LineError("invalid_request", "Model parameter is required.", param="body.model")
-    elif not is_model_known(body.model):
-        message = f"The provided model '{body.model}' is not supported by the Batch API."
+    elif not is_model_known(model):
+        message = f"The provided model '{model}' is not supported by the Batch API."
         yield LineError("model_not_found", message, param="body.model")
-    elif models and body.model not in models:
+    elif models and model not in models:
         message = (
-            f"The model '{body.model}' for this request does not match the rest of the batch. "
+            f"The model '{model}' for this request does not match the rest of the batch. "
             "Each batch must contain requests for a single model."
         )
         yield LineError("mismatched_model", message)
     else:
-        models.add(body.model)
-    if body.stream:
+        models.add(model)
+    if fields.get("stream"):
         name = _ENDPOINT_NAMES.get(endpoint, "Requests")
         message = f"{name}: Streaming is not supported in the Batch API."
         yield LineError("streaming_unsupported", message, param="body.stream")
     field = _CONTENT_FIELD.get(endpoint)
-    if field and bytes(body.content(field)) in {b"", b"null"}:
+    if field and fields.get(field) is None:
         yield LineError("invalid_request", f"{field.capitalize()} parameter is required.", param=f"body.{field}")
-
-
-def _text(raw: msgspec.Raw) -> str | None:
-    value = json_values.decode(raw)
-    return value if isinstance(value, str) else None

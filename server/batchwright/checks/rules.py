@@ -22,6 +22,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from typing import cast
 
 from batchwright.checks import schema
@@ -97,14 +98,16 @@ def _named(endpoint: Endpoint, body: Mapping[str, Json]) -> Iterator[Fault]:
             message = f"{endpoint} does not take '{name}'. {instead[name]}"
             yield Fault("unsupported_parameter", message, name, reach="anywhere")
             continue
-        elsewhere = next((other for other in PARAMETERS if name in PARAMETERS[other]), None)
-        near = difflib.get_close_matches(name, known, 1, 0.75)
-        advice = f"Did you mean '{near[0]}'?" if near else "Look for the right name, or leave it out."
-        if elsewhere:
-            advice = f"It is one of {elsewhere}: leave it out, or use that endpoint."
-        yield Fault(
-            "unknown_parameter", f"'{shown}' is no known parameter of {endpoint}. {advice}", shown, is_certain=False
-        )
+        message = f"'{shown}' is no known parameter of {endpoint}. {_advice(endpoint, shown)}"
+        yield Fault("unknown_parameter", message, shown, is_certain=False)
+
+
+@lru_cache(maxsize=100)  # it takes longer than all other rules, and may be asked for on every line
+def _advice(endpoint: Endpoint, name: str) -> str:
+    if elsewhere := next((other for other in PARAMETERS if name in PARAMETERS[other]), None):
+        return f"It is one of {elsewhere}: leave it out, or use that endpoint."
+    near = difflib.get_close_matches(name, PARAMETERS[endpoint], 1, 0.75)
+    return f"Did you mean '{near[0]}'?" if near else "Look for the right name, or leave it out."
 
 
 def _valued(endpoint: Endpoint, body: Mapping[str, Json]) -> Iterator[Fault]:

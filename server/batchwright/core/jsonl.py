@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
@@ -39,31 +39,12 @@ _MAX_WRAPPED = 10_000
 _encoder = msgspec.json.Encoder()
 
 
-class RequestLine(msgspec.Struct):
-    """An input line: only what the checks look at is decoded."""
-
-    custom_id: msgspec.Raw = msgspec.Raw()
-    method: msgspec.Raw = msgspec.Raw()
-    url: msgspec.Raw = msgspec.Raw()
-    body: msgspec.Raw = msgspec.Raw()
+class _Body(msgspec.Struct):
+    body: msgspec.Raw
 
 
-class RequestBody(msgspec.Struct):
-    """The same of its body."""
-
-    model: Any = None
-    stream: Any = None
-    messages: msgspec.Raw = msgspec.Raw()
-    input: msgspec.Raw = msgspec.Raw()
-
-    def content(self, field: str) -> msgspec.Raw:
-        """Return what is asked, by the name of the endpoint's field."""
-        return self.messages if field == "messages" else self.input
-
-
-request_lines = msgspec.json.Decoder(RequestLine)
-request_bodies = msgspec.json.Decoder(RequestBody)
 json_values = msgspec.json.Decoder()
+_bodies = msgspec.json.Decoder(_Body)
 
 
 def encode_request(request: Request, endpoint: str) -> bytes:
@@ -87,7 +68,7 @@ def decode_request(line: bytes) -> Request:
 
 def encoded_body(line: bytes) -> bytes:
     """Give the body of a request line as it stands there."""
-    return bytes(request_lines.decode(line).body)
+    return bytes(_bodies.decode(line).body)
 
 
 def encode_result(line: ResultLine, *, id: str, request_id: str) -> bytes:  # noqa: A002  # the Batch API's name
@@ -206,42 +187,31 @@ def _decoded_body(body: Json) -> Json:
 
 
 def whole_lines(chunks: Iterable[bytes], *, longest: int | None = None) -> Iterator[bytes]:
-    r"""Split a byte stream into lines without their newline: on `\n` only, blank ones and a leading BOM left out.
+    """Split a byte stream into lines as `split_lines` does, and leave blank ones out."""
+    return filter(None, split_lines(chunks, longest=longest))
+
+
+def split_lines(chunks: Iterable[bytes], *, longest: int | None = None) -> Iterator[bytes]:
+    r"""Split a byte stream into stripped lines, on `\n` only; a leading byte order mark is left out.
 
     Of one with more than *longest* bytes, only the first `KEPT_BYTES` are given.
     """
     pieces: list[bytes] = []
-    size = 0
-    first = True
+    size, mark = 0, _BOM
     for chunk in chunks:
-        head, *lines = chunk.split(b"\n")
-        size += len(head)
-        if longest is not None and size > longest:
-            pieces = [b"".join((*pieces, head[:KEPT_BYTES]))[:KEPT_BYTES]]
-        else:
-            pieces.append(head)
-        for line in lines:
-            yield from _stripped(b"".join(pieces), first=first)
-            pieces = [line]
-            size = len(line)
-            first = False
-    yield from _stripped(b"".join(pieces), first=first)
-
-
-def _stripped(line: bytes, *, first: bool) -> Iterator[bytes]:
-    text = (line.removeprefix(_BOM) if first else line).strip()
-    if text:
-        yield text
-
-
-def inputs_of(line: bytes) -> int:
-    """Count the embedding inputs of a request line; a line of another endpoint has one."""
-    body = request_bodies.decode(request_lines.decode(line).body)
-    if bytes(body.input)[:1] != b"[":
-        return 1
-    items = cast("list[Json]", json_values.decode(body.input))
-    # A list of numbers is one text, given as tokens.
-    return 1 if items and isinstance(items[0], int) else len(items)
+        start, end = 0, 0
+        while end >= 0:
+            end = chunk.find(b"\n", start)
+            piece = chunk[start:] if end < 0 else chunk[start:end]
+            size += len(piece)
+            if longest is not None and size > longest:
+                pieces = [b"".join((*pieces, piece[:KEPT_BYTES]))[:KEPT_BYTES]]
+            else:
+                pieces.append(piece)
+            if end >= 0:
+                yield b"".join(pieces).removeprefix(mark).strip()
+                pieces, size, mark, start = [], 0, b"", end + 1
+    yield b"".join(pieces).removeprefix(mark).strip()
 
 
 def _python_value(text: str) -> Json:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal, assert_never, cast
 
 import msgspec
@@ -24,6 +24,9 @@ NAME_TOKENS = 1
 ANSWER_TOKENS = 3
 FORMAT_TOKENS = 64
 """What may stand around an output schema where it is shown to the model."""
+
+LAST_TEXTS = 4
+"""Whose counts are remembered: a text that all requests share, as they do system text and schema, is counted once."""
 
 CONTROL_MARK = "<|"
 """In every control token."""
@@ -87,7 +90,7 @@ def is_encoding_known(model: str) -> bool:
 
 def counter(model: str) -> Callable[[Mapping[str, Json], Endpoint], TokenCount]:
     """Give the function that counts the input tokens of request bodies for *model*, whatever their `model` says."""
-    count_text = text_counter(model)
+    count_text = lru_cache(LAST_TEXTS)(text_counter(model))
     guessed: frozenset[Approximated] = (
         frozenset() if is_encoding_known(model) else frozenset({"the text, with another model's tokenizer"})
     )
@@ -211,8 +214,15 @@ class _Tally:
         self.add_text(shown.get("description"))
         if schema := shown.get("schema"):
             self.add_text(msgspec.json.encode(schema).decode())
-        self.margin += max(0, FORMAT_TOKENS + len(json.dumps(answer_format)) - (self.tokens - before))
+        most = FORMAT_TOKENS + _spaced_bytes(msgspec.json.encode(answer_format))
+        self.margin += max(0, most - (self.tokens - before))
         self.approximated.add("the output schema")
+
+
+@lru_cache(LAST_TEXTS)
+def _spaced_bytes(value: bytes) -> int:
+    """Return how long a JSON value is when it is written with spaces and escapes."""
+    return len(json.dumps(msgspec.json.decode(value)))
 
 
 def _add_chat(tally: _Tally, body: Mapping[str, Json]) -> None:

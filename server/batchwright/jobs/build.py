@@ -26,7 +26,7 @@ from batchwright.requests.parts import (
     refuse_oversize,
     write_parts,
 )
-from batchwright.requests.rendering import filling
+from batchwright.requests.rendering import Renderer
 from batchwright.results.causes.remedies import Retried
 from batchwright.tables.frozen import freeze, share_ids
 from batchwright.tables.source import Origin
@@ -102,20 +102,20 @@ def draft(plan: Plan, progress: Progress = SILENT) -> Draft:
     source = frozen.source
     if is_batch_file(source.columns):
         raise InvalidInput(f"{plan.name} is a ready-made batch file. Pass it as batch_file, without a prompt.")
-    filled = filling(plan.recipe, source.columns)
+    renderer = Renderer(plan.recipe, source.columns)
     suspected = check_recipe(plan.recipe, plan.provider)
     empty, whole = _Counter(), hashlib.sha256()
     writing = progress.stage(0.35, 1, "Writing requests")
 
     def lines() -> Iterator[tuple[str, Line]]:
-        for number, (custom_id, line, is_empty) in enumerate(filled.requests(plan.folder.frozen), 1):
+        for row, custom_id, line, is_empty in renderer.requests(plan.folder.frozen):
             if is_empty:
                 empty.count += 1
             if is_oversize(line, plan.limits):
-                refuse_oversize(line, plan.limits, f"The request of row {number}")
+                refuse_oversize(line, plan.limits, f"The request of row {row}")
             yield custom_id, line
-            if number % ROWS_A_REPORT == 0:
-                writing.counted(number, source.rows, "rows")
+            if row % ROWS_A_REPORT == 0:
+                writing.counted(row, source.rows, "rows")
 
     files.sync(plan.folder.frozen)
     written, warnings = _written(plan, lines(), whole)
@@ -124,7 +124,7 @@ def draft(plan: Plan, progress: Progress = SILENT) -> Draft:
         source = replace(source, requests=requests)
     writing.counted(source.rows, source.rows, "rows")
     job = draft_job(plan, replace(source, path=None) if source.kind == "rows" else source, written, whole.hexdigest())
-    told = draft_warnings(plan.recipe, source.columns, filled.used, empty.count)
+    told = draft_warnings(plan.recipe, source.columns, renderer.used, empty.count)
     warnings = [*frozen.warnings, *suspected, *warnings, *told]
     return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
 

@@ -10,7 +10,7 @@ from batchwright.core import files
 from batchwright.core.crash_points import OnPoint
 from batchwright.core.errors import InvalidInput, NotReady
 from batchwright.core.job_folder import JobFolders
-from batchwright.core.jsonl import decode_request, encode_request
+from batchwright.core.jsonl import decode_request
 from batchwright.core.model import Job, Outcome, Request
 from batchwright.jobs.advance import Runs
 from batchwright.jobs.build import Draft
@@ -19,11 +19,10 @@ from batchwright.jobs.explain import Failures
 from batchwright.jobs.mending import Mending
 from batchwright.jobs.preflight import check_body, check_recipe
 from batchwright.requests.duplicates import digest
-from batchwright.requests.measure import Line, Measure, RecipeMeasure
+from batchwright.requests.measure import Line, Measure
 from batchwright.requests.packing import packed
 from batchwright.requests.parts import OnRows, PartPlan, first_request, write_parts
-from batchwright.requests.recipe import body_builder, template_columns
-from batchwright.tables.frozen import frozen_rows
+from batchwright.requests.rendering import Renderer
 
 if TYPE_CHECKING:
     from batchwright.jobs.restoring import Restoring
@@ -137,14 +136,16 @@ def draft_round(job: Job, plan: PartPlan, ids: Mapping[str, Outcome], mending: M
     is_batch = job.source.kind == "batch"
     # In order, each once: the requests of a ready-made file may differ in their parameters.
     warnings = dict.fromkeys(() if is_batch else check_recipe(plan.recipe, plan.provider))
-    measure = Measure(plan.recipe.model, plan.recipe.endpoint) if is_batch else RecipeMeasure(plan.recipe)
-    requests = _again(job, plan, ids, mending) if is_batch else _anew(job, plan, ids)
+
+    def checked() -> Iterator[Line]:
+        measure = Measure(plan.recipe.model, plan.recipe.endpoint)
+        for request in _again(job, plan, ids, mending):
+            warnings.update(dict.fromkeys(check_body(plan.recipe.endpoint, request.body, plan.provider)))
+            yield measure.request(request)
 
     def lines() -> Iterator[Line]:
-        for number, request in enumerate(requests, 1):
-            if is_batch:
-                warnings.update(dict.fromkeys(check_body(plan.recipe.endpoint, request.body, plan.provider)))
-            yield measure.request(request)
+        for number, line in enumerate(checked() if is_batch else _anew(job, plan, ids), 1):
+            yield line
             on_rows(number, len(ids))
 
     most = plan.recipe.inputs_per_request
@@ -154,28 +155,20 @@ def draft_round(job: Job, plan: PartPlan, ids: Mapping[str, Outcome], mending: M
     return Draft(made, first_request(plan.folder, made.parts), written.estimate, list(warnings)[:MAX_WARNINGS])
 
 
-def _anew(job: Job, plan: PartPlan, ids: Collection[str]) -> Iterator[Request]:
-    used = template_columns(plan.recipe, job.source.columns)
-    body = body_builder(plan.recipe, job.source.columns)
+def _anew(job: Job, plan: PartPlan, ids: Collection[str]) -> Iterator[Line]:
     sent: dict[str, tuple[int, bytes]] = {}
-    for number, (custom_id, row) in enumerate(frozen_rows(plan.folder.frozen, used), 1):
-        if custom_id not in ids:
-            continue
-        try:
-            request = Request(custom_id, body(row))
-        except InvalidInput as error:
-            raise InvalidInput(f"Row {number}: {error}") from error
+    for row, custom_id, line, _ in Renderer(plan.recipe, job.source.columns).requests(plan.folder.frozen, ids):
         if job.source.requests is not None:
-            asked = digest(encode_request(request, plan.recipe.endpoint))
-            first, before = sent.setdefault(custom_id, (number, asked))
+            asked = digest(line.data)
+            first, before = sent.setdefault(custom_id, (row, asked))
             if asked != before:
                 raise InvalidInput(
-                    f"Rows {first} and {number} share one request since they asked the same, and with this prompt they "
+                    f"Rows {first} and {row} share one request since they asked the same, and with this prompt they "
                     "do not any more. Mend it without columns in which they differ, or make a new job."
                 )
-            if first != number:
+            if first != row:
                 continue
-        yield request
+        yield line
 
 
 def _again(job: Job, plan: PartPlan, ids: Collection[str], mending: Mending) -> Iterator[Request]:

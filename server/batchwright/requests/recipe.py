@@ -47,7 +47,6 @@ _RAW = re.compile(r"(\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\})", re.DOTALL)
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
 _WORD = re.compile(r"\w+")
-_NO_SQL_TEXT = re.compile("[\0\ud800-\udfff]")
 _ROW = re.compile(r"(?<![\w.\"'])row\b")
 _LOOKUP = re.compile(r"""(?<![\w."'])row\[("(?:[^"\\]|\\.)*")\]""")
 
@@ -84,51 +83,6 @@ def body_builder(recipe: Recipe, columns: Sequence[str]) -> Callable[[Mapping[st
 def shared_body(recipe: Recipe) -> dict[str, Json]:
     """Give what the bodies of all requests of *recipe* have in common; their texts are left empty."""
     return _body(recipe, "", "" if recipe.system else None)
-
-
-def plain_texts(recipe: Recipe, columns: Sequence[str]) -> list[list[str]] | None:
-    """Cut the texts of *recipe* into what stands between columns and, at every second place, a column's name.
-
-    In the order of `texts_of`; None: a template has more in it than names of *columns*.
-    """
-    body = with_texts(recipe, _templates(recipe))
-    pieces = [_plain_pieces(text, columns) for text in texts_of(body, recipe.endpoint)]
-    known = [each for each in pieces if each is not None]
-    return known if len(known) == len(pieces) else None
-
-
-def with_texts(recipe: Recipe, texts: Sequence[str]) -> dict[str, Json]:
-    """Give the body of a request of *recipe*, with *texts* as `texts_of` gives them."""
-    prompt_last = recipe.endpoint == "/v1/chat/completions"
-    prompt = texts[-1 if prompt_last else 0]
-    return _body(recipe, prompt, texts[0 if prompt_last else 1] if recipe.system else None)
-
-
-def _templates(recipe: Recipe) -> list[str]:
-    """Give the prompt and the system text in the order of `texts_of`."""
-    both = [recipe.prompt, recipe.system]
-    return [text for text in (both[::-1] if recipe.endpoint == "/v1/chat/completions" else both) if text]
-
-
-def _plain_pieces(text: str, columns: Sequence[str]) -> list[str] | None:
-    if "{%" in text or "{#" in text:
-        return None
-    pieces = re.split(r"\{\{[ \t]*(.*?)[ \t]*\}\}", text)
-    is_plain = set(pieces[1::2]) <= set(columns) - _WORDS - _BUILT_IN and "{{" not in "".join(pieces[::2])
-    return pieces if is_plain and not _NO_SQL_TEXT.search(text) else None
-
-
-def texts_of(body: Mapping[str, Json], endpoint: Endpoint) -> list[str]:
-    """Give the texts in which a body that `body_builder` made differs from `shared_body`."""
-    match endpoint:
-        case "/v1/chat/completions":
-            return [message["content"] for message in body["messages"]]
-        case "/v1/responses":
-            return [body["input"], body["instructions"]] if "instructions" in body else [body["input"]]
-        case "/v1/embeddings":
-            return [body["input"]]
-        case _:
-            assert_never(endpoint)
 
 
 def template_columns(recipe: Recipe, columns: Sequence[str]) -> list[str]:

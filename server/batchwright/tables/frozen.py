@@ -94,28 +94,6 @@ def frozen_rows(frozen: Path, columns: Sequence[str]) -> Iterator[tuple[str, Map
                 yield custom_id, as_row(columns, read(row))
 
 
-def are_texts(frozen: Path, columns: Sequence[str]) -> bool:
-    """Whether all of *columns* are texts."""
-    with connection(files=[frozen]) as con:
-        types = types_of(con, frozen_sql(frozen))
-    return all(types[column] == "VARCHAR" for column in columns)
-
-
-def frozen_texts(frozen: Path, columns: Sequence[str]) -> Iterator[tuple[str, *tuple[bytes, ...]]]:
-    """Give custom_id and the texts of *columns* in UTF-8 for each row, in order, streaming; where none is, it is empty.
-
-    Args:
-        frozen: The Parquet file.
-        columns: They hold texts.
-    """
-    texts = (f"encode(coalesce({identifier(column)}, ''))" for column in columns)
-    with connection(files=[frozen]) as con:
-        # As in `frozen_rows`, one thread gives them as they lie in the file.
-        con.execute(f"SELECT {', '.join([identifier(CUSTOM_ID), *texts])} FROM ({frozen_sql(frozen)})")
-        while batch := con.fetchmany(ROWS_AT_ONCE):
-            yield from batch
-
-
 def picked_rows(
     frozen: Path, columns: Sequence[str], *, ids: Sequence[str] = (), numbers: Sequence[int] = ()
 ) -> list[tuple[int, str, Mapping[str, Json]]]:

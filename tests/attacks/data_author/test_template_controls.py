@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Recipe
 from batchwright.requests.recipe import body_builder, template_columns
-from batchwright.requests.rendering import filling
+from batchwright.requests.rendering import Renderer
 from tests.support.session import environment, in_memory
 
 CONTROLS = [chr(code) for code in (*range(0x20), 0x7F, 0x85, 0x9B, 0x2028, 0x202E, 0xD800, 0xE0041)]
@@ -28,7 +28,7 @@ def _is_filled_or_refused(template: str) -> None:
     try:
         template_columns(recipe, COLUMNS)
         body_builder(recipe, COLUMNS)(row)
-        filling(recipe, COLUMNS)
+        Renderer(recipe, COLUMNS)
     except InvalidInput as error:
         said = str(error)
     else:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import anyio
@@ -16,7 +17,7 @@ import anyio.to_thread
 from batchwright.checks.lines import check_batch
 from batchwright.core import files
 from batchwright.core.error_bodies import refusal_words
-from batchwright.core.jsonl import ANSWER_LOST, BUDGET_USED_UP, decode_request
+from batchwright.core.jsonl import ANSWER_LOST, BUDGET_USED_UP, decode_request, split_lines
 from batchwright.core.model import Endpoint, LineError, Request, ResultLine
 from batchwright.core.provenance import MOST_KEY
 from batchwright.providers.local.payments import Free, Payments, ceilings
@@ -112,8 +113,8 @@ class BatchRun:
 
         def counted() -> Iterator[bytes]:
             nonlocal total
-            for line in self._lines():
-                total += 1
+            for line in split_lines(files.blocks(self._input)):
+                total += bool(line)
                 yield line
 
         errors = list(check_batch(counted(), self._batch.endpoint, is_model_known=self._target.is_model_known))
@@ -248,10 +249,11 @@ class BatchRun:
         )
 
     def _requests(self) -> Iterator[Request]:
-        return map(decode_request, self._lines())
+        return map(decode_request, files.lines(self._input))
 
-    def _lines(self) -> Iterator[bytes]:
-        return files.lines(self._store.content(self._store.file(self._batch.input_file_id)))
+    @property
+    def _input(self) -> Path:
+        return self._store.content(self._store.file(self._batch.input_file_id))
 
     def _save(self, **changes: object) -> None:
         self._batch = replace(self._batch, **changes)
