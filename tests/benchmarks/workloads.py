@@ -169,7 +169,7 @@ def _join(data: Path, out: Path) -> Work:
     from batchwright.core.jsonl import decode_result
     from batchwright.core.model import Recipe
     from batchwright.results.answers import reader
-    from batchwright.results.joining import write_results
+    from tests.support.results import write_results
     from batchwright.results.table import ResultTable
     from batchwright.tables.frozen import freeze
     from batchwright.tables.source import one_file

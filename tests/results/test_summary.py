@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.core.model import Json, Outcome, Recipe, Result
-from batchwright.results.joining import write_results
+from tests.support.results import write_results
 from batchwright.results.summary import AnswerColumn, Pair, Spread, agreement, answer_columns
 from batchwright.results.table import ResultTable
 from batchwright.tables.frozen import freeze

@@ -66,6 +66,14 @@ request_bodies = msgspec.json.Decoder(RequestBody)
 json_values = msgspec.json.Decoder()
 
 
+class _RequestId(msgspec.Struct):
+    custom_id: str
+    body: msgspec.Raw
+
+
+_request_ids = msgspec.json.Decoder(_RequestId)
+
+
 def encode_request(request: Request, endpoint: str) -> bytes:
     """Give the input line of *request*, with its newline."""
     line = {"custom_id": request.custom_id, "method": "POST", "url": endpoint, "body": request.body}
@@ -83,6 +91,15 @@ def decode_request(line: bytes) -> Request:
     if not isinstance(custom_id, str) or not isinstance(body, dict):
         raise ValueError("a request line needs a custom_id and a body")
     return Request(custom_id=custom_id, body=cast("dict[str, Json]", body))
+
+
+def custom_id_of(line: bytes) -> str:
+    """Read whose a request line is, and no more of it.
+
+    Raises:
+        ValueError: The line is not a request.
+    """
+    return _request_ids.decode(line).custom_id
 
 
 def encoded_body(line: bytes) -> bytes:
@@ -212,7 +229,7 @@ def whole_lines(chunks: Iterable[bytes], *, longest: int | None = None) -> Itera
     """
     pieces: list[bytes] = []
     size = 0
-    first = True
+    is_first = True
     for chunk in chunks:
         head, *lines = chunk.split(b"\n")
         size += len(head)
@@ -221,17 +238,17 @@ def whole_lines(chunks: Iterable[bytes], *, longest: int | None = None) -> Itera
         else:
             pieces.append(head)
         for line in lines:
-            yield from _stripped(b"".join(pieces), first=first)
+            if text := _trimmed(b"".join(pieces), is_first=is_first):
+                yield text
             pieces = [line]
             size = len(line)
-            first = False
-    yield from _stripped(b"".join(pieces), first=first)
-
-
-def _stripped(line: bytes, *, first: bool) -> Iterator[bytes]:
-    text = (line.removeprefix(_BOM) if first else line).strip()
-    if text:
+            is_first = False
+    if text := _trimmed(b"".join(pieces), is_first=is_first):
         yield text
+
+
+def _trimmed(line: bytes, *, is_first: bool) -> bytes:
+    return (line.removeprefix(_BOM) if is_first else line).strip()
 
 
 def inputs_of(line: bytes) -> int:
