@@ -179,12 +179,12 @@ def _places_sql(parts: Sequence[PartLines], frozen: Path) -> str:
     row, custom_id = identifier(ROW), identifier(CUSTOM_ID)
     if not parts:
         return f"SELECT {row}, NULL, NULL, NULL, NULL FROM ({frozen_sql(frozen)}) ORDER BY 1"
-    shape = "columns = {part: 'BIGINT', id: 'VARCHAR', start: 'BIGINT', size: 'BIGINT', worth: 'BIGINT'}"
+    shape = "columns = {part: 'INTEGER', id: 'VARCHAR', start: 'BIGINT', size: 'INTEGER', worth: 'TINYINT'}"
     indexes = ", ".join(pattern(index_of(part.path)) for part in parts)
     worth = ", ".join(f"({part.number:d}, {_worth(part.missing('')):d})" for part in parts)
     index = f"read_ndjson([{indexes}], hive_partitioning = false, {shape})"
     placed = (
-        "SELECT id, part, start, size, coalesce(worth, least) AS worth "
+        "SELECT id, part, start, size, coalesce(worth, least)::TINYINT AS worth "
         f"FROM {index} JOIN (VALUES {worth}) p(part, least) USING (part)"
     )
     return (
