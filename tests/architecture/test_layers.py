@@ -30,7 +30,7 @@ PURE = {
     *("core.addresses", "core.bounds", "core.error_bodies", "core.errors", "core.jsonl", "core.masking", "core.model"),
     *("core.money", "core.progress", "core.provenance", "core.untrusted", "core.usage"),
     *("costs.billing", "costs.comparison", "costs.prices", "costs.request_costs", "costs.spending", "costs.tokens"),
-    *("results.answers", "requests.recipe"),
+    *("results.answers", "results.equality", "requests.recipe"),
     *("jobs.recovery", "jobs.trials.estimates"),
     *("mcp_server.addresses", "mcp_server.arguments", "mcp_server.prompts.common_jobs", "mcp_server.prompts.guide"),
     "mcp_server.views.fitting",

@@ -17,11 +17,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.benchmarks.data import made
+from tests.benchmarks.whole import SERVICE_URL, serve_at_once
 from tests.benchmarks.workloads import IN_FLIGHT, INSTANT_URL, WORKLOADS, Workload, answer_at_once
 
 WAIT_SECONDS = 1_800
@@ -135,13 +136,31 @@ def _peak_mb() -> float:
 
 @contextmanager
 def _serving(folder: Path) -> Generator[None]:
-    """Have a process serve answers at once, at the address that the runs find in their environment."""
+    """Have processes answer requests and run batches at once; runs find their addresses in their environment."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=IN_FLIGHT)
     os.environ[INSTANT_URL] = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+    told, tell = os.pipe()
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as state,
+        _forked(lambda: asyncio.run(answer_at_once(listening, folder))),
+        _forked(lambda: serve_at_once(tell, Path(state))),
+        os.fdopen(told, encoding="ascii") as address,
+    ):
+        listening.close()
+        os.close(tell)
+        os.environ[SERVICE_URL] = address.readline().strip()
+        yield
+
+
+@contextmanager
+def _forked(serve: Callable[[], None]) -> Generator[None]:
+    """Have *serve* run in a process of its own until the block ends."""
     process = os.fork()
     if not process:
-        asyncio.run(answer_at_once(listening, folder))
-    listening.close()
+        try:
+            serve()
+        finally:
+            os._exit(1)
     try:
         yield
     finally:

@@ -3,6 +3,7 @@
 import csv
 import random
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -22,15 +23,19 @@ _encode = msgspec.json.Encoder().encode
 
 MILLION = 1_000_000
 _WORDS_A_SHORT_ROW = 45
+_CHARACTERS_A_ROW = 400
+_WORDS_FOR_THEM = 100
 
 
 def made(folder: Path) -> None:
     """Write what is missing: rows as CSV (180 MB) and Parquet, a batch file (190 MB), and results of every row.
 
-    Beside these, a CSV of as many short rows, and one of twenty times as many (290 MB).
+    Beside these, a CSV of as many short rows, and one of twenty times as many (290 MB); and both again with rows of
+    400 characters.
     """
     for rows in (ROWS, MILLION):
         _short_rows(folder / f"short-{rows}.csv", rows)
+        write_rows(folder / f"characters-{rows}.csv", rows)
     if (folder / "results.jsonl").exists():
         return
     texts = random.Random(1)
@@ -51,15 +56,33 @@ def made(folder: Path) -> None:
 
 
 def _short_rows(path: Path, number: int) -> None:
+    texts = random.Random(2)
+    _write(path, (" ".join(texts.choices(_WORDS, k=_WORDS_A_SHORT_ROW)) for _ in range(number)))
+
+
+def write_rows(path: Path, number: int) -> None:
+    """Write so many rows of 400 characters, unless they are there."""
+    texts = random.Random(3)
+    _write(path, (" ".join(texts.choices(_WORDS, k=_WORDS_FOR_THEM))[:_CHARACTERS_A_ROW] for _ in range(number)))
+
+
+def _write(path: Path, texts: Iterable[str]) -> None:
     if path.exists():
         return
-    texts = random.Random(2)
     part = path.with_suffix(".part")
     with part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["id", "text"])
-        writer.writerows([row, " ".join(texts.choices(_WORDS, k=_WORDS_A_SHORT_ROW))] for row in range(number))
+        writer.writerows(enumerate(texts))
     part.rename(path)
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """Give the texts of a CSV that was made here."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        next(rows)
+        yield from (text for _, text in rows)
 
 
 def request_line(custom_id: str, text: str) -> bytes:

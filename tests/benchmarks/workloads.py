@@ -9,11 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import msgspec
 
-from tests.benchmarks.data import CHAT, MILLION, MODEL, PROMPT, ROWS, request_line
+from tests.benchmarks import whole
+from tests.benchmarks.data import CHAT, MILLION, MODEL, PROMPT, ROWS, request_line, texts_of
 from tests.benchmarks.servers import CALLS, EMPTY, OURS, called, started
 
 Work = Callable[[], object]
@@ -74,10 +76,8 @@ def _plain_build_csv(data: Path, out: Path) -> Work:
     encode = _encode()
 
     def work() -> None:
-        with (data / "rows.csv").open(encoding="utf-8", newline="") as file, (out / "out.jsonl").open("wb") as batch:
-            rows = csv.reader(file)
-            next(rows)
-            for number, (_, text) in enumerate(rows, 1):
+        with (out / "out.jsonl").open("wb") as batch:
+            for number, text in enumerate(texts_of(data / "rows.csv"), 1):
                 batch.write(request_line(f"row-{number}", PROMPT + text))
                 len(encode(PROMPT + text))
 
@@ -144,8 +144,7 @@ def _plain_check(data: Path, _out: Path, *, has_utf8_check: bool) -> Work:
 
 
 def _texts(data: Path) -> list[str]:
-    with (data / "rows.csv").open(encoding="utf-8", newline="") as file:
-        return [PROMPT + row[1] for row, _ in zip(csv.reader(file), range(ROWS // 10), strict=False)]
+    return [PROMPT + text for text in islice(texts_of(data / "rows.csv"), ROWS // 10)]
 
 
 def _count(data: Path, _out: Path) -> Work:
@@ -169,10 +168,10 @@ def _join(data: Path, out: Path) -> Work:
     from batchwright.core.jsonl import decode_result
     from batchwright.core.model import Recipe
     from batchwright.results.answers import reader
-    from batchwright.results.joining import write_results
     from batchwright.results.table import ResultTable
     from batchwright.tables.frozen import freeze
     from batchwright.tables.source import one_file
+    from tests.support.results import write_results
 
     recipe = Recipe(endpoint=CHAT, model=MODEL, prompt=PROMPT + "{{text}}")
     frozen = out / "source.parquet"
@@ -348,6 +347,30 @@ WORKLOADS = {
         partial(_engine, requests=MANY_REQUESTS),
         _engine,
         times=MANY_REQUESTS // REQUESTS,
+    ),
+    "whole": Workload(
+        f"run a whole job of {ROWS:,} rows of 400 characters, from CSV to CSV",
+        "a script of `json` and `csv` that writes the batch file and joins the results",
+        whole.job,
+        whole.script,
+        1.7,
+        note="The server has run a job before.",
+    ),
+    "whole_first": Workload(
+        f"run a whole job of {ROWS:,} rows of 400 characters, from CSV to CSV",
+        "a script of `json` and `csv` that writes the batch file and joins the results",
+        partial(whole.job, is_first=True),
+        whole.script,
+        2.4,
+        note="It is the server's first job.",
+    ),
+    "whole_million": Workload(
+        f"run a whole job of {MILLION:,} rows of 400 characters, from CSV to CSV",
+        f"the same with {ROWS:,}, times {MILLION // ROWS}",
+        partial(whole.job, rows=MILLION),
+        whole.job,
+        times=MILLION // ROWS,
+        note="It may take 60 CPU seconds and 350 MB.",
     ),
     "start": Workload(
         "start the server and greet a client",

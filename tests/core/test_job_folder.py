@@ -24,7 +24,7 @@ def paths(folder: JobFolder, number: int) -> Iterator[Path]:
     yield from (folder.inline_rows, folder.batch_file, folder.ids, folder.repeats)
     yield from (folder.requests(part(number)), folder.members(part(number)), *folder.downloads(part(number)))
     yield from (folder.arriving(part(number), "output"), folder.arriving(part(number), "errors"))
-    yield folder.stand_in(part(number))
+    yield from (folder.stand_in(part(number)), folder.lines(part(number)))
 
 
 def test_the_names_on_disk_never_change() -> None:
@@ -45,6 +45,7 @@ def test_the_names_on_disk_never_change() -> None:
         "part-0012.output.part",
         "part-0012.errors.part",
         "part-0012.results",
+        "part-0012.lines",
     ]
 
 

@@ -14,13 +14,13 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import decode_request, whole_lines
 from batchwright.core.model import Recipe, Result
 from batchwright.jobs.build import Draft, draft
-from batchwright.results.joining import write_results
 from batchwright.results.table import ResultTable
 from batchwright.tables.rows import write_rows
 from tests.jobs.test_build import plan
 from tests.jobs.test_retry import looked_at
 from tests.support.five_rows import newest
 from tests.support.openai_server import Object, OpenAIServer
+from tests.support.results import write_results
 from tests.support.session import MODES, Mode, Session, in_memory, openai_environment
 from tests.support.unknown_batches import lose_the_journal
 

@@ -20,7 +20,6 @@ from batchwright.requests.measure import Line, Measure
 from batchwright.requests.packing import MAX_INPUT_TOKENS, MAX_REQUEST_TOKENS, lines_again, members_of, packed
 from batchwright.requests.parts import PartPlan, write_parts
 from batchwright.results.answers import unpacked
-from batchwright.results.joining import write_results
 from batchwright.results.table import ResultTable
 from batchwright.tables.rows import write_rows
 from tests.jobs.test_build import plan
@@ -29,6 +28,7 @@ from tests.requests.test_duplicates import answers
 from tests.support.endpoint import running_endpoint
 from tests.support.five_rows import newest
 from tests.support.openai_server import Object, OpenAIServer, running_openai
+from tests.support.results import write_results
 from tests.support.session import HURRIED, MODES, Mode, Session, environment, in_memory, openai_environment
 from tests.support.unknown_batches import lose_the_journal
 from tests.support.waiting import until

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import OUTCOMES, Json, Outcome, Recipe, Result
 from batchwright.results.causes.signs import Problem, alike
-from batchwright.results.joining import write_results
 from batchwright.results.table import ResultTable
 from batchwright.tables import connection
 from batchwright.tables.frozen import CUSTOM_ID, ROW, freeze, frozen_rows
 from batchwright.tables.rows import write_rows
 from batchwright.tables.saving import SaveKind
 from batchwright.tables.source import one_file
+from tests.support.results import write_results
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 Rows = Sequence[Mapping[str, Json]]

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.core.model import Json, Outcome, Recipe, Result
-from batchwright.results.joining import write_results
 from batchwright.results.summary import AnswerColumn, Pair, Spread, agreement, answer_columns
 from batchwright.results.table import ResultTable
 from batchwright.tables.frozen import freeze
 from batchwright.tables.rows import write_rows
 from batchwright.tables.source import one_file
+from tests.support.results import write_results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ def valued(
 
 def plain(text: str) -> str:
     """Leave out what does not count in a comparison."""
-    words = " ".join(text.lower().split())
+    words = text.lower().strip()
     return str(float(words)) if words.replace(".", "").isdigit() else words
 
 
@@ -80,7 +80,8 @@ def test_agreement_is_counted_as_by_hand(
     """It decides whether a model is good enough for 50,000 rows."""
     truths, answers = [truth for truth, _ in pairs], [answer for _, answer in pairs]
 
-    found = agreement(table(tmp_path_factory.mktemp("p"), truths, answers), "truth", "answer")
+    folder = tmp_path_factory.mktemp("p")
+    found = agreement(table(folder, truths, answers), "truth", "answer", folder)
 
     known = [(plain(truth), None if answer is None else plain(answer)) for truth, answer in pairs if plain(truth)]
     compared = [(truth, answer) for truth, answer in known if answer is not None]
@@ -134,18 +135,18 @@ def test_what_differs_in_a_long_number_does_not_agree(tmp_path: Path) -> None:
     truths = ["12345678901234567890", "007", "1e5", "nan", "5"]
     answers = ["12345678901234567891", "7", "100000", "NaN", " 5.0"]
 
-    found = agreement(table(tmp_path, truths, list(answers)), "truth", "answer")
+    found = agreement(table(tmp_path, truths, list(answers)), "truth", "answer", tmp_path)
 
     assert (found.compared, found.agree) == (5, 3)
     assert Pair("12345678901234567890", "12345678901234567891", 1) in found.pairs
-    assert Pair("1e5", "100000", 1) in found.pairs
+    assert Pair("007", "7", 1) in found.pairs
 
 
 def test_a_job_without_a_good_answer_has_a_profile_too(tmp_path: Path) -> None:
     """The assistant asks before it knows."""
     made = table(tmp_path, ["a", "b"], [None, None])
 
-    found, compared = answer_columns(made)[0], agreement(made, "truth", "answer")
+    found, compared = answer_columns(made)[0], agreement(made, "truth", "answer", tmp_path)
 
     assert (found.filled, found.empty, found.distinct, found.lengths, found.top) == (0, 0, 0, None, [])
     assert (compared.compared, compared.not_answered, compared.pairs, compared.labels) == (0, 2, [], [])

@@ -550,12 +550,13 @@ async def running_openai(
     automatic: bool = False,
     answer: Answer = echo,
     state: Path | None = None,
+    made: type[OpenAIServer] = OpenAIServer,
 ) -> AsyncGenerator[OpenAIServer]:
     """Serve on a free port until the block ends; file contents are kept in the folder *state*."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = state or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        server = OpenAIServer(folder, key=key, automatic=automatic, answer=answer)
+        server = made(folder, key=key, automatic=automatic, answer=answer)
         async with on_loopback(_API(server).application()) as url:
             server.url = f"{url}/v1"
             try:

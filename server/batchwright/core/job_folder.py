@@ -100,6 +100,10 @@ class JobFolder:
         """Return the file that a download is written to; renamed when it is whole."""
         return self.requests(part).with_suffix(f".{kind}.part")
 
+    def lines(self, part: Part) -> Path:
+        """Return what a part's results are joined from, as they were read; gone once its round has ended."""
+        return self.requests(part).with_suffix(".lines")
+
     def stand_in(self, part: Part) -> Path:
         """Return where an adopted part's results are read when its requests are lost; deleted once they are read."""
         return self.requests(part).with_suffix(".results")

@@ -47,6 +47,14 @@ json_values = msgspec.json.Decoder()
 _bodies = msgspec.json.Decoder(_Body)
 
 
+class _RequestId(msgspec.Struct):
+    custom_id: str
+    body: msgspec.Raw
+
+
+_request_ids = msgspec.json.Decoder(_RequestId)
+
+
 def encode_request(request: Request, endpoint: str) -> bytes:
     """Give the input line of *request*, with its newline."""
     line = {"custom_id": request.custom_id, "method": "POST", "url": endpoint, "body": request.body}
@@ -64,6 +72,15 @@ def decode_request(line: bytes) -> Request:
     if not isinstance(custom_id, str) or not isinstance(body, dict):
         raise ValueError("a request line needs a custom_id and a body")
     return Request(custom_id=custom_id, body=cast("dict[str, Json]", body))
+
+
+def custom_id_of(line: bytes) -> str:
+    """Read whose a request line is, and no more of it.
+
+    Raises:
+        ValueError: The line is not a request.
+    """
+    return _request_ids.decode(line).custom_id
 
 
 def encoded_body(line: bytes) -> bytes:

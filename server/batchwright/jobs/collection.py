@@ -1,7 +1,7 @@
 """A part's batch from its first look to its results: watched, fetched, verified, kept and joined with all others."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
@@ -12,18 +12,18 @@ import anyio
 import anyio.to_thread
 
 from batchwright.core import files, system
-from batchwright.core.bounds import longest_line, most_results
+from batchwright.core.bounds import most_results
 from batchwright.core.crash_points import OnPoint
 from batchwright.core.errors import ProviderGone, ProviderNotNow, ProviderRefused, ProviderUnreachable
 from batchwright.core.job_folder import DownloadKind, JobFolder, part_name
-from batchwright.core.jsonl import decode_result
 from batchwright.core.model import ENDED_STATES, Job, LineError, Outcome, Part, Result
 from batchwright.costs.prices import Totals, cost, cost_of_totals, price_at
 from batchwright.jobs.recovery import is_final, is_over_enqueued_limit, is_overdue, overdue_note
 from batchwright.requests.packing import members_of
-from batchwright.results.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS, reader, unpacked
-from batchwright.results.downloads import Found, ids_of, look_through, mismatch, named, results_of
-from batchwright.results.joining import write_results
+from batchwright.results.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS
+from batchwright.results.downloads import Found, mismatch, named
+from batchwright.results.joining import PartLines, join_results
+from batchwright.results.part_results import PartReader, PartResults, keep, read_part, remove
 from batchwright.results.table import ResultTable
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ _EARLY_ENDS: dict[str | None, tuple[Outcome, str]] = {
 }
 _LOST = "its results are lost"
 _NO_RESULT = "the provider has no result for this row"
-_DID_NOT_RUN: frozenset[Outcome] = frozenset({"never_ran", "expired"})
 
 
 class Collection:
@@ -104,27 +103,15 @@ class Collection:
 
     async def collected(self, job: Job, part: Part, folder: JobFolder) -> Part:
         """Fetch the results, check that they are whole, and settle what they cost."""
-        lost: list[str] = []
-        kinds: tuple[tuple[str | None, DownloadKind], ...]
-        kinds = (part.output_file_id, "output"), (part.error_file_id, "errors")
-        for file_id, kind in kinds:
-            target = folder.download(part, kind)
-            if not file_id or target.exists():
-                continue
-            temporary = folder.arriving(part, kind)
-            try:
-                await self._api.download(file_id, temporary, max_bytes=most_results(job.recipe, part))
-            except ProviderGone:
-                await self._api.batch(part.batch_id or "")  # which is gone too, if the key is another one
-                lost.append(f"its {kind} file {file_id} is gone at the provider: these results are lost")
-                continue
-            self._on_point("downloaded")
-            await anyio.to_thread.run_sync(self._verify, job, part, temporary)
-            system.replace(temporary, target)
-            self._on_point("renamed")
-        found = await anyio.to_thread.run_sync(look_through, folder, part, longest_line(job.recipe))
+        members = await anyio.to_thread.run_sync(members_of, folder, part)
+        lines = folder.lines(part)
+        with await anyio.to_thread.run_sync(PartReader, folder, part, job.recipe, members, lines) as reader:
+            lost = await self._read(job, part, folder, reader)
+            results = await anyio.to_thread.run_sync(reader.finish)
+        found = reader.found
         if not lost and (fault := mismatch(part, found)):
             self._fetch_again(folder, part, fault)
+        await anyio.to_thread.run_sync(keep, lines, results)
         notes = [*lost, *([found.note] if found.note else [])]
         rows_file = folder.members(part)
         if job.recipe.inputs_per_request > 1 and not rows_file.exists():
@@ -138,31 +125,44 @@ class Collection:
         return part
 
     async def finish(self, job: Job, folder: JobFolder) -> None:
-        """Read all results once, write them in one form, and count the rows by what became of them."""
-        reading = _Reading(folder, job)
-
-        def write() -> None:
-            write_results(reading.results(), folder.results, job.recipe, folder.frozen)
-
-        await anyio.to_thread.run_sync(write)
+        """Join all results, and count the rows by what became of them."""
+        tokens = await anyio.to_thread.run_sync(_join, job, folder, folder)
         outcomes = await anyio.to_thread.run_sync(table(job, folder).counts)
-        self._journal.mark_ended(job.id, outcomes, tokens=(reading.input_tokens, reading.output_tokens))
+        self._journal.mark_ended(job.id, outcomes, tokens=tokens)
         self._on_point("finished")
 
-    def _verify(self, job: Job, part: Part, path: Path) -> None:
+    async def _read(self, job: Job, part: Part, folder: JobFolder, reader: PartReader) -> list[str]:
+        """Fetch what is not here yet, and read all of it; return what is lost."""
+        lost: list[str] = []
+        kinds: tuple[tuple[str | None, DownloadKind], ...]
+        kinds = (part.output_file_id, "output"), (part.error_file_id, "errors")
+        for file_id, kind in kinds:
+            target, temporary = folder.download(part, kind), folder.arriving(part, kind)
+            if target.exists():
+                await anyio.to_thread.run_sync(reader.read, target)
+                continue
+            if not file_id:
+                continue
+            try:
+                await self._api.download(file_id, temporary, max_bytes=most_results(job.recipe, part))
+            except ProviderGone:
+                await self._api.batch(part.batch_id or "")  # which is gone too, if the key is another one
+                lost.append(f"its {kind} file {file_id} is gone at the provider: these results are lost")
+                continue
+            self._on_point("downloaded")
+            await anyio.to_thread.run_sync(self._read_arrived, part, temporary, reader)
+            system.replace(temporary, target)
+            self._on_point("renamed")
+        return lost
+
+    def _read_arrived(self, part: Part, path: Path, reader: PartReader) -> None:
         """Have a file that holds a line nobody can read fetched once more, unless the provider has no other.
 
         Raises:
             ProviderUnreachable: It is to be fetched again.
         """
-        try:
-            for line in files.lines(path, longest=longest_line(job.recipe)):
-                decode_result(line)
-        except ValueError as error:
-            if not self._is_all_there_is(part, [path]):
-                raise ProviderUnreachable(
-                    f"The results of {part_name(part)} did not arrive whole. They are fetched again."
-                ) from error
+        if not reader.read(path) and not self._is_all_there_is(part, [path]):
+            raise ProviderUnreachable(f"The results of {part_name(part)} did not arrive whole. They are fetched again.")
         files.sync(path)
 
     def _fetch_again(self, folder: JobFolder, part: Part, fault: str) -> None:
@@ -213,71 +213,37 @@ def table(job: Job, folder: JobFolder) -> ResultTable:
 
 
 def table_so_far(job: Job, folder: JobFolder, place: Path) -> ResultTable:
-    """Give the joined results of a job that runs, of the parts that have ended; *place* is for what is written."""
+    """Return the joined results of a job that runs, of the parts that have ended; *place* is for what is written."""
     ended = replace(job, parts=tuple(part for part in job.parts if part.state in RESTING))
-    results = place / folder.results.name
-    write_results(_Reading(folder, ended).results(), results, job.recipe, folder.frozen)
-    return ResultTable(folder.frozen, results, job.source.columns, job.recipe, ended=False)
+    so_far = JobFolder(place)
+    _join(ended, folder, so_far)
+    return ResultTable(folder.frozen, so_far.results, job.source.columns, job.recipe, ended=False)
 
 
-class _Reading:
-    """Reads the results of all rounds; of several for one request the newest that ran counts, and all are paid."""
+def _join(job: Job, folder: JobFolder, place: JobFolder) -> tuple[int, int]:
+    """Join the results of all rounds to the rows, in *place*, and return the tokens that they took."""
+    joined: list[PartLines] = []
+    input_tokens = output_tokens = 0
+    # A retry's parts have higher numbers than those of the rows that it repeats.
+    for part in job.parts:
+        if part.state != "split":
+            lines, members = place.lines(part), members_of(folder, part)
+            results = read_part(folder, part, job.recipe, members, lines)
+            joined.append(PartLines(part.number, lines, results.longest, _missing(part, results, members)))
+            input_tokens += results.input_tokens
+            output_tokens += results.output_tokens
+    join_results(joined, place.results, job.recipe, folder.frozen)
+    for part in joined:
+        remove(part.path)
+    return input_tokens, output_tokens
 
-    def __init__(self, folder: JobFolder, job: Job) -> None:
-        self._folder = folder
-        self._job = job
-        self.input_tokens = self.output_tokens = 0
 
-    def results(self) -> Iterator[Result]:
-        """Give one result for each request that has any."""
-        parts = [part for part in self._job.parts if part.state != "split"]
-        source = self._job.source
-        is_repeated = sum(part.requests for part in parts) > (source.requests or source.rows)
-        seen: set[str] = set()
-        waiting: dict[str, Result] = {}
-        # A retry's parts have higher numbers than those of the rows that it repeats.
-        for part in reversed(parts):
-            for result in self._of_part(part):
-                if result.custom_id in seen:
-                    continue
-                if is_repeated and result.text is None and result.values is None:
-                    # In an earlier round it may have an answer, or at least have run: then that result is kept.
-                    before = waiting.get(result.custom_id)
-                    if before is None or (before.outcome in _DID_NOT_RUN and result.outcome not in _DID_NOT_RUN):
-                        waiting[result.custom_id] = result
-                    continue
-                seen.add(result.custom_id)
-                yield result
-        yield from (result for custom_id, result in waiting.items() if custom_id not in seen)
-
-    def _of_part(self, part: Part) -> Iterator[Result]:
-        read, longest = reader(self._job.recipe), longest_line(self._job.recipe)
-        ids, members = ids_of(self._folder.requests(part)), members_of(self._folder, part)
-        are_packed = self._job.recipe.inputs_per_request > 1
-        # Of two results for one request the one with an answer counts, wherever it stands.
-        without: dict[str, Sequence[Result]] = {}
-        ran: dict[str, bool] = {}
-        for given in filter(None, results_of(self._folder, part, longest)):
-            if given.status_code is not None and given.custom_id in ids:
-                ran[given.custom_id] = ran.get(given.custom_id, False) or 200 <= given.status_code < 300
-            rows = members.get(given.custom_id, ())
-            found = list(unpacked(given, rows)) if are_packed else [read(given)]
-            self.input_tokens += sum(result.input_tokens for result in found)
-            self.output_tokens += sum(result.output_tokens for result in found)
-            if given.custom_id in ids and all(result.text is None for result in found):
-                without.setdefault(given.custom_id, found)
-            elif given.custom_id in ids:
-                ids.discard(given.custom_id)
-                yield from found
-        for custom_id in ids & without.keys():
-            yield from without[custom_id]
-        ids -= without.keys()
-        # Rows without a result get their reason: the fault of their own line, or that of the whole batch.
-        faults = {error.custom_id: f"{error.code}: {error.message}" for error in part.errors if error.custom_id}
-        outcome, reason = ending(part, ran=len(ran), good=sum(ran.values()))
-        for custom_id in ids:
-            for row in members.get(custom_id, ()) if are_packed else (custom_id,):
-                yield Result(row, outcome, problem=faults.get(custom_id, reason))
+def _missing(part: Part, results: PartResults, members: Mapping[str, Sequence[str]]) -> Callable[[str], Result]:
+    """Return what says of a row why it has no result: the fault of its own line, or that of the whole batch."""
+    faults = {error.custom_id: f"{error.code}: {error.message}" for error in part.errors if error.custom_id}
+    of_rows = {row: words for custom_id, words in faults.items() for row in members.get(custom_id, (custom_id,))}
+    outcome, reason = ending(part, ran=results.ran, good=results.good)
+    return lambda custom_id: Result(custom_id, outcome, problem=of_rows.get(custom_id, reason))
 
 
 def ending(part: Part, *, ran: int = 0, good: int = 0) -> tuple[Outcome, str]:

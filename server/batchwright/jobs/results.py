@@ -173,7 +173,7 @@ class Asking:
                 unread = max(0, job.counts["running"] - told)
             sql = question.sql
             if sql is None:
-                return Reply(job, profile=_profile(joined, job, question, progress), unread=unread)
+                return Reply(job, profile=_profile(joined, job, question, place, progress), unread=unread)
             running = progress.stage(0, 1, "Running the query")
             if saving is None:
                 return Reply(job, query(joined, sql, place, limit=question.limit, progress=running), unread=unread)
@@ -245,12 +245,12 @@ def _check(question: Question) -> None:
         raise InvalidInput("answer says which column is compared with truth, and truth is empty. Name that column too.")
 
 
-def _profile(table: ResultTable, job: Job, question: Question, progress: Progress) -> ResultProfile:
+def _profile(table: ResultTable, job: Job, question: Question, folder: Path, progress: Progress) -> ResultProfile:
     compared = None
     if question.truth:
         truth = _named("truth", question.truth, {name: name for name in job.source.columns})
         answer = _answer(table, question.answer)
-        compared = agreement(table, truth, answer)
+        compared = agreement(table, truth, answer, folder)
     return ResultProfile(answer_columns(table, progress.stage(0, 1, "Describing the answers")), compared)
 
 

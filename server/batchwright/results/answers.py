@@ -99,7 +99,8 @@ def _read(line: ResultLine, endpoint: Endpoint, validator: "jsonschema_rs.Valida
         read = _READERS[endpoint](_fields(line.body))
     except (KeyError, IndexError, TypeError, AttributeError):
         return _flawed(result, "failed", f"the answer is not one of {endpoint}")
-    result = replace(result, text=read.text)
+    into, out = result.input_tokens, result.output_tokens
+    result = Result(line.custom_id, "answered", read.text, input_tokens=into, output_tokens=out)
     if flaw := _flaw(read):
         return _flawed(result, *flaw)
     return _fitted(result, validator) if validator is not None else result

@@ -3,7 +3,6 @@
 A file is read as far as it can be: what stands in it is paid for.
 """
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,9 +10,8 @@ from pathlib import Path
 from batchwright.core import files
 from batchwright.core.errors import InvalidInput
 from batchwright.core.job_folder import JobFolder
-from batchwright.core.jsonl import ANSWER_UNREADABLE, any_result, decode_request
-from batchwright.core.model import LineError, Part, ResultLine
-from batchwright.core.usage import tokens_used
+from batchwright.core.jsonl import custom_id_of, decode_request
+from batchwright.core.model import LineError, Part
 
 
 @dataclass(slots=True)
@@ -62,39 +60,8 @@ def ids_of(path: Path) -> set[str]:
     ids: set[str] = set()
     for line in files.lines(path) if path.exists() else ():
         with suppress(ValueError):
-            ids.add(decode_request(line).custom_id)
+            ids.add(custom_id_of(line))
     return ids
-
-
-def results_of(folder: JobFolder, part: Part, longest: int) -> Iterator[ResultLine | None]:
-    """Give the results of a part as the provider wrote them, first the answers; None for what is nobody's.
-
-    No line of more than *longest* bytes is read.
-    """
-    for path in folder.downloads(part):
-        for line in files.lines(path, longest=longest) if path.exists() else ():
-            yield any_result(line)
-
-
-def look_through(folder: JobFolder, part: Part, longest: int) -> Found:
-    """Count what a part's result files hold."""
-    found = Found()
-    ids = ids_of(folder.requests(part))
-    open_ids = set(ids)
-    for result in results_of(folder, part, longest):
-        found.results += 1
-        found.unreadable += result is None or result.error_code == ANSWER_UNREADABLE
-        if result is None:
-            continue
-        tokens = tokens_used(result.body)
-        found.good += result.status_code is not None and 200 <= result.status_code < 300
-        found.unknown += result.custom_id not in ids
-        found.twice += result.custom_id in ids and result.custom_id not in open_ids
-        open_ids.discard(result.custom_id)
-        if any(tokens):
-            found.counts.append(tokens)
-    found.missing = len(open_ids) if part.batch_status == "completed" or part.output_file_id else 0
-    return found
 
 
 def mismatch(part: Part, found: Found) -> str | None:

@@ -3,14 +3,15 @@
 Only ids, row numbers and places in a file are joined and sorted; the texts are copied once, whatever their size.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import msgspec
 
 from batchwright.core import files, system
-from batchwright.core.model import Json, Recipe, Result
+from batchwright.core.model import Json, Outcome, Recipe, Result
 from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
 from batchwright.tables.frozen import CUSTOM_ID, ROW, frozen_sql
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _TYPES = {"string": "VARCHAR", "integer": "BIGINT", "number": "DOUBLE", "boolean": "BOOLEAN"}
 _MIN_OBJECT_BYTES = 1 << 24
 _ROWS_AT_ONCE = 10_000
+_MAX_OPEN = 64
+_DID_NOT_RUN: frozenset[Outcome] = frozenset({"never_ran", "expired"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -35,22 +38,78 @@ def properties(recipe: Recipe) -> Mapping[str, Mapping[str, Json]]:
     return (recipe.output_schema or {}).get("properties", {})
 
 
-def write_results(results: Iterable[Result], path: Path, recipe: Recipe, frozen: Path) -> None:
-    """Write *results* as the Parquet file that `ResultTable` reads, whole or not at all, streaming.
+class LineWriter:
+    """Writes the results of a part as lines, and beside them an index: whose each is, where it lies, and its worth."""
+
+    def __init__(self, path: Path, part: int, recipe: Recipe) -> None:
+        self.longest = 0
+        self._part = part
+        self._encoded = _encoder(recipe)
+        self._start = 0
+        self._lines = path.open("wb", buffering=files.CHUNK_BYTES)
+        self._index = index_of(path).open("wb", buffering=files.CHUNK_BYTES)
+
+    def add(self, result: Result) -> None:
+        """Write a result."""
+        line = self._encoded(result)
+        self._lines.write(line)
+        self._place(result.custom_id, self._start, len(line), _worth(result))
+        self._start += len(line)
+        self.longest = max(self.longest, len(line))
+
+    def add_missing(self, custom_id: str) -> None:
+        """Write down that a row of the part has no result."""
+        self._place(custom_id, None, None, None)
+
+    def close(self) -> None:
+        """Close both files."""
+        self._lines.close()
+        self._index.close()
+
+    def _place(self, custom_id: str, start: int | None, size: int | None, worth: int | None) -> None:
+        place = {"part": self._part, "id": custom_id, "start": start, "size": size, "worth": worth}
+        self._index.write(_encode(place) + b"\n")
+
+
+@dataclass(frozen=True, slots=True)
+class PartLines:
+    """The results of a part, as `LineWriter` wrote them.
+
+    Attributes:
+        longest: Bytes of the longest line.
+        missing: Returns what stands for the result of a row that has none, from its id.
+    """
+
+    number: int
+    path: Path
+    longest: int
+    missing: Callable[[str], Result]
+
+
+def index_of(lines: Path) -> Path:
+    """Return the index beside some lines."""
+    return lines.with_name(f"{lines.name}.index")
+
+
+def join_results(parts: Sequence[PartLines], path: Path, recipe: Recipe, frozen: Path) -> None:
+    """Write the results of *parts* as the Parquet file that `ResultTable` reads, whole or not at all, streaming.
 
     Its columns are `row`, `outcome`, `problem`, `answer`, and `v0`, `v1` ... for the properties of the schema. A row
-    without a result has only its number. Results that belong to no row are left out.
+    that is in no part has only its number. Results that belong to no row are left out. Of several for one row the
+    newest answer counts, or else the newest that ran.
     """
-    lines, index, ordered, part = (path.with_name(f"{path.name}.{name}") for name in ("lines", "index", "rows", "part"))
+    ordered, made = (path.with_name(f"{path.name}.{name}") for name in ("rows", "part"))
+    indexes = [index_of(part.path) for part in parts]
     try:
-        longest = _write_lines(results, lines, index, recipe)
-        with connection(files=[frozen, index, ordered, part], folder=path.parent, name="The results") as con:
-            _put_in_order(con, lines, index, ordered, frozen)
-            _as_parquet(con, _Lines(ordered, longest, recipe), part)
-        files.sync(part)
-        system.replace(part, path)
+        with connection(files=[frozen, ordered, made, *indexes], folder=path.parent, name="The results") as con:
+            with ordered.open("wb", buffering=files.CHUNK_BYTES) as target:
+                target.writelines(_in_order(con, parts, recipe, frozen))
+            longest = max((part.longest for part in parts), default=0)
+            _as_parquet(con, _Lines(ordered, longest, recipe), made)
+        files.sync(made)
+        system.replace(made, path)
     finally:
-        for temporary in (lines, index, ordered, part):
+        for temporary in (ordered, made):
             temporary.unlink(missing_ok=True)
 
 
@@ -74,44 +133,90 @@ class _Lines:
         )
 
 
-def _write_lines(results: Iterable[Result], lines: Path, index: Path, recipe: Recipe) -> int:
-    """Write each result as a JSON line, and whose it is and where it lies to *index*; gives the longest line's size."""
+def _encoder(recipe: Recipe) -> Callable[[Result], bytes]:
+    """Return what writes a result as a JSON object."""
     names = list(properties(recipe))
     are_vectors = is_embedding(recipe)
-    longest = start = 0
-    with lines.open("wb") as file, index.open("wb") as places:
-        for result in results:
-            line: dict[str, Json] = {"outcome": result.outcome, "problem": result.problem, "text": result.text}
-            if are_vectors and result.text is not None:
-                line["text"] = msgspec.Raw(result.text.encode())
-            if result.values is not None:
-                line |= {f"v{place}": result.values.get(name) for place, name in enumerate(names)}
-            encoded = _encode(line)
-            file.write(encoded)
-            places.write(_encode({"id": result.custom_id, "start": start, "size": len(encoded)}) + b"\n")
-            start += len(encoded)
-            longest = max(longest, len(encoded))
-    return longest
+
+    def encoded(result: Result) -> bytes:
+        line: dict[str, Json] = {"outcome": result.outcome, "problem": result.problem, "text": result.text}
+        if are_vectors and result.text is not None:
+            line["text"] = msgspec.Raw(result.text.encode())
+        if result.values is not None:
+            line |= {f"v{place}": result.values.get(name) for place, name in enumerate(names)}
+        return _encode(line)
+
+    return encoded
 
 
-def _put_in_order(con: "duckdb.DuckDBPyConnection", lines: Path, index: Path, ordered: Path, frozen: Path) -> None:
-    """Copy the lines to *ordered*, one for each row of the source; rows that share an id each get their own copy."""
-    shape = "columns = {id: 'VARCHAR', start: 'BIGINT', size: 'BIGINT'}"
-    row, custom_id = identifier(ROW), identifier(CUSTOM_ID)
-    with lines.open("rb", buffering=0) as given, ordered.open("wb") as target:
-        con.execute(
-            f"SELECT s.{row}, i.start, i.size FROM ({frozen_sql(frozen)}) s LEFT JOIN read_ndjson({pattern(index)}, "
-            f"hive_partitioning = false, {shape}) i ON s.{custom_id} = i.id ORDER BY 1"
-        )
+def _worth(result: Result) -> int:
+    """Rank the results of one row: in an earlier round it may have an answer, or at least have run."""
+    return 2 if result.text is not None or result.values is not None else int(result.outcome not in _DID_NOT_RUN)
+
+
+def _in_order(
+    con: "duckdb.DuckDBPyConnection", parts: Sequence[PartLines], recipe: Recipe, frozen: Path
+) -> Iterator[bytes]:
+    """Yield a line for each row of the source; rows that share an id each get their own copy."""
+    encoded, missing = _encoder(recipe), {part.number: part.missing for part in parts}
+    before = 0
+    con.execute(_places_sql(parts, frozen))
+    with _PartFiles(parts) as given:
         while batch := con.fetchmany(_ROWS_AT_ONCE):
-            target.writelines(_line(given, number, start, size) for number, start, size in batch)
+            for row, part, start, size, custom_id in batch:
+                if row == before:  # the result that counts came first
+                    continue
+                before = row
+                if part is None:
+                    yield b'{"row":%d}\n' % row
+                    continue
+                line = encoded(missing[part](custom_id)) if size is None else given.read(part, start, size)
+                yield b'{"row":%d,%b\n' % (row, line[1:])
 
 
-def _line(given: "FileIO", number: int, start: int | None, size: int) -> bytes:
-    if start is None:
-        return b'{"row":%d}\n' % number
-    given.seek(start + 1)
-    return b'{"row":%d,%b\n' % (number, given.read(size - 1))
+def _places_sql(parts: Sequence[PartLines], frozen: Path) -> str:
+    """Return the SQL of where the results of each row lie, first the one that counts."""
+    row, custom_id = identifier(ROW), identifier(CUSTOM_ID)
+    if not parts:
+        return f"SELECT {row}, NULL, NULL, NULL, NULL FROM ({frozen_sql(frozen)}) ORDER BY 1"
+    shape = "columns = {part: 'INTEGER', id: 'VARCHAR', start: 'BIGINT', size: 'INTEGER', worth: 'TINYINT'}"
+    indexes = ", ".join(pattern(index_of(part.path)) for part in parts)
+    worth = ", ".join(f"({part.number:d}, {_worth(part.missing('')):d})" for part in parts)
+    index = f"read_ndjson([{indexes}], hive_partitioning = false, {shape})"
+    placed = (
+        "SELECT id, part, start, size, coalesce(worth, least)::TINYINT AS worth "
+        f"FROM {index} JOIN (VALUES {worth}) p(part, least) USING (part)"
+    )
+    return (
+        f"SELECT s.{row}, i.part, i.start, i.size, CASE WHEN i.size IS NULL THEN i.id END "
+        f"FROM ({frozen_sql(frozen)}) s LEFT JOIN ({placed}) i ON s.{custom_id} = i.id "
+        "ORDER BY 1, i.worth DESC, i.part DESC"
+    )
+
+
+class _PartFiles:
+    """The lines of parts, to be read anywhere; only some of the files are open at a time."""
+
+    def __init__(self, parts: Sequence[PartLines]) -> None:
+        self._paths = {part.number: part.path for part in parts}
+        self._open: dict[int, FileIO] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for file in self._open.values():
+            file.close()
+
+    def read(self, part: int, start: int, size: int) -> bytes:
+        """Read from a part's lines."""
+        file = self._open.get(part)
+        if file is None:
+            if len(self._open) == _MAX_OPEN:
+                self._open.pop(next(iter(self._open))).close()
+            file = self._open[part] = self._paths[part].open("rb", buffering=0)
+        file.seek(start)
+        return file.read(size)
 
 
 def _as_parquet(con: "duckdb.DuckDBPyConnection", lines: _Lines, target: Path) -> None:

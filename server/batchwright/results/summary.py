@@ -5,10 +5,15 @@ Texts are grouped by their hashes, so that a million long ones take the memory o
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from batchwright.core.progress import SILENT, Progress
+from batchwright.results.equality import comparable
 from batchwright.tables.cells import types_of
+from batchwright.tables.connection import pattern
 from batchwright.tables.saving import text_of
 
 if TYPE_CHECKING:
@@ -24,7 +29,9 @@ _SHOWN_REPEATS = 3
 _SHOWN_ALIKE = 3
 _SHOWN_PAIRS = 8
 _TEXT_CHARACTERS = 200
+_ROWS_AT_ONCE = 2_000
 _NUMBERS = frozenset({"BIGINT", "DOUBLE"})
+_encode = msgspec.json.Encoder().encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,9 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How the good answers agree with a column of the source: without case and outer spaces, numbers by their value.
+    """How the good answers agree with a column of the source, by the rule of `equality`.
+
+    Case and surrounding spaces do not count, and numbers compare by value.
 
     Attributes:
         compared: Rows with a good answer and a truth.
@@ -135,17 +144,16 @@ def answer_columns(table: "ResultTable", progress: Progress = SILENT) -> list[An
         return described
 
 
-def agreement(table: "ResultTable", truth: str, answer: str) -> Agreement:
-    """Compare the column *answer* of the good answers with the column *truth* of the source."""
+def agreement(table: "ResultTable", truth: str, answer: str, folder: Path) -> Agreement:
+    """Compare the column *answer* of the good answers with the column *truth* of the source.
+
+    *folder*, inside the job's own, may be used as one likes.
+    """
     with table.joined() as con:
         types = types_of(con, "joined")
         columns = table.chosen(None)
         given, wanted = (text_of(columns[name], types[columns[name]]) for name in (answer, truth))
-        con.execute(
-            "CREATE TEMP TABLE compared AS SELECT row, outcome = 'answered' AS is_good, t <> '' AS has_truth, "
-            "hash(t) AS t, hash(a) AS a, t = a AS agrees FROM "
-            f"(SELECT row, outcome, {_compared(wanted)} AS t, {_compared(given)} AS a FROM joined)"
-        )
+        _compare(con, wanted, given, folder / "compared.jsonl")
         counted = con.execute(
             "SELECT count(*) FILTER (is_good AND has_truth), count(*) FILTER (is_good AND has_truth AND agrees), "
             "count(*) FILTER (has_truth AND NOT is_good), count(*) FILTER (NOT has_truth) FROM compared"
@@ -166,6 +174,20 @@ def agreement(table: "ResultTable", truth: str, answer: str) -> Agreement:
         labels,
         labels_left_out,
     )
+
+
+def _compare(con: "duckdb.DuckDBPyConnection", truth: str, answer: str, path: Path) -> None:
+    """Make the table `compared`: each row's truth `t` and answer `a` as hashes, and whether they say the same."""
+    rows = con.execute(f"SELECT row, outcome = 'answered', {truth}, {answer} FROM joined")
+    with path.open("wb") as file:
+        while batch := rows.fetchmany(_ROWS_AT_ONCE):
+            for row, is_good, wanted, given in batch:
+                t, a = comparable(wanted), comparable(given)
+                line = {"row": row, "is_good": is_good, "t": hash(t), "a": hash(a), "agrees": t == a}
+                file.write(_encode(line | {"has_truth": t != ""}) + b"\n")
+    columns = "row: 'BIGINT', is_good: 'BOOLEAN', has_truth: 'BOOLEAN', t: 'BIGINT', a: 'BIGINT', agrees: 'BOOLEAN'"
+    lines = f"read_ndjson({pattern(path)}, hive_partitioning = false, columns = {{{columns}}})"
+    con.execute(f"CREATE TEMP TABLE compared AS SELECT * FROM {lines}")
 
 
 def _described(con: "duckdb.DuckDBPyConnection", name: str, alias: str, sql_type: str) -> AnswerColumn:
@@ -289,10 +311,3 @@ def _texts(con: "duckdb.DuckDBPyConnection", text: str, rows: Sequence[int]) -> 
 def _plain(text: str) -> str:
     """Give the SQL of a text without case, and without spaces but one between words."""
     return f"lower(trim(regexp_replace(coalesce({text}, ''), '\\s+', ' ', 'g')))"
-
-
-def _compared(text: str) -> str:
-    """Give the SQL of what is compared: a number of any usual length is its value, so that 5 is 5.0."""
-    plain = _plain(text)
-    is_number = f"regexp_full_match({plain}, '[-+]?[0-9]{{1,12}}(\\.[0-9]{{1,6}})?')"
-    return f"CASE WHEN {is_number} THEN CAST(TRY_CAST({plain} AS DOUBLE) AS VARCHAR) ELSE {plain} END"

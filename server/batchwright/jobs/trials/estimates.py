@@ -3,14 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from math import sqrt
 from random import Random
 from statistics import fmean, stdev
-from typing import Literal, cast
+from typing import Literal
 
 from batchwright.core.model import Json, Result
 from batchwright.costs.prices import Price, Processing, Totals, cost_of_totals
+from batchwright.results.equality import are_same, comparable
 
 Which = Literal["random", "first"]
 
@@ -114,45 +115,8 @@ def accuracy(results: Iterable[Result], truths: Iterable[Json], name: str) -> tu
     """Count in how many rows the property *name* is the right one, and how many rows have a right answer at all."""
     right = known = 0
     for result, truth in zip(results, truths, strict=True):
-        if truth is None or truth == "":
+        if not comparable(truth):
             continue
         known += 1
         right += result.outcome == "answered" and are_same(answers_of(result).get(name), truth)
     return right, known
-
-
-def are_same(one: Json, other: Json) -> bool:
-    """Whether two answers say the same: texts without their case and the space around them, numbers by their value."""
-    if isinstance(one, str) and isinstance(other, str):
-        return _folded(one) == _folded(other)
-    return _written(one) == _written(other)
-
-
-def _folded(text: str) -> str:
-    return text.strip().casefold()
-
-
-def _written(value: Json) -> str:
-    """Write a value so that what says the same is the same: a cell of a CSV file is a text, also for a number."""
-    match value:
-        case None:
-            return ""
-        case bool():
-            return "true" if value else "false"
-        case int() | float() | str():
-            return _number(str(value)) or _folded(str(value))
-        case list():
-            return f"[{','.join(map(_written, cast('list[Json]', value)))}]"
-        case dict():
-            pairs = sorted(cast("Mapping[str, Json]", value).items())
-            return f"{{{','.join(f'{name}:{_written(item)}' for name, item in pairs)}}}"
-        case _:
-            return str(value)
-
-
-def _number(text: str) -> str | None:
-    try:
-        number = Decimal(text.strip())
-    except InvalidOperation:
-        return None
-    return str(number.normalize() + 0) if number.is_finite() else None

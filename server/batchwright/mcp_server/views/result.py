@@ -342,7 +342,10 @@ def _agreement_items(found: "Agreement") -> "Iterator[tuple[str, Json]]":
         )
     if found.labels_left_out:
         yield "other_labels", found.labels_left_out
-    yield "how", "equal but for case and spaces, numbers by value; rows without a good answer or a truth are apart"
+    yield (
+        "how",
+        "equal but for case and surrounding spaces, numbers by value; rows without a good answer or truth are apart",
+    )
 
 
 def _label(text: str) -> str:
