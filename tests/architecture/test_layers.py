@@ -32,8 +32,8 @@ PURE = {
     *("costs.billing", "costs.comparison", "costs.prices", "costs.request_costs", "costs.spending", "costs.tokens"),
     *("results.answers", "requests.recipe"),
     *("jobs.recovery", "jobs.trials.estimates"),
-    *("mcp_server.addresses", "mcp_server.arguments", "mcp_server.prompts.common_jobs", "mcp_server.prompts.guide"),
-    "mcp_server.views.fitting",
+    *("mcp_server.addresses", "mcp_server.arguments", "mcp_server.views.fitting"),
+    *("mcp_server.prompts.common_jobs", "mcp_server.prompts.walkthrough"),
 }
 """What decides about money and data, and takes values only."""
 IMPURE = {"anyio", "asyncio", "aiohttp", "duckdb", "mcp", "openai", "os", "pathlib", "sqlite3", "subprocess", "time"}

@@ -10,12 +10,12 @@ from batchwright.core.errors import BatchwrightError
 from batchwright.core.model import Outcome
 from batchwright.core.untrusted import one_line
 from batchwright.mcp_server.addresses import TEMPLATES
-from batchwright.mcp_server.prompts.common_jobs import GUIDES, LANGUAGES
+from batchwright.mcp_server.prompts.common_jobs import LANGUAGES, WALKTHROUGHS
 
 if TYPE_CHECKING:
     from batchwright.core.model import Endpoint
     from batchwright.mcp_server.context import App
-    from batchwright.mcp_server.prompts.guide import Completes
+    from batchwright.mcp_server.prompts.walkthrough import Completes
 
 MAX_VALUES = 100
 """The protocol's own."""
@@ -34,7 +34,7 @@ async def completed(
     """
     if isinstance(ref, ResourceTemplateReference):
         return await _of_template(app, ref.uri, argument)
-    arguments = GUIDES[ref.name].arguments if ref.name in GUIDES else ()
+    arguments = WALKTHROUGHS[ref.name].arguments if ref.name in WALKTHROUGHS else ()
     wanted = next((each for each in arguments if each.name == argument.name), None)
     return await _of_prompt(app, wanted.completes if wanted else "nothing", argument.value, given)
 
