@@ -134,6 +134,6 @@ def test_what_starts_the_server_imports_nothing_slow(tmp_path: Path) -> None:
 
 def test_commands_that_serve_nobody_do_not_import_the_protocol() -> None:
     """It takes longer to import than all that they do."""
-    code = "import sys; from batchwright.app import connect, costs, doctor, work; print(*sys.modules)"
+    code = "import sys; from batchwright.app import connect, costs, doctor, help, work; print(*sys.modules)"
 
     assert imported_by(code) & {"mcp", "mcp_types", "openai", "uvicorn"} == set()
