@@ -10,6 +10,7 @@ from batchwright.core.errors import BatchwrightError
 from batchwright.core.model import Outcome
 from batchwright.core.untrusted import one_line
 from batchwright.mcp_server.addresses import TEMPLATES
+from batchwright.mcp_server.guide import INDEX, TOPICS
 from batchwright.mcp_server.prompts.common_jobs import LANGUAGES, WALKTHROUGHS
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ async def _of_template(app: "App", template: str, argument: CompletionArgument) 
     is_known = template in TEMPLATES.values() and argument.name in UriTemplate.parse(template).variable_names
     if is_known and argument.name == "outcome":
         return _matching(["all", *(outcome for outcome in get_args(Outcome) if outcome != "running")], argument.value)
+    if is_known and argument.name == "topic":
+        return _matching((INDEX, *TOPICS), argument.value)
     jobs = await app.known_jobs() if is_known and argument.name == "job_id" else None
     if jobs is None:
         return _capped((), 0)
