@@ -68,6 +68,16 @@ def cost_table() -> str:
     return "\n".join(rows)
 
 
+def cost_example() -> str:
+    """Return what the same example costs on the model of today, as a sentence."""
+    (row,) = [line for line in cost_table().splitlines() if "gpt-6-luna" in line]
+    model, standard, batch = (cell.strip() for cell in row.split("|")[1:4])
+    return (
+        f"For example, 50,000 requests of 2,048 input and 158 output tokens each cost {batch} as a batch on {model}, "
+        f"and {standard} one at a time."
+    )
+
+
 def resource_table() -> str:
     """Give the table of the resources, from what the assistant reads."""
     rows = ["| resource | as | what it holds |", "|---|---|---|"]
@@ -157,6 +167,7 @@ TABLES = {
     "resources": resource_table,
     "prompts": prompt_table,
     "costs": cost_table,
+    "example": cost_example,
     "settings": settings_table,
     "causes": cause_table,
     "weights": weights_table,

@@ -1,7 +1,6 @@
 """`batchwright help`: a page of the guide, readable in a terminal."""
 
 import sys
-from io import TextIOWrapper
 
 from batchwright.mcp_server.guide import read_page
 
@@ -14,9 +13,8 @@ def run_help(topic: str) -> int:
     Raises:
         NotFound: There is no such page.
     """
-    text = read_page(topic, "{words} (`batchwright help {topic}`)")
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
+    encoding = sys.stdout.encoding or "utf-8"
+    text = read_page(topic, "{words} (`batchwright help {topic}`)").encode(encoding, "replace").decode(encoding)
     if not sys.stdout.isatty():
         print(text, end="")
         return 0
