@@ -73,8 +73,8 @@ def cost_example() -> str:
     (row,) = [line for line in cost_table().splitlines() if "gpt-6-luna" in line]
     model, standard, batch = (cell.strip() for cell in row.split("|")[1:4])
     return (
-        f"For example, 50,000 requests of 2,048 input and 158 output tokens each cost {batch} as a batch on {model}, "
-        f"and {standard} one at a time."
+        "For example, a job of 50,000 rows, with 2,048 input and 158 output tokens a row, costs "
+        f"{batch} as a batch on {model}, and {standard} one at a time."
     )
 
 
