@@ -1,4 +1,4 @@
-"""What is generated and compared: the README's tables, the snapshot of the tools, and what is published beside them.
+"""What is generated and compared: the documents' tables, the snapshot of the tools, and what is published beside them.
 
 `python -m tests.generate` writes it.
 """
@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from datetime import date
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -20,15 +21,19 @@ from batchwright.core.money import shown_usd
 from batchwright.core.settings import SETTINGS, Settings
 from batchwright.costs.comparison import compare_tokens
 from batchwright.mcp_server.addresses import PATH
+from batchwright.mcp_server.guide import TOPICS, heading
 from batchwright.mcp_server.prompts.prompts import prompts
 from batchwright.mcp_server.resources import templates
 from batchwright.mcp_server.tools.catalogue import all_tools
+from batchwright.providers.local.models.weights import MINILM, MINILM_TOKENIZER, SMOLLM2
 from batchwright.results.causes.catalogue import CAUSES, VARIOUS
 from tests.external.distribution import written
-from tests.support.paths import ROOT
+from tests.support.paths import PACKAGE, ROOT
 from tests.support.session import Mode
 
 README = ROOT / "README.md"
+GUIDE = PACKAGE / "mcp_server" / "guide"
+DOCUMENTS = (README, *sorted(GUIDE.glob("*.md")))
 SNAPSHOT = ROOT / "tests" / "mcp_server" / "tools.json"
 INSTALLED = Launch("batchwright")
 
@@ -63,6 +68,16 @@ def cost_table() -> str:
     return "\n".join(rows)
 
 
+def cost_example() -> str:
+    """Return what the same example costs on the model of today, as a sentence."""
+    (row,) = [line for line in cost_table().splitlines() if "gpt-6-luna" in line]
+    model, standard, batch = (cell.strip() for cell in row.split("|")[1:4])
+    return (
+        "For example, a job of 50,000 rows, with 2,048 input and 158 output tokens a row, costs "
+        f"{batch} as a batch on {model}, and {standard} one at a time."
+    )
+
+
 def resource_table() -> str:
     """Give the table of the resources, from what the assistant reads."""
     rows = ["| resource | as | what it holds |", "|---|---|---|"]
@@ -89,6 +104,30 @@ def cause_table() -> str:
     return "\n".join(rows)
 
 
+def page_table() -> str:
+    """Return the table of the guide's pages, from their first lines."""
+    rows = ["| page | what it answers |", "|---|---|"]
+    rows += [f"| [{title}]({topic}.md) | {sentence} |" for topic in TOPICS for title, sentence in [heading(topic)]]
+    return "\n".join(rows)
+
+
+def weights_table() -> str:
+    """Return the table of the model weights: from which package each file is taken, and its pinned hash."""
+    rows = ["| what | package | file in it | SHA-256 | licence |", "|---|---|---|---|---|"]
+    for what, weights in WEIGHTS.items():
+        file = Path(weights.member).name
+        rows.append(f"| {what} | `{weights.package}` | `{file}` | `{weights.sha256}` | Apache-2.0 |")
+    return "\n".join(rows)
+
+
+def first_way_table() -> str:
+    """Return the first way of each assistant, for the README."""
+    first: dict[str, str] = {}
+    for line in connect_table().splitlines():
+        first.setdefault(line.split("|")[1], line)
+    return "\n".join(first.values())
+
+
 def connect_table(launch: Launch = INSTALLED) -> str:
     """Give the table of the assistants, and how each is told of the server."""
     rows = ["| assistant | how |", "|---|---|"]
@@ -112,7 +151,15 @@ def connect_row(way: Way) -> str:
     return f"| {way.assistant} | {shown}{where} |"
 
 
+WEIGHTS = {
+    "SmolLM2-135M-Instruct by Hugging Face, the chat model": SMOLLM2,
+    "all-MiniLM-L6-v2 by sentence-transformers, the embedding model": MINILM,
+    "its vocabulary": MINILM_TOKENIZER,
+}
+
 TABLES = {
+    "pages": page_table,
+    "first": first_way_table,
     "connect": connect_table,
     "published": partial(connect_table, PUBLISHED),
     "http": http_table,
@@ -120,13 +167,15 @@ TABLES = {
     "resources": resource_table,
     "prompts": prompt_table,
     "costs": cost_table,
+    "example": cost_example,
     "settings": settings_table,
     "causes": cause_table,
+    "weights": weights_table,
 }
 
 
 def generated(text: str) -> str:
-    """Give the README's text with its tables made anew."""
+    """Return a document's text with its tables made anew."""
     for name, table in TABLES.items():
         block = f"<!-- {name}: generated -->\n{table()}\n<!-- end -->"
         text = re.sub(
@@ -143,7 +192,8 @@ async def listed(mode: Mode) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    README.write_text(generated(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for document in DOCUMENTS:
+        document.write_text(generated(document.read_text(encoding="utf-8")), encoding="utf-8")
     SNAPSHOT.write_text(json.dumps(anyio.run(listed, "auto"), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for path, text in written().items():
         path.write_text(text, encoding="utf-8")

@@ -25,12 +25,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     forget_relative_folders()
     try:
+        if options.command == "help":  # which explains the settings, and so also works with wrong ones
+            return _help(options)
         return _run(Settings.from_env(os.environ, path_separator=os.pathsep), options)
     except BatchwrightError as error:
         print(f"batchwright: {visible(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _help(options: argparse.Namespace) -> int:
+    from batchwright.app.help import run_help
+
+    return run_help(options.topic)
 
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:
@@ -127,6 +135,8 @@ def _parser() -> argparse.ArgumentParser:
     connect.add_argument("assistant", nargs="?", default="", help="a part of its name; without it, all")
     _add_address(connect, http="of a server that runs over HTTP", host="its name for clients", port="as it was started")
     commands.add_parser("doctor", help="say what is configured, what works and what is missing")
+    helped = commands.add_parser("help", help="read a page of the guide")
+    helped.add_argument("topic", nargs="?", default="index", metavar="TOPIC", help="default: list the topics")
     return parser
 
 

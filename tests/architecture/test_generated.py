@@ -5,16 +5,17 @@ import json
 import pytest
 
 from tests.external.distribution import written
-from tests.generate import README, SNAPSHOT, TABLES, generated, listed
+from tests.generate import DOCUMENTS, SNAPSHOT, TABLES, generated, listed
 from tests.support.session import MODES, Mode
 
 
-def test_the_tables_of_the_readme_are_those_that_the_code_gives() -> None:
+def test_the_tables_of_the_readme_and_the_guide_are_those_that_the_code_gives() -> None:
     """A table that is written by hand is wrong after the next change."""
-    text = README.read_text(encoding="utf-8")
+    texts = {document.name: document.read_text(encoding="utf-8") for document in DOCUMENTS}
+    whole = "".join(texts.values())
 
-    assert all(f"<!-- {name}: generated -->" in text for name in TABLES)
-    assert generated(text) == text
+    assert [name for name in TABLES if whole.count(f"<!-- {name}: generated -->\n") != 1] == []
+    assert [name for name, text in texts.items() if generated(text) != text] == []
 
 
 def test_the_published_files_are_those_that_the_code_gives() -> None:

@@ -32,8 +32,8 @@ PURE = {
     *("costs.billing", "costs.comparison", "costs.prices", "costs.request_costs", "costs.spending", "costs.tokens"),
     *("results.answers", "results.equality", "requests.recipe"),
     *("jobs.recovery", "jobs.trials.estimates"),
-    *("mcp_server.addresses", "mcp_server.arguments", "mcp_server.prompts.common_jobs", "mcp_server.prompts.guide"),
-    "mcp_server.views.fitting",
+    *("mcp_server.addresses", "mcp_server.arguments", "mcp_server.views.fitting"),
+    *("mcp_server.prompts.common_jobs", "mcp_server.prompts.walkthrough"),
 }
 """What decides about money and data, and takes values only."""
 IMPURE = {"anyio", "asyncio", "aiohttp", "duckdb", "mcp", "openai", "os", "pathlib", "sqlite3", "subprocess", "time"}
@@ -134,6 +134,6 @@ def test_what_starts_the_server_imports_nothing_slow(tmp_path: Path) -> None:
 
 def test_commands_that_serve_nobody_do_not_import_the_protocol() -> None:
     """It takes longer to import than all that they do."""
-    code = "import sys; from batchwright.app import connect, costs, doctor, work; print(*sys.modules)"
+    code = "import sys; from batchwright.app import connect, costs, doctor, help, work; print(*sys.modules)"
 
     assert imported_by(code) & {"mcp", "mcp_types", "openai", "uvicorn"} == set()

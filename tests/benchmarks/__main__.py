@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks [--runs N] [--write] [NAME ...]
 
-Prints a table in Markdown, and with --write puts it into the README. Each run is a process of its own; ours and the
-reference take turns, so that a noisy moment meets both.
+Prints a table in Markdown, and with --write puts it into the guide's page on speed. Each run is a process of its own;
+ours and the reference take turns, so that a noisy moment meets both.
 """
 
 import argparse
@@ -24,13 +24,14 @@ from pathlib import Path
 from tests.benchmarks.data import made
 from tests.benchmarks.whole import SERVICE_URL, serve_at_once
 from tests.benchmarks.workloads import IN_FLIGHT, INSTANT_URL, WORKLOADS, Workload, answer_at_once
+from tests.support.paths import PACKAGE
 
 WAIT_SECONDS = 1_800
 _HEAD: tuple[str, ...] = (
     "| what | against | CPU, times the reference's | wanted | CPU seconds | peak MB |",
     "|---|---|---|---|---|---|",
 )
-README = Path(__file__).parents[2] / "README.md"
+PAGE = PACKAGE / "mcp_server" / "guide" / "speed.md"
 
 
 def main() -> None:
@@ -38,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(WORKLOADS))
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--write", action="store_true", help="put the table into the README")
+    parser.add_argument("--write", action="store_true", help="put the table into the guide")
     parser.add_argument("--folder", type=Path, help="keep the data here for the next run")
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -61,15 +62,15 @@ def main() -> None:
 
 
 def _write(lines: list[str]) -> None:
-    """Put the table into the README; lines of what was not measured now stay as they are."""
-    text = README.read_text(encoding="utf-8")
+    """Put the table into the guide; lines of what was not measured now stay as they are."""
+    text = PAGE.read_text(encoding="utf-8")
     begin, end = "<!-- benchmarks: measured -->\n", "<!-- measured -->"
     before, _, rest = text.partition(begin)
     old, _, after = rest.partition(end)
     measured = {_subject(line): line for line in (*old.splitlines(), *lines)}
     order = [_subject(line) for line in (*_HEAD, *map(_first_cells, WORKLOADS.values()))]
     lines = [measured[subject] for subject in order if subject in measured]
-    README.write_text(before + begin + "".join(f"{line}\n" for line in lines) + end + after, encoding="utf-8")
+    PAGE.write_text(before + begin + "".join(f"{line}\n" for line in lines) + end + after, encoding="utf-8")
 
 
 def _subject(line: str) -> tuple[str, ...]:

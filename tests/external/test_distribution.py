@@ -119,7 +119,7 @@ def test_only_what_belongs_there_is_put_into_the_bundle(tmp_path: Path) -> None:
         "pyproject.toml",
         "server",
     }
-    assert {"__main__.py", "0001.sql", "reviews.csv", "py.typed"} <= names
+    assert {"__main__.py", "0001.sql", "reviews.csv", "costs.md", "py.typed"} <= names
     assert [name for name in names if name.startswith(".") or name == "__pycache__" or name.endswith(".pyc")] == []
 
 

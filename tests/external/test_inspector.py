@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from batchwright.mcp_server.addresses import DASHBOARD, JOBS, TEMPLATES
-from batchwright.mcp_server.prompts.common_jobs import GUIDES
+from batchwright.mcp_server.addresses import DASHBOARD, JOBS, TEMPLATES, of_guide
+from batchwright.mcp_server.prompts.common_jobs import WALKTHROUGHS
 from tests.generate import SNAPSHOT
 from tests.support.endpoint import running_endpoint
 from tests.support.paths import SCRIPT
@@ -134,10 +134,10 @@ async def test_resources_and_prompts_are_listed_and_read(tmp_path: Path, sample:
 
     seen = await anyio.to_thread.run_sync(converse)
 
-    assert [resource["uri"] for resource in seen["resources"]] == [JOBS, seen["job"]]
+    assert [resource["uri"] for resource in seen["resources"]] == [JOBS, of_guide("index"), seen["job"]]
     assert [template["uriTemplate"] for template in seen["templates"]] == list(TEMPLATES.values())
     assert json.loads(seen["read"][0]["text"])["shown"][0]["body"]["messages"][0]["content"] == "row 1"
-    assert [prompt["name"] for prompt in seen["prompts"]] == list(GUIDES)
+    assert [prompt["name"] for prompt in seen["prompts"]] == list(WALKTHROUGHS)
     assert '"enum": ["a", "b"]' in seen["prompt"][0]["content"]["text"]
 
 

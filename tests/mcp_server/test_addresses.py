@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from mcp.shared.uri_template import UriTemplate
 
 from batchwright.core.errors import InvalidInput, NotFound
-from batchwright.mcp_server.addresses import JOBS, TEMPLATES, Address, Kind, all_of, of_job, parsed
+from batchwright.mcp_server.addresses import JOBS, TEMPLATES, Address, Kind, all_of, of_guide, of_job, parsed
 
 
-@pytest.mark.parametrize("kind", TEMPLATES)
+@pytest.mark.parametrize("kind", TEMPLATES.keys() - {"guide"})
 @given(job_id=st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1))
 def test_what_a_client_makes_of_a_template_is_read_back(kind: Kind, job_id: str) -> None:
     """Templates are what clients see; addresses are what they send."""
@@ -17,7 +17,13 @@ def test_what_a_client_makes_of_a_template_is_read_back(kind: Kind, job_id: str)
 
     address = parsed(UriTemplate.parse(TEMPLATES[kind]).expand({"job_id": job_id, **given_options}))
 
-    assert address == Address(kind, None if kind == "jobs" else job_id, given_options)
+    assert address == Address(kind, None if kind == "jobs" else job_id, options=given_options)
+
+
+@given(topic=st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1))
+def test_what_a_client_makes_of_the_guides_template_is_read_back(topic: str) -> None:
+    """Whether there is such a page is not the address's to say."""
+    assert parsed(UriTemplate.parse(TEMPLATES["guide"]).expand({"topic": topic})) == Address("guide", topic=topic)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +39,10 @@ def test_what_a_client_makes_of_a_template_is_read_back(kind: Kind, job_id: str)
         "batchwright://jobs/a#x",
         "BATCHWRIGHT://jobs",
         "batchwright://jobs\n",
+        "batchwright://guide",
+        "batchwright://guide/",
+        "batchwright://guide/costs/limits",
+        "batchwright://guide/costs?limit=1",
     ],
 )
 def test_what_is_no_address_is_not_found(uri: str) -> None:
@@ -59,4 +69,6 @@ def test_an_address_without_options_names_the_whole() -> None:
     """A subscription to one page is told when the whole changes."""
     assert parsed(f"{JOBS}?limit=3").plain == JOBS
     assert parsed(f"{JOBS}/a/results?limit=3").plain == of_job("a", "results")
+    assert parsed(of_guide("costs")).plain == of_guide("costs")
     assert of_job("a", "results") in all_of("a")
+    assert all("guide" not in uri for uri in all_of("a"))

@@ -9,7 +9,7 @@ import pytest
 from mcp import Client, MCPError
 from mcp.types import TextContent
 
-from batchwright.mcp_server.prompts.common_jobs import GUIDES
+from batchwright.mcp_server.prompts.common_jobs import WALKTHROUGHS
 from batchwright.mcp_server.tools.catalogue import all_tools
 from tests.support.endpoint import running_endpoint
 from tests.support.session import MODES, Mode, environment, in_memory, over_stdio
@@ -66,7 +66,7 @@ async def test_each_prompt_says_what_it_wants(tmp_path: Path, mode: Mode) -> Non
     async with in_memory(environment(tmp_path), mode) as session:
         prompts = (await session.client.list_prompts()).prompts
 
-    assert [prompt.name for prompt in prompts] == list(GUIDES)
+    assert [prompt.name for prompt in prompts] == list(WALKTHROUGHS)
     for prompt in prompts:
         assert prompt.title
         assert prompt.description

@@ -14,7 +14,7 @@ from mcp import Client, MCPError
 from mcp.types import ResourceLink, TextResourceContents
 
 from batchwright.core.untrusted import MARK
-from batchwright.mcp_server.addresses import JOBS, TEMPLATES, of_job
+from batchwright.mcp_server.addresses import JOBS, TEMPLATES, of_guide, of_job
 from batchwright.mcp_server.resources import JOBS_A_PAGE
 from tests.support.endpoint import running_endpoint
 from tests.support.sample import DRAFT
@@ -23,6 +23,7 @@ from tests.support.values import HOSTILE, LABELS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("openai_out_of_reach")]
 
+GUIDE = of_guide("index")
 HIDDEN = {"\x1b", "\u202e", "\u202c", "\u200b"}
 
 
@@ -109,10 +110,13 @@ async def test_the_list_names_jobs_and_their_results(tmp_path: Path, sample: Pat
         after = (await session.client.list_resources()).resources
         templates = (await session.client.list_resource_templates()).resource_templates
 
-    assert [resource.uri for resource in before] == [JOBS]
-    assert [resource.uri for resource in after] == [JOBS, of_job(drafted), of_job(ended), of_job(ended, "results")]
-    assert "sample.csv, 5 rows, m" in (after[1].title or "")
+    assert [resource.uri for resource in before] == [JOBS, GUIDE]
+    jobs = [of_job(drafted), of_job(ended), of_job(ended, "results")]
+    assert [resource.uri for resource in after] == [JOBS, GUIDE, *jobs]
+    assert "sample.csv, 5 rows, m" in (after[2].title or "")
     for resource in after:
+        if resource.uri == GUIDE:  # which has no time of its own
+            continue
         assert resource.mime_type == "application/json"
         assert resource.description
         assert resource.annotations is not None
@@ -136,8 +140,8 @@ async def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
             await session.client.list_resources(cursor="x")
 
     uris = [resource.uri for resource in (*first.resources, *second.resources)]
-    assert uris == [JOBS, *(of_job(job_id) for job_id in reversed(made))]
-    assert (len(first.resources), second.next_cursor) == (JOBS_A_PAGE + 1, None)
+    assert uris == [JOBS, GUIDE, *(of_job(job_id) for job_id in reversed(made))]
+    assert (len(first.resources), second.next_cursor) == (JOBS_A_PAGE + 2, None)
     assert [job["job_id"] for job in page["jobs"]] == [made[-2], made[-3]]
 
 
@@ -255,7 +259,7 @@ async def test_jobs_of_an_earlier_conversation_are_there_in_a_process_of_its_own
             listed = [resource.uri for resource in (await session.client.list_resources()).resources]
             job = await facts(session.client, of_job(job_id))
 
-    assert listed == [JOBS, of_job(job_id), of_job(job_id, "results")]
+    assert listed == [JOBS, GUIDE, of_job(job_id), of_job(job_id, "results")]
     assert job["counts"] == {"answered": 5}
 
 

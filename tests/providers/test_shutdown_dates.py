@@ -12,6 +12,7 @@ from batchwright.checks.deprecations import DEPRECATIONS, deprecation_of, shutdo
 from batchwright.checks.families import MODELS
 from batchwright.costs.comparison import CHAT_MODELS, EMBEDDING_MODELS
 from batchwright.providers.shutdown_dates import MAX_ANSWER_BYTES
+from tests.generate import DOCUMENTS
 from tests.support.openai_server import OpenAIServer, running_openai
 from tests.support.paths import PACKAGE, ROOT
 from tests.support.session import MODES, Mode, Session, environment, in_memory
@@ -83,8 +84,8 @@ def test_models_that_end_together_are_told_in_one_sentence() -> None:
 
 
 def proposing_texts() -> Iterator[tuple[str, str]]:
-    """Return the texts that propose models: all of the product, its examples and its README without the history."""
-    for path in [*PACKAGE.rglob("*.py"), *(ROOT / "examples").rglob("*.*"), ROOT / "README.md"]:
+    """Return the texts that propose models: all of the product, its documents without the history, and its examples."""
+    for path in [*PACKAGE.rglob("*.py"), *DOCUMENTS, *(ROOT / "examples").rglob("*.*")]:
         if path.is_file() and path.stem not in {"deprecations", "families", "tokens", "rules", "prices"}:
             text = path.read_text(encoding="utf-8", errors="replace")
             before, _, rest = text.partition("--model gpt-3.5-turbo-0125")

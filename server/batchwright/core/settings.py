@@ -65,11 +65,11 @@ SETTINGS = (
     Setting(
         "BATCHWRIGHT_PROVIDER",
         "what is set",
-        "openai, endpoint or embedded: who runs jobs. By default the endpoint if it is set, else OpenAI if its key is, "
-        "else the embedded model.",
+        "openai, endpoint or embedded: who runs jobs. By default the endpoint if it is set, otherwise OpenAI if its "
+        "key is, otherwise the embedded model.",
         choices=get_args(ProviderKind),
     ),
-    Setting("BATCHWRIGHT_MODEL", "", "Model used when a job names none; at OpenAI or an endpoint, jobs name it else."),
+    Setting("BATCHWRIGHT_MODEL", "", "Default model. Without it, each job at OpenAI or an endpoint must name one."),
     Setting(
         "BATCHWRIGHT_MAX_JOB_USD",
         "25",
@@ -80,7 +80,7 @@ SETTINGS = (
     Setting(
         "BATCHWRIGHT_ASK_ABOVE_USD",
         "1",
-        "Above this cost the user is asked; where the assistant's program cannot, a maximum has to be named.",
+        "Above this cost the user is asked; if the assistant's program cannot ask, a maximum has to be named.",
         kind="number",
     ),
     Setting(
@@ -96,7 +96,7 @@ SETTINGS = (
         "Input tokens of one model that may be enqueued at OpenAI at a time, if you know your limit.",
         kind="number",
     ),
-    Setting("BATCHWRIGHT_POLL_SECONDS", "30", "How often running jobs are moved on while nobody asks.", kind="number"),
+    Setting("BATCHWRIGHT_POLL_SECONDS", "30", "How often running jobs are polled in the background.", kind="number"),
     Setting("BATCHWRIGHT_CONCURRENCY", "16; 4 embedded", "Requests in flight at once.", kind="number"),
     Setting(
         "BATCHWRIGHT_LOCAL_MODEL",

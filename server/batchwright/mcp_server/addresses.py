@@ -1,4 +1,4 @@
-"""Addresses: where the server is over HTTP, what `batchwright://...` names, and the resources of a job. Pure."""
+"""Addresses: where the server is over HTTP, and what `batchwright://...` names: jobs and pages of the guide. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote
 
 from batchwright.core.errors import InvalidInput, NotFound
 
-Kind = Literal["jobs", "job", "requests", "results", "table"]
+Kind = Literal["jobs", "job", "requests", "results", "table", "guide"]
 """`table`: all results as CSV."""
 
 PATH = "/mcp"
@@ -22,11 +22,13 @@ TEMPLATES: Mapping[Kind, str] = {
     "requests": "batchwright://jobs/{job_id}/requests",
     "results": "batchwright://jobs/{job_id}/results{?outcome,limit,offset}",
     "table": "batchwright://jobs/{job_id}/results.csv",
+    "guide": "batchwright://guide/{topic}",
 }
 
 _ADDRESS = re.compile(
     r"batchwright://jobs(?:/(?P<job_id>[^/?#]+)(?:/(?P<what>requests|results\.csv|results))?)?(?:\?(?P<query>[^#]*))?"
 )
+_GUIDE = re.compile(r"batchwright://guide/(?P<topic>[^/?#]+)")
 _KINDS: Mapping[str | None, Kind] = {
     None: "job",
     "requests": "requests",
@@ -44,17 +46,21 @@ class Address:
     """What a resource's address names.
 
     Attributes:
-        job_id: None only for the list of jobs.
+        job_id: None for the list of jobs, and for the guide.
+        topic: Only of the guide.
         options: What stands after the question mark.
     """
 
     kind: Kind
     job_id: str | None = None
+    topic: str | None = None
     options: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def plain(self) -> str:
         """The address without options: an update is told of the whole."""
+        if self.topic is not None:
+            return of_guide(self.topic)
         return JOBS if self.job_id is None else of_job(self.job_id, self.kind)
 
     def number(self, name: str, default: int, most: int) -> int:
@@ -76,6 +82,8 @@ def parsed(uri: str) -> Address:
         NotFound: It names no resource of this server.
         InvalidInput: It has an option that is not known there.
     """
+    if page := _GUIDE.fullmatch(uri):
+        return Address("guide", topic=unquote(page["topic"]))
     found = _ADDRESS.fullmatch(uri)
     if found is None:
         raise NotFound(f"There is no resource {uri[:200]!r}. {JOBS} lists the jobs, and each has its own.")
@@ -85,7 +93,7 @@ def parsed(uri: str) -> Address:
     if unknown := sorted(options.keys() - known):
         takes = f"It takes {', '.join(sorted(known))}" if known else "It takes none"
         raise InvalidInput(f"The resource has no option {unknown[0][:80]!r}. {takes}.")
-    return Address(kind, unquote(found["job_id"]) if found["job_id"] else None, options)
+    return Address(kind, unquote(found["job_id"]) if found["job_id"] else None, options=options)
 
 
 def of_job(job_id: str, kind: Kind = "job") -> str:
@@ -93,6 +101,11 @@ def of_job(job_id: str, kind: Kind = "job") -> str:
     return TEMPLATES[kind].partition("{?")[0].replace("{job_id}", job_id)
 
 
+def of_guide(topic: str) -> str:
+    """Return the address of a page of the guide."""
+    return TEMPLATES["guide"].replace("{topic}", topic)
+
+
 def all_of(job_id: str) -> tuple[str, ...]:
     """Give the addresses of a job and of all that it has."""
-    return tuple(of_job(job_id, kind) for kind in TEMPLATES if kind != "jobs")
+    return tuple(of_job(job_id, kind) for kind, template in TEMPLATES.items() if "{job_id}" in template)

@@ -10,12 +10,13 @@ from batchwright.core.errors import BatchwrightError
 from batchwright.core.model import Outcome
 from batchwright.core.untrusted import one_line
 from batchwright.mcp_server.addresses import TEMPLATES
-from batchwright.mcp_server.prompts.common_jobs import GUIDES, LANGUAGES
+from batchwright.mcp_server.guide import INDEX, TOPICS
+from batchwright.mcp_server.prompts.common_jobs import LANGUAGES, WALKTHROUGHS
 
 if TYPE_CHECKING:
     from batchwright.core.model import Endpoint
     from batchwright.mcp_server.context import App
-    from batchwright.mcp_server.prompts.guide import Completes
+    from batchwright.mcp_server.prompts.walkthrough import Completes
 
 MAX_VALUES = 100
 """The protocol's own."""
@@ -34,7 +35,7 @@ async def completed(
     """
     if isinstance(ref, ResourceTemplateReference):
         return await _of_template(app, ref.uri, argument)
-    arguments = GUIDES[ref.name].arguments if ref.name in GUIDES else ()
+    arguments = WALKTHROUGHS[ref.name].arguments if ref.name in WALKTHROUGHS else ()
     wanted = next((each for each in arguments if each.name == argument.name), None)
     return await _of_prompt(app, wanted.completes if wanted else "nothing", argument.value, given)
 
@@ -43,6 +44,8 @@ async def _of_template(app: "App", template: str, argument: CompletionArgument) 
     is_known = template in TEMPLATES.values() and argument.name in UriTemplate.parse(template).variable_names
     if is_known and argument.name == "outcome":
         return _matching(["all", *(outcome for outcome in get_args(Outcome) if outcome != "running")], argument.value)
+    if is_known and argument.name == "topic":
+        return _matching((INDEX, *TOPICS), argument.value)
     use_cases = await app.use_cases_if_any() if is_known and argument.name == "job_id" else None
     if use_cases is None:
         return _capped((), 0)

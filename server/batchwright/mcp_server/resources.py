@@ -1,4 +1,4 @@
-"""The MCP resources: jobs, their requests and their results, to be read and attached without a tool call."""
+"""The MCP resources: jobs, their requests and results, and the guide, to be read and attached without a tool call."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ from batchwright.core.errors import InvalidInput, NotFound
 from batchwright.core.model import Outcome
 from batchwright.core.untrusted import MARK, cleaned, cleaned_value, inert, one_line
 from batchwright.jobs.overview import JobPage
-from batchwright.mcp_server.addresses import DASHBOARD, JOBS, TEMPLATES, Address, Kind, of_job, parsed
+from batchwright.mcp_server.addresses import DASHBOARD, JOBS, TEMPLATES, Address, Kind, of_guide, of_job, parsed
+from batchwright.mcp_server.guide import INDEX, read_page
 from batchwright.mcp_server.views.job import JobsView, JobView, running_seconds
 from batchwright.mcp_server.views.result import ResultsView
 
@@ -96,6 +97,10 @@ async def _table(app: "App", address: Address) -> str:
     return await anyio.to_thread.run_sync(inert, await use_cases.contents.table(page.job))
 
 
+async def _guide(_app: "App", address: Address) -> str:
+    return read_page(address.topic or INDEX, f"[{{words}}]({of_guide('{topic}')})")
+
+
 @dataclass(frozen=True, slots=True)
 class _Kind:
     """What is said of resources of one kind, and what reads them.
@@ -139,6 +144,15 @@ _KINDS: Mapping[Kind, _Kind] = {
         _table,
         "text/csv",
     ),
+    "guide": _Kind(
+        "guide",
+        "Guide",
+        "A page about Batchwright itself: data, requests, results, failures, costs, settings and more. The page index "
+        "lists the topics.",
+        _guide,
+        "text/markdown",
+        priority=0.3,
+    ),
 }
 
 
@@ -158,18 +172,19 @@ def templates() -> list[ResourceTemplate]:
 
 
 async def listed(app: "App", cursor: str | None) -> ListResourcesResult:
-    """Give the list of jobs as a resource, then the jobs and their results, newest first, a page at a time.
+    """Give the list of jobs and the guide's, then the jobs and their results, newest first, a page at a time.
 
     Raises:
         InvalidInput: The cursor is none of this server's.
     """
     offset = _offset(cursor)
     use_cases = await app.use_cases_if_any()
+    guide = _resource("guide", of_guide(INDEX), None)
     if use_cases is None:
-        return ListResourcesResult(resources=[_resource("jobs", JOBS, None)])
+        return ListResourcesResult(resources=[_resource("jobs", JOBS, None), guide])
     page = use_cases.contents.page(limit=JOBS_A_PAGE, offset=offset)
     times = use_cases.contents.changed_at(page.jobs)
-    found = [] if offset else [_resource("jobs", JOBS, max(times.values(), default=None))]
+    found = [] if offset else [_resource("jobs", JOBS, max(times.values(), default=None)), guide]
     for job in page.jobs:
         found.append(_resource("job", of_job(job.id), times.get(job.id), job))
         if use_cases.contents.has_results(job):
@@ -192,7 +207,7 @@ async def read(app: "App", uri: str) -> list[TextResourceContents]:
     told = _KINDS[address.kind]
     text = await told.read(app, address)
     contents = [TextResourceContents(uri=uri, text=text, mime_type=told.mime_type)]
-    if told.mime_type != _JSON:  # which holds it itself
+    if address.kind == "table":  # JSON holds it itself, and the guide is ours
         contents.append(TextResourceContents(uri=f"{uri}#about", text=MARK, mime_type="text/plain"))
     return contents
 

@@ -1,1 +1,1 @@
-"""The prompts: guides through the common jobs."""
+"""The prompts: each walks an assistant through a common job."""

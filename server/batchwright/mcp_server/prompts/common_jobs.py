@@ -1,4 +1,4 @@
-"""Guides to the common jobs: the prompts, schemas and parameters that serve them. Pure."""
+"""Walkthroughs of the common jobs: the prompts, schemas and parameters that serve them. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,16 @@ from collections.abc import Mapping
 from batchwright.checks.families import family_of
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Json
-from batchwright.mcp_server.prompts.guide import Argument, Filled, Guide, Plan, cell, literal, prompt, quoted
+from batchwright.mcp_server.prompts.walkthrough import (
+    Argument,
+    Filled,
+    Plan,
+    Walkthrough,
+    cell,
+    literal,
+    prompt,
+    quoted,
+)
 
 LANGUAGES = (
     *("Arabic", "Chinese", "Czech", "Danish", "Dutch", "English", "Finnish", "French", "German", "Greek", "Hebrew"),
@@ -111,10 +120,10 @@ _COLUMNS = Argument("columns", "columns that the model reads, with commas betwee
 _MODEL = Argument("model", "empty: the server's own choice", completes="model")
 _TRUTH = Argument("truth", "column with the right answers, to measure against", completes="column")
 
-GUIDES: Mapping[str, Guide] = {
-    guide.name: guide
-    for guide in (
-        Guide(
+WALKTHROUGHS: Mapping[str, Walkthrough] = {
+    each.name: each
+    for each in (
+        Walkthrough(
             "classify",
             "Classify rows",
             "Give every row one of your labels.",
@@ -128,7 +137,7 @@ GUIDES: Mapping[str, Guide] = {
             ),
             _classify,
         ),
-        Guide(
+        Walkthrough(
             "extract",
             "Extract fields",
             "Take named fields out of every row's text, each as a column.",
@@ -141,7 +150,7 @@ GUIDES: Mapping[str, Guide] = {
             ),
             _extract,
         ),
-        Guide(
+        Walkthrough(
             "translate",
             "Translate rows",
             "Translate columns of every row.",
@@ -154,7 +163,7 @@ GUIDES: Mapping[str, Guide] = {
             ),
             _translate,
         ),
-        Guide(
+        Walkthrough(
             "summarise",
             "Summarise rows",
             "Summarise every row's text.",
@@ -162,7 +171,7 @@ GUIDES: Mapping[str, Guide] = {
             (_SOURCE, _COLUMNS, Argument("length", "like: one sentence, or 50 words; empty: two sentences"), _MODEL),
             _summarise,
         ),
-        Guide(
+        Walkthrough(
             "embed",
             "Embed rows",
             "Turn every row's text into a vector, for search and clustering.",
@@ -170,7 +179,7 @@ GUIDES: Mapping[str, Guide] = {
             (_SOURCE, _COLUMNS, Argument("model", _MODEL.description, completes="embedding model")),
             _embed,
         ),
-        Guide(
+        Walkthrough(
             "judge",
             "Judge answers",
             "Score answers in a file from 1 to 5 by your criteria, each with a reason.",

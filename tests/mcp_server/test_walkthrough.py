@@ -1,4 +1,4 @@
-"""Guides: what a user fills in stays what it is."""
+"""Walkthroughs: what a user fills in stays what it is."""
 
 import json
 import re
@@ -13,8 +13,8 @@ from batchwright.checks.schema import strict
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Recipe
 from batchwright.core.untrusted import visible
-from batchwright.mcp_server.prompts.common_jobs import GUIDES
-from batchwright.mcp_server.prompts.guide import cell, literal, prompt, rendered
+from batchwright.mcp_server.prompts.common_jobs import WALKTHROUGHS
+from batchwright.mcp_server.prompts.walkthrough import cell, literal, prompt, rendered
 from batchwright.requests.recipe import body_builder
 
 FILLED = {
@@ -34,8 +34,8 @@ anything = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(
 def filled_in(
     name: str, values: Mapping[str, str] | None = None, *, known: tuple[str, ...] | None = COLUMNS
 ) -> tuple[str, dict[str, Any]]:
-    """Give the text of a guide, and the arguments of its `create_batch_file`."""
-    text = rendered(GUIDES[name], {"source": "t.csv", **FILLED[name], **(values or {})}, known)
+    """Give the text of a walkthrough, and the arguments of its `create_batch_file`."""
+    text = rendered(WALKTHROUGHS[name], {"source": "t.csv", **FILLED[name], **(values or {})}, known)
     (line,) = [line for line in text.splitlines() if line.startswith("{")]
     return text, json.loads(line)
 
@@ -61,7 +61,7 @@ def test_a_cell_is_looked_up_whatever_its_column_is_called(names: list[str]) -> 
     assert sent(prompt(names), row) == ("<0>" if len(names) == 1 else "\n".join(labels))
 
 
-@pytest.mark.parametrize("name", GUIDES)
+@pytest.mark.parametrize("name", WALKTHROUGHS)
 @given(text=anything.filter(str.strip))
 def test_what_is_filled_in_cannot_leave_its_quotes(name: str, text: str) -> None:
     """It may come from a file that somebody else made; the assistant is to take it for data."""
@@ -69,7 +69,7 @@ def test_what_is_filled_in_cannot_leave_its_quotes(name: str, text: str) -> None
         name, "model"
     )
     value = f"{text}, x" if free == "labels" else text
-    honest = rendered(GUIDES[name], {"source": "t.csv", **FILLED[name], free: "x, y"}, COLUMNS)
+    honest = rendered(WALKTHROUGHS[name], {"source": "t.csv", **FILLED[name], free: "x, y"}, COLUMNS)
 
     try:
         told, arguments = filled_in(name, {free: value})
@@ -81,7 +81,7 @@ def test_what_is_filled_in_cannot_leave_its_quotes(name: str, text: str) -> None
     assert len(told.splitlines()) <= len(honest.splitlines()) + 1
 
 
-@pytest.mark.parametrize("name", GUIDES)
+@pytest.mark.parametrize("name", WALKTHROUGHS)
 def test_a_guide_leads_through_the_calls_in_their_order(name: str) -> None:
     """Nothing is submitted before the cost was told, and nothing is told before it is known."""
     text, _ = filled_in(name)
@@ -102,7 +102,7 @@ def test_a_guide_leads_through_the_calls_in_their_order(name: str) -> None:
     assert len(text) < 2_500
 
 
-@pytest.mark.parametrize("name", GUIDES)
+@pytest.mark.parametrize("name", WALKTHROUGHS)
 def test_the_schema_of_a_guide_is_one_that_strict_mode_takes(name: str) -> None:
     """An assistant that copies the call must not be the first to try it."""
     _, arguments = filled_in(name)
@@ -180,6 +180,6 @@ def test_several_columns_are_translated_into_as_many() -> None:
     ],
 )
 def test_what_cannot_be_used_is_refused_with_advice(name: str, values: dict[str, str], told: str) -> None:
-    """A guide that leads into an error has failed."""
+    """A walkthrough that leads into an error has failed."""
     with pytest.raises(InvalidInput, match=re.escape(told)):
         filled_in(name, values)
