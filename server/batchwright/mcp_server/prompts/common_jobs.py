@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping
 
 from batchwright.checks.families import family_of
+from batchwright.core.calls import OPEN, Call
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Json
-from batchwright.mcp_server.prompts.guide import Argument, Filled, Guide, Plan, cell, literal, prompt, quoted
+from batchwright.mcp_server.prompts.guide import Argument, Filled, Guide, Plan, cell, literal, prompt
 
 LANGUAGES = (
     *("Arabic", "Chinese", "Czech", "Danish", "Dutch", "English", "Finnish", "French", "German", "Greek", "Hebrew"),
@@ -48,7 +49,7 @@ def _extract(filled: Filled) -> Plan:
         "output_schema": _schema({filled.free(name): schema for name, schema in fields}),
         "parameters": _parameters(filled, 100 + 50 * len(fields)),
     }
-    return Plan(request, "extracted.csv", ["query_results(job_id=...) without sql profiles the fields."])
+    return Plan(request, "extracted.csv", [f"{Call('query_results', job_id=OPEN)} without sql profiles the fields."])
 
 
 def _translate(filled: Filled) -> Plan:
@@ -212,11 +213,11 @@ def _parameters(filled: Filled, answer_tokens: int) -> Json:
 
 def _counted(name: str) -> str:
     sql = f"SELECT {name}, count(*) AS n FROM results GROUP BY {name} ORDER BY n DESC"
-    return f"query_results(job_id=..., sql={quoted(sql)})"
+    return str(Call("query_results", job_id=OPEN, sql=sql))
 
 
 def _measured(filled: Filled, name: str) -> list[str]:
     if not filled.get("truth"):
         return []
     (truth,) = filled.chosen("truth")[:1]
-    return [f"query_results(job_id=..., truth={quoted(truth)}, answer={quoted(name)}) gives accuracy and confusion."]
+    return [f"{Call('query_results', job_id=OPEN, truth=truth, answer=name)} gives accuracy and confusion."]
