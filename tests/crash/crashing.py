@@ -236,7 +236,7 @@ class _User:
         """Save the results, and delete the files at the provider."""
         await jobs.results(job.id, save_as=RESULTS, overwrite=True, outcome=None, offset=0, limit=ROWS)
         with suppress(NotFound):  # all were deleted in a life before
-            await jobs.files.delete(job_id=job.id, file_ids=())
+            await delete_files(jobs, job.id)
         self.report.is_over = True
 
     async def _note(self, jobs: Jobs, job_id: str) -> None:
@@ -257,6 +257,11 @@ def _is_at_rest(job: Job) -> bool:
 
 def _unanswered(job: Job) -> bool:
     return job.ended_at is not None and job.counts["answered"] < job.source.rows
+
+
+async def delete_files(jobs: Jobs, job_id: str) -> None:
+    """Delete a job's files at the provider, whatever a user would say."""
+    await jobs.files.delete(await jobs.files.plan(job_id=job_id, file_ids=()))
 
 
 def ignore(_done: int, _total: int) -> None:

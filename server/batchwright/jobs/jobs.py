@@ -23,7 +23,6 @@ from batchwright.costs.spending import agreement
 from batchwright.jobs.adoption import Adoption
 from batchwright.jobs.advance import Runs
 from batchwright.jobs.build import Draft
-from batchwright.jobs.consent import Consent
 from batchwright.jobs.costs import Comparing
 from batchwright.jobs.draft import Drafting, DraftRequest
 from batchwright.jobs.explain import Failures
@@ -35,6 +34,7 @@ from batchwright.jobs.restoring import Restoring
 from batchwright.jobs.results import Asking
 from batchwright.jobs.retry import Mending, draft_round, retried_outcomes
 from batchwright.jobs.submission import Rules
+from batchwright.jobs.terms import SubmissionTerms
 from batchwright.jobs.trials.send import Trying
 from batchwright.jobs.watch import Watch
 from batchwright.journal.changes import Changes
@@ -100,7 +100,7 @@ class Jobs:
         self.contents = Contents(journal, self._runs, workspace)
         self.changes = Changes(journal.catalog)
         self.overviews = Overviews(journal, self._rules.spending)
-        self.consent = Consent(journal, self._runs, self.overviews, self._rules.spending)
+        self.terms = SubmissionTerms(journal, self._runs, self.overviews, self._rules.spending)
         self.files = RemoteFiles(journal, api, self._runs.advance, on_point=on_point)
 
     async def inspect(
@@ -348,7 +348,7 @@ class Jobs:
         return self._journal.job(job_id)
 
     async def _resent(self, job: Job, max_cost_usd: Decimal | None) -> Job:
-        again = self.consent.unconfirmed_usd(job) + (job.agreed_usd or Decimal(0))
+        again = self.terms.unconfirmed_usd(job) + (job.agreed_usd or Decimal(0))
         if max_cost_usd is not None and max_cost_usd < again:
             raise OverLimit(
                 f"If {job.id} is sent again and both are paid, it may cost up to {shown_most(again)}, above "
