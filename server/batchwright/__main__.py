@@ -21,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     forget_relative_folders()
     try:
-        return _run(Settings.from_env(os.environ, path_separator=os.pathsep), options)
+        return _run(Settings.from_env(os.environ), options)
     except BatchwrightError as error:
         print(f"batchwright: {visible(str(error))}", file=sys.stderr)
         return 2
