@@ -84,6 +84,8 @@ def usd(amount: float | None) -> Decimal | None:
 
 FileName = Annotated[str, Field(max_length=1000)]
 Source = Annotated[str, Field(max_length=10_000)]
+Limit = Annotated[int, Field(ge=1, le=100)]
+Offset = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Reading = Annotated[
     dict[str, Any],
     Field(

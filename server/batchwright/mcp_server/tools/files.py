@@ -9,8 +9,8 @@ from pydantic import Field
 from batchwright.jobs.terms import Terms
 from batchwright.mcp_server.consent import Consent, asking, can_ask
 from batchwright.mcp_server.context import App
+from batchwright.mcp_server.tools.common import Limit, Offset
 from batchwright.mcp_server.tools.common import answer as _answer
-from batchwright.mcp_server.tools.jobs import Limit, Offset
 from batchwright.mcp_server.views.file import DeletedView, FilesView
 
 

@@ -12,7 +12,7 @@ from batchwright.core.untrusted import one_line
 from batchwright.jobs.terms import Terms
 from batchwright.mcp_server.consent import Consent, asking
 from batchwright.mcp_server.context import App
-from batchwright.mcp_server.tools.common import Dollars, JobId, for_page, list_for_page
+from batchwright.mcp_server.tools.common import Dollars, JobId, Limit, Offset, for_page, list_for_page
 from batchwright.mcp_server.tools.common import answer as _answer
 from batchwright.mcp_server.tools.common import usd as _usd
 from batchwright.mcp_server.tools.data import ROWS_A_REPORT
@@ -21,8 +21,6 @@ from batchwright.mcp_server.views.job import DraftView, JobsView, JobView, runni
 
 RetriedOutcome = Literal["refused", "cut_short", "not_fitting", "failed", "expired", "never_ran", "unconfirmed"]
 MAX_NOTE_CHARACTERS = 200
-Limit = Annotated[int, Field(ge=1, le=100)]
-Offset = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
 async def terms_of_submission(ctx: Context[App], job_id: str, max_cost_usd: float | None, user_says: UserSays) -> Terms:
