@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from io import TextIOWrapper
 from pathlib import Path
+from typing import cast
 
 from batchwright import __version__
 from batchwright.core.children import forget_relative_folders
@@ -21,13 +22,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that *arguments* name; without one, serve."""
     if isinstance(sys.stdout, TextIOWrapper):
         # A terminal or a file may know fewer characters than a name has: on Windows those of one language.
-        sys.stdout.reconfigure(errors="backslashreplace")
+        cast("TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     forget_relative_folders()
     try:
         if options.command == "help":  # which explains the settings, and so also works with wrong ones
             return _help(options)
-        return _run(Settings.from_env(os.environ, path_separator=os.pathsep), options)
+        return _run(Settings.from_env(os.environ), options)
     except BatchwrightError as error:
         print(f"batchwright: {visible(str(error))}", file=sys.stderr)
         return 2

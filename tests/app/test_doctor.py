@@ -11,7 +11,6 @@ import pytest
 from aiohttp import web
 
 from batchwright.app.doctor import run_doctor
-from batchwright.core.model import SpendingLimits
 from batchwright.core.settings import Settings
 from tests.support.loopback import on_loopback
 from tests.support.openai_server import running_openai
@@ -29,7 +28,7 @@ def at(url: str, tmp_path: Path, *, key: str = KEY, model: str | None = None) ->
         openai_key=key,
         openai_url=url,
         model=model,
-        spending=SpendingLimits(job_usd=Decimal("2.50")),
+        max_job_usd=Decimal("2.50"),
         data_dir=tmp_path / "data",
     )
 

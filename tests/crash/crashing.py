@@ -235,7 +235,7 @@ class _User:
         """Save the results, and delete the files at the provider."""
         await use.results.page(job.id, save_as=RESULTS, overwrite=True, outcome=None, offset=0, limit=ROWS)
         with suppress(NotFound):  # all were deleted in a life before
-            await use.files.delete(job_id=job.id, file_ids=())
+            await delete_files(use, job.id)
         self.report.is_over = True
 
     async def _note(self, use: UseCases, job_id: str) -> None:
@@ -256,6 +256,11 @@ def _is_at_rest(job: Job) -> bool:
 
 def _unanswered(job: Job) -> bool:
     return job.ended_at is not None and job.counts["answered"] < job.source.rows
+
+
+async def delete_files(use: UseCases, job_id: str) -> None:
+    """Delete a job's files at the provider, whatever a user would say."""
+    await use.files.delete(await use.files.plan(job_id=job_id, file_ids=()))
 
 
 def ignore(_done: int, _total: int) -> None:

@@ -38,7 +38,7 @@ from batchwright.journal.journal import Journal
 from batchwright.mcp_server.context import UseCases
 from batchwright.providers.openai import OpenAIAPI
 from batchwright.providers.shutdown_dates import ShutdownDates
-from tests.crash.crashing import ignore, ignore_job
+from tests.crash.crashing import delete_files, ignore, ignore_job
 from tests.support.openai_faults import DAMAGES
 from tests.support.openai_server import Object, OpenAIServer, Outcome, running_openai
 
@@ -213,7 +213,7 @@ class Batchwright(RuleBasedStateMachine):
     @rule(job_id=jobs)
     def delete_files(self, job_id: str) -> None:
         """Tidy up at the provider."""
-        self.did(self.running.files.delete, job_id=job_id, file_ids=())
+        self.did(delete_files, self.running, job_id)
 
     @rule(hours=st.integers(1, 24))
     def wait(self, hours: int) -> None:
@@ -360,7 +360,7 @@ class Batchwright(RuleBasedStateMachine):
             # Of a batch that was sent again or given up by the user's word the answers may never come here.
             was_left = any(part.state == "given_up" or self.resent[job.id, part.number] for part in job.parts)
             assert answers.keys() == paid or was_left
-            self.did(self.running.files.delete, job_id=job.id, file_ids=())
+            self.did(delete_files, self.running, job.id)
         if not self.resent and not any(part.state == "given_up" for job in ended for part in job.parts):
             assert not self.server.files, [vars(file) for file in self.server.files.values()]
 

@@ -196,7 +196,9 @@ async def test_several_causes_are_told_apart_in_the_facts_and_in_the_text(
     assert problems["too_long"]["retry"] == "does not help"
     assert [name for name, problem in problems.items() if "remedy" in problem] == ["cut_short", "rate_limit"]
     assert any("follow no instruction" in note for note in job["notes"])
-    retry = f'retry_job(job_id="{job_id}", outcomes=["cut_short","failed"], parameters={{"max_completion_tokens":200}})'
+    retry = (
+        f'retry_job(job_id="{job_id}", outcomes=["cut_short", "failed"], parameters={{"max_completion_tokens": 200}})'
+    )
     assert job["next"] == f"{retry} drafts a retry of 3 rows"
     for problem in job["problems"]:
         assert json.dumps(problem, separators=(",", ":"), ensure_ascii=False) in text

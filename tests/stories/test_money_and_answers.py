@@ -16,7 +16,7 @@ import pytest
 
 from batchwright.core.errors import NotReady
 from batchwright.core.model import Job, Part, Recipe, Source, SpendingLimits
-from batchwright.jobs import jobs
+from batchwright.jobs import retry
 from batchwright.jobs.build import Draft
 from batchwright.journal.journal import Journal
 from tests.support.endpoint import running_endpoint
@@ -74,7 +74,7 @@ async def test_a_retry_that_is_drafted_while_another_is_submitted_never_runs(
 ) -> None:
     """Large drafts take their time; what is dear in them was agreed to by nobody."""
     written, go_on = threading.Event(), threading.Event()
-    draft_round = jobs.draft_round
+    draft_round = retry.draft_round
 
     def slowly(*arguments: Any) -> Draft:
         draft = draft_round(*arguments)
@@ -87,7 +87,7 @@ async def test_a_retry_that_is_drafted_while_another_is_submitted_never_runs(
     async with in_memory(openai_environment(tmp_path, server, max_job_usd="1", max_day_usd="1")) as session:
         job_id = await expired(session, server)
         await session.call("retry_job", job_id=job_id)
-        monkeypatch.setattr(jobs, "draft_round", slowly)
+        monkeypatch.setattr(retry, "draft_round", slowly)
 
         async def redraft() -> None:
             refused.append(await session.error("retry_job", job_id=job_id, **dear))
@@ -119,7 +119,7 @@ async def test_a_redraft_that_is_cut_off_leaves_the_files_of_the_draft_before(
     tmp_path: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk was full: the draft that the user knows is still there, and is what is sent."""
-    draft_round = jobs.draft_round
+    draft_round = retry.draft_round
 
     def cut_off(*arguments: Any) -> Draft:
         draft_round(*arguments)
@@ -128,7 +128,7 @@ async def test_a_redraft_that_is_cut_off_leaves_the_files_of_the_draft_before(
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = await expired(session, server)
         await session.call("retry_job", job_id=job_id)
-        monkeypatch.setattr(jobs, "draft_round", cut_off)
+        monkeypatch.setattr(retry, "draft_round", cut_off)
         await session.error("retry_job", job_id=job_id, prompt="Tell {{n}}")
         await session.call("submit_job", job_id=job_id)
         server.finish(newest(server))

@@ -22,6 +22,7 @@ from batchwright.core.waiting import Waiting
 from batchwright.mcp_server import streamable_http
 from batchwright.mcp_server.addresses import PATH
 from batchwright.mcp_server.server import Server
+from tests.support.advised_calls import Schemas, wrong_calls
 from tests.support.http_requests import TOKEN
 
 if TYPE_CHECKING:
@@ -62,11 +63,15 @@ class Session:
     progress: list[tuple[float, float | None, str | None]] = field(
         default_factory=list[tuple[float, float | None, str | None]]
     )
+    _tools: Schemas = field(default_factory=dict[str, dict[str, Any]])
 
     async def call(self, name: str, /, **arguments: Any) -> dict[str, Any]:
-        """Call a tool that is to succeed, and give its structured content."""
+        """Call a tool that is to succeed, and give its structured content, whose next calls are such as tools take."""
         text, content = await self.answer(name, **arguments)
         assert content is not None, text
+        if not self._tools:
+            self._tools = {tool.name: tool.input_schema for tool in (await self.client.list_tools()).tools}
+        assert wrong_calls(content["next"], self._tools, named=content) == []
         return content
 
     async def error(self, name: str, /, **arguments: Any) -> str:

@@ -326,7 +326,7 @@ async def test_an_assistant_is_told_how_a_file_was_read_and_can_tell_it_otherwis
     assert "read as Windows-1252" in guessed["warnings"][0]
     assert told["sample"] == [{"id": "1", "text": "cafΘ"}]
     assert "warnings" not in told
-    assert "reading as here" in told["next"]
+    assert "reading=as here" in told["next"]
     assert any("read as Windows-1252" in warning for warning in drafted["warnings"])
     assert not any("read as" in warning for warning in again.get("warnings", []))
     assert "Leave reading out" in inline

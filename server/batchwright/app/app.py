@@ -17,7 +17,8 @@ from batchwright import __version__
 from batchwright.core.crash_points import OnPoint, pass_by
 from batchwright.core.errors import InvalidInput
 from batchwright.core.secret_file import fingerprint
-from batchwright.core.settings import Settings, token_of
+from batchwright.core.setting_values import token
+from batchwright.core.settings import Settings
 from batchwright.core.untrusted import visible
 from batchwright.core.waiting import Waiting
 from batchwright.providers.local.model_servers import ModelServer
@@ -305,7 +306,7 @@ def http_token(settings: Settings) -> str:
         raise InvalidInput(
             f"The token for clients cannot be kept in {path}: {error.strerror}. Set BATCHWRIGHT_HTTP_TOKEN instead."
         ) from error
-    return token_of(str(path), kept.decode(errors="replace").strip())
+    return token(str(path), kept.decode(errors="replace").strip())
 
 
 def token_file(settings: Settings) -> Path:

@@ -14,12 +14,12 @@ from urllib.parse import quote, urlencode
 
 from batchwright.app.app import http_token, token_file, workspace
 from batchwright.core import system
-from batchwright.core.settings import Settings
+from batchwright.core.settings import BY_FIELD, Settings
 from batchwright.mcp_server.addresses import PATH
 
 NAME = "batchwright"
-WORKSPACE = "BATCHWRIGHT_WORKSPACE"
-BEARER = "BATCHWRIGHT_HTTP_TOKEN"
+WORKSPACE = BY_FIELD["workspace"].name
+BEARER = BY_FIELD["http_token"].name
 
 _GOOSE_STARTS = frozenset({"docker", "jbang", "npx", "uvx"})
 """What Goose lets a link start; anything else is added by hand."""

@@ -10,7 +10,6 @@ from batchwright.jobs.adoption import Adoption
 from batchwright.jobs.advance import Runs, Steps
 from batchwright.jobs.collection import Collection
 from batchwright.jobs.confirmation import Confirmation
-from batchwright.jobs.consent import Consent
 from batchwright.jobs.costs import Comparing
 from batchwright.jobs.decisions import Decisions
 from batchwright.jobs.draft import Drafting
@@ -23,6 +22,7 @@ from batchwright.jobs.restoring import Restoring
 from batchwright.jobs.results import Asking
 from batchwright.jobs.retry import Retrying
 from batchwright.jobs.submission import Rules, Submission
+from batchwright.jobs.terms import SubmissionTerms
 from batchwright.jobs.trials.send import Trying
 from batchwright.jobs.watch import Watch
 from batchwright.journal.changes import Changes
@@ -55,7 +55,7 @@ async def open_use_cases(  # noqa: PLR0913  # the one place where everything mee
     restoring = Restoring(journal, api, remote_jobs, folders=folders)
     adoption = Adoption(journal, api, runs, restoring, remote_jobs)
     overviews = Overviews(journal, rules.spending)
-    consent = Consent(journal, overviews, rules.spending, now=now)
+    terms = SubmissionTerms(journal, overviews, rules.spending, now=now)
     failures = Failures(folders)
     drafting = Drafting(
         journal,
@@ -74,7 +74,7 @@ async def open_use_cases(  # noqa: PLR0913  # the one place where everything mee
         runs,
         confirmation,
         restoring=restoring,
-        consent=consent,
+        terms=terms,
         overviews=overviews,
         limits=rules.spending,
         now=now,
@@ -96,7 +96,6 @@ async def open_use_cases(  # noqa: PLR0913  # the one place where everything mee
     return UseCases(
         adoption=adoption,
         changes=Changes(journal.catalog),
-        consent=consent,
         contents=Contents(journal, folders, runs, workspace),
         costs=Comparing(journal, folders, workspace, now=now),
         decisions=decisions,
@@ -106,6 +105,7 @@ async def open_use_cases(  # noqa: PLR0913  # the one place where everything mee
         overviews=overviews,
         results=Asking(folders, runs, workspace, now=now),
         retrying=retrying,
+        terms=terms,
         trying=Trying(journal, api, folders, runs, rules.spending),
         watch=Watch(journal, api, runs, foreign=adoption.foreign, rules=rules),
     )

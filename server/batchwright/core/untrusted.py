@@ -11,6 +11,7 @@ Line breaks of a longer text stay. What is long is cut, and how much is left out
 changes nothing.
 """
 
+import json
 import re
 import unicodedata
 from typing import TYPE_CHECKING, cast
@@ -39,6 +40,8 @@ _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
 _TAG = re.compile(r"<(?=[^\W\d]|[/!?|\uff5c])")
 _LINK = re.compile(r"\](?=\(|:\s*\w+:)")
 _BREAKS = re.compile(r"[\n\t]+")
+_ACTING = re.compile(r"<|(?<=!)\[|\](?=[(:])")
+"""What begins a tag, an image or a link inside a JSON text."""
 
 
 def cleaned(text: str, most: int = MAX_CELL_CHARACTERS) -> str:
@@ -61,6 +64,17 @@ def quote_name(name: str) -> str:
 def quote_names(names: "Iterable[str]") -> str:
     """Write names as a piece of a sentence, each in quotes."""
     return ", ".join(map(quote_name, names))
+
+
+def quote_json(value: "Json") -> str:
+    """Write a value as JSON on one line, where what would hide or act stands as its number: nothing is lost."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if inert(text) == text else _ACTING.sub(as_number, json.dumps(value))
+
+
+def as_number(found: re.Match[str]) -> str:
+    """Write a character of a JSON text as its number."""
+    return f"\\u{ord(found[0]):04x}"
 
 
 def inert(text: str) -> str:

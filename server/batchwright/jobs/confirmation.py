@@ -15,7 +15,7 @@ from batchwright.jobs.recovery import is_final, made_by, without_batch
 if TYPE_CHECKING:
     from openai.types import Batch
 
-    from batchwright.journal.attempts import Attempt, Closing
+    from batchwright.journal.attempts import Attempt
     from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import BatchAPI
 
@@ -42,17 +42,17 @@ class Confirmation:
                     f"The provider shows {len(found)} batches for part {part.number} of {part.job_id}: the oldest is "
                     f"kept, {', '.join(became)}."
                 )
-            return self._closed(adopted, "created")
+            return self._journal.close_attempt(adopted, "created")
         if self._api.lists_everything:
-            return self._closed(replace(part, state="uploaded", note=None), "not_sent")
+            return self._journal.close_attempt(replace(part, state="uploaded", note=None), "not_sent")
         note = (
             "it is not confirmed whether its batch was made; nothing was sent again, and it is looked for each time. "
             "Only the user may decide to have it sent again, since it may then be paid twice: submit_job with "
             'user_says="resend"; or to leave it, which counts as paid: user_says="give_up"'
         )
         if part.state == "unknown":
-            return self._noted(part, note)
-        return self._saved(replace(part, state="unknown", note=note), "unknown")
+            return self._journal.save_changed(replace(part, note=note), part)
+        return self._journal.save_part(replace(part, state="unknown", note=note), "unknown")
 
     async def resent(self, part: Part) -> Part:
         """Have an unconfirmed part sent again by the user's word, with a new file, once the old one is gone.
@@ -66,7 +66,7 @@ class Confirmation:
         self._refuse_early(part, "sent again")
         # Without its input file, a creation that is still on its way fails.
         await self._api.delete_file(part.file_id or "")
-        return self._closed(without_batch(part), "resent")
+        return self._journal.close_attempt(without_batch(part), "resent")
 
     def is_quiet(self, part: Part) -> bool:
         """Whether an unconfirmed part's batch is hardly to be expected any more."""
@@ -94,7 +94,7 @@ class Confirmation:
                 f"its batch {part.batch_id} was given up while it was {part.batch_status}, so its answers may be paid "
                 "for; adopt_batch takes it up again"
             )
-        return self._closed(replace(part, state="given_up", note=note), "given_up")
+        return self._journal.close_attempt(replace(part, state="given_up", note=note), "given_up")
 
     def _quiet_left(self, part: Part) -> float:
         return self._quiet_seconds - self._journal.attempts.seconds_open(part)
@@ -165,17 +165,3 @@ class Confirmation:
                 break
             batches.append(batch)
         return batches
-
-    def _noted(self, part: Part, note: str) -> Part:
-        noted = replace(part, note=note)
-        if noted != part:
-            self._journal.save_part(noted)
-        return noted
-
-    def _closed(self, part: Part, outcome: "Closing") -> Part:
-        self._journal.close_attempt(part, outcome)
-        return part
-
-    def _saved(self, part: Part, event: str) -> Part:
-        self._journal.save_part(part, event)
-        return part

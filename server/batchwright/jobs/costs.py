@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import anyio.to_thread
 
+from batchwright.core.calls import OPEN, Call
 from batchwright.core.errors import InvalidInput, MissingExtra, NotReady
 from batchwright.core.job_folder import JobFolders
 from batchwright.core.model import Job
@@ -130,13 +131,11 @@ class Comparing:
         paths = list(map(self._folders.of(job.id).requests, parts))
         if job.source.kind == "results" or not all(path.exists() for path in paths):
             ran = sum(part.completed for part in parts)
-            known = f"rows={job.source.rows}, input_tokens=..., output_tokens=..."
+            means = [OPEN, OPEN]
             if ran and job.input_tokens:
-                means = job.input_tokens / ran, job.output_tokens / ran
-                known = f"rows={job.source.rows}, input_tokens={means[0]:.0f}, output_tokens={means[1]:.0f}"
-            raise NotReady(
-                f"The requests of {job.id} are gone, and cannot be counted again. Use compare_costs({known})."
-            )
+                means = [round(job.input_tokens / ran), round(job.output_tokens / ran)]
+            use = Call("compare_costs", rows=job.source.rows, input_tokens=means[0], output_tokens=means[1])
+            raise NotReady(f"The requests of {job.id} are gone, and cannot be counted again. Use {use}.")
         return paths
 
     def _target(self, name: str) -> Path:

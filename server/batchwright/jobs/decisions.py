@@ -15,10 +15,10 @@ from batchwright.core.money import shown_most, shown_usd
 from batchwright.costs.spending import agreement
 from batchwright.jobs.advance import Runs
 from batchwright.jobs.confirmation import Confirmation
-from batchwright.jobs.consent import Consent
 from batchwright.jobs.overview import Overviews
 from batchwright.jobs.recovery import stuck_parts, unending_parts
 from batchwright.jobs.restoring import Restoring
+from batchwright.jobs.terms import SubmissionTerms
 
 if TYPE_CHECKING:
     from batchwright.journal.journal import Journal
@@ -37,7 +37,7 @@ class Decisions:
         confirmation: Confirmation,
         *,
         restoring: Restoring,
-        consent: Consent,
+        terms: SubmissionTerms,
         overviews: Overviews,
         limits: SpendingLimits,
         now: Callable[[], datetime],
@@ -47,7 +47,7 @@ class Decisions:
         self._runs = runs
         self._confirmation = confirmation
         self._restoring = restoring
-        self._consent = consent
+        self._terms = terms
         self._overviews = overviews
         self._limits = limits
         self._now = now
@@ -153,7 +153,7 @@ class Decisions:
             NotReady: None is unconfirmed, it is too early, the job is for another provider, or another process works
                 on it just now.
         """
-        again = self._consent.unconfirmed_usd(job) + (job.agreed_usd or Decimal(0))
+        again = self._terms.unconfirmed_usd(job) + (job.agreed_usd or Decimal(0))
         if max_cost_usd is not None and max_cost_usd < again:
             raise OverLimit(
                 f"If {job.id} is sent again and both are paid, it may cost up to {shown_most(again)}, above "

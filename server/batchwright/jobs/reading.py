@@ -12,6 +12,7 @@ import anyio.to_thread
 import msgspec
 
 from batchwright.core import files
+from batchwright.core.calls import Call
 from batchwright.core.errors import InvalidInput, NotReady
 from batchwright.core.job_folder import JobFolders
 from batchwright.core.model import Endpoint, Job, Json
@@ -139,5 +140,6 @@ class Contents:
                     return path.read_text(encoding="utf-8")
         raise InvalidInput(
             f"The results of {job.id} are too large to be read in one piece, which is done up to "
-            f'{MAX_TABLE_BYTES:,} bytes. get_results(job_id="{job.id}", save_as="results.csv") writes them to a file.'
+            f"{MAX_TABLE_BYTES:,} bytes. {Call('get_results', job_id=job.id, save_as='results.csv')} writes them to a "
+            "file."
         )

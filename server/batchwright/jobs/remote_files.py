@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batchwright.core.crash_points import OnPoint
-from batchwright.core.errors import InvalidInput, NotAgreed, NotFound, NotReady, ProviderRefused
+from batchwright.core.errors import InvalidInput, NotFound, NotReady, ProviderRefused
 from batchwright.core.job_folder import part_name
 from batchwright.core.model import Job
 from batchwright.core.provenance import job_of_upload
 from batchwright.core.untrusted import one_line, quote_name, quote_names
+from batchwright.jobs.terms import Terms
 
 if TYPE_CHECKING:
     from openai.types import FileObject
@@ -37,6 +38,14 @@ class RemoteFile:
     job_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """Files that may be deleted, and what the user has to agree to before."""
+
+    files: Sequence[RemoteFile]
+    terms: Terms
+
+
 class RemoteFiles:
     """Lists and deletes."""
 
@@ -57,33 +66,22 @@ class RemoteFiles:
         """Give the files at the provider, newest first."""
         return [self._shown(file) async for file in self._api.files()]
 
-    async def question(self, *, job_id: str | None, file_ids: Sequence[str]) -> str:
-        """Give what the user is asked before files are deleted: which, how large, and whose.
+    async def plan(self, *, job_id: str | None, file_ids: Sequence[str]) -> Deletion:
+        """Choose files of jobs whose results are safe here; the user is asked which, how large, and whose.
 
         Raises:
             NotReady: A file belongs to a job that has not ended.
             NotFound: A file is not there, or belongs to no job of this journal.
-        """
-        return self._question(await self._deletable(job_id, file_ids))
-
-    async def delete(
-        self, *, job_id: str | None, file_ids: Sequence[str], agreed: str | None = None
-    ) -> Sequence[RemoteFile]:
-        """Delete files of jobs whose results are safe here, and give those that were deleted.
-
-        Raises:
-            NotReady: A file belongs to a job that has not ended.
-            NotFound: A file is not there, or belongs to no job of this journal.
-            NotAgreed: The user *agreed* to other files.
         """
         files = await self._deletable(job_id, file_ids)
-        if agreed is not None and self._question(files) != agreed:
-            raise NotAgreed("The files changed while the user was asked, so nothing was deleted. Call it once more.")
+        return Deletion(files, Terms(self._question(files)))
+
+    async def delete(self, deletion: Deletion) -> None:
+        """Delete files that were chosen just now."""
         self._on_point("deletion_meant")
-        for file in files:
+        for file in deletion.files:
             await self._api.delete_file(file.file_id)
             self._on_point("deletion_answered")
-        return files
 
     async def _deletable(self, job_id: str | None, file_ids: Sequence[str]) -> Sequence[RemoteFile]:
         if bool(job_id) == bool(file_ids):

@@ -32,7 +32,6 @@ from batchwright.requests.packing import lines_again
 from batchwright.requests.parts import PartPlan, write_parts
 
 if TYPE_CHECKING:
-    from batchwright.journal.attempts import Closing
     from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import BatchAPI
 
@@ -82,7 +81,7 @@ class Submission:
         path = folder.requests(part)
         if not path.exists() or await anyio.to_thread.run_sync(files.sha256, path) != part.sha256:
             note = f"{path.name} is not as it was checked: it was changed on disk, so it was not sent"
-            return self._saved(replace(part, state="failed", note=note), "changed on disk")
+            return self._journal.save_part(replace(part, state="failed", note=note), "changed on disk")
         name = upload_name(part, self._journal.attempts.count(part))
         file_id = created_at = None
         if part.state == "uploading":
@@ -109,7 +108,7 @@ class Submission:
         try:
             part = self._journal.open_attempt(part, nonce, share=_share(job, part), limits=self._rules.spending)
         except NotReady as error:
-            return self._noted(part, str(error))
+            return self._journal.save_changed(replace(part, note=str(error)), part)
         self._on_point("submission_meant")
         metadata = {JOB_KEY: job.id, PART_KEY: str(part.number), NONCE_KEY: nonce, HASH_KEY: part.sha256}
         metadata |= self._journal.standing.origin()
@@ -137,7 +136,7 @@ class Submission:
         limit = self._limit(job.provider)
         if others <= 0 and (limit is None or part.load <= limit or _is_one(job, part)):
             self._pause(part, None)
-        self._closed(fresh, "void")
+        self._journal.close_attempt(fresh, "void")
         if part.file_id:
             with suppress(ProviderError):
                 await self._api.delete_file(part.file_id)
@@ -152,23 +151,23 @@ class Submission:
         except ProviderNotNow as error:
             if self._journal.attempts.count(part, "refused") + 1 >= MAX_REFUSALS:
                 note = f"it was refused {MAX_REFUSALS} times, and given up: {error.words or error}"
-                return self._closed(replace(part, state="failed", note=note), "refused")
-            self._closed(replace(part, state="uploaded"), "refused")
+                return self._journal.close_attempt(replace(part, state="failed", note=note), "refused")
+            self._journal.close_attempt(replace(part, state="uploaded"), "refused")
             self._pause(part, error.after_seconds)
             raise
         except ProviderRefused as error:
-            return self._closed(replace(part, state="failed", note=error.words or str(error)), "refused")
+            return self._journal.close_attempt(replace(part, state="failed", note=error.words or str(error)), "refused")
         except ProviderUnreachable:
-            self._closed(replace(part, state="uploaded"), "not_sent")
+            self._journal.close_attempt(replace(part, state="uploaded"), "not_sent")
             raise
         except ProviderError as error:
             # The attempt stays open: its batch may exist, so it is looked for before anything else.
-            unknown = self._saved(replace(part, state="unknown", note=str(error)), "unknown")
+            unknown = self._journal.save_part(replace(part, state="unknown", note=str(error)), "unknown")
             self._on_point("unknown_written")
             return unknown
         self._on_point("submission_answered")
         part = replace(part, state="submitted", batch_id=batch.id, batch_status=batch.status, note=None)
-        self._closed(part, "created")
+        self._journal.close_attempt(part, "created")
         self._on_point("submitted")
         return part
 
@@ -208,7 +207,7 @@ class Submission:
             return None
         what = "inputs" if job.recipe.endpoint == "/v1/embeddings" else "tokens"
         note = f"{_WAITS}: about {limit:,} {what} of {job.provider.model} may be enqueued at a time"
-        return self._noted(part, note)
+        return self._journal.save_changed(replace(part, note=note), part)
 
     def _pause(self, part: Part, seconds: float | None) -> None:
         """Leave a part alone for a while; longer each time, if the provider does not say how long."""
@@ -237,21 +236,7 @@ class Submission:
         return replace(part, state="split")
 
     def _never_submitted(self, part: Part) -> Part:
-        return self._saved(replace(part, state="verified", batch_status="cancelled"), "never submitted")
-
-    def _noted(self, part: Part, note: str) -> Part:
-        noted = replace(part, note=note)
-        if noted != part:
-            self._journal.save_part(noted)
-        return noted
-
-    def _closed(self, part: Part, outcome: "Closing") -> Part:
-        self._journal.close_attempt(part, outcome)
-        return part
-
-    def _saved(self, part: Part, event: str) -> Part:
-        self._journal.save_part(part, event)
-        return part
+        return self._journal.save_part(replace(part, state="verified", batch_status="cancelled"), "never submitted")
 
 
 def _is_one(job: Job, part: Part) -> bool:

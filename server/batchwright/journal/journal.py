@@ -244,8 +244,8 @@ class Journal:
             if changed:
                 self._add_event(job_id, "ended")
 
-    def save_part(self, part: Part, event: str | None = None) -> None:
-        """Record a part as it is now; with *event*, say in the same transaction what happened.
+    def save_part(self, part: Part, event: str | None = None) -> Part:
+        """Record a part as it is now, and give it; with *event*, say in the same transaction what happened.
 
         A part that has come to its end is settled with its cost; one that ended without a batch gives back all.
         """
@@ -259,6 +259,11 @@ class Journal:
                     self._ledger.settle(part.job_id, part.number, cost)
             if event:
                 self._add_event(part.job_id, event, part.number)
+        return part
+
+    def save_changed(self, part: Part, before: Part) -> Part:
+        """Record a part unless it is as it was *before*, and give it."""
+        return part if part == before else self.save_part(part)
 
     def split_part(self, part: Part, pieces: Sequence[Part]) -> None:
         """Put smaller parts in the place of one that has no batch, with what is reserved for it."""
@@ -310,8 +315,8 @@ class Journal:
         """Give what is reserved for a part now."""
         return usd(self._ledger.reserved(part.job_id, part.number)[1])
 
-    def close_attempt(self, part: Part, outcome: Closing) -> None:
-        """Record how the part's open attempt ended, and the part as it is now, in one transaction.
+    def close_attempt(self, part: Part, outcome: Closing) -> Part:
+        """Record how the part's open attempt ended, and the part as it is now, in one transaction; give the part.
 
         What is reserved for one that is sent again, or given up, counts as spent; a refused one gives it back. A `void`
         one's batch ran nothing.
@@ -328,6 +333,7 @@ class Journal:
                 self._ledger.release(part.job_id, part.number)
             self._save_part(part)
             self._add_event(part.job_id, f"attempt {outcome}", part.number)
+        return part
 
     def found_late(self, nonce: str, batch_id: str) -> None:
         """Record a batch that showed up after its part was sent again, or its rows were."""

@@ -7,7 +7,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batchwright.jobs.adoption import Adoption
-    from batchwright.jobs.consent import Consent
     from batchwright.jobs.costs import Comparing
     from batchwright.jobs.decisions import Decisions
     from batchwright.jobs.draft import Drafting
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from batchwright.jobs.remote_files import RemoteFiles
     from batchwright.jobs.results import Asking
     from batchwright.jobs.retry import Retrying
+    from batchwright.jobs.terms import SubmissionTerms
     from batchwright.jobs.trials.send import Trying
     from batchwright.jobs.watch import Watch
     from batchwright.journal.changes import Changes
@@ -28,7 +28,6 @@ class UseCases:
 
     adoption: "Adoption"
     changes: "Changes"
-    consent: "Consent"
     contents: "Contents"
     costs: "Comparing"
     decisions: "Decisions"
@@ -38,6 +37,7 @@ class UseCases:
     overviews: "Overviews"
     results: "Asking"
     retrying: "Retrying"
+    terms: "SubmissionTerms"
     trying: "Trying"
     watch: "Watch"
 

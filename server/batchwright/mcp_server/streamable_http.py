@@ -19,7 +19,7 @@ from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 
 from batchwright.core.errors import InvalidInput
-from batchwright.core.settings import MIN_SECRET_CHARACTERS
+from batchwright.core.setting_values import MIN_SECRET_CHARACTERS
 from batchwright.mcp_server.addresses import PATH
 from batchwright.mcp_server.connections import IDLE_SECONDS, LET_IN, MAX_HEAD_BYTES, Connections, room
 from batchwright.mcp_server.sessions import Sessions

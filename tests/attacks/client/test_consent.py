@@ -5,14 +5,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mcp.server.mcpserver import AcceptedElicitation
-from mcp.types import ClientCapabilities, ElicitationCapability
 
 from batchwright.app.app import opened
 from batchwright.core.errors import NotAgreed
 from batchwright.core.settings import Settings
+from batchwright.mcp_server.consent import Consent
 from batchwright.mcp_server.tools.catalogue import all_tools
-from batchwright.mcp_server.tools.common import Approval, Question
 from batchwright.mcp_server.tools.jobs import submit_job
 from tests.support.endpoint import running_endpoint
 from tests.support.five_dollars import drafted
@@ -148,11 +146,9 @@ async def test_what_became_dear_after_no_question_was_due_is_asked_about(tmp_pat
     env = openai_environment(tmp_path, server)
     async with in_memory(env) as session:
         job_id = await drafted(session)
-    no_question, agreed = Question(text=None), AcceptedElicitation(data=Approval(agreed=True))
     async with opened(Settings.from_env(env)) as app:
-        can_ask = ClientCapabilities(elicitation=ElicitationCapability())
-        ctx: Any = SimpleNamespace(request_context=SimpleNamespace(lifespan_context=app), client_capabilities=can_ask)
+        ctx: Any = SimpleNamespace(request_context=SimpleNamespace(lifespan_context=app))
         with pytest.raises(NotAgreed, match="was changed while the user was asked"):
-            await submit_job(ctx, job_id, no_question, agreed)
+            await submit_job(ctx, job_id, Consent(question=None, can_ask=True))
 
     assert server.posts == 0

@@ -5,13 +5,16 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import islice, product
 
+from batchwright.core.calls import OPEN, Call
 from batchwright.core.errors import InvalidInput
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Endpoint, Job, Json, ProviderInfo, Recipe, Request, SpendingLimits
+from batchwright.core.money import shown_most
 from batchwright.core.untrusted import model_name, quote_name, quote_names
 from batchwright.costs.prices import Price, RequestTokens, add_up, estimate, price_at
 from batchwright.costs.spending import Agreement, trial_agreement, trial_question
 from batchwright.jobs.preflight import check_recipe
+from batchwright.jobs.terms import Terms
 from batchwright.jobs.trials.rows import Choice, TriedRow, tried_rows
 from batchwright.requests.measure import Measure
 from batchwright.requests.recipe import body_builder, template_columns
@@ -80,7 +83,6 @@ class TrialPlan:
     Attributes:
         job: With the recipe, the provider and the parts of the round that is tried.
         columns: Of the source, that the prompts use.
-        question: None: the operator lets it go without.
     """
 
     job: Job
@@ -91,7 +93,7 @@ class TrialPlan:
     asked: tuple[Asked, ...]
     truth: Truth | None
     agreed: Agreement
-    question: str | None
+    terms: Terms
 
 
 def plan_trial(
@@ -114,8 +116,17 @@ def plan_trial(
     asked = tuple(_asked(job, variants, rows))
     agreed = trial_agreement(job, [each.ceiling_usd for each in asked], request.max_cost_usd)
     is_asked = not agreed.is_bounded or agreed.total_usd > spending.ask_above_usd
-    question = trial_question(job, [variant.recipe.model for variant in variants], agreed) if is_asked else None
-    return TrialPlan(job, request.choice, variants, rows, columns, asked, truth, agreed, question)
+    terms = _terms(job, request, variants, agreed) if is_asked else Terms(None)
+    return TrialPlan(job, request.choice, variants, rows, columns, asked, truth, agreed, terms)
+
+
+def _terms(job: Job, request: TrialRequest, variants: Sequence[Variant], agreed: Agreement) -> Terms:
+    refusal = (
+        f"Trying {job.id} may cost up to {shown_most(agreed.total_usd)}, and no maximum was named. Nothing was sent. "
+        f"Ask the user, then {Call('try_requests', job_id=job.id, max_cost_usd=OPEN)}."
+    )
+    question = trial_question(job, [variant.recipe.model for variant in variants], agreed)
+    return Terms(question, refusal if request.max_cost_usd is None else None)
 
 
 def _recipes(job: Job, request: TrialRequest) -> Sequence[Recipe]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from batchwright.checks.families import family_of
+from batchwright.core.calls import OPEN, Call
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Json
 from batchwright.mcp_server.prompts.walkthrough import (
@@ -14,7 +15,6 @@ from batchwright.mcp_server.prompts.walkthrough import (
     cell,
     literal,
     prompt,
-    quoted,
 )
 
 LANGUAGES = (
@@ -57,7 +57,7 @@ def _extract(filled: Filled) -> Plan:
         "output_schema": _schema({filled.free(name): schema for name, schema in fields}),
         "parameters": _parameters(filled, 100 + 50 * len(fields)),
     }
-    return Plan(request, "extracted.csv", ["query_results(job_id=...) without sql profiles the fields."])
+    return Plan(request, "extracted.csv", [f"{Call('query_results', job_id=OPEN)} without sql profiles the fields."])
 
 
 def _translate(filled: Filled) -> Plan:
@@ -221,11 +221,11 @@ def _parameters(filled: Filled, answer_tokens: int) -> Json:
 
 def _counted(name: str) -> str:
     sql = f"SELECT {name}, count(*) AS n FROM results GROUP BY {name} ORDER BY n DESC"
-    return f"query_results(job_id=..., sql={quoted(sql)})"
+    return str(Call("query_results", job_id=OPEN, sql=sql))
 
 
 def _measured(filled: Filled, name: str) -> list[str]:
     if not filled.get("truth"):
         return []
     (truth,) = filled.chosen("truth")[:1]
-    return [f"query_results(job_id=..., truth={quoted(truth)}, answer={quoted(name)}) gives accuracy and confusion."]
+    return [f"{Call('query_results', job_id=OPEN, truth=truth, answer=name)} gives accuracy and confusion."]

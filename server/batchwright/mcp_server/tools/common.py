@@ -1,4 +1,4 @@
-"""What the tools have in common: the server behind them, asking the user, and how a view becomes an answer."""
+"""What the tools have in common: their arguments, progress, and how a view becomes an answer."""
 
 from base64 import b64encode
 from decimal import Decimal
@@ -8,7 +8,7 @@ import anyio.from_thread
 from mcp.server.apps import client_supports_apps
 from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult, ImageContent, TextContent
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.requests import Request
 
 from batchwright.core.errors import NotReady
@@ -30,18 +30,6 @@ JobId = Annotated[str, Field(description="from create_batch_file or list_jobs", 
 Dollars = Annotated[float, Field(ge=0, le=1_000_000, strict=True, allow_inf_nan=False)]
 """An amount that a user agrees to: a number, never what could be read as one."""
 _MAX_DOING_CHARACTERS = 200
-
-
-class Approval(BaseModel):
-    """What the user says to a submission, a trial or a deletion."""
-
-    agreed: bool = Field(description="Agree?")
-
-
-class Question(BaseModel):
-    """What the user is asked before anything is sent or deleted; None: nothing."""
-
-    text: str | None
 
 
 def answer(view: View, *, image: bytes | None = None, meta: dict[str, Json] | None = None) -> CallToolResult:
@@ -73,13 +61,6 @@ def _png(data: bytes) -> ImageContent:
     return ImageContent(type="image", data=b64encode(data).decode(), mime_type="image/png")
 
 
-def can_ask(ctx: Context[App]) -> bool:
-    """Whether the client shows the user a form; an empty capability means that it does."""
-    capabilities = ctx.client_capabilities
-    elicitation = capabilities.elicitation if capabilities else None
-    return elicitation is not None and (elicitation.form is not None or elicitation.url is None)
-
-
 def progress_of(ctx: Context[App]) -> Progress:
     """Begin work in a worker thread, of which the client hears how far it is, in percent."""
 
@@ -103,6 +84,8 @@ def usd(amount: float | None) -> Decimal | None:
 
 FileName = Annotated[str, Field(max_length=1000)]
 Source = Annotated[str, Field(max_length=10_000)]
+Limit = Annotated[int, Field(ge=1, le=100)]
+Offset = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Reading = Annotated[
     dict[str, Any],
     Field(

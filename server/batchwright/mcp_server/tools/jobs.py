@@ -1,19 +1,19 @@
 """The tools that submit, watch, adopt, retry and end jobs."""
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import anyio.from_thread
-from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
+from mcp.server.mcpserver import Context
 from mcp.types import CallToolResult
 from pydantic import Field
 
-from batchwright.core.errors import NotAgreed
 from batchwright.core.model import Job, UserSays
 from batchwright.core.untrusted import one_line
+from batchwright.jobs.terms import Terms
+from batchwright.mcp_server.consent import Consent, asking
 from batchwright.mcp_server.context import App
-from batchwright.mcp_server.tools.common import Approval, Dollars, JobId, Question, for_page, list_for_page
+from batchwright.mcp_server.tools.common import Dollars, JobId, Limit, Offset, for_page, list_for_page
 from batchwright.mcp_server.tools.common import answer as _answer
-from batchwright.mcp_server.tools.common import can_ask as _can_ask
 from batchwright.mcp_server.tools.common import usd as _usd
 from batchwright.mcp_server.tools.data import ROWS_A_REPORT
 from batchwright.mcp_server.views.cost import submit_notes
@@ -21,29 +21,24 @@ from batchwright.mcp_server.views.job import DraftView, JobsView, JobView, runni
 
 RetriedOutcome = Literal["refused", "cut_short", "not_fitting", "failed", "expired", "never_ran", "unconfirmed"]
 MAX_NOTE_CHARACTERS = 200
-Limit = Annotated[int, Field(ge=1, le=100)]
-Offset = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
-async def question_of(
-    ctx: Context[App], job_id: str, max_cost_usd: float | None = None, user_says: str = ""
-) -> Question:
+async def terms_of_submission(ctx: Context[App], job_id: str, max_cost_usd: float | None, user_says: UserSays) -> Terms:
     """Find what is to be asked: above the operator's threshold, and for what only the user may decide."""
-    consent = (await ctx.request_context.lifespan_context.use_cases()).consent
-    said = _user_says(user_says)
-    return Question(text=consent.question(job_id, max_cost_usd=_usd(max_cost_usd), user_says=said))
+    terms = (await ctx.request_context.lifespan_context.use_cases()).terms
+    return terms.of(job_id, max_cost_usd=_usd(max_cost_usd), user_says=user_says)
 
 
-async def asked(ctx: Context[App], question: Annotated[Question, Resolve(question_of)]) -> Approval | Elicit[Approval]:
-    """Ask the user, where the client can."""
-    return Elicit(question.text, Approval) if question.text and _can_ask(ctx) else Approval(agreed=True)
+_DECLINED = (
+    "The user did not agree, so nothing was submitted and nothing was spent. {job_id} stays as it is: call submit_job "
+    "again when they have changed their mind, or draft something cheaper."
+)
 
 
 async def submit_job(
     ctx: Context[App],
     job_id: JobId,
-    question: Annotated[Question, Resolve(question_of)],
-    approval: Annotated[ElicitationResult[Approval], Resolve(asked)],
+    consent: Annotated[Consent, asking(terms_of_submission, declined=_DECLINED)],
     max_cost_usd: Annotated[
         Dollars | None,
         Field(description="the most that the user lets it cost; needed where unpriced, or where nobody can be asked"),
@@ -57,22 +52,13 @@ async def submit_job(
     ] = "",
 ) -> Annotated[CallToolResult, JobView]:
     """Run a draft job or a drafted retry, within the cost that the user agreed to. A second call changes nothing."""
-    if not (isinstance(approval, AcceptedElicitation) and approval.data.agreed):
-        raise NotAgreed(
-            f"The user did not agree, so nothing was submitted and nothing was spent. {job_id} stays as it is: "
-            "call submit_job again when they have changed their mind, or draft something cheaper."
-        )
     app = ctx.request_context.lifespan_context
     use_cases = await app.use_cases()
-    most, said = _usd(max_cost_usd), _user_says(user_says)
-    if most is None and not _can_ask(ctx):
-        use_cases.consent.refuse_unnamed(job_id, user_says=said)
-    now_asked = use_cases.consent.question(job_id, max_cost_usd=most, user_says=said)
-    if _can_ask(ctx) and now_asked not in {question.text, None}:
-        raise NotAgreed(f"{job_id} was changed while the user was asked, so nothing was submitted. Submit it again.")
-    job, was_submitted = await use_cases.decisions.submit(job_id, max_cost_usd=most, user_says=said)
-    was_asked = question.text is not None and _can_ask(ctx)
-    notes = submit_notes(job, job.agreed_usd if was_asked else most, was_submitted=was_submitted)
+    most = _usd(max_cost_usd)
+    changed = f"{job_id} was changed while the user was asked, so nothing was submitted. Submit it again."
+    consent.hold_to(use_cases.terms.of(job_id, max_cost_usd=most, user_says=user_says), changed=changed)
+    job, was_submitted = await use_cases.decisions.submit(job_id, max_cost_usd=most, user_says=user_says)
+    notes = submit_notes(job, job.agreed_usd if consent.question else most, was_submitted=was_submitted)
     return _answer(
         JobView.of(job, seconds=_running_seconds(app, job), notes=notes), meta=for_page(ctx, use_cases.overviews, job)
     )
@@ -161,10 +147,6 @@ async def cancel_job(ctx: Context[App], job_id: JobId) -> Annotated[CallToolResu
         return _answer(JobView.discarded(discarded))
     job = await use_cases.decisions.cancel(job_id)
     return _answer(JobView.of(job, seconds=_running_seconds(app, job)), meta=for_page(ctx, use_cases.overviews, job))
-
-
-def _user_says(word: str) -> UserSays:
-    return word if word in get_args(UserSays) else ""  # pyright: ignore[reportReturnType]  # narrowed by the set
 
 
 def _running_seconds(app: App, job: Job) -> float | None:

@@ -7,7 +7,7 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from batchwright.mcp_server.context import App
-from batchwright.mcp_server.tools.common import JobId, for_page
+from batchwright.mcp_server.tools.common import FileName, JobId, Limit, Offset, for_page
 from batchwright.mcp_server.tools.common import answer as _answer
 from batchwright.mcp_server.tools.common import progress_of as _progress
 from batchwright.mcp_server.views.result import SHOWN_ANSWERS, SHOWN_ROWS, QueryView, ResultsView
@@ -17,10 +17,7 @@ ShownOutcome = Literal[
 ]
 """Rows that are running have no results to be shown."""
 
-FileName = Annotated[str, Field(max_length=1000)]
 Overwrite = Annotated[bool, Field(description="replace an existing file")]
-Limit = Annotated[int, Field(ge=1, le=100)]
-Offset = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
 
 async def get_results(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
-from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult, Resolve
+from mcp.server.mcpserver import Context, Resolve
 from mcp.types import CallToolResult, ToolAnnotations
 from pydantic import Field
 
-from batchwright.core.errors import NotAgreed
-from batchwright.core.money import shown_most
+from batchwright.jobs.terms import Terms
 from batchwright.jobs.trials.estimates import MAX_ROWS, Which
-from batchwright.mcp_server.tools.common import App, Approval, Dollars, JobId, answer, can_ask, usd
+from batchwright.mcp_server.consent import Consent, asking
+from batchwright.mcp_server.tools.common import App, Dollars, JobId, answer, usd
 from batchwright.mcp_server.views.trial import TrialView
 
 if TYPE_CHECKING:
@@ -54,17 +54,22 @@ async def planned(  # noqa: PLR0913, PLR0917  # the arguments of the tool
     return Planned(await trying.plan(request))
 
 
-async def asked(ctx: Context[App], what: Annotated[Planned, Resolve(planned)]) -> Approval | Elicit[Approval]:
-    """Ask the user, above the operator's threshold and for what nobody can bound, where the client can."""
-    question = what.plan.question
-    return Elicit(question, Approval) if question and can_ask(ctx) else Approval(agreed=True)
+async def terms_of_trial(what: Annotated[Planned, Resolve(planned)]) -> Terms:
+    """Find what is to be asked: above the operator's threshold, and for what nobody can bound."""
+    return what.plan.terms
+
+
+_DECLINED = (
+    "The user did not agree, so nothing was sent and nothing was spent. {job_id} stays as it is: try fewer rows, or "
+    "call try_requests again when they have changed their mind."
+)
 
 
 async def try_requests(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
     ctx: Context[App],
     job_id: JobId,
     what: Annotated[Planned, Resolve(planned)],
-    approval: Annotated[ElicitationResult[Approval], Resolve(asked)],
+    consent: Annotated[Consent, asking(terms_of_trial, declined=_DECLINED)],
     rows: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 3,
     which: Which = "random",
     seed: Annotated[int, Field(description="another number: other rows")] = 0,
@@ -78,16 +83,7 @@ async def try_requests(  # noqa: PLR0913, PLR0917  # the arguments of a tool are
 
     Can compare models and prompts on the same rows. Each call sends, and costs, anew.
     """
-    if not (isinstance(approval, AcceptedElicitation) and approval.data.agreed):
-        raise NotAgreed(
-            f"The user did not agree, so nothing was sent and nothing was spent. {job_id} stays as it is: try fewer "
-            "rows, or call try_requests again when they have changed their mind."
-        )
-    if what.plan.question and max_cost_usd is None and not can_ask(ctx):
-        raise NotAgreed(
-            f"Trying {job_id} may cost up to {shown_most(what.plan.agreed.total_usd)}, and no maximum was named. "
-            f'Nothing was sent. Ask the user, then try_requests(job_id="{job_id}", max_cost_usd=...).'
-        )
+    consent.hold_to(what.plan.terms)
     trying = (await ctx.request_context.lifespan_context.use_cases()).trying
 
     async def on_answer(done: int, total: int) -> None:

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING, Self
 
+from batchwright.core.calls import OPEN, Advice, Call
 from batchwright.core.model import Job
 from batchwright.core.money import shown_most, shown_usd
 from batchwright.costs.prices import price
@@ -122,23 +123,23 @@ class CostsView(View):
     def of(cls, compared: "Compared") -> Self:
         """Show a comparison."""
         job, comparison = compared.job, compared.comparison
-        cheapest = f', model="{comparison.costs[0].model}"' if comparison.costs else ""
-        draft = f'create_batch_file(source="FILE", prompt="..."{cheapest}), or with the model that the user chooses'
-        submit = f"{_go_on(job)}, or another draft: " if job else ""
+        cheapest = comparison.costs[0].model if comparison.costs else None
+        draft = Call("create_batch_file", source="FILE", prompt="...", model=cheapest)
         return cls(
             compared=comparison.subject,
             costs=[_cost_line(line, comparison) for line in comparison.costs],
             prices=comparison.source,
             saved_as=compared.saved_as,
             notes=[*comparison.notes, *compared.notes] or None,
-            next=submit + draft,
+            next=(*(_go_on(job) if job else ()), draft, ", or with the model that the user chooses"),
         )
 
 
-def _go_on(job: Job) -> str:
+def _go_on(job: Job) -> Advice:
     """Give the call that goes on with a compared job: of a draft, its answers are compared next."""
-    tried = f'try_requests(job_id="{job.id}", models=[...]) compares how they answer'
-    return tried if job.submitted_at is None else f'check_job(job_id="{job.id}")'
+    if job.submitted_at is None:
+        return Call("try_requests", job_id=job.id, models=[OPEN]), " compares how they answer, or another draft: "
+    return Call("check_job", job_id=job.id), ", or another draft: "
 
 
 def _cost_line(line: "ModelCost", comparison: "Comparison") -> dict[str, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Self
 
+from batchwright.core.calls import Blank, Call
 from batchwright.core.model import Json
 from batchwright.core.untrusted import MARK, cleaned, one_line
 from batchwright.mcp_server.views.view import MAX_SENTENCE_CHARACTERS, Facts, Name, Next, Sentence, View
@@ -55,12 +56,17 @@ class InspectView(View):
         left_out = len(profile.columns) - len(columns)
         # A name that cannot be shown as it is cannot be passed on either.
         id_column = profile.id_column if _is_plain(profile.id_column or "") else None
-        id_part = f', id_column="{id_column}"' if id_column else ""
-        is_batch = is_batch_file([column.name for column in profile.columns])
-        file = f'"{profile.name}"' if _is_plain(profile.name) else "the same file"
-        source = "the same query" if profile.kind == "query" else file
-        told_part = ", reading as here" if was_told else ""
-        data_call = f'create_batch_file(source={source}{told_part}, prompt="... {{{{column}}}} ..."{id_part})'
+        file = profile.name if _is_plain(profile.name) else Blank("the same file")
+        if is_batch_file([column.name for column in profile.columns]):
+            draft = Call("create_batch_file", batch_file=file)
+        else:
+            draft = Call(
+                "create_batch_file",
+                source=Blank("the same query") if profile.kind == "query" else file,
+                reading=Blank("as here") if was_told else None,
+                prompt="... {{column}} ...",
+                id_column=id_column,
+            )
         return cls(
             name=profile.name,
             rows=profile.rows,
@@ -69,7 +75,7 @@ class InspectView(View):
             id_column=id_column,
             sample=[_shown_row(row) for row in profile.sample],
             warnings=list(profile.warnings[:MAX_WARNINGS]) or None,
-            next=f"create_batch_file(batch_file={file})" if is_batch else data_call,
+            next=(draft,),
         )
 
 

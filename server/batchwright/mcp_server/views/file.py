@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Self
 
+from batchwright.core.calls import Advice, Call
 from batchwright.mcp_server.views.view import Name, Next, Sentence, View
 
 if TYPE_CHECKING:
@@ -50,14 +51,12 @@ class FilesView(View):
         """Show a page of files."""
         shown = files[offset : offset + limit]
         left_out = len(files) - offset - len(shown)
-        owned = next((file.job_id for file in shown if file.job_id), None)
-        following = f'delete_files(job_id="{owned}") when it has ended and is saved' if owned else "list_jobs()"
         return cls(
             files=[FileLine.of(file) for file in shown],
             total=len(files),
             total_bytes=sum(file.size_bytes or 0 for file in files),
             left_out=left_out if left_out > 0 else None,
-            next=f"list_files(offset={offset + len(shown)})" if left_out > 0 else following,
+            next=(Call("list_files", offset=offset + len(shown)),) if left_out > 0 else _after_files(shown),
         )
 
 
@@ -77,5 +76,11 @@ class DeletedView(View):
             deleted=[file.file_id for file in files[:MAX_SHOWN_DELETED]],
             left_out=max(0, len(files) - MAX_SHOWN_DELETED) or None,
             freed_bytes=sum(file.size_bytes or 0 for file in files) or None,
-            next="list_files() shows what is left",
+            next=(Call("list_files"), " shows what is left"),
         )
+
+
+def _after_files(shown: "Sequence[RemoteFile]") -> Advice:
+    if owned := next((file.job_id for file in shown if file.job_id), None):
+        return Call("delete_files", job_id=owned), " when it has ended and is saved"
+    return (Call("list_jobs"),)

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
+from batchwright.core.calls import OPEN, Advice, Call
 from batchwright.core.model import Job, JobStatus, Json, Outcome
-from batchwright.core.untrusted import MARK, cleaned, one_line
+from batchwright.core.untrusted import MARK, cleaned
 from batchwright.costs.prices import price
 from batchwright.costs.spending import SAME_FOR_ALL, SUSPECTED, ceiling_usd
 from batchwright.mcp_server.views import problem
@@ -74,7 +75,7 @@ class DraftView(View):
             problems=problem.shown_of_retry(retried, job) if retried else None,
             warnings=warnings or None,
             about=MARK,
-            next=(f"{better} Or as it is: " if better else _mend_first(draft.warnings)) + _try_and_submit(job),
+            next=(*better, " Or as it is: " if better else _mend_first(draft.warnings), *_try_and_submit(job)),
         )
 
 
@@ -138,7 +139,7 @@ class JobView(View):
         if job.submitted_at is not None:
             return cls.of(job, notes=["The drafted retry was discarded. The job and its results stay as they are."])
         note = "The draft was discarded with its files. Nothing was spent."
-        return cls.of(job, notes=[note]).model_copy(update={"next": "list_jobs() shows what is left"})
+        return cls.of(job, notes=[note]).model_copy(update={"next": (Call("list_jobs"), " shows what is left")})
 
 
 class JobLine(View):
@@ -214,15 +215,6 @@ class JobsView(View):
         notes = [frozen] if page.frozen else []
         if page.others is None:
             notes.append("The provider could not be asked for batches that were made elsewhere.")
-        if not total and others:
-            following = f"adopt_batch({problem.told({'batch_id': one_line(others[0].batch_id)})})"
-        elif not total:
-            following = 'inspect_data(source="FILE"), then create_batch_file'
-        elif not jobs and offset:
-            following = "list_jobs(): the offset is past the end"
-        else:
-            older = f"; list_jobs(offset={offset + len(jobs)}) shows older ones" if left_out > 0 else ""
-            following = f'check_job(job_id="{jobs[0].id}") says how one stands{older}'
         return cls(
             jobs=[JobLine.of(job) for job in jobs],
             total=total,
@@ -230,7 +222,7 @@ class JobsView(View):
             others=[BatchLine.of(batch) for batch in others[:MAX_SHOWN_BATCHES]] or None,
             others_left_out=max(0, len(others) - MAX_SHOWN_BATCHES) or None,
             notes=notes or None,
-            next=following,
+            next=_after_list(page, offset=offset),
         )
 
 
@@ -257,15 +249,27 @@ def _start(text: str) -> str:
     return line if len(line) <= MAX_PROMPT_CHARACTERS else f"{line[: MAX_PROMPT_CHARACTERS - 1]}…"
 
 
+def _after_list(page: "JobPage", *, offset: int) -> Advice:
+    if not page.total and page.others:
+        return (Call("adopt_batch", batch_id=page.others[0].batch_id),)
+    if not page.total:
+        return Call("inspect_data", source="FILE"), ", then create_batch_file"
+    if not page.jobs:
+        return Call("list_jobs"), ": the offset is past the end"
+    said: Advice = Call("check_job", job_id=page.jobs[0].id), " says how one stands"
+    older = offset + len(page.jobs)
+    return (*said, "; ", Call("list_jobs", offset=older), " shows older ones") if older < page.total else said
+
+
 def _mend_first(warnings: Sequence[str]) -> str:
     is_suspect = any(warning.startswith((SUSPECTED, SAME_FOR_ALL)) for warning in warnings)
     return "mend what the warnings say with another draft; only if the user wants it as it is: " if is_suspect else ""
 
 
-def _try_and_submit(job: Job) -> str:
+def _try_and_submit(job: Job) -> Advice:
     is_open = job.provider.charges != "nothing" and ceiling_usd(job.parts) is None
-    most = ", max_cost_usd=..." if is_open else ""
-    return f'{_bound_first(job)}try_requests(job_id="{job.id}"{most}) shows some answers; then {submit_call(job)}'
+    tried = Call("try_requests", job_id=job.id, max_cost_usd=OPEN if is_open else None)
+    return _bound_first(job), tried, " shows some answers; then ", *submit_call(job)
 
 
 def _bound_first(job: Job) -> str:
@@ -278,51 +282,53 @@ def _bound_first(job: Job) -> str:
     return f'bound the cost with another draft, parameters={{"{name}": ...}}; or, as it is: '
 
 
-def submit_call(job: Job) -> str:
+def submit_call(job: Job) -> Advice:
     """Return the call that submits a draft; where something is charged, its maximum is left for the user to name.
 
     A figure that stands ready would be agreed to by whoever copies it.
     """
     if job.provider.charges == "nothing":
-        return f'submit_job(job_id="{job.id}")'
+        return (Call("submit_job", job_id=job.id),)
     told = "tell the user the cost"
     if ceiling_usd(job.drafted_parts) is None:
         told = "ask the user how much it may cost, which is then agreed but not enforced"
-    return f'{told}, then submit_job(job_id="{job.id}", max_cost_usd=...)'
+    return f"{told}, then ", Call("submit_job", job_id=job.id, max_cost_usd=OPEN)
 
 
-def _next_call(job: Job, problems: "Sequence[Explained]") -> str:
+def _next_call(job: Job, problems: "Sequence[Explained]") -> Advice:
     if job.submitted_at is not None and job.drafted_parts:
         return submit_call(job)
     match job.status:
         case "draft":
             return submit_call(job)
         case "running" | "cancelling":
-            leave = f'; if it never ends, the user may leave it: submit_job(job_id="{job.id}", user_says="give_up")'
-            return f'check_job(job_id="{job.id}", wait_seconds=45){leave if job.cancelled_at else ""}'
+            waited = Call("check_job", job_id=job.id, wait_seconds=45)
+            left = Call("submit_job", job_id=job.id, user_says="give_up")
+            return (waited, "; if it never ends, the user may leave it: ", left) if job.cancelled_at else (waited,)
         case "unknown":
             then = (
                 "it ends then" if job.cancelled_at else "before the user decides about sending it again or leaving it"
             )
-            return f'check_job(job_id="{job.id}") after a minute, {then}'
+            return Call("check_job", job_id=job.id), f" after a minute, {then}"
         case _ if not job.counts["answered"]:
             return problem.remedy_call(problems, job) or _call_for_none(job, problems)
         case _:
-            results = f'get_results(job_id="{job.id}", save_as="results.csv")'
+            results = Call("get_results", job_id=job.id, save_as="results.csv")
             remedy = problem.remedy_call(problems, job)
-            return f"{remedy}; {results} saves what is there" if remedy else results
+            return (*remedy, "; ", results, " saves what is there") if remedy else (results,)
 
 
-def _call_for_none(job: Job, problems: "Sequence[Explained]") -> str:
+def _call_for_none(job: Job, problems: "Sequence[Explained]") -> Advice:
     """Give what helps a job without a good answer; a retry names the outcomes that it does not take up by itself."""
     if better := problem.instead(problems):
         return better
     if job.status == "failed":
-        return f'create_batch_file with the faults mended, or retry_job(job_id="{job.id}") where the cause has gone'
+        retried = Call("retry_job", job_id=job.id)
+        return "create_batch_file with the faults mended, or ", retried, " where the cause has gone"
     left = [name for name, count in job.counts.items() if count]
-    named = ", ".join(f'"{name}"' for name in left)
-    outcomes = "" if {"failed", "expired", "never_ran"} & set(left) else f", outcomes=[{named}]"
-    return f'get_results(job_id="{job.id}") to see why, then retry_job(job_id="{job.id}"{outcomes})'
+    outcomes = None if {"failed", "expired", "never_ran"} & set(left) else left
+    retried = Call("retry_job", job_id=job.id, outcomes=outcomes)
+    return Call("get_results", job_id=job.id), " to see why, then ", retried
 
 
 def _retried(retried: "Retried", job: Job) -> str:

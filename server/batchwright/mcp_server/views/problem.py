@@ -1,15 +1,17 @@
 """How causes of failures are shown, and the calls that help: as facts to be passed on, and in words."""
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
+from batchwright.core.calls import Advice, Call
 from batchwright.core.model import Job, Json, Outcome
 from batchwright.core.untrusted import MARK, one_line
 from batchwright.mcp_server.views.view import Facts, Name, Sentence, View, Words
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from batchwright.results.causes.remedies import Explained, Retried
 
 MAX_SHOWN = 5
@@ -23,7 +25,7 @@ Problems = Annotated[
 class RemedyView(View):
     """A call that helps."""
 
-    call: Name = "retry_job"
+    call: Name
     arguments: Facts
     takes_up: int | None = None
     """Rows, where they are more than those with this cause."""
@@ -55,7 +57,8 @@ class ProblemView(View):
         remedy = None
         if found.arguments and not is_met:
             rows = sum(job.counts[name] for name in found.arguments["outcomes"])
-            remedy = RemedyView(arguments=dict(found.arguments), takes_up=rows if rows > found.rows else None)
+            facts = Call("retry_job", **found.arguments).facts()
+            remedy = RemedyView(**facts, takes_up=rows if rows > found.rows else None)
         return cls(
             cause=found.cause.name,
             outcome=found.outcome,
@@ -104,35 +107,23 @@ def notes(found: "Sequence[Explained]") -> list[str]:
     return [*said, *([MARK] if is_quoted else [])]
 
 
-def call(arguments: Mapping[str, Json]) -> str:
-    """Write a retry as it is called."""
-    return f"retry_job({told(arguments)})"
-
-
-def told(arguments: Mapping[str, Json]) -> str:
-    """Write the arguments of a call: in JSON, which no text in it leaves."""
-    import msgspec
-
-    return ", ".join(f"{name}={msgspec.json.encode(value).decode()}" for name, value in arguments.items())
-
-
-def remedy_call(found: "Sequence[Explained]", job: Job) -> str | None:
-    """Give the one call that helps most, and what has to be done before it; None: no call is known to help."""
+def remedy_call(found: "Sequence[Explained]", job: Job) -> Advice:
+    """Give the one call that helps most, and what has to be done before it; empty: no call is known to help."""
     from batchwright.results.causes.remedies import best
 
     arguments = best(found)
     if arguments is None:
-        return None
+        return ()
     rows = sum(job.counts[name] for name in arguments["outcomes"])
     first = next(each for each in found if each.arguments)
     before = "once the cause is mended, as problems says: " if first.helps == "helps once mended" else ""
-    return f"{before}{call(arguments)} drafts a retry of {rows:,} rows"
+    return before, Call("retry_job", **arguments), f" drafts a retry of {rows:,} rows"
 
 
-def instead(found: "Sequence[Explained]") -> str | None:
-    """Say what to do instead of a retry as it is; None: nothing is known to be better."""
+def instead(found: "Sequence[Explained]") -> Advice:
+    """Say what to do instead of a retry as it is; empty: nothing is known to be better."""
     from batchwright.results.causes.remedies import best
 
     if arguments := best(found):
-        return f"{call(arguments)} mends it."
-    return found[0].advice if found else None
+        return Call("retry_job", **arguments), " mends it."
+    return (found[0].advice,) if found else ()

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
+from batchwright.core.calls import Advice, Blank, Call
 from batchwright.core.model import Json
 from batchwright.core.untrusted import MARK, cleaned, one_line
 from batchwright.mcp_server.views.job import job_cost
@@ -29,6 +30,10 @@ ROW_BYTES = 300
 PROFILE_BYTES = 2_000
 """Of what is shown, in bytes of UTF-8: a lone cell nearly whole, a few rows cut, and more rows cut to so much each."""
 LABEL_CHARACTERS = 48
+_MOST_ALIKE = (
+    "SELECT b.row, list_cosine_similarity(a.embedding, b.embedding) AS likeness FROM results a, results b "
+    "WHERE a.row = 1 AND b.row <> 1 ORDER BY 2 DESC LIMIT 10"
+)
 
 
 class ResultsView(View):
@@ -119,14 +124,6 @@ class QueryView(View):
             raise ValueError("A reply has rows or a profile.")
         fitted = fitted_rows(rows.rows, rows.columns, room=_room(len(rows.rows), len(rows.columns), few=SHOWN_ANSWERS))
         left_out = rows.total - len(rows.rows)
-        if job.ended_at is None:
-            following = f'check_job(job_id="{job.id}", wait_seconds=45), then ask again'
-        elif reply.saved_as:
-            following = "tell the user where the answer is"
-        elif left_out:
-            following = f'query_results(job_id="{job.id}", sql=as here, save_as="answer.csv") writes all rows to a file'
-        else:
-            following = f'query_results(job_id="{job.id}", sql="...") for the next question'
         return cls(
             job_id=job.id,
             status=job.status,
@@ -138,7 +135,7 @@ class QueryView(View):
             saved_as=reply.saved_as,
             notes=[*_running_notes(reply), *_room_notes(fitted.columns_left_out)] or None,
             about=MARK,
-            next=following,
+            next=_after_rows(reply, left_out),
         )
 
     @classmethod
@@ -214,21 +211,36 @@ def _room_notes(columns_left_out: int) -> list[str]:
     ]
 
 
-def _after_page(page: "ResultPage", next_offset: int | None, problems: "Sequence[Explained]") -> str:
+def _after_page(page: "ResultPage", next_offset: int | None, problems: "Sequence[Explained]") -> Advice:
     job = page.job
     if not job.counts["answered"] and job.ended_at is not None:
-        return f'retry_job(job_id="{job.id}") once the cause is mended; outcomes names the rows to take up'
+        return Call("retry_job", job_id=job.id), " once the cause is mended; outcomes names the rows to take up"
     remedy = remedy_call(problems, job)
     questions = "query_results answers questions"
     if page.saved_as:
-        is_elsewhere = job.provider.kind == "service"
-        cleans = f'delete_files(job_id="{job.id}") cleans up' if is_elsewhere else ""
-        calls = ["tell the user where the results are", questions, remedy, cleans]
-    else:
-        more = f"offset={next_offset} shows more" if next_offset is not None else ""
-        saves = f'get_results(job_id="{job.id}", save_as="results.csv") writes all rows to a file'
-        calls = [saves, remedy, questions if more else "", more]
-    return "; ".join(call for call in calls if call)
+        cleans: Advice = (Call("delete_files", job_id=job.id), " cleans up") if job.provider.kind == "service" else ()
+        return _listed(("tell the user where the results are",), (questions,), remedy, cleans)
+    saves = Call("get_results", job_id=job.id, save_as="results.csv"), " writes all rows to a file"
+    more = () if next_offset is None else (questions, f"; offset={next_offset} shows more")
+    return _listed(saves, remedy, more)
+
+
+def _listed(*steps: Advice) -> Advice:
+    """Put steps one after the other."""
+    pieces = [piece for step in steps if step for piece in ("; ", *step)]
+    return tuple(pieces[1:])
+
+
+def _after_rows(reply: "Reply", left_out: int) -> Advice:
+    job_id = reply.job.id
+    if reply.job.ended_at is None:
+        return Call("check_job", job_id=job_id, wait_seconds=45), ", then ask again"
+    if reply.saved_as:
+        return ("tell the user where the answer is",)
+    if left_out:
+        saved = Call("query_results", job_id=job_id, sql=Blank("as here"), save_as="answer.csv")
+        return saved, " writes all rows to a file"
+    return Call("query_results", job_id=job_id, sql="..."), " for the next question"
 
 
 def _running_notes(reply: "Reply") -> list[str]:
@@ -243,26 +255,22 @@ def _running_notes(reply: "Reply") -> list[str]:
     return [f"{said}, and {running:,} rows are running.{unread}"]
 
 
-def _after_profile(reply: "Reply", profile: "ResultProfile") -> str:
+def _after_profile(reply: "Reply", profile: "ResultProfile") -> Advice:
     job = reply.job
-    call = f'query_results(job_id="{job.id}"'
     if job.ended_at is None:
-        return f'check_job(job_id="{job.id}", wait_seconds=45)'
+        return (Call("check_job", job_id=job.id, wait_seconds=45),)
     if not job.counts["answered"]:
-        return f'get_results(job_id="{job.id}") to see why no row has a good answer'
+        return Call("get_results", job_id=job.id), " to see why no row has a good answer"
     if (found := profile.agreement) and found.pairs:
         truth, answer = _in_sql(found.truth), _in_sql(found.answer)
-        return (
-            f'{call}, sql="SELECT row, {truth}, {answer} FROM results WHERE {truth} <> {answer}") to read what differs'
-        )
-    if profile.columns and profile.columns[0].is_vector:
-        alike = "SELECT b.row, list_cosine_similarity(a.embedding, b.embedding) AS likeness FROM results a, results b"
-        return (
-            f'{call}, sql="{alike} WHERE a.row = 1 AND b.row <> 1 ORDER BY 2 DESC LIMIT 10") finds what is most alike'
-        )
-    column = _in_sql(profile.columns[0].name) if profile.columns else "..."
-    counted = f"SELECT {column}, count(*) FROM results WHERE outcome = 'answered' GROUP BY 1"
-    return f'{call}, sql="{counted}") and the like, to ask further'
+        sql, why = f"SELECT row, {truth}, {answer} FROM results WHERE {truth} <> {answer}", " to read what differs"
+    elif profile.columns and profile.columns[0].is_vector:
+        sql, why = _MOST_ALIKE, " finds what is most alike"
+    else:
+        column = _in_sql(profile.columns[0].name) if profile.columns else "..."
+        sql = f"SELECT {column}, count(*) FROM results WHERE outcome = 'answered' GROUP BY 1"
+        why = " and the like, to ask further"
+    return Call("query_results", job_id=job.id, sql=sql), why
 
 
 def _in_sql(name: str) -> str:

@@ -9,6 +9,7 @@ from math import isfinite
 from struct import unpack
 from typing import TYPE_CHECKING, Self, cast
 
+from batchwright.core.calls import Advice, Call
 from batchwright.core.model import Job, Json, Outcome, Result
 from batchwright.core.money import shown_most, shown_usd
 from batchwright.core.untrusted import MARK, cleaned, cleaned_value, one_line, quote_name
@@ -299,30 +300,33 @@ def _notes(trial: "Trial") -> Iterator[str]:
         yield "Variant 1 is the draft as it is. Of so few rows, a difference of one or two says little."
 
 
-def _next_call(trial: "Trial") -> str:
+def _next_call(trial: "Trial") -> Advice:
     job = trial.plan.job
-    is_new = job.submitted_at is None
-    anew = "create_batch_file" if is_new else f'retry_job(job_id="{job.id}")'
+    anew = "create_batch_file" if job.submitted_at is None else Call("retry_job", job_id=job.id)
     own, best = trial.tried[0], max(trial.tried, key=_worth)
     if not _answered(best) and _is_nowhere(trial):
-        is_service = job.provider.kind == "service" and job.drafted_parts
-        only_batches = (
-            f"the server may answer batches only, so without a trial: {submit_call(job)}; " if is_service else ""
-        )
-        return f"{only_batches}{anew} with another endpoint, or a base URL that has {job.recipe.endpoint}"
+        other = (anew, f" with another endpoint, or a base URL that has {job.recipe.endpoint}")
+        if job.provider.kind != "service" or not job.drafted_parts:
+            return other
+        return "the server may answer batches only, so without a trial: ", *submit_call(job), "; ", *other
     if not _answered(best):
-        return f"{anew} with what the problems say mended, then try_requests again"
-    if job.drafted_parts:
-        as_it_is = submit_call(job)
-    else:
-        as_it_is = f'check_job(job_id="{job.id}")' if job.ended_at is None else f'get_results(job_id="{job.id}")'
+        return anew, " with what the problems say mended, then try_requests again"
+    as_it_is = _call_as_it_is(job)
     if len(trial.tried) == 1:
         return as_it_is
     if _worth(own) >= _worth(best):
         why = ", which was right as often as any" if trial.plan.truth else ""
-        return f"{as_it_is} for variant 1{why}; or {anew} with the model and prompt of another"
+        return *as_it_is, f" for variant 1{why}; or ", anew, " with the model and prompt of another"
     why = "was right most often" if _worth(best)[0] > _worth(own)[0] else "has more good answers"
-    return f"{anew} with the model and prompt of variant {trial.tried.index(best) + 1}, which {why}; or {as_it_is}"
+    number = trial.tried.index(best) + 1
+    return anew, f" with the model and prompt of variant {number}, which {why}; or ", *as_it_is
+
+
+def _call_as_it_is(job: Job) -> Advice:
+    """Give the call that goes on with a job as it is."""
+    if job.drafted_parts:
+        return submit_call(job)
+    return (Call("check_job" if job.ended_at is None else "get_results", job_id=job.id),)
 
 
 def _is_nowhere(trial: "Trial") -> bool:

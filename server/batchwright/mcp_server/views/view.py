@@ -8,8 +8,18 @@ between `<data>` and `</data>`, which no inert text holds; all else is one line 
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SkipValidation,
+    WithJsonSchema,
+)
 
+from batchwright.core.calls import Advice
 from batchwright.core.untrusted import cleaned, inert_value, one_line
 
 if TYPE_CHECKING:
@@ -36,9 +46,20 @@ Text = Annotated[str, AfterValidator(partial(cleaned, most=MAX_TEXT_CHARACTERS))
 """A longer text, which may have many lines."""
 Facts = Annotated[dict[str, Any], BeforeValidator(inert_value)]
 """Cells by their name, or the like. Whoever fills it cuts it: only together they know what fits."""
+
+
+def _in_text(advice: Advice) -> str:
+    return one_line("".join(map(str, advice)), MAX_TEXT_CHARACTERS)
+
+
 Next = Annotated[
-    str, AfterValidator(partial(one_line, most=MAX_TEXT_CHARACTERS)), Field(description="the next useful call")
+    Advice,
+    SkipValidation,  # the SDK reads an answer once more, as text
+    PlainSerializer(_in_text, return_type=str),
+    WithJsonSchema({"type": "string"}),
+    Field(description="the next useful call"),
 ]
+"""The next useful calls, and what is said around them."""
 
 
 class View(BaseModel):

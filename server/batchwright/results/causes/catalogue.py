@@ -2,6 +2,7 @@
 
 import re
 
+from batchwright.core.calls import OPEN, Call
 from batchwright.core.model import Outcome
 from batchwright.results.causes.cause import Cause
 from batchwright.results.causes.ours import AGAIN, OURS
@@ -34,7 +35,7 @@ VARIOUS = Cause(
     name="various",
     meaning="many other reasons, each of a few rows",
     helps="helps",
-    advice="See their problems with get_results(outcome=...), or retry once.",
+    advice=f"See their problems with {Call('get_results', outcome=OPEN)}, or retry once.",
     outcomes=frozenset(),
     speaker="",
 )

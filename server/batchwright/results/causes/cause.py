@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from batchwright.core.model import OUTCOMES, Outcome
+from batchwright.core.calls import OPEN, Blank, Call
+from batchwright.core.model import OUTCOMES, Json, Outcome
 from batchwright.results.causes.signs import Signs
 
 Helps = Literal[
@@ -17,15 +18,21 @@ price of the same answer again; or not."""
 Change = Literal["", "more tokens", "many more tokens", "fewer tokens", "parameter", "model", "one model", "no stream"]
 """What of the recipe a retry changes, where that can be said for certain."""
 
-CHANGED: Mapping[Change, str] = {
-    "": "",
-    "more tokens": ", parameters={LIMIT: twice as many}",
-    "many more tokens": ", parameters={LIMIT: four times as many}",
-    "fewer tokens": ", parameters={LIMIT: as many as it takes}",
-    "parameter": ", parameters={NAME: null}",
-    "model": ', model="the name that is meant"',
-    "one model": ', model="that of the first line"',
-    "no stream": ', parameters={"stream": null}',
+ANOTHER_PROMPT = Call("retry_job", prompt=OPEN)
+ANOTHER_MODEL = Call("retry_job", model=OPEN)
+OTHER_PARAMETERS = Call("retry_job", parameters=Blank("{...}"))
+"""What advice names, whatever the job is: that is named by the answer in which the advice stands."""
+
+_LIMIT = Blank("LIMIT")
+CHANGED: Mapping[Change, Mapping[str, Json]] = {
+    "": {},
+    "more tokens": {"parameters": {_LIMIT: Blank("twice as many")}},
+    "many more tokens": {"parameters": {_LIMIT: Blank("four times as many")}},
+    "fewer tokens": {"parameters": {_LIMIT: Blank("as many as it takes")}},
+    "parameter": {"parameters": {Blank("NAME"): None}},
+    "model": {"model": "the name that is meant"},
+    "one model": {"model": "that of the first line"},
+    "no stream": {"parameters": {"stream": None}},
 }
 """How the call of a remedy says a change."""
 
@@ -76,13 +83,13 @@ class Cause:
         return is_named or (self.words is not None and self.words.search(found.text) is not None)
 
     @property
-    def call(self) -> str | None:
+    def call(self) -> Call | None:
         """The call of its remedy, for a table; None: there is none that can be made as it stands."""
         if self.helps in _UNCALLED or (self.helps == "helps with a change" and not self.change):
             return None
         names = [name for name in OUTCOMES if name in self.outcomes - {"running"}]
-        named = f'"{names[0]}"' if len(names) == 1 else "OUTCOME"
-        return f"retry_job(outcomes=[{named}]{CHANGED[self.change]})"
+        named = names[0] if len(names) == 1 else Blank("OUTCOME")
+        return Call("retry_job", outcomes=[named], **CHANGED[self.change])
 
 
 def words(*patterns: str) -> re.Pattern[str]:

@@ -1,12 +1,13 @@
 """Causes that this program finds itself, as data: by the outcome, and by the words that `answers` and others write."""
 
+from batchwright.core.calls import Call
 from batchwright.core.model import Outcome
-from batchwright.results.causes.cause import UNCONFIRMED, Cause, names, words
+from batchwright.results.causes.cause import ANOTHER_MODEL, ANOTHER_PROMPT, UNCONFIRMED, Cause, names, words
 
 AGAIN = "Retry these rows as they are."
 PAID_AGAIN = (
-    'Ask the user: retry_job(outcomes=["unconfirmed"]) sends these rows again, and those that were answered are then '
-    "paid twice."
+    f"Ask the user: {Call('retry_job', outcomes=['unconfirmed'])} sends these rows again, and those that were answered "
+    "are then paid twice."
 )
 _CUT: frozenset[Outcome] = frozenset({"cut_short"})
 _UNFIT: frozenset[Outcome] = frozenset({"not_fitting"})
@@ -80,7 +81,7 @@ OURS = (
         name="filtered",
         meaning="the provider's content filter stopped the answer",
         helps="seldom helps",
-        advice="Ask in other words with retry_job(prompt=...), or leave these rows out.",
+        advice=f"Ask in other words with {ANOTHER_PROMPT}, or leave these rows out.",
         outcomes=_REFUSED,
         words=words(r"^stopped by the provider's content filter$"),
         speaker="",
@@ -89,7 +90,7 @@ OURS = (
         name="refused",
         meaning="the model declined to answer",
         helps="seldom helps",
-        advice="Ask in other words with retry_job(prompt=...), or another model with retry_job(model=...).",
+        advice=f"Ask in other words with {ANOTHER_PROMPT}, or another model with {ANOTHER_MODEL}.",
         outcomes=_REFUSED,
         speaker="model",
     ),

@@ -8,9 +8,10 @@ from batchwright.checks.deprecations import deprecation_of
 from batchwright.checks.families import family_of
 from batchwright.checks.names import Meant
 from batchwright.checks.parameters import PARAMETERS, TOKEN_LIMITS
+from batchwright.core.calls import OPEN, Call
 from batchwright.core.model import Job, Json, Outcome
 from batchwright.results.causes.catalogue import VARIOUS, cause_of, root
-from batchwright.results.causes.cause import Cause, Helps, Speaker
+from batchwright.results.causes.cause import ANOTHER_PROMPT, Cause, Helps, Speaker
 from batchwright.results.causes.signs import MAX_IDS, Problem, Signs, alike, signs
 
 _INSTEAD = re.compile(r"use ['\"`]?(\w+)['\"`]? instead", re.IGNORECASE)
@@ -24,10 +25,6 @@ _OF_THE_SERVER = frozenset({"no_such_batches", "wrong_endpoint", "unknown_model"
 _NO_RESPONSES = (
     'Make a new job with endpoint="/v1/chat/completions", which most servers have. If that is not found either, the '
     "base URL is wrong."
-)
-_NO_LIMIT = (
-    "No limit was set, so it is the model's or the server's own: ask for shorter answers with retry_job(prompt=...), "
-    'or set one with retry_job(parameters={{"{name}": ...}}).'
 )
 
 
@@ -132,9 +129,9 @@ def _explained(cause: Cause, problem: Problem, job: Job, parameters: Mapping[str
     if cause.change == "model" and changes:
         advice = f"Did you mean {changes['model']!r}? {advice}"
     if cause.change in {"more tokens", "many more tokens"} and changes is None:
-        advice = _NO_LIMIT.format(name=_limit_name(job))
+        advice = _set_a_limit(_limit_name(job))
     if job.recipe.prompt is None:
-        advice = advice.replace("retry_job(prompt=...)", "a new job of the mended file")
+        advice = advice.replace(str(ANOTHER_PROMPT), "a new job of the mended file")
         if cause.name == "changed_here":
             helps, advice = "does not help", "Make a new job of the file that was given."
     if cause.name == "wrong_address" and job.recipe.endpoint == "/v1/responses" and not job.provider.is_openai:
@@ -201,6 +198,13 @@ def _without(found: Signs, job: Job, parameters: Mapping[str, Json]) -> dict[str
     if instead and instead[1] != name and instead[1] in PARAMETERS[job.recipe.endpoint]:
         return {name: None, instead[1]: parameters[name]}
     return {name: None}
+
+
+def _set_a_limit(name: str) -> str:
+    return (
+        "No limit was set, so it is the model's or the server's own: ask for shorter answers with "
+        f"{ANOTHER_PROMPT}, or set one with {Call('retry_job', parameters={name: OPEN})}."
+    )
 
 
 def _limit_name(job: Job) -> str:

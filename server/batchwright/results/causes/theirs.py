@@ -3,14 +3,15 @@
 They are those of OpenAI's API, of its Batch API, of Azure, vLLM, Ollama and llama-server, and of the local engine.
 """
 
-from batchwright.results.causes.cause import Cause, names, words
+from batchwright.core.calls import OPEN, Blank, Call
+from batchwright.results.causes.cause import ANOTHER_MODEL, ANOTHER_PROMPT, OTHER_PARAMETERS, Cause, names, words
 
 THEIRS = (
     Cause(
         name="blocked",
         meaning="the provider's filter refused the prompt",
         helps="seldom helps",
-        advice="Ask in other words with retry_job(prompt=...), or leave these rows out.",
+        advice=f"Ask in other words with {ANOTHER_PROMPT}, or leave these rows out.",
         codes=names(
             "content_filter content_policy_violation ResponsibleAIPolicyViolation moderation_blocked invalid_prompt"
         ),
@@ -42,7 +43,7 @@ THEIRS = (
         name="unknown_model",
         meaning="the provider has no such model, or the key may not use it",
         helps="helps with a change",
-        advice="Name another with retry_job(model=...), or have the key's project given access.",
+        advice=f"Name another with {ANOTHER_MODEL}, or have the key's project given access.",
         codes=names("model_not_found DeploymentNotFound not_found_error NotFoundError"),
         words=words(
             r"model .{0,120}(?:does not exist|not found|not supported by the batch api)",
@@ -74,7 +75,7 @@ THEIRS = (
         name="over_the_rate",
         meaning="one request is larger than what the account may send at a time",
         helps="does not help",
-        advice="Shorten it with retry_job(prompt=...), or name a model with a higher limit with retry_job(model=...).",
+        advice=f"Shorten it with {ANOTHER_PROMPT}, or name a model with a higher limit with {ANOTHER_MODEL}.",
         words=words(r"request too large for", r"tokens must be reduced in order to run", r"one request is larger than"),
     ),
     Cause(
@@ -114,8 +115,8 @@ THEIRS = (
         name="too_long",
         meaning="the text is longer than the model reads",
         helps="does not help",
-        advice="Shorten it with retry_job(prompt=...), where {{column[:20000]}} takes so many characters, or name a "
-        "model that reads more with retry_job(model=...). OpenAI's embedding models read 8,192 tokens.",
+        advice=f"Shorten it with {ANOTHER_PROMPT}, where {{{{column[:20000]}}}} takes so many characters, or name a "
+        f"model that reads more with {ANOTHER_MODEL}. OpenAI's embedding models read 8,192 tokens.",
         codes=names("context_length_exceeded string_above_max_length exceed_context_size_error"),
         words=words(r"(?:maximum|available) (?:context|input) (?:length|size)", r"context window", r"string too long"),
     ),
@@ -141,14 +142,14 @@ THEIRS = (
         name="no_json_word",
         meaning="the mode json_object wants the word JSON in the prompt",
         helps="helps with a change",
-        advice="Ask for JSON in the prompt: retry_job(prompt=...).",
+        advice=f"Ask for JSON in the prompt: {ANOTHER_PROMPT}.",
         words=words(r"must contain the word 'json'"),
     ),
     Cause(
         name="schema_not_taken",
         meaning="the model does not take this output schema",
         helps="does not help",
-        advice="Name a model that takes schemas with retry_job(model=...), or make a new job with a simpler one.",
+        advice=f"Name a model that takes schemas with {ANOTHER_MODEL}, or make a new job with a simpler one.",
         codes=names("invalid_json_schema invalid_function_parameters"),
         words=words(r"invalid schema", r"\b(?:response_format|text\.format|json_schema)\b"),
     ),
@@ -173,7 +174,7 @@ THEIRS = (
         name="wrong_endpoint",
         meaning="the model does not answer at this endpoint",
         helps="helps with a change",
-        advice="Name a model that does with retry_job(model=...), or make a new job with another endpoint.",
+        advice=f"Name a model that does with {ANOTHER_MODEL}, or make a new job with another endpoint.",
         codes=names("unsupported_endpoint"),
         words=words(
             r"only supported in v1/",
@@ -185,7 +186,7 @@ THEIRS = (
         name="bad_parameter",
         meaning="a parameter is not taken as it was given",
         helps="helps with a change",
-        advice="Leave it out, or change it: retry_job(parameters={...}).",
+        advice=f"Leave it out, or change it: {OTHER_PARAMETERS}.",
         codes=names(
             "unsupported_parameter unsupported_value unknown_parameter invalid_value invalid_type InvalidParameter "
             "integer_below_min_value integer_above_max_value decimal_below_min_value decimal_above_max_value"
@@ -231,7 +232,7 @@ THEIRS = (
         name="too_large",
         meaning="the request is larger than the provider takes",
         helps="does not help",
-        advice="Send less of the row with retry_job(prompt=...), or make a new job with smaller images.",
+        advice=f"Send less of the row with {ANOTHER_PROMPT}, or make a new job with smaller images.",
         codes=names("request_too_large"),
         statuses=frozenset({413}),
         words=words(r"(?:entity|request|file|body) (?:is )?too large"),
@@ -282,7 +283,7 @@ THEIRS = (
         name="invalid_request",
         meaning="the provider does not take the request as it is",
         helps="does not help",
-        advice="Change what its words name: retry_job(prompt=..., model=... or parameters={...}).",
+        advice=f"Change what its words name: {Call('retry_job', prompt=OPEN, model=OPEN, parameters=Blank('{...}'))}.",
         codes=names("invalid_request invalid_request_error invalid_value invalid_type"),
         statuses=frozenset({400, 409, 415, 422}),
         are_alike=False,

@@ -1,11 +1,12 @@
 """What the user is asked before anything is sent, and what is not sent unless somebody was asked."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from batchwright.core.errors import NotAgreed
+from batchwright.core.calls import OPEN, Call
 from batchwright.core.model import Job, SpendingLimits, UserSays
 from batchwright.core.money import shown_most
 from batchwright.core.untrusted import one_line
@@ -19,8 +20,21 @@ if TYPE_CHECKING:
 _MAX_REASON_CHARACTERS = 600
 
 
-class Consent:
-    """Questions to the user, and refusals where nobody can be asked."""
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What the user has to agree to before something is done.
+
+    Attributes:
+        question: None: the operator lets it go without.
+        refusal: Of what nobody can be asked about, and nobody named a maximum for; None: it is let go.
+    """
+
+    question: str | None
+    refusal: str | None = None
+
+
+class SubmissionTerms:
+    """The terms of submissions, by the operator's limits."""
 
     def __init__(
         self, journal: "Journal", overviews: "Overviews", limits: SpendingLimits, *, now: Callable[[], datetime]
@@ -30,14 +44,18 @@ class Consent:
         self._limits = limits
         self._now = now
 
-    def question(self, job_id: str, *, max_cost_usd: Decimal | None, user_says: UserSays) -> str | None:
-        """Say what the user is to be asked before a submission; None: the operator lets it go without.
+    def of(self, job_id: str, *, max_cost_usd: Decimal | None, user_says: UserSays) -> Terms:
+        """Say what the user has to agree to before a submission.
 
         Raises:
             OverLimit: It may cost more than the user or the operator allows.
             InvalidInput: Nothing bounds the cost, and no maximum is given.
         """
         job = self._journal.job(job_id)
+        asked = self._question(job, max_cost_usd, user_says)
+        return Terms(asked, self._refusal(job, user_says) if max_cost_usd is None else None)
+
+    def _question(self, job: Job, max_cost_usd: Decimal | None, user_says: UserSays) -> str | None:
         if user_says == "resend":
             return resend_question(job, self.unconfirmed_usd(job))
         if user_says == "give_up":
@@ -52,24 +70,19 @@ class Consent:
             asked.append(f"Go on with submitting? {one_line(reason, _MAX_REASON_CHARACTERS)}")
         return " ".join(asked) or None
 
-    def refuse_unnamed(self, job_id: str, *, user_says: UserSays) -> None:
-        """Refuse to submit what nobody can be asked about, and nobody named a maximum for.
-
-        Raises:
-            NotAgreed: It may cost more than the operator lets go without a question.
-        """
-        job = self._journal.job(job_id)
+    def _refusal(self, job: Job, user_says: UserSays) -> str | None:
         drafted = self._overviews.drafted(job)
         is_charged = drafted.provider.charges != "nothing"
         most = (ceiling_usd(drafted.parts) if is_charged else None) or Decimal(0)
         if user_says == "resend":
             most = self.unconfirmed_usd(job)
-        if most > self._limits.ask_above_usd:
-            said = ', user_says="resend"' if user_says == "resend" else ""
-            raise NotAgreed(
-                f"{job_id} may cost up to {shown_most(most)}, and no maximum was named. Nothing was sent. Ask the "
-                f'user, then submit_job(job_id="{job_id}"{said}, max_cost_usd=...).'
-            )
+        if most <= self._limits.ask_above_usd:
+            return None
+        said = "resend" if user_says == "resend" else None
+        return (
+            f"{job.id} may cost up to {shown_most(most)}, and no maximum was named. Nothing was sent. Ask the user, "
+            f"then {Call('submit_job', job_id=job.id, user_says=said, max_cost_usd=OPEN)}."
+        )
 
     def unconfirmed_usd(self, job: Job) -> Decimal:
         """Give what it costs to send the unconfirmed parts of a job once more."""
