@@ -28,6 +28,7 @@ from batchwright.jobs.costs import Comparing
 from batchwright.jobs.draft import Drafting, DraftRequest
 from batchwright.jobs.explain import Failures
 from batchwright.jobs.overview import JobPage, Overviews
+from batchwright.jobs.preflight import DraftWarning
 from batchwright.jobs.reading import Contents
 from batchwright.jobs.remote_files import RemoteFiles
 from batchwright.jobs.remote_jobs import RemoteJobs
@@ -147,7 +148,7 @@ class Jobs:
         self._on_point("drafted")
         if earlier := self._journal.same_job(made.job):
             note = f"The same data, prompt and model were run before, as {earlier}: get_results gives its answers."
-            made = replace(made, warnings=[*made.warnings, note])
+            made = replace(made, warnings=[*made.warnings, DraftWarning("run_before", note)])
         return made
 
     async def retry(self, job_id: str, mending: Mending, on_rows: OnRows) -> Draft:
@@ -185,11 +186,12 @@ class Jobs:
             }
             if again := retried.get("unconfirmed"):
                 note = f"{again:,} of these rows may have been answered and paid for: they may then be paid twice."
-                made = replace(made, warnings=[note, *made.warnings])
+                made = replace(made, warnings=[DraftWarning("paid_twice", note), *made.warnings])
             explained = await self.failures.retried(job, retried, mending)
             self._journal.add_round(made.job, made.job.parts, kept=kept)
             self._runs.folder(job_id).save_job(self._journal.job(job_id))
-        return replace(made, retried=explained, warnings=[*made.warnings, *([ending] if ending else [])])
+        ends = [DraftWarning("shutdown", ending)] if ending else []
+        return replace(made, retried=explained, warnings=[*made.warnings, *ends])
 
     async def clean_up(self) -> None:
         """Remove what drafts left that were cut off: folders of no job, whose lock died with its process."""

@@ -11,7 +11,7 @@ from batchwright.core.model import Endpoint, Job, Json, ProviderInfo, Recipe, Re
 from batchwright.core.untrusted import model_name, quote_name, quote_names
 from batchwright.costs.prices import Price, RequestTokens, add_up, estimate, price_at
 from batchwright.costs.spending import Agreement, trial_agreement, trial_question
-from batchwright.jobs.preflight import check_recipe
+from batchwright.jobs.preflight import DraftWarning, check_recipe
 from batchwright.jobs.trials.rows import Choice, TriedRow, tried_rows
 from batchwright.requests.measure import Measure
 from batchwright.requests.recipe import body_builder, template_columns
@@ -51,7 +51,7 @@ class Variant:
     recipe: Recipe
     provider: ProviderInfo
     price: Price | None
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[DraftWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,7 +286,7 @@ def _cost(trial: "Trial") -> str:
 def _notes(trial: "Trial") -> Iterator[str]:
     plan = trial.plan
     for variant in plan.variants:
-        yield from (f"{variant.recipe.model}: {warning}" for warning in variant.warnings)
+        yield from (f"{variant.recipe.model}: {warning.text}" for warning in variant.warnings)
     if trial.is_cut_off:
         is_own = plan.job.provider.kind == "embedded"
         why = " The model may still be fetched or started: try again in a minute." if is_own else ""
