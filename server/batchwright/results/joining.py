@@ -38,8 +38,9 @@ def properties(recipe: Recipe) -> Mapping[str, Mapping[str, Json]]:
 def write_results(results: Iterable[Result], path: Path, recipe: Recipe, frozen: Path) -> None:
     """Write *results* as the Parquet file that `ResultTable` reads, whole or not at all, streaming.
 
-    Its columns are `row`, `outcome`, `problem`, `answer`, and `v0`, `v1` ... for the properties of the schema. A row
-    without a result has only its number. Results that belong to no row are left out.
+    Its columns are `row`, `outcome`, `problem`, `told`, `answer`, and `v0`, `v1` ... for the properties of the schema.
+    `problem` has the words of a problem, `told` what is known beside them, in JSON. A row without a result has only its
+    number. Results that belong to no row are left out.
     """
     lines, index, ordered, part = (path.with_name(f"{path.name}.{name}") for name in ("lines", "index", "rows", "part"))
     try:
@@ -65,7 +66,7 @@ class _Lines:
 
     def sql(self, text_type: str = "VARCHAR") -> str:
         """Give the SQL of the lines, with texts as *text_type*."""
-        columns = {"row": "BIGINT", "outcome": "VARCHAR", "problem": "VARCHAR", "text": text_type}
+        columns = {"row": "BIGINT", "outcome": "VARCHAR", "problem": "VARCHAR", "told": "JSON", "text": text_type}
         columns |= {f"v{place}": "JSON" for place in range(len(properties(self.recipe)))}
         shape = ", ".join(f"{quoted(name)}: '{kind}'" for name, kind in columns.items())
         return (
@@ -81,7 +82,10 @@ def _write_lines(results: Iterable[Result], lines: Path, index: Path, recipe: Re
     longest = start = 0
     with lines.open("wb") as file, index.open("wb") as places:
         for result in results:
-            line: dict[str, Json] = {"outcome": result.outcome, "problem": result.problem, "text": result.text}
+            line: dict[str, Json] = {"outcome": result.outcome, "text": result.text}
+            if result.problem is not None:
+                told = cast("dict[str, Json]", msgspec.to_builtins(result.problem))
+                line |= {"problem": told.pop("words"), "told": told}
             if are_vectors and result.text is not None:
                 line["text"] = msgspec.Raw(result.text.encode())
             if result.values is not None:
@@ -116,7 +120,7 @@ def _line(given: "FileIO", number: int, start: int | None, size: int) -> bytes:
 
 def _as_parquet(con: "duckdb.DuckDBPyConnection", lines: _Lines, target: Path) -> None:
     con.execute(f"CREATE VIEW lines AS {lines.sql()}")
-    columns = ["row", "outcome", "problem"]
+    columns = ["row", "outcome", "problem", "told"]
     if is_embedding(lines.recipe):
         _write_vectors(con, lines, columns, target)
         return

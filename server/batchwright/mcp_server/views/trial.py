@@ -226,7 +226,7 @@ def _problems(plan: "TrialPlan", results: Sequence[Result]) -> list[dict[str, Js
     rows: dict[str, list[int]] = {}
     for row, result in zip(plan.rows, results, strict=True):
         if result.problem:
-            rows.setdefault(f"{result.outcome}: {result.problem}", []).append(row.number)
+            rows.setdefault(f"{result.outcome}: {result.problem.words}", []).append(row.number)
     shown: list[dict[str, Json]] = [
         {"problem": cleaned(problem, MAX_PROBLEM_CHARACTERS), "rows": numbers}
         for problem, numbers in list(rows.items())[:MAX_SHOWN_PROBLEMS]
