@@ -23,7 +23,7 @@ def refusal(status: int, body: Json) -> Problem:
 
 
 def body_error(body: Json) -> Problem:
-    """Give the error in a body, whichever of the usual shapes it has, with the provider's code and parameter."""
+    """Return the error in a body, whichever of the usual shapes it has, with the provider's code and parameter."""
     fields = _fields(body)
     error = _fields(fields.get("error")) or fields
     kind = _name(error.get("type"))

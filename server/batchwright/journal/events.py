@@ -49,7 +49,7 @@ class Events:
         )
 
     def of(self, job_id: str) -> list[tuple[datetime, int | None, str, str | None]]:
-        """Give what happened to a job, oldest first: when, to which part, what, and its detail."""
+        """Return what happened to a job, oldest first: when, to which part, what, and its detail."""
         rows = self._db.execute("SELECT at, part, kind, detail FROM event WHERE job_id = ? ORDER BY id", (job_id,))
         return [(datetime.fromisoformat(at), part, kind, detail) for at, part, kind, detail in rows.fetchall()]
 

@@ -105,7 +105,7 @@ def words(*patterns: str) -> re.Pattern[str]:
 
 
 def by(*arguments: Argument) -> frozenset[Argument]:
-    """Give the arguments that mend something."""
+    """Return the arguments that mend something."""
     return frozenset(arguments)
 
 
