@@ -4,9 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from io import TextIOWrapper
 from pathlib import Path
-from typing import cast
 
 from batchwright import __version__
 from batchwright.core.children import forget_relative_folders
@@ -20,9 +18,9 @@ PORT = 8000
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command that *arguments* name; without one, serve."""
-    if isinstance(sys.stdout, TextIOWrapper):
+    if reconfigure := getattr(sys.stdout, "reconfigure", None):
         # A terminal or a file may know fewer characters than a name has: on Windows those of one language.
-        cast("TextIOWrapper", sys.stdout).reconfigure(errors="backslashreplace")
+        reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     forget_relative_folders()
     try:

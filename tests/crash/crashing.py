@@ -22,6 +22,7 @@ from batchwright.core import files
 from batchwright.core.crash_points import Point
 from batchwright.core.errors import BatchwrightError, NotFound, NotReady
 from batchwright.core.model import Job, UserSays
+from batchwright.core.problem import Problem
 from batchwright.core.settings import Settings
 from batchwright.core.waiting import Waiting
 from batchwright.jobs.draft import DraftRequest
@@ -73,7 +74,7 @@ class Report:
 
     Attributes:
         refusal: What Batchwright said when it could not go on.
-        parts: Of the job's current round: state and note.
+        parts: Of the job's current round: state and problem.
         files: The ids of files at the provider, each with the job that it is said to belong to, before any deletion.
         others: Batches at the provider that the journal does not know.
         adopted_jobs: Made in this life, of batches that were adopted.
@@ -86,7 +87,7 @@ class Report:
     job_id: str | None = None
     status: str | None = None
     counts: dict[str, int] = field(default_factory=dict[str, int])
-    parts: list[tuple[int, str, str | None]] = field(default_factory=list[tuple[int, str, str | None]])
+    parts: list[tuple[int, str, Problem | None]] = field(default_factory=list[tuple[int, str, Problem | None]])
     frozen: str | None = None
     files: list[tuple[str, str | None]] = field(default_factory=list[tuple[str, str | None]])
     others: list[str] = field(default_factory=list[str])
@@ -243,7 +244,7 @@ class _User:
         job = next(job for job in page.jobs if job.id == job_id)
         report = self.report
         report.jobs, report.job_id, report.status, report.counts = page.total, job.id, job.status, {**job.counts}
-        report.parts = [(part.number, part.state, part.note) for part in job.running_parts]
+        report.parts = [(part.number, part.state, part.problem) for part in job.running_parts]
         report.frozen = page.frozen
         report.others = [other.batch_id for other in page.others or ()]
         report.files = [(remote.file_id, remote.job_id) for remote in await use.files.all()]
@@ -251,7 +252,10 @@ class _User:
 
 def _is_at_rest(job: Job) -> bool:
     """Whether the job does not go on without the user."""
-    return all(part.state in _RESTING or "go_on" in (part.note or "") for part in job.running_parts)
+    return all(
+        part.state in _RESTING or (part.problem is not None and part.problem.code == "frozen")
+        for part in job.running_parts
+    )
 
 
 def _unanswered(job: Job) -> bool:

@@ -444,8 +444,9 @@ class _Trial:
     def _decide(self, report: Report, seen: dict[str, Any], *, is_pending: bool) -> None:
         """Wait until what is pending shows up; where nothing is, have the part sent again."""
         unknown = [number for number, state, _ in report.parts if state == "unknown"]
-        notes = [note or "" for _, state, note in report.parts if state == "unknown"]
-        self._check(all('user_says="resend"' in note for note in notes), f"an unclear note: {notes}")
+        problems = [problem for _, state, problem in report.parts if state == "unknown"]
+        is_told = all(problem is not None and problem.code == "not_confirmed" for problem in problems)
+        self._check(is_told, f"the user is not told what to decide: {problems}")
         is_early = self._mode.is_resent_early or self._crash.release == "when_resent"
         if is_pending and (not is_early or self._resent):
             self._show()
@@ -537,8 +538,8 @@ class _Trial:
         self._check(saved == answered, f"{answered} rows are answered, {saved} answers were saved")
         self._check(answered >= paid, f"{paid} answers are paid for, {answered} are here")
         if self._mode.ends_failed and self._journal == "kept":
-            notes = " ".join(note or "" for _, _, note in report.parts)
-            self._check(report.status == "failed" and "quota" in notes, f"{report.status}, {notes}")
+            codes = {problem.code for _, _, problem in report.parts if problem}
+            self._check(report.status == "failed" and "insufficient_quota" in codes, f"{report.status}, {codes}")
         elif self._crash.wish == "cancelled":
             self._check(report.status in {"cancelled", "completed"}, f"the cancelled job is {report.status}")
         else:

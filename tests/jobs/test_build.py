@@ -21,7 +21,7 @@ from batchwright.core.progress import Progress
 from batchwright.jobs.batch_file import adopt_batch_file, batch_file_recipe
 from batchwright.jobs.build import Draft, Plan, draft
 from batchwright.jobs.mending import Mending
-from batchwright.jobs.preflight import check_body, check_recipe
+from batchwright.jobs.preflight import DraftWarning, check_body, check_recipe
 from batchwright.jobs.retry import draft_round
 from batchwright.tables.frozen import frozen_rows
 from batchwright.tables.rows import write_rows
@@ -227,7 +227,9 @@ def test_rows_that_leave_the_prompt_empty_are_counted_in_a_warning(tmp_path: Pat
 
     found = made(planned)
 
-    assert found.warnings == ["2 rows have nothing in text: they ask only what the prompt says by itself."]
+    assert found.warnings == [
+        DraftWarning("empty_rows", "2 rows have nothing in text: they ask only what the prompt says by itself.")
+    ]
     assert found.job.source.rows == 3
 
 
@@ -242,7 +244,9 @@ def test_a_prompt_that_names_no_column_is_warned_of(tmp_path: Path) -> None:
     """The same question, asked 40,000 times, is nearly always a mistake."""
     planned = plan(written(tmp_path / "t.csv", "text\nx\n"), prompt="Label it")
 
-    assert made(planned).warnings == ["Every row gets the same request: the prompt names no column."]
+    assert made(planned).warnings == [
+        DraftWarning("same_for_all", "Every row gets the same request: the prompt names no column.")
+    ]
 
 
 def test_progress_is_told_up_to_all_rows(tmp_path: Path) -> None:

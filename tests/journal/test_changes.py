@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from batchwright.core.money import usd
+from batchwright.core.problem import Problem
 from batchwright.journal.changes import Changed, Changes
 from batchwright.journal.journal import Journal
 from tests.support.journals import job, opened, opened_attempt, submit
@@ -59,7 +60,7 @@ def test_progress_is_told_though_it_is_no_event(tmp_path: Path) -> None:
         changes = Changes(journal.catalog)
 
         part = replace(other.job("job_b").parts[0], completed=1)
-        for moved in (part, replace(part, note="the provider is not reached")):
+        for moved in (part, replace(part, problem=Problem.said("the provider is not reached"))):
             other.save_part(moved)
 
             assert changes.look() == Changed(frozenset({"job_b"}), is_list_other=False)

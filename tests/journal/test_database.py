@@ -1,5 +1,6 @@
 """The journal's file: safe against a crash, refused where it cannot be, and brought to the newest schema."""
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -8,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import get_args
 
 import msgspec
 import pytest
@@ -15,11 +17,29 @@ import pytest
 from batchwright.core.clock import Uptime
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
+from batchwright.core.problem import Problem
 from batchwright.journal.attempts import Attempt
 from batchwright.journal.database import network_file_system, opened, writing
+from batchwright.journal.events import EventKind
 from batchwright.journal.journal import Journal
+from tests.support.former_files import FOLDER
 from tests.support.values import START
 
+NOT_CONFIRMED = Problem.found("not_confirmed", "it is not confirmed whether its batch was made; nothing was sent again")
+FORMER_KINDS = {
+    "round 2 drafted": ("round_drafted", "2"),
+    "round 12 submitted": ("round_submitted", "12"),
+    "split into 3": ("split", "3"),
+    "attempt not_sent": ("attempt_closed", "not_sent"),
+    "ended completed": ("batch_ended", "completed"),
+    "batch found": ("batch_found", None),
+    "retry discarded": ("retry_discarded", None),
+    "changed on disk": ("changed_on_disk", None),
+    "never submitted": ("never_submitted", None),
+    "restored": ("restored", None),
+    "ended": ("ended", None),
+}
+"""What events of version 7 were called, and what they are."""
 LINUX = [
     ("/", "ext4"),
     ("/proc", "proc"),
@@ -141,7 +161,7 @@ def job(job_id: str) -> Job:
         provider=ProviderInfo("endpoint", "localhost", "m"),
         parts=(
             Part(job_id, 1, "submitted", "ab", 9, 2, f"file-{job_id}-1", f"batch-{job_id}-1", "in_progress"),
-            Part(job_id, 2, "unknown", "cd", 8, 2, f"file-{job_id}-2", note="not confirmed"),
+            Part(job_id, 2, "unknown", "cd", 8, 2, f"file-{job_id}-2", problem=NOT_CONFIRMED),
         ),
     )
 
@@ -216,7 +236,7 @@ def test_a_journal_of_the_first_version_keeps_its_jobs_and_attempts(tmp_path: Pa
         assert journal.attempts.seconds_open(second) == 5.0
         assert [journal.attempts.count(second, outcome) for outcome in (None, "refused", "not_sent")] == [1, 1, 0]
         assert journal.job_of_batch("batch-job_b-1") == "job_b"
-        assert journal.events("job_a") == [(START, None, "drafted")]
+        assert journal.events.of("job_a") == [(START, None, "drafted", None)]
 
 
 def test_a_job_of_the_first_version_comes_to_its_end(tmp_path: Path) -> None:
@@ -286,6 +306,81 @@ def test_an_upgrade_that_fails_leaves_the_journal_as_it_was(tmp_path: Path) -> N
     with closing(sqlite3.connect(path)) as db:
         assert list(db.iterdump()) == before
         assert db.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def of_version_7(path: Path) -> sqlite3.Connection:
+    """Put a journal of the version before at *path*, and open it as a process of that version does."""
+    shutil.copyfile(FOLDER / "data" / "journal.db", path)
+    return sqlite3.connect(path, isolation_level=None)
+
+
+def test_the_problems_of_the_version_before_get_their_codes(tmp_path: Path) -> None:
+    """What waits for the user must not be lost in an upgrade."""
+    path = tmp_path / "journal.db"
+    of_version_7(path).close()
+
+    with closing(Journal(path, now=lambda: START)) as journal:
+        parts = [part for job in journal.jobs(limit=9) for part in job.parts]
+
+    assert {part.state: part.problem.code for part in parts if part.problem} == {"unknown": "not_confirmed"}
+
+
+def test_the_events_of_the_version_before_get_their_kinds(tmp_path: Path) -> None:
+    """Numbers stood in them, so that none could be told apart by its name."""
+    path = tmp_path / "journal.db"
+    with closing(of_version_7(path)) as db:
+        (job_id,) = db.execute("SELECT id FROM job").fetchone()
+        db.execute("DELETE FROM event")
+        for kind in FORMER_KINDS:
+            db.execute("INSERT INTO event (at, job_id, kind) VALUES (?, ?, ?)", (START.isoformat(), job_id, kind))
+
+    with closing(Journal(path, now=lambda: START)) as journal:
+        assert [event[2:] for event in journal.events.of(job_id)] == list(FORMER_KINDS.values())
+        assert journal.was_restored(job_id)
+    assert {kind for kind, _ in FORMER_KINDS.values()} <= {*get_args(EventKind)}
+
+
+def test_a_journal_is_copied_before_it_is_changed(tmp_path: Path) -> None:
+    """Whoever has to go back to the version before has something to go back to."""
+    path = tmp_path / "journal.db"
+    with closing(of_version_7(path)) as db:
+        db.execute("INSERT INTO known_host VALUES ('a', '')")
+        before = list(db.iterdump())
+
+        opened(path).close()
+        opened(path).close()
+
+    kept = tmp_path / "journal.db.version-7"
+    with closing(sqlite3.connect(kept)) as db:
+        assert list(db.iterdump()) == before
+        assert db.execute("PRAGMA user_version").fetchone() == (7,)
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_new_journal_is_not_copied(tmp_path: Path) -> None:
+    """There is nothing to go back to."""
+    opened(tmp_path / "journal.db").close()
+
+    assert not list(tmp_path.glob("journal.db.version-*"))
+
+
+def test_a_process_of_the_version_before_goes_on_beside_a_new_one(tmp_path: Path) -> None:
+    """Assistants are upgraded one by one: what the old one writes is words alone, and is understood all the same."""
+    path = tmp_path / "journal.db"
+    with closing(of_version_7(path)) as old, closing(Journal(path, now=lambda: START)) as journal:
+        (part,) = (part for job in journal.jobs(limit=9) for part in job.parts if part.problem)
+
+        def told_by_old(note: str | None) -> Problem | None:
+            old.execute("UPDATE part SET note = ? WHERE job_id = ? AND number = 1", (note, part.job_id))
+            return journal.job(part.job_id).parts[0].problem
+
+        waits = "it waits until earlier batches have ended: about 5 tokens of m may be enqueued at a time"
+        assert told_by_old(waits) == Problem.found("waits", waits)
+        assert told_by_old(None) is None
+        journal.save_part(part)
+        assert journal.job(part.job_id).parts[0] == part
+        assert old.execute("SELECT note FROM part WHERE job_id = ?", (part.job_id,)).fetchone() == (part.note,)
 
 
 def filled(path: Path) -> bytes:

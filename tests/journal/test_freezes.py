@@ -34,7 +34,7 @@ def test_nothing_is_submitted_while_there_is_a_freeze(tmp_path: Path) -> None:
         for job_id in ("job_a", "job_b"):
             journal.add_job(job(job_id, "uploaded"))
         journal.agree(journal.job("job_a"), {}, agreed_usd=None, limits=SpendingLimits())
-        before = journal.job("job_a"), journal.job("job_b"), journal.events("job_a"), journal.events("job_b")
+        before = journal.job("job_a"), journal.job("job_b"), journal.events.of("job_a"), journal.events.of("job_b")
         journal.standing.freeze("Two batches were found.")
 
         with pytest.raises(Frozen) as refused:
@@ -42,7 +42,7 @@ def test_nothing_is_submitted_while_there_is_a_freeze(tmp_path: Path) -> None:
         with pytest.raises(Frozen):
             journal.open_attempt(before[0].parts[0], "nonce", share=None, limits=SpendingLimits())
 
-        after = journal.job("job_a"), journal.job("job_b"), journal.events("job_a"), journal.events("job_b")
+        after = journal.job("job_a"), journal.job("job_b"), journal.events.of("job_a"), journal.events.of("job_b")
         assert after == before
         assert journal.attempts.open_nonce(before[0].parts[0]) is None
     assert str(refused.value) == (

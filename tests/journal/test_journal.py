@@ -25,6 +25,7 @@ from batchwright.core.model import (
     Source,
 )
 from batchwright.core.money import usd
+from batchwright.core.problem import Problem, Speaker
 from batchwright.journal.attempts import Attempt
 from batchwright.journal.journal import Closing, Journal
 from tests.support.journals import job, opened, opened_attempt, submit
@@ -37,6 +38,14 @@ JSON = st.dictionaries(
 )
 LINE_ERRORS = st.builds(LineError, TEXT, TEXT, st.none() | st.integers(1, 9), st.none() | TEXT)
 MONEY = st.none() | st.integers(0, 10**12).map(usd)
+PROBLEMS = st.builds(
+    Problem,
+    st.none() | TEXT,
+    TEXT,
+    st.sampled_from(get_args(Speaker)),
+    st.none() | st.integers(100, 599),
+    st.none() | TEXT,
+)
 PARTS = st.builds(
     Part,
     job_id=st.just("job_a"),
@@ -48,7 +57,7 @@ PARTS = st.builds(
     file_id=st.none() | TEXT,
     batch_id=st.none() | TEXT,
     completed=st.integers(0, 50_000),
-    note=st.none() | TEXT,
+    problem=st.none() | PROBLEMS,
     errors=st.lists(LINE_ERRORS, max_size=2).map(tuple),
     load=st.integers(0, 10**9),
     ceiling_usd=MONEY,
@@ -150,7 +159,7 @@ def test_a_job_that_cannot_be_recorded_whole_is_not_recorded_at_all(tmp_path: Pa
             journal.add_job(replace(made, parts=(made.parts[0], made.parts[0])))
 
         assert journal.job_count() == 0
-        assert journal.events("job_a") == []
+        assert journal.events.of("job_a") == []
 
 
 def test_two_open_attempts_for_one_part_are_refused_by_the_database(tmp_path: Path) -> None:
@@ -278,7 +287,7 @@ def test_a_part_that_was_split_gives_way_to_its_pieces(tmp_path: Path) -> None:
         assert found.parts == (replace(made.parts[0], state="split"), made.parts[1], *pieces)
         assert found.running_parts == (made.parts[1], *pieces)
         assert found.counts == {**dict.fromkeys(OUTCOMES, 0), "running": 4}
-        assert journal.events("job_a")[-1][1:] == (1, "split into 2")
+        assert journal.events.of("job_a")[-1][1:] == (1, "split", "2")
 
 
 def ended(journal: Journal, outcomes: dict[Outcome, int]) -> Job:
@@ -352,7 +361,7 @@ def test_a_job_that_is_found_with_its_batches_runs_already(tmp_path: Path) -> No
         found = journal.job("job_a")
         assert (found.status, found.parts, journal.unfinished()) == ("running", parts, ["job_a"])
         assert journal.job_of_batch("batch-1") == "job_a"
-        assert [event[1:] for event in journal.events("job_a")] == [(None, "restored")]
+        assert [event[1:] for event in journal.events.of("job_a")] == [(None, "restored", None)]
         assert journal.was_restored("job_a")
         with pytest.raises(sqlite3.IntegrityError):
             opened_attempt(journal, parts[0], "nonce-2")
@@ -382,7 +391,7 @@ def test_a_draft_that_is_forgotten_can_be_recorded_anew(tmp_path: Path) -> None:
         assert is_forgotten
         assert not was_there
         assert journal.job("job_a").parts == (submitted,)
-        assert [event[1:] for event in journal.events("job_a")] == [(None, "restored")]
+        assert [event[1:] for event in journal.events.of("job_a")] == [(None, "restored", None)]
         assert journal.job("job_b") == job("job_b")
 
 
@@ -392,12 +401,12 @@ def test_a_job_that_was_submitted_is_never_forgotten(tmp_path: Path) -> None:
         journal.add_job(job())
         draft = journal.job("job_a")
         submit(journal, "job_a")
-        before, events = journal.job("job_a"), journal.events("job_a")
+        before, events = journal.job("job_a"), journal.events.of("job_a")
 
         is_forgotten = journal.forget_draft(draft)
 
         assert not is_forgotten
-        assert (journal.job("job_a"), journal.events("job_a")) == (before, events)
+        assert (journal.job("job_a"), journal.events.of("job_a")) == (before, events)
 
 
 def test_the_newest_submitted_job_that_asked_the_same_is_found(tmp_path: Path) -> None:
@@ -457,7 +466,7 @@ def test_an_attempt_that_is_refused_leaves_the_part_as_it_was(tmp_path: Path) ->
             opened_attempt(journal, made.parts[1], "nonce")
 
         assert journal.job("job_a").parts[1] == made.parts[1]
-        assert [event[1:] for event in journal.events("job_a")] == [(None, "drafted"), (1, "submitting")]
+        assert [event[1:] for event in journal.events.of("job_a")] == [(None, "drafted", None), (1, "submitting", None)]
 
 
 def test_a_closed_attempt_has_no_open_nonce(tmp_path: Path) -> None:
@@ -479,13 +488,13 @@ def test_a_job_that_is_submitted_twice_is_submitted_once(tmp_path: Path) -> None
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
         was_first = submit(journal, "job_a")
-        once, events = journal.job("job_a"), journal.events("job_a")
+        once, events = journal.job("job_a"), journal.events.of("job_a")
 
         is_second = submit(journal, "job_a")
 
         assert (was_first, is_second) == (True, False)
         assert journal.job("job_a") == once
-        assert journal.events("job_a") == events
+        assert journal.events.of("job_a") == events
         assert len(events) == 2
 
 
@@ -494,12 +503,12 @@ def test_a_cancellation_that_is_said_twice_counts_once(tmp_path: Path) -> None:
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
         journal.mark_cancelled("job_a")
-        once, events = journal.job("job_a"), journal.events("job_a")
+        once, events = journal.job("job_a"), journal.events.of("job_a")
 
         journal.mark_cancelled("job_a")
 
         assert journal.job("job_a") == once
-        assert journal.events("job_a") == events
+        assert journal.events.of("job_a") == events
         assert len(events) == 2
 
 
@@ -509,12 +518,12 @@ def test_an_end_that_is_recorded_twice_counts_once(tmp_path: Path) -> None:
         journal.add_job(job())
         submit(journal, "job_a")
         journal.mark_ended("job_a", {"answered": 2}, tokens=(10, 5))
-        once, events = journal.job("job_a"), journal.events("job_a")
+        once, events = journal.job("job_a"), journal.events.of("job_a")
 
         journal.mark_ended("job_a", {"answered": 2}, tokens=(10, 5))
 
         assert journal.job("job_a") == once
-        assert journal.events("job_a") == events
+        assert journal.events.of("job_a") == events
 
 
 def test_the_end_of_a_job_keeps_its_outcomes_and_tokens(tmp_path: Path) -> None:
@@ -542,15 +551,15 @@ def test_events_are_given_in_the_order_in_which_they_happened(tmp_path: Path) ->
         submitting = opened_attempt(journal, part, "nonce-1")
         submit(journal, "job_b")
         journal.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
-        journal.save_part(replace(submitting, state="ended", batch_id="batch-1"), "ended completed")
-        journal.save_part(replace(submitting, state="ended", batch_id="batch-1", note="seen"))
+        journal.save_part(replace(submitting, state="ended", batch_id="batch-1"), "batch_ended", "completed")
+        journal.save_part(replace(submitting, state="ended", batch_id="batch-1", problem=Problem.said("seen")))
         journal.mark_ended("job_a", {}, tokens=(0, 0))
 
-        events = journal.events("job_a")
+        events = journal.events.of("job_a")
 
     expected = [
-        *((None, "drafted"), (None, "submitted"), (1, "submitting")),
-        *((1, "attempt created"), (1, "ended completed"), (None, "ended")),
+        *((None, "drafted", None), (None, "submitted", None), (1, "submitting", None)),
+        *((1, "attempt_closed", "created"), (1, "batch_ended", "completed"), (None, "ended", None)),
     ]
     assert [event[1:] for event in events] == expected
     assert [event[0] for event in events] == sorted({event[0] for event in events})

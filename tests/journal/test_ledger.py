@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from batchwright.core.errors import OverLimit
 from batchwright.core.model import Job, Part, PartState, SpendingLimits
 from batchwright.core.money import usd
+from batchwright.core.problem import Problem
 from batchwright.journal.journal import Closing, Journal
 from tests.support.journals import TEN_A_DAY, Machine, opened, priced_job
 from tests.support.values import START
@@ -109,13 +110,13 @@ def test_a_job_over_the_days_limit_takes_nothing_and_stays_a_draft(tmp_path: Pat
     path = tmp_path / "journal.db"
     with opened(path) as journal:
         journal.add_job(priced_job("job_a", "4", "4", "4"))
-        before, events = journal.job("job_a"), journal.events("job_a")
+        before, events = journal.job("job_a"), journal.events.of("job_a")
 
         with pytest.raises(OverLimit):
             agreed(journal, before)
 
         assert journal.job("job_a") == before
-        assert journal.events("job_a") == events
+        assert journal.events.of("job_a") == events
     assert entries(path) == []
 
 
@@ -305,7 +306,7 @@ def test_a_part_that_is_settled_twice_counts_once(tmp_path: Path) -> None:
         once = entries(path)
 
         journal.save_part(ended(made.parts[0], "2"))
-        journal.save_part(replace(ended(made.parts[0], "2"), note="files deleted"))
+        journal.save_part(replace(ended(made.parts[0], "2"), problem=Problem.said("files deleted")))
 
     assert entries(path) == once
     assert taken(path) == 2
@@ -403,13 +404,13 @@ def test_an_attempt_that_there_is_no_money_for_is_not_opened(tmp_path: Path) -> 
         journal.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
         journal.close_attempt(part, "refused")
         submitted(journal, "job_b", "5")
-        before, events = journal.job("job_a"), journal.events("job_a")
+        before, events = journal.job("job_a"), journal.events.of("job_a")
 
         with pytest.raises(OverLimit, match="All jobs together"):
             journal.open_attempt(part, "nonce-2", share=part.ceiling_usd, limits=TEN_A_DAY)
 
         assert journal.job("job_a") == before
-        assert journal.events("job_a") == events
+        assert journal.events.of("job_a") == events
         assert journal.attempts.open_nonce(part) is None
     assert taken(path) == 5
 

@@ -43,6 +43,6 @@ def test_a_job_changed_when_its_last_event_was(tmp_path: Path) -> None:
 
         times = journal.catalog.changed_at(["job_a", "job_b", "job_none"])
 
-        assert times == {job_id: journal.events(job_id)[-1][0] for job_id in ("job_a", "job_b")}
+        assert times == {job_id: journal.events.of(job_id)[-1][0] for job_id in ("job_a", "job_b")}
         assert times["job_a"] > times["job_b"]
         assert journal.catalog.changed_at([]) == {}

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
@@ -11,9 +10,11 @@ from typing import Any, Literal
 
 import anyio
 import pytest
+from openai.types import Batch
 
 from batchwright.core.errors import ProviderRefused, ProviderUnreachable
 from batchwright.core.model import Request
+from batchwright.core.problem import Problem
 from batchwright.providers.local.engine import COMPLETION_SECONDS, LocalEngine
 from batchwright.providers.local.run import Clock
 from batchwright.providers.local.target import Connection, RemoteEndpoint, Target
@@ -29,6 +30,11 @@ def request_line(custom_id: str, text: str = "hello", **changes: Any) -> str:
     """Give one line of a batch file."""
     body = {"model": "m", "messages": [{"role": "user", "content": text}]}
     return json.dumps({"custom_id": custom_id, "method": "POST", "url": CHAT, "body": body} | changes)
+
+
+def problem_of(batch: Batch) -> Problem | None:
+    """Give what a batch says of itself."""
+    return (batch.model_extra or {})["problem"]
 
 
 def batch_file(tmp_path: Path, *lines: str) -> Path:
@@ -299,13 +305,14 @@ async def test_an_endpoint_that_is_away_is_waited_for_and_said(tmp_path: Path) -
     async with running_engine(tmp_path, gone) as engine:
         batch_id = await submitted(engine, path)
 
-        async def note_of() -> str:
-            return (await engine.batch(batch_id)).model_dump().get("note") or ""
+        async def told() -> Problem | None:
+            return problem_of(await engine.batch(batch_id))
 
-        note = await until(note_of)
+        problem = await until(told)
         batch = await engine.batch(batch_id)
 
-    assert note.startswith("the endpoint does not answer")
+    assert problem is not None
+    assert problem.code == "unreachable"
     assert batch.status == "in_progress"
     assert batch.request_counts is not None
     assert batch.request_counts.failed == 0
@@ -406,14 +413,15 @@ async def test_where_nothing_can_be_written_nothing_is_sent(tmp_path: Path) -> N
         endpoint.gate.set()
         async with running_engine(tmp_path, endpoint) as engine:
 
-            async def note_of() -> str:
-                return (await engine.batch(batch_id)).model_dump().get("note") or ""
+            async def told() -> Problem | None:
+                return problem_of(await engine.batch(batch_id))
 
-            note = await until(note_of)
+            problem = await until(told)
             for _ in range(10):
                 await engine.batch(batch_id)
 
-    assert re.fullmatch(r"its run broke off \(.+\) and is tried again", note)
+    assert problem is not None
+    assert problem.code == "broken_off"
     assert endpoint.seen["hello"] == 1
 
 

@@ -415,7 +415,7 @@ def test_a_packed_part_cut_smaller_keeps_every_row_with_its_input(
 def outcomes(body: Json) -> list[tuple[str, str | None, str | None]]:
     """Unpack an answer for three rows."""
     results = unpacked(ResultLine("a", 200, body), ["a", "b", "c"])
-    return [(result.outcome, result.text, result.problem) for result in results]
+    return [(result.outcome, result.text, result.problem and result.problem.words) for result in results]
 
 
 @settings(max_examples=50)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from batchwright.core.jsonl import decode_result
 from batchwright.core.model import OUTCOMES, Endpoint, Json, Outcome, Recipe, Result, ResultLine
-from batchwright.results.answers import MAX_PROBLEM_CHARACTERS, reader
+from batchwright.core.problem import Problem, RowCode
+from batchwright.results.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS, reader
 
 CHAT: Endpoint = "/v1/chat/completions"
 RESPONSES: Endpoint = "/v1/responses"
@@ -21,10 +22,22 @@ SCHEMA = {
     "additionalProperties": False,
 }
 
+DECLINED = Problem.found("refused", "I cannot help with that.", "model")
+
 
 def read(line: ResultLine, endpoint: Endpoint = CHAT, schema: dict[str, Json] | None = None) -> Result:
     """Read *line* as the result of a recipe for *endpoint*."""
     return reader(Recipe(endpoint, "m", "{{text}}", output_schema=schema))(line)
+
+
+def code(result: Result) -> str | None:
+    """Give the code of what is wrong."""
+    return result.problem.code if result.problem else None
+
+
+def words(result: Result) -> str:
+    """Say what is wrong."""
+    return result.problem.words if result.problem else ""
 
 
 def ok(body: Json) -> ResultLine:
@@ -150,7 +163,7 @@ def test_a_refusal_of_the_model_is_named_with_its_words() -> None:
     """The status is 200 and there is no error: read carelessly, this is an empty answer."""
     result = read(ok(chat(None, refusal="I cannot help with that.")))
 
-    assert (result.outcome, result.problem) == ("refused", "I cannot help with that.")
+    assert (result.outcome, result.problem) == ("refused", DECLINED)
     assert (result.input_tokens, result.output_tokens) == (12, 3)
 
 
@@ -158,7 +171,7 @@ def test_a_refusal_in_a_response_is_named_with_its_words() -> None:
     """There it is a content of its own type."""
     result = read(ok(response({"type": "refusal", "refusal": "I cannot help with that."})), RESPONSES)
 
-    assert (result.outcome, result.problem) == ("refused", "I cannot help with that.")
+    assert (result.outcome, result.problem) == ("refused", DECLINED)
 
 
 def test_an_answer_stopped_by_the_content_filter_is_refused() -> None:
@@ -169,7 +182,7 @@ def test_an_answer_stopped_by_the_content_filter_is_refused() -> None:
     )
 
     for result in (by_chat, by_response):
-        assert (result.outcome, result.problem) == ("refused", "stopped by the provider's content filter")
+        assert (result.outcome, code(result)) == ("refused", "filtered")
 
 
 @pytest.mark.parametrize("details", [{"reason": "max_output_tokens"}, None, {}])
@@ -180,7 +193,7 @@ def test_an_answer_that_reached_the_token_limit_is_cut_short(details: Json) -> N
 
     for result in (by_chat, by_response):
         assert (result.outcome, result.text) == ("cut_short", "lat")
-        assert result.problem == "the answer reached the token limit"
+        assert code(result) == "cut_short"
         assert result.output_tokens == 3
 
 
@@ -206,23 +219,23 @@ def test_without_a_schema_json_is_only_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    ("text", "told", "problem"),
     [
-        ("late", "the answer is not JSON"),
-        ('```json\n{"label": "late"}\n```', "the answer is not JSON"),
-        ('{"label": "late", "stars": NaN}', "the answer is not JSON"),
-        ('{"label": 1, "stars": 2}', "label: .+"),
-        ('{"label": "late"}', ".*stars.*"),
-        ('{"label": "late", "stars": 1, "x": 1}', ".+"),
-        ('["late"]', ".+"),
+        ("late", "not_json", ".+"),
+        ('```json\n{"label": "late"}\n```', "not_json", ".+"),
+        ('{"label": "late", "stars": NaN}', "not_json", ".+"),
+        ('{"label": 1, "stars": 2}', "not_fitting", "label: .+"),
+        ('{"label": "late"}', "not_fitting", ".*stars.*"),
+        ('{"label": "late", "stars": 1, "x": 1}', "not_fitting", ".+"),
+        ('["late"]', "not_fitting", ".+"),
     ],
 )
-def test_an_answer_that_does_not_fit_the_schema_says_where(text: str, problem: str) -> None:
+def test_an_answer_that_does_not_fit_the_schema_says_where(text: str, told: str, problem: str) -> None:
     """Servers without strict mode promise a schema and do not keep it; the text is kept for the user to see."""
     result = read(ok(chat(text)), schema=SCHEMA)
 
-    assert result.outcome == "not_fitting"
-    assert re.fullmatch(problem, result.problem or "")
+    assert (result.outcome, code(result)) == ("not_fitting", told)
+    assert re.fullmatch(problem, words(result))
     assert (result.text, result.values) == (text, None)
 
 
@@ -235,12 +248,12 @@ def test_an_answer_nested_without_end_does_not_fit(depth: int) -> None:
     assert (cut.outcome, whole.outcome) == ("not_fitting", "not_fitting")
 
 
-@pytest.mark.parametrize("code", ["answer_lost", "answer_unreadable"])
-def test_a_line_whose_answer_cannot_be_had_is_unconfirmed(code: str) -> None:
+@pytest.mark.parametrize("lost", ["answer_lost", "answer_unreadable"])
+def test_a_line_whose_answer_cannot_be_had_is_unconfirmed(lost: RowCode) -> None:
     """It may be paid for: a retry by default would pay for it again without a word."""
-    result = read(ResultLine("r1", error_code=code, error_message="No answer came."))
+    result = read(ResultLine("r1", error_code=lost, error_message="No answer came."))
 
-    assert (result.outcome, result.problem) == ("unconfirmed", f"{code}: No answer came.")
+    assert (result.outcome, result.problem) == ("unconfirmed", Problem.found(lost, f"{lost}: No answer came."))
 
 
 # --- failed, expired, never ran ------------------------------------------------------------------------------------
@@ -254,7 +267,7 @@ def test_a_refused_line_is_failed_though_its_error_is_null() -> None:
         b'"error": null}'
     )
 
-    assert read(line) == Result("r1", "failed", problem="HTTP 400: Too many tokens.")
+    assert read(line) == Result("r1", "failed", problem=Problem.said("HTTP 400: Too many tokens.", status=400))
 
 
 @pytest.mark.parametrize("status", [0, 199, 300, 404, 429, 500])
@@ -263,7 +276,7 @@ def test_only_a_2xx_status_is_a_success(status: int) -> None:
     result = read(ResultLine("r1", status_code=status, body=chat("late")))
 
     assert (result.outcome, result.text) == ("failed", None)
-    assert result.problem == f"HTTP {status}: no reason given"
+    assert words(result) == f"HTTP {status}: no reason given"
 
 
 def test_a_line_with_neither_response_nor_error_is_failed_in_plain_words() -> None:
@@ -271,20 +284,20 @@ def test_a_line_with_neither_response_nor_error_is_failed_in_plain_words() -> No
     result = read(decode_result(b'{"custom_id": "r1", "response": null, "error": null}'))
 
     assert result.outcome == "failed"
-    assert result.problem
-    assert "None" not in result.problem
+    assert code(result) == "odd_answer"
+    assert "None" not in words(result)
 
 
 @pytest.mark.parametrize(
     ("code", "outcome", "problem"),
     [
-        ("batch_expired", "expired", "the batch's time was over before this row's turn"),
-        ("batch_cancelled", "never_ran", "the batch was cancelled before this row's turn"),
-        ("request_timeout", "failed", "request_timeout: It took too long."),
-        ("unheard_of", "failed", "unheard_of: It took too long."),
+        ("batch_expired", "expired", BATCH_EXPIRED[1]),
+        ("batch_cancelled", "never_ran", BATCH_CANCELLED[1]),
+        ("request_timeout", "failed", Problem.said("request_timeout: It took too long.", code="request_timeout")),
+        ("unheard_of", "failed", Problem.said("unheard_of: It took too long.", code="unheard_of")),
     ],
 )
-def test_a_line_that_never_ran_says_why(code: str, outcome: Outcome, problem: str) -> None:
+def test_a_line_that_never_ran_says_why(code: str, outcome: Outcome, problem: Problem) -> None:
     """A new round asks the expired again; the reason decides what to do about the others."""
     line = ResultLine("r1", error_code=code, error_message="It took too long.")
 
@@ -295,7 +308,7 @@ def test_an_error_of_the_line_counts_more_than_a_good_status() -> None:
     """Success is 2xx and no error, nothing less."""
     line = ResultLine("r1", status_code=200, body=chat("late"), error_code="server_error", error_message="Lost.")
 
-    assert read(line) == Result("r1", "failed", problem="server_error: Lost.")
+    assert read(line) == Result("r1", "failed", problem=Problem.said("server_error: Lost.", code="server_error"))
 
 
 def test_a_response_that_failed_gives_the_servers_reason() -> None:
@@ -304,8 +317,8 @@ def test_a_response_that_failed_gives_the_servers_reason() -> None:
 
     result = read(ok(body), RESPONSES)
 
-    assert result.outcome == "failed"
-    assert "The model is overloaded." in (result.problem or "")
+    assert (result.outcome, code(result)) == ("failed", "server_error")
+    assert "The model is overloaded." in words(result)
 
 
 def test_tokens_of_a_failed_request_are_counted() -> None:
@@ -325,7 +338,7 @@ def test_a_problem_is_one_phrase_of_bounded_length() -> None:
         ok(chat(f'{{"label": ["{long}"], "stars": 1}}')),
     ]
 
-    assert [len(read(line, schema=SCHEMA).problem or "") for line in lines] == [MAX_PROBLEM_CHARACTERS] * 4
+    assert [len(words(read(line, schema=SCHEMA))) for line in lines] == [MAX_PROBLEM_CHARACTERS] * 4
 
 
 # --- whatever a server may send ------------------------------------------------------------------------------------
@@ -338,7 +351,7 @@ def test_a_good_status_with_another_body_is_failed(endpoint: Endpoint, body: Jso
     result = read(ok(body), endpoint)
 
     assert (result.outcome, result.text) == ("failed", None)
-    assert result.problem == f"the answer is not one of {endpoint}"
+    assert (code(result), words(result)) == ("odd_answer", f"the answer is not one of {endpoint}")
 
 
 @pytest.mark.parametrize(
@@ -389,7 +402,7 @@ def test_an_answer_of_odd_types_is_read_without_a_crash(
     result = read(ok(body), endpoint, schema)
 
     assert result.text is None or type(result.text) is str
-    assert result.problem is None or type(result.problem) is str
+    assert type(words(result)) is str
 
 
 def test_a_list_of_text_parts_is_their_text() -> None:
@@ -400,10 +413,10 @@ def test_a_list_of_text_parts_is_their_text() -> None:
 
 
 keys = ["type", "text", "message", "content", "refusal", "status", "reason", "index", "embedding", "error"]
-words = ["length", "content_filter", "message", "output_text", "refusal", "failed", "incomplete", "{}", ""]
+spoken = ["length", "content_filter", "message", "output_text", "refusal", "failed", "incomplete", "{}", ""]
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 anything: st.SearchStrategy[Any] = st.recursive(
-    scalars | st.sampled_from(words),
+    scalars | st.sampled_from(spoken),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(keys), inner, max_size=3),
     max_leaves=5,
 )
@@ -421,7 +434,7 @@ def lists(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 usages = fields("prompt_tokens", "completion_tokens", "input_tokens", "output_tokens")
 choices = fields("finish_reason", message=fields("content", "refusal", "tool_calls"))
-outputs = fields("type", content=lists(fields("text", "refusal", type=st.sampled_from(words))))
+outputs = fields("type", content=lists(fields("text", "refusal", type=st.sampled_from(spoken))))
 bodies = fields(
     "status",
     "incomplete_details",

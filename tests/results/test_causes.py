@@ -3,33 +3,53 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.core.error_bodies import refusal_words
+from batchwright.core.error_bodies import refusal
 from batchwright.core.jsonl import decode_result
-from batchwright.core.model import OUTCOMES, Endpoint, Job, Json, Outcome, ProviderInfo, Recipe, Source
+from batchwright.core.model import (
+    OUTCOMES,
+    Endpoint,
+    Job,
+    Json,
+    LineError,
+    Outcome,
+    Part,
+    ProviderInfo,
+    Recipe,
+    Source,
+)
+from batchwright.core.problem import MAX_CODE_CHARACTERS, HoldCode, Problem, RowCode
 from batchwright.costs.prices import meant
+from batchwright.jobs.collection import ending
 from batchwright.results.answers import reader
 from batchwright.results.causes.catalogue import CAUSES, cause_of
+from batchwright.results.causes.cause import Argument, Cause
 from batchwright.results.causes.remedies import Explained, Mended, best, explained, various
-from batchwright.results.causes.signs import Problem, alike, signs
+from batchwright.results.causes.signs import ProblemRows, alike, signs
 from tests.support.values import OPENAI
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
-def refused(status: int, message: str, code: Json = None, param: Json = None, kind: str = "test") -> str:
-    """Give the words of an error in OpenAI's shape."""
-    return refusal_words(status, {"error": {"message": message, "type": kind, "param": param, "code": code}})
+def refused(status: int, message: str, code: Json = None, param: Json = None, kind: str = "test") -> Problem:
+    """Give the problem of an error in OpenAI's shape."""
+    return refusal(status, {"error": {"message": message, "type": kind, "param": param, "code": code}})
 
 
-def whole(code: str, message: str) -> str:
-    """Give the words of a row whose batch was refused whole."""
-    return f"its batch failed ({code}: {message})"
+def line(code: str, message: str) -> Problem:
+    """Give the problem of a row whose line was refused."""
+    return LineError(code, message).problem
+
+
+def whole(code: str, message: str) -> Problem:
+    """Give the problem of a row whose batch was refused whole."""
+    part = Part("job_a", 1, "failed", "", 9, 2, batch_id="b", batch_status="failed", errors=(LineError(code, message),))
+    return ending(part)[1]
 
 
 LENGTH = "This model's maximum context length is {} tokens. However, {}. Please reduce the length of the messages."
@@ -47,37 +67,42 @@ ENQUEUED = (
     "Please try again once some in_progress batches have been completed."
 )
 
-TOLD: tuple[tuple[Outcome, str | None, str], ...] = (
-    ("cut_short", "the answer reached the token limit", "cut_short"),
-    ("cut_short", "the answer reached the token limit before any text", "no_room_for_text"),
-    ("expired", "the batch's time was over before this row's turn", "expired"),
+FOUND: tuple[tuple[Outcome, RowCode, str], ...] = (
+    ("cut_short", "cut_short", "cut_short"),
+    ("cut_short", "no_room_for_text", "no_room_for_text"),
+    ("expired", "expired", "expired"),
+    ("never_ran", "cancelled", "cancelled"),
+    ("never_ran", "budget_used_up", "budget_used_up"),
+    ("never_ran", "batch_failed", "never_ran"),
+    ("never_ran", "not_sent", "never_ran"),
+    ("never_ran", "changed_here", "changed_here"),
+    ("never_ran", "gone", "gone"),
+    ("never_ran", "no_batch_found", "gone"),
+    ("never_ran", "too_large_to_enqueue", "over_the_rate"),
+    ("never_ran", "refused_often", "rate_limit"),
+    ("refused", "filtered", "filtered"),
+    ("refused", "refused", "refused"),
+    ("not_fitting", "not_json", "not_json"),
+    ("not_fitting", "not_fitting", "not_fitting"),
+    ("failed", "empty", "empty"),
+    ("failed", "odd_answer", "odd_answer"),
+    ("failed", "lost", "lost"),
+    ("failed", "no_answer", "timed_out"),
+    ("failed", "unreachable", "away"),
+    ("unconfirmed", "lost", "unconfirmed"),
+    ("unconfirmed", "may_be_paid", "unconfirmed"),
+    ("unconfirmed", "given_up", "given_up"),
+    ("unconfirmed", "answer_lost", "answer_lost"),
+    ("unconfirmed", "answer_unreadable", "answer_unreadable"),
+    ("running", "unreachable", "away"),
+    ("running", "connection_lost", "connection_lost"),
+)
+"""Outcomes and codes of this program to causes."""
+
+TOLD: tuple[tuple[Outcome, Problem | None, str], ...] = (
     ("expired", None, "expired"),
-    ("never_ran", "the batch was cancelled before this row's turn", "cancelled"),
-    ("never_ran", "the job was cancelled before this row's turn", "cancelled"),
     ("never_ran", None, "never_ran"),
-    ("never_ran", "its batch failed", "never_ran"),
-    ("never_ran", "it waits until earlier batches have ended: about 500 tokens may be enqueued at a time", "never_ran"),
-    ("refused", "stopped by the provider's content filter", "filtered"),
-    ("refused", "I can't help: it is against the usage policies and the content filter.", "refused"),
-    ("not_fitting", "the answer is not JSON", "not_json"),
-    ("not_fitting", 'label: "c" is not one of "a" or "b"', "not_fitting"),
-    ("failed", "the answer is empty", "empty"),
-    ("failed", "the answer is not one of /v1/chat/completions", "odd_answer"),
-    ("failed", "the answer has no vector for this row", "odd_answer"),
-    ("failed", "neither an answer nor an error", "odd_answer"),
-    ("failed", "the provider has no result for this row", "lost"),
-    ("failed", "its output file file-1 is gone at the provider: these results are lost", "lost"),
-    ("unconfirmed", "its output file file-1 is gone at the provider: these results are lost", "unconfirmed"),
-    ("unconfirmed", "it was given up: whether its batch was made was never confirmed", "given_up"),
-    ("unconfirmed", "answer_lost: No answer came, each of the 2 times that it was sent.", "answer_lost"),
-    ("unconfirmed", "answer_unreadable: The line has 900,000,000 bytes.", "answer_unreadable"),
-    ("never_ran", "its batch failed (HTTP 400: Invalid endpoint: /v1/responses.)", "no_such_batches"),
-    ("never_ran", "its batch failed (it is gone at the provider: No such Batch object: batch_1)", "gone"),
-    (
-        "never_ran",
-        "its batch failed (part-0001.jsonl is not as it was checked: it was changed on disk, so it was not sent)",
-        "changed_here",
-    ),
+    ("never_ran", line("invalid_endpoint", "Invalid endpoint: /v1/responses."), "no_such_batches"),
     # OpenAI, one row at a time.
     ("failed", refused(400, LENGTH.format(8192, "you requested 8256 tokens"), "context_length_exceeded"), "too_long"),
     ("failed", refused(400, "Your input exceeds the context window of this model.", param="input"), "too_long"),
@@ -172,9 +197,7 @@ TOLD: tuple[tuple[Outcome, str | None, str], ...] = (
     ),
     (
         "failed",
-        refusal_words(
-            400, {"object": "error", "message": LENGTH.format(6048, "you requested 6616 tokens"), "code": 400}
-        ),
+        refusal(400, {"object": "error", "message": LENGTH.format(6048, "you requested 6616 tokens"), "code": 400}),
         "too_long",
     ),
     ("failed", refused(400, "'max_tokens' or 'max_completion_tokens' is too large: 32000."), "answer_too_long"),
@@ -182,46 +205,28 @@ TOLD: tuple[tuple[Outcome, str | None, str], ...] = (
     ("failed", refused(400, "the request exceeds the size", 400, kind="exceed_context_size_error"), "too_long"),
     (
         "failed",
-        refusal_words(502, {"error": {"message": "The endpoint's answer (HTTP 502) is not JSON: <html>"}}),
+        refusal(502, {"error": {"message": "The endpoint's answer (HTTP 502) is not JSON: <html>"}}),
         "server_error",
     ),
     # The local engine.
-    (
-        "unconfirmed",
-        "answer_lost: The connection was lost each of the 5 times that this request was sent.",
-        "answer_lost",
-    ),
-    ("never_ran", "what was agreed was used up before this row's turn", "budget_used_up"),
-    ("failed", "request_timeout: The request was not answered within 600 seconds.", "timed_out"),
-    (
-        "failed",
-        "connection_lost: The connection was lost each of the 5 times that this request was sent.",
-        "connection_lost",
-    ),
-    ("failed", "engine_error: The engine could not handle the answer (KeyError).", "server_error"),
-    ("running", "the endpoint does not answer (ClientConnectorError); trying again", "away"),
-    ("running", "the endpoint answers HTTP 429; trying again", "rate_limit"),
-    ("running", "it is not confirmed whether its batch was made", "unknown"),
+    ("failed", line("request_timeout", "The request was not answered within 600 seconds."), "timed_out"),
+    ("failed", line("connection_lost", "The connection was lost each of the 5 times."), "connection_lost"),
+    ("failed", line("engine_error", "The engine could not handle the answer (KeyError)."), "server_error"),
+    ("running", Problem.found("unclear", "the endpoint answers HTTP 429; trying again", status=429), "rate_limit"),
+    ("running", Problem.found("not_confirmed", "it is not known whether its batch was made"), "unknown"),
     (
         "never_ran",
-        whole(
-            "endpoint_refused", f"The endpoint refused the first requests with {refused(401, 'No', 'invalid_api_key')}"
-        ),
+        whole("endpoint_refused", f"The endpoint refused the first requests with {refused(401, 'No').words}"),
         "wrong_key",
     ),
     # The whole batch, as the Batch API says it.
     ("never_ran", whole("token_limit_exceeded", ENQUEUED), "enqueued_limit"),
     (
         "never_ran",
-        "its batch failed (its one request is larger than what the provider lets be enqueued: 5)",
-        "over_the_rate",
-    ),
-    (
-        "never_ran",
         whole("model_not_found", "The provided model 'X' is not supported by the Batch API."),
         "unknown_model",
     ),
-    ("never_ran", "model_not_found: The provided model 'X' is not supported by the Batch API.", "unknown_model"),
+    ("never_ran", line("model_not_found", "The provided model 'X' is not supported."), "unknown_model"),
     ("never_ran", whole("mismatched_model", MISMATCH), "several_models"),
     (
         "never_ran",
@@ -231,31 +236,52 @@ TOLD: tuple[tuple[Outcome, str | None, str], ...] = (
     ("never_ran", whole("invalid_json_line", "This line is not parseable as valid JSON."), "faulty_file"),
     ("never_ran", whole("missing_required_parameter", "Missing required parameter: 'custom_id'."), "faulty_file"),
     ("never_ran", whole("empty_file", "The input file is empty."), "faulty_file"),
-    ("never_ran", "invalid_request: Messages parameter is required.", "invalid_request"),
-    ("never_ran", "its batch failed (The API key is not valid. Set the right one.)", "wrong_key"),
-    (
-        "never_ran",
-        "its batch failed (The account has used up its quota; nothing was sent again. Add credit at the provider.)",
-        "no_credit",
-    ),
-    (
-        "never_ran",
-        "its batch failed (it was refused 8 times, and given up: Rate limit reached for requests.)",
-        "rate_limit",
-    ),
-    ("never_ran", "its batch failed (Not found. Check the base URL.)", "wrong_address"),
+    ("never_ran", line("invalid_request", "Messages parameter is required."), "invalid_request"),
 )
 
 
-@pytest.mark.parametrize(("outcome", "words", "name"), TOLD)
-def test_a_cause_is_told_from_what_is_said(outcome: Outcome, words: str | None, name: str) -> None:
+@pytest.mark.parametrize(("outcome", "problem", "name"), TOLD)
+def test_a_cause_is_told_from_what_is_said(outcome: Outcome, problem: Problem | None, name: str) -> None:
     """Users read what it means, not 40 spellings of it."""
-    assert cause_of(outcome, words).name == name
+    assert cause_of(outcome, problem).name == name
 
 
-def test_every_cause_is_told_from_something() -> None:
-    """A cause that nothing leads to is a guess, or hidden behind another one."""
-    assert {cause.name for cause in CAUSES} == {name for _, _, name in TOLD}
+@given(words=st.text())
+@pytest.mark.parametrize(("outcome", "code", "name"), FOUND)
+def test_what_this_program_finds_is_known_by_its_code_whatever_the_words(
+    outcome: Outcome, code: RowCode, name: str, words: str
+) -> None:
+    """A sentence may be put in better words, and nothing else changes by it."""
+    assert cause_of(outcome, Problem.found(code, words)).name == name
+
+
+def test_every_code_has_a_cause_and_every_cause_is_reached() -> None:
+    """A cause that nothing leads to is a guess, or hidden behind another one; a code without one says nothing."""
+    assert {code for _, code, _ in FOUND} == {*get_args(RowCode)}
+    assert {cause.name for cause in CAUSES} == {name for _, _, name in (*TOLD, *FOUND)}
+    assert [
+        code for cause in CAUSES for code in cause.found if (cause.name, code) not in {(n, c) for _, c, n in FOUND}
+    ] == []
+
+
+@pytest.mark.parametrize("code", get_args(HoldCode))
+def test_what_a_part_waits_for_is_no_cause(code: HoldCode) -> None:
+    """It is told as a note: its rows have no good answer yet, and nothing is wrong with them."""
+    assert cause_of("running", Problem.found(code, "it waits")).name == "unknown"
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.name)
+def test_an_advice_names_the_arguments_that_mend(cause: Cause) -> None:
+    """What a retry is known to mend goes by the arguments, and what the user reads is the advice."""
+    assert {name for name in get_args(Argument) if f"{name}=" in cause.advice} == cause.mended_by
+
+
+def test_of_a_model_and_of_this_program_no_words_are_looked_at() -> None:
+    """A model may say anything, and it is told as what the model said."""
+    declined = Problem.found("refused", "HTTP 401: content filter, insufficient_quota", "model")
+
+    assert cause_of("refused", declined).name == "refused"
+    assert cause_of("failed", Problem.found("lost", "HTTP 429: Rate limit reached")).name == "lost"
 
 
 def test_names_are_given_once_and_words_are_short() -> None:
@@ -267,10 +293,10 @@ def test_names_are_given_once_and_words_are_short() -> None:
     assert all(cause.advice.endswith(".") and not cause.meaning.endswith(".") for cause in CAUSES)
 
 
-@given(outcome=st.sampled_from(OUTCOMES), words=st.text(max_size=400))
-def test_whatever_is_said_there_is_a_cause(outcome: Outcome, words: str) -> None:
+@given(outcome=st.sampled_from(OUTCOMES), words=st.text(max_size=400), code=st.none() | st.text(max_size=200))
+def test_whatever_is_said_there_is_a_cause(outcome: Outcome, words: str, code: str | None) -> None:
     """A provider may say anything, and the table must not fail for it."""
-    assert cause_of(outcome, words) in CAUSES
+    assert cause_of(outcome, Problem.said(words, code=code)) in CAUSES
     assert isinstance(alike(words), str)
 
 
@@ -300,27 +326,34 @@ def test_whatever_is_said_there_is_a_cause(outcome: Outcome, words: str) -> None
 )
 def test_an_error_body_is_kept_with_its_code_and_parameter(body: Json, words: str) -> None:
     """They say more surely than the message what is wrong; what cannot be a name is not taken for one."""
-    assert refusal_words(400, body) == words
+    assert refusal(400, body).words == words
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "code", "param"),
+    ("problem", "status", "param"),
     [
-        ("HTTP 400 (code unsupported_value, param text.verbosity): No.", 400, "unsupported_value", "text.verbosity"),
-        ("HTTP 400 (param tools[0].type): No.", 400, None, "tools[0].type"),
-        ("HTTP 400: Unsupported parameter: 'max_tokens' is not supported.", 400, None, "max_tokens"),
-        ("HTTP 400: Invalid 'max_output_tokens': integer below minimum value.", 400, None, "max_output_tokens"),
-        ("HTTP 400: Invalid value: 'foo'. Supported values are: 'a'.", 400, None, None),
-        ("its batch failed (endpoint_refused: It refused with HTTP 401 (code k_1): No.)", 401, "k_1", None),
-        ("request_timeout: Late.", None, "request_timeout", None),
-        ("Sorry: no.", None, None, None),
+        (refused(400, "No.", "unsupported_value", "text.verbosity"), 400, "text.verbosity"),
+        (refused(400, "No.", None, "tools[0].type"), 400, "tools[0].type"),
+        (refused(400, "Unsupported parameter: 'max_tokens' is not supported."), 400, "max_tokens"),
+        (refused(400, "Invalid 'max_output_tokens': integer below minimum value."), 400, "max_output_tokens"),
+        (refused(400, "Invalid value: 'foo'. Supported values are: 'a'."), 400, None),
+        (whole("endpoint_refused", "It refused with HTTP 401: No."), 401, None),
+        (line("request_timeout", "Late."), None, None),
+        (Problem.found("lost", "HTTP 401: Unsupported parameter: 'max_tokens'"), None, None),
     ],
 )
-def test_what_is_kept_is_read_again(words: str, status: int | None, code: str | None, param: str | None) -> None:
-    """Results are read long after they came, also those that an older version wrote down."""
-    found = signs(words)
+def test_a_providers_words_tell_what_its_fields_do_not(problem: Problem, status: int | None, param: str | None) -> None:
+    """Many servers fill in the message alone; of our own words nothing is read."""
+    read = signs(problem)
 
-    assert (found.status, found.code, found.param) == (status, code, param)
+    assert (read.status, read.param) == (status, param)
+
+
+def test_what_can_be_no_code_or_status_is_not_kept() -> None:
+    """A provider may send a code of a megabyte, or a status of a thousand digits."""
+    odd = Problem.said("No.", code="x" * 1_000_000, status=10**1_000)
+
+    assert (len(odd.code or ""), odd.status) == (MAX_CODE_CHARACTERS, None)
 
 
 @pytest.mark.parametrize(
@@ -373,16 +406,16 @@ def job(
     return replace(made, **changes)
 
 
-def only(outcome: Outcome, words: str | None, of: Job, parameters: Mapping[str, Json] | None = None) -> Explained:
+def only(outcome: Outcome, problem: Problem | None, of: Job, parameters: Mapping[str, Json] | None = None) -> Explained:
     """Explain one problem."""
     given = of.recipe.parameters if parameters is None else parameters
-    (found,) = explained([Problem(outcome, words, 3, ("r1", "r1", "r2", "r3", "r4"))], of, given, meant)
+    (found,) = explained([ProblemRows(outcome, problem, 3, ("r1", "r1", "r2", "r3", "r4"))], of, given, meant)
     return found
 
 
-def changed(outcome: Outcome, words: str | None, of: Job) -> Mapping[str, Json] | None:
+def changed(outcome: Outcome, problem: Problem | None, of: Job) -> Mapping[str, Json] | None:
     """Give what a remedy changes, beside the job and the outcomes."""
-    arguments = only(outcome, words, of).arguments
+    arguments = only(outcome, problem, of).arguments
     if arguments is None:
         return None
     assert (arguments["job_id"], arguments["outcomes"]) == ("job_a", [outcome])
@@ -397,15 +430,18 @@ TOO_SMALL = refused(
     "max_output_tokens",
 )
 USE = refused(400, "Unsupported parameter: 'max_tokens' is not supported. Use 'max_completion_tokens' instead.")
-CUT = "the answer reached the token limit"
+CUT = Problem.found("cut_short", "the answer reached the token limit")
+NO_ROOM = Problem.found("no_room_for_text", "the answer reached the token limit before any text")
+DECLINED = Problem.found("refused", "No.", "model")
+WRONG_KEY = Problem.found("unclear", "its batch failed (The key is not valid.)", status=401)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "words", "parameters", "expected"),
+    ("outcome", "problem", "parameters", "expected"),
     [
         ("cut_short", CUT, {"max_completion_tokens": 100}, {"parameters": {"max_completion_tokens": 200}}),
         ("cut_short", CUT, {"max_tokens": 50}, {"parameters": {"max_tokens": 100}}),
-        ("cut_short", f"{CUT} before any text", {"max_tokens": 50}, {"parameters": {"max_tokens": 200}}),
+        ("cut_short", NO_ROOM, {"max_tokens": 50}, {"parameters": {"max_tokens": 200}}),
         ("cut_short", CUT, {}, None),
         ("failed", TEMPERATURE, {"temperature": 0.2, "seed": 1}, {"parameters": {"temperature": None}}),
         ("failed", TEMPERATURE, {}, None),
@@ -417,17 +453,17 @@ CUT = "the answer reached the token limit"
         ("failed", refused(429, "Rate limit reached"), {}, {}),
         ("failed", refused(401, "No.", "invalid_api_key"), {}, {}),
         ("expired", None, {}, {}),
-        ("not_fitting", "the answer is not JSON", {}, {}),
-        ("refused", "No.", {}, None),
+        ("not_fitting", Problem.found("not_json", "the answer is not JSON"), {}, {}),
+        ("refused", DECLINED, {}, None),
         ("failed", refused(400, NO_MODEL), {}, None),
         ("failed", refused(400, LENGTH.format(8, "9")), {}, None),
     ],
 )
 def test_a_remedy_is_the_arguments_of_a_retry(
-    outcome: Outcome, words: str, parameters: Mapping[str, Json], expected: Mapping[str, Json] | None
+    outcome: Outcome, problem: Problem, parameters: Mapping[str, Json], expected: Mapping[str, Json] | None
 ) -> None:
     """An assistant passes them on as they stand; where something has to be chosen there are none."""
-    assert changed(outcome, words, job(parameters=parameters)) == expected
+    assert changed(outcome, problem, job(parameters=parameters)) == expected
 
 
 def test_each_endpoint_has_its_own_limit() -> None:
@@ -480,9 +516,9 @@ def test_rows_of_packed_requests_are_sent_one_by_one_so_a_retry_helps() -> None:
 def test_a_ready_made_file_is_mended_as_a_file() -> None:
     """It has no prompt that a retry could change."""
     of = job(prompt=None)
-    here = "its batch failed (part-0001.jsonl is not as it was checked: it was changed on disk, so it was not sent)"
+    here = Problem.found("changed_here", "its batch failed (its file was changed on disk)")
 
-    assert "prompt=" not in only("refused", "No.", of).advice
+    assert "prompt=" not in only("refused", DECLINED, of).advice
     assert only("never_ran", here, of).helps == "does not help"
     assert only("never_ran", here, job()).helps == "helps"
 
@@ -499,13 +535,13 @@ def test_what_cannot_be_retried_has_no_call(of: Job) -> None:
 def test_problems_are_grouped_by_cause_with_the_ids_of_three_rows() -> None:
     """Of one cause there are many spellings; of what is not known each stays by itself."""
     problems = [
-        Problem("failed", refused(429, "Rate limit reached for a"), 2, ("r1", "r2")),
-        Problem("failed", refused(418, "Odd 1"), 1, ("r3",)),
-        Problem("failed", refused(429, "Too many requests"), 5, ("r4", "r5", "r6")),
-        Problem("failed", refused(418, "Odd 2"), 1, ("r7",)),
-        Problem("failed", refused(418, "Even"), 1, ("r8",)),
-        Problem("refused", "I will not.", 1, ("r9",)),
-        Problem("refused", "I cannot.", 1, ("r10",)),
+        ProblemRows("failed", refused(429, "Rate limit reached for a"), 2, ("r1", "r2")),
+        ProblemRows("failed", refused(418, "Odd 1"), 1, ("r3",)),
+        ProblemRows("failed", refused(429, "Too many requests"), 5, ("r4", "r5", "r6")),
+        ProblemRows("failed", refused(418, "Odd 2"), 1, ("r7",)),
+        ProblemRows("failed", refused(418, "Even"), 1, ("r8",)),
+        ProblemRows("refused", DECLINED, 1, ("r9",)),
+        ProblemRows("refused", replace(DECLINED, words="I cannot."), 1, ("r10",)),
     ]
 
     found = explained(problems, job(), {}, meant)
@@ -520,38 +556,39 @@ def test_problems_are_grouped_by_cause_with_the_ids_of_three_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "words", "speaker"),
+    ("outcome", "problem", "speaker"),
     [
         ("failed", TEMPERATURE, "provider"),
         ("never_ran", whole("token_limit_exceeded", ENQUEUED), "provider"),
-        ("never_ran", "its batch failed (The API key is not valid. Set the right one.)", "check"),
-        ("not_fitting", 'label: "c" is not one of "a" or "b"', "check"),
-        ("refused", "I will not.", "model"),
+        ("never_ran", whole("odd", "No word of it is known."), "provider"),
+        ("never_ran", WRONG_KEY, "check"),
+        ("not_fitting", Problem.found("not_fitting", 'label: "c" is not one of "a" or "b"'), "check"),
+        ("refused", DECLINED, "model"),
     ],
 )
-def test_whose_words_they_are_is_known(outcome: Outcome, words: str, speaker: str) -> None:
+def test_whose_words_they_are_is_known(outcome: Outcome, problem: Problem, speaker: str) -> None:
     """What a provider or a model says is quoted as theirs, and what this program found is not."""
-    found = only(outcome, words, job())
+    found = only(outcome, problem, job())
 
-    assert (found.words, found.speaker) == (words, speaker)
+    assert (found.words, found.speaker) == (problem.words, speaker)
 
 
 def test_what_says_nothing_more_than_the_cause_is_not_repeated() -> None:
     """The answer is short."""
     found = only("cut_short", CUT, job())
 
-    assert (found.meaning, found.words, found.speaker) == (CUT, None, "")
+    assert (found.meaning, found.words, found.speaker) == (CUT.words, None, None)
 
 
 def test_the_best_retry_takes_up_all_that_one_retry_can_help() -> None:
     """One round over all of them is cheaper than one for each cause."""
     of = job(parameters={"max_completion_tokens": 100, "temperature": 0.2})
     problems = [
-        Problem("failed", TEMPERATURE, 5),
-        Problem("cut_short", CUT, 3),
-        Problem("expired", None, 2),
-        Problem("refused", "No.", 1),
-        Problem("never_ran", "its batch failed (The API key is not valid. Set the right one.)", 1),
+        ProblemRows("failed", TEMPERATURE, 5),
+        ProblemRows("cut_short", CUT, 3),
+        ProblemRows("expired", None, 2),
+        ProblemRows("refused", DECLINED, 1),
+        ProblemRows("never_ran", WRONG_KEY, 1),
     ]
 
     assert best(explained(problems, of, of.recipe.parameters, meant)) == {
@@ -565,7 +602,7 @@ def test_the_best_retry_takes_up_all_that_one_retry_can_help() -> None:
 def test_two_retries_that_change_the_same_thing_differently_stay_apart() -> None:
     """What helps most rows is proposed, and not something in between."""
     of = job(parameters={"max_completion_tokens": 100})
-    problems = [Problem("cut_short", CUT, 3), Problem("cut_short", f"{CUT} before any text", 2)]
+    problems = [ProblemRows("cut_short", CUT, 3), ProblemRows("cut_short", NO_ROOM, 2)]
 
     assert best(explained(problems, of, of.recipe.parameters, meant)) == {
         "job_id": "job_a",
@@ -575,7 +612,7 @@ def test_two_retries_that_change_the_same_thing_differently_stay_apart() -> None
 
 
 @pytest.mark.parametrize(
-    ("words", "mended", "is_met"),
+    ("problem", "mended", "is_met"),
     [
         (TEMPERATURE, Mended(), False),
         (TEMPERATURE, Mended(parameters={"temperature": None}), True),
@@ -587,9 +624,9 @@ def test_two_retries_that_change_the_same_thing_differently_stay_apart() -> None
         (refused(429, "Rate limit reached"), Mended(), True),
     ],
 )
-def test_a_retry_is_known_to_be_mended_or_not(words: str, mended: Mended, *, is_met: bool) -> None:
+def test_a_retry_is_known_to_be_mended_or_not(problem: Problem, mended: Mended, *, is_met: bool) -> None:
     """One that sends the same again to the same refusal is money and a day for nothing."""
-    assert mended.helps(only("failed", words, job(parameters={"temperature": 0.2}))) is is_met
+    assert mended.helps(only("failed", problem, job(parameters={"temperature": 0.2}))) is is_met
 
 
 def test_an_answer_that_was_cut_before_its_first_word_says_so() -> None:

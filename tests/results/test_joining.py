@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import OUTCOMES, Json, Outcome, Recipe, Result
-from batchwright.results.causes.signs import Problem, alike
+from batchwright.core.problem import Problem
+from batchwright.results.causes.signs import ProblemRows, alike
 from batchwright.results.table import ResultTable
 from batchwright.tables import connection
 from batchwright.tables.frozen import CUSTOM_ID, ROW, freeze, frozen_rows
@@ -178,7 +179,7 @@ def test_results_are_saved_in_the_source_s_order_with_all_columns(tmp_path: Path
 
 def test_without_a_schema_the_answer_the_outcome_and_the_problem_are_added(tmp_path: Path) -> None:
     """The user sees beside each row what the model said, or why it said nothing."""
-    results = [answer("r1", "hi"), Result("r2", "refused", text="I can't", problem="unsafe")]
+    results = [answer("r1", "hi"), Result("r2", "refused", text="I can't", problem=Problem.said("unsafe"))]
 
     found = table(tmp_path, ids(3), results)
 
@@ -192,7 +193,7 @@ def test_without_a_schema_the_answer_the_outcome_and_the_problem_are_added(tmp_p
 
 def test_with_a_schema_each_property_is_a_column_and_the_raw_answer_stays_where_it_did_not_fit(tmp_path: Path) -> None:
     """What was paid for is kept, also when it cannot be put into columns."""
-    results = [values("r1", label="a"), Result("r2", "not_fitting", text='{"label":', problem="not JSON")]
+    results = [values("r1", label="a"), Result("r2", "not_fitting", text='{"label":', problem=Problem.said("not JSON"))]
 
     found = table(tmp_path, ids(2), results, properties={"label": {"type": "string"}})
 
@@ -527,7 +528,7 @@ def test_a_number_or_a_text_that_runs_nothing_is_saved_as_it_is(tmp_path: Path, 
 
 def test_properties_and_problems_are_made_harmless_too(tmp_path: Path) -> None:
     """Every text that the model or the provider wrote ends up in the same file."""
-    results = [values("r1", label="=1+1"), Result("r2", "failed", problem="@SUM(A1)")]
+    results = [values("r1", label="=1+1"), Result("r2", "failed", problem=Problem.said("@SUM(A1)"))]
 
     found = saved(table(tmp_path, ids(2), results, properties={"label": {"type": "string"}}), "csv")
 
@@ -633,7 +634,7 @@ def test_a_result_that_belongs_to_no_row_adds_none(tmp_path: Path) -> None:
 
 def test_pages_put_end_to_end_are_all_rows_with_their_numbers(tmp_path: Path) -> None:
     """The assistant reads on where it stopped, and names rows by their place in the source."""
-    results = [answer(f"r{n}") if n % 2 else Result(f"r{n}", "failed", problem="p") for n in range(1, 12)]
+    results = [answer(f"r{n}") if n % 2 else Result(f"r{n}", "failed", problem=Problem.said("p")) for n in range(1, 12)]
     found = table(tmp_path, ids(11), results)
 
     pages = [found.rows(outcome="failed", offset=offset, limit=2) for offset in range(0, 6, 2)]
@@ -654,16 +655,44 @@ def test_a_page_beyond_the_end_is_empty_and_still_says_how_many_there_are(tmp_pa
 def test_problems_are_grouped_by_outcome_and_words_the_most_frequent_first(tmp_path: Path) -> None:
     """Of 5,000 failures the user wants to know the three causes, and some rows to look at."""
     results = [answer("r1")]
-    results += [Result(f"r{n}", "failed", problem="HTTP 500: oops") for n in (2, 3, 4, 8)]
-    results += [Result(f"r{n}", "refused", problem="unsafe") for n in (5, 6)]
+    results += [Result(f"r{n}", "failed", problem=Problem.said("HTTP 500: oops")) for n in (2, 3, 4, 8)]
+    results += [Result(f"r{n}", "refused", problem=Problem.said("unsafe")) for n in (5, 6)]
     found = table(tmp_path, ids(8), [*results, Result("r7", "expired")])
 
     assert found.problems(9) == [
-        Problem("failed", "HTTP 500: oops", 4, ("r2", "r3", "r4")),
-        Problem("refused", "unsafe", 2, ("r5", "r6")),
-        Problem("expired", None, 1, ("r7",)),
+        ProblemRows("failed", Problem.said("HTTP 500: oops"), 4, ("r2", "r3", "r4")),
+        ProblemRows("refused", Problem.said("unsafe"), 2, ("r5", "r6")),
+        ProblemRows("expired", None, 1, ("r7",)),
     ]
-    assert found.problems(1) == [Problem("failed", "HTTP 500: oops", 4, ("r2", "r3", "r4"))]
+    assert found.problems(1) == [ProblemRows("failed", Problem.said("HTTP 500: oops"), 4, ("r2", "r3", "r4"))]
+
+
+def test_problems_are_known_by_their_codes_and_keep_whose_words_they_are(tmp_path: Path) -> None:
+    """The same words may be a model's, a provider's, or those of this program."""
+    problems = [
+        Problem.found("lost", "no result"),
+        Problem.said("no result", code="gone", status=410, param="input"),
+        Problem.said("no result"),
+        Problem.found("refused", "no result", "model"),
+    ]
+    results = [Result(f"r{n}", "failed", problem=problem) for n, problem in enumerate(problems, 1)]
+    found = table(tmp_path, ids(4), results)
+
+    assert {each.problem for each in found.problems(9)} == set(problems)
+
+
+def test_results_of_the_version_before_have_only_words_and_are_read_all_the_same(tmp_path: Path) -> None:
+    """They lie in the folders of jobs that ended long ago."""
+    words = "the provider has no result for this row"
+    found = table(tmp_path, ids(2), [answer("r1"), Result("r2", "failed", problem=Problem.said(words))])
+    former = tmp_path / "former.parquet"
+    with duckdb.connect() as con:
+        kept = f"SELECT * EXCLUDE (told) FROM read_parquet('{found.results}') ORDER BY row"
+        con.execute(f"COPY ({kept}) TO '{former}' (FORMAT parquet)")
+    former.replace(found.results)
+
+    assert found.problems(9) == [ProblemRows("failed", Problem.found("lost", words), 1, ("r2",))]
+    assert [row["problem"] for row in shown(found)] == [None, words]
 
 
 @pytest.mark.slow
@@ -677,7 +706,7 @@ def test_50_000_problems_that_differ_in_numbers_ids_and_quotes_are_a_few(tmp_pat
         "HTTP 503: Limit {n}, used {n}. Try again in {n}s.",
     ]
     results = [
-        Result(f"r{n}", "not_fitting" if n % 5 == 3 else "failed", problem=words[n % 5].format(n=n))
+        Result(f"r{n}", "not_fitting" if n % 5 == 3 else "failed", problem=Problem.said(words[n % 5].format(n=n)))
         for n in range(1, 50_001)
     ]
     found = table(tmp_path, ids(50_000), results).problems(50)
@@ -686,7 +715,7 @@ def test_50_000_problems_that_differ_in_numbers_ids_and_quotes_are_a_few(tmp_pat
         *[("failed", 10_000)] * 4,
         ("not_fitting", 10_000),
     ]
-    assert found[0] == Problem("failed", words[1].format(n=1), 10_000, ("r1", "r6", "r11"))
+    assert found[0] == ProblemRows("failed", Problem.said(words[1].format(n=1)), 10_000, ("r1", "r6", "r11"))
 
 
 @pytest.mark.parametrize(
@@ -704,7 +733,7 @@ def test_50_000_problems_that_differ_in_numbers_ids_and_quotes_are_a_few(tmp_pat
 def test_python_and_duckdb_make_words_alike_in_the_same_way(tmp_path: Path, words: str) -> None:
     """Large tables are grouped by the one, their groups by the other."""
     other = re.sub("[0-9]+", "77", words) if re.search("[0-9]", words) and not words.startswith("HTTP") else words
-    results = [Result("r1", "failed", problem=words), Result("r2", "failed", problem=other)]
+    results = [Result(f"r{n}", "failed", problem=Problem.said(text)) for n, text in enumerate((words, other), 1)]
     found = table(tmp_path, ids(2), results)
 
     assert len(found.problems(9)) == len({alike(words), alike(other)}) == 1

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import encode_request, encode_result
 from batchwright.core.model import Part, Recipe, Request, Result, ResultLine
+from batchwright.core.problem import Problem
 from batchwright.results.joining import PartLines, index_of, join_results
 from batchwright.results.part_results import PartReader, PartResults, keep, read_part, remove
 from batchwright.results.table import ResultTable
@@ -55,7 +56,7 @@ def write(folder: JobFolder, part: Part, output: Sequence[bytes], errors: Sequen
 
 def missing(custom_id: str) -> Result:
     """Say of a row that it has no result."""
-    return Result(custom_id, "never_ran", problem="nothing came")
+    return Result(custom_id, "never_ran", problem=Problem.found("lost", "nothing came"))
 
 
 def joined(folder: JobFolder, parts: Mapping[Part, PartResults]) -> dict[int, tuple[str, str | None]]:

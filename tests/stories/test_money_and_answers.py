@@ -59,10 +59,10 @@ def test_a_round_is_not_redrafted_once_it_is_submitted(tmp_path: Path) -> None:
         first = journal.job("job_a")
         journal.add_round(first, [replace(part, number=2, round=2)], kept={})
         journal.agree(journal.job("job_a"), {2: Decimal(1)}, agreed_usd=Decimal(1), limits=SpendingLimits())
-        before = journal.job("job_a"), journal.events("job_a")
+        before = journal.job("job_a"), journal.events.of("job_a")
         with pytest.raises(NotReady) as refused:
             journal.add_round(first, [replace(part, number=3, round=2, ceiling_usd=Decimal(9))], kept={})
-        after = journal.job("job_a"), journal.events("job_a")
+        after = journal.job("job_a"), journal.events.of("job_a")
 
     assert "job_a was submitted again meanwhile, so no retry was drafted." in str(refused.value)
     assert after == before

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from batchwright.core.model import Json
+from batchwright.core.problem import Problem
 
 MAX_ERROR_CHARACTERS = 2_000
 _MAX_FAULTS = 5
@@ -13,14 +14,21 @@ _TELLING_TYPES = frozenset({"insufficient_quota", "exceed_context_size_error", "
 """Types of errors that say more than the status, where there is no code."""
 
 
-def refusal_words(status: int, body: Json) -> str:
+def refusal(status: int, body: Json) -> Problem:
     """Say what an error body says: the status, the provider's code and parameter, its message."""
+    error = body_error(body)
+    named = ", ".join(f"{what} {name}" for what, name in (("code", error.code), ("param", error.param)) if name)
+    words = f"HTTP {status}{named and f' ({named})'}: {error.words}"
+    return Problem.said(words, code=error.code, status=status, param=error.param)
+
+
+def body_error(body: Json) -> Problem:
+    """Return the error in a body, whichever of the usual shapes it has, with the provider's code and parameter."""
     fields = _fields(body)
     error = _fields(fields.get("error")) or fields
     kind = _name(error.get("type"))
     code = _name(error.get("code")) or (kind if kind in _TELLING_TYPES else None)
-    named = ", ".join(f"{what} {name}" for what, name in (("code", code), ("param", _name(error.get("param")))) if name)
-    return f"HTTP {status}{named and f' ({named})'}: {error_text(body)}"
+    return Problem.said(error_text(body), code=code, param=_name(error.get("param")))
 
 
 def error_text(body: Json) -> str:

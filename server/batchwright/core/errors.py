@@ -15,18 +15,28 @@ BatchwrightError
     │   ├── ProviderGone         what was asked for is not there, or not any more
     │   └── ProviderNotNow       it said no for now: nothing was done; later it may say yes
     ├── ProviderUnreachable  it was not reached: nothing was done
+    │   └── ProviderAway         nothing answers at its address
     └── ProviderUnclear      it may have done what was asked, or not
         └── AnswerTooLarge       there is more of its answer than can be meant
 """
 
 import errno
-from typing import cast
+from typing import ClassVar, cast
+
+from batchwright.core.problem import Problem, ProblemCode
 
 _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO})
 
 
 class BatchwrightError(Exception):
     """Anything that a user can be told in a sentence."""
+
+    code: ClassVar[ProblemCode] = "unable"
+
+    @property
+    def problem(self) -> Problem:
+        """The same as the problem of a part, or of a row."""
+        return Problem.found(self.code, str(self))
 
 
 class InvalidInput(BatchwrightError):
@@ -48,6 +58,8 @@ class NotReady(BatchwrightError):
 class OverLimit(NotReady):
     """It would cost more than was agreed, or than the operator allows."""
 
+    code = "over_limit"
+
 
 class NotAgreed(NotReady):
     """The user was asked, and did not agree."""
@@ -55,6 +67,8 @@ class NotAgreed(NotReady):
 
 class Frozen(NotReady):
     """Something is not as it should be, and nothing is submitted until the user says so."""
+
+    code = "frozen"
 
 
 class DiskFault(BatchwrightError):
@@ -81,12 +95,17 @@ class ProviderRefused(ProviderError):
     """The provider answered with an error of its own: nothing was done, and asking again will not help.
 
     Attributes:
-        words: Its status, code, parameter and message, as they are kept with the rows; None: it was not asked by HTTP.
+        told: Its own error, as it is kept with the rows; None: it was not asked by HTTP.
     """
 
-    def __init__(self, message: str, *, words: str | None = None) -> None:
+    def __init__(self, message: str, *, told: Problem | None = None) -> None:
         super().__init__(message)
-        self.words = words
+        self.told = told
+
+    @property
+    def problem(self) -> Problem:
+        """What the provider said."""
+        return self.told or Problem.said(str(self))
 
 
 class ProviderGone(ProviderRefused):
@@ -100,8 +119,8 @@ class ProviderNotNow(ProviderRefused):
         after_seconds: How long the provider asks to wait; None if it does not say.
     """
 
-    def __init__(self, message: str, *, words: str | None = None, after_seconds: float | None = None) -> None:
-        super().__init__(message, words=words)
+    def __init__(self, message: str, *, told: Problem | None = None, after_seconds: float | None = None) -> None:
+        super().__init__(message, told=told)
         self.after_seconds = after_seconds
 
 
@@ -109,8 +128,28 @@ class ProviderUnreachable(ProviderError):
     """The provider was not reached, so nothing was done; asking later may help."""
 
 
+class ProviderAway(ProviderUnreachable):
+    """Nothing answers at the provider's address."""
+
+    code = "unreachable"
+
+
 class ProviderUnclear(ProviderError):
-    """Something was sent, and no answer says what became of it; whether it was done has to be found out."""
+    """Something was sent, and no answer says what became of it; whether it was done has to be found out.
+
+    *status* is that of the answer that says nothing.
+    """
+
+    code = "unclear"
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self._status = status
+
+    @property
+    def problem(self) -> Problem:
+        """The same as the problem of a part."""
+        return Problem.found(self.code, str(self), status=self._status)
 
 
 class AnswerTooLarge(ProviderUnclear):

@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 
@@ -22,11 +22,11 @@ MAX_CUSTOM_ID_CHARACTERS = 64
 
 KEPT_BYTES = 64 << 10
 """Of a line that is too long to be read: it says whose it is at its beginning."""
-ANSWER_UNREADABLE = "answer_unreadable"
+ANSWER_UNREADABLE: Final = "answer_unreadable"
 """The code of a result that came, and cannot be read."""
-ANSWER_LOST = "answer_lost"
+ANSWER_LOST: Final = "answer_lost"
 """The code of a request that was sent and may be paid for, and whose answer cannot be had."""
-BUDGET_USED_UP = "budget_used_up"
+BUDGET_USED_UP: Final = "budget_used_up"
 """The code of a request that was not sent, since what was sent before it may have taken all that was agreed."""
 
 _BOM = b"\xef\xbb\xbf"

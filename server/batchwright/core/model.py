@@ -6,6 +6,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, get_args
 
+from batchwright.core.problem import Problem
+
 Endpoint = Literal["/v1/chat/completions", "/v1/responses", "/v1/embeddings"]
 Json = Any
 """A decoded JSON value: None, bool, int, float, str, list or dict."""
@@ -154,6 +156,7 @@ class Part:
         ceiling_usd: The most that it may cost; None: nothing bounds it, or the price is not known.
         least_usd: What its input alone costs; None: the price is not known.
         cost_usd: What it did cost; None: not known, or not yet.
+        problem: Why it does not go on, or what is odd about it.
         used_input_tokens, used_output_tokens: As the provider counted at the end of the batch.
         file_created_at: When the provider took its file, in Unix seconds of the provider's clock.
         expires_at: When its batch has to be over, by the same clock; None: not known.
@@ -172,7 +175,7 @@ class Part:
     error_file_id: str | None = None
     completed: int = 0
     failed: int = 0
-    note: str | None = None
+    problem: Problem | None = None
     errors: tuple["LineError", ...] = ()
     round: int = 1
     load: int = 0
@@ -183,6 +186,11 @@ class Part:
     used_input_tokens: int | None = None
     used_output_tokens: int | None = None
     expires_at: int | None = None
+
+    @property
+    def note(self) -> str | None:
+        """Its problem in words."""
+        return self.problem.words if self.problem else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,14 +323,14 @@ class Result:
     Attributes:
         text: What the model wrote; for embeddings, the numbers as JSON.
         values: The properties of the output schema, when the answer fits it.
-        problem: Why there is no good answer, in one phrase.
+        problem: Why there is no good answer.
     """
 
     custom_id: str
     outcome: Outcome
     text: str | None = None
     values: Mapping[str, Json] | None = None
-    problem: str | None = None
+    problem: Problem | None = None
     input_tokens: int = 0
     output_tokens: int = 0
 
@@ -341,6 +349,11 @@ class LineError:
     line: int | None = None
     param: str | None = None
     custom_id: str | None = None
+
+    @property
+    def problem(self) -> Problem:
+        """The same as the problem of a row."""
+        return Problem.said(f"{self.code}: {self.message}", code=self.code)
 
 
 @dataclass(frozen=True, slots=True)

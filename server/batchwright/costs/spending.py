@@ -9,10 +9,6 @@ from batchwright.core.model import Job, Part, SpendingLimits
 from batchwright.core.money import shared, shown_most, shown_usd
 from batchwright.core.untrusted import quote_name, quote_names
 
-SUSPECTED = "Requests may fail"
-SAME_FOR_ALL = "Every row gets the same request"
-"""How warnings begin that had better be heeded before anything is agreed."""
-
 OUTPUT_BOUNDS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
 LEAST_TOKENS = 16
 """Of an answer: the API takes no lower bound everywhere, and few answers are shorter."""

@@ -84,7 +84,7 @@ class Adoption:
             is_gone = part.state == "failed" and not is_final(part.batch_status)
             if part.batch_id == batch_id and (is_gone or part.state == "given_up"):
                 await self._api.batch(batch_id)
-                if self._journal.give_batch(replace(part, state="submitted", note=None)):
+                if self._journal.give_batch(replace(part, state="submitted", problem=None)):
                     return self._journal.job(job_id)
         raise NotReady(f"{batch_id} belongs to {job_id} already. See `check_job`.")
 

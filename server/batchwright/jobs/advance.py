@@ -9,6 +9,7 @@ import anyio
 from batchwright.core.errors import BatchwrightError, NotReady, ProviderError, ProviderGone
 from batchwright.core.job_folder import JobFolders
 from batchwright.core.model import LIVE_STATES, Job, Part, ProviderInfo
+from batchwright.core.problem import Problem
 from batchwright.jobs.collection import RESTING, Collection
 from batchwright.jobs.confirmation import Confirmation
 from batchwright.jobs.recovery import LEAVING, Step, next_step
@@ -90,11 +91,12 @@ class Runs:
         """Give a job with a note, where it does not go on since it was made for another provider."""
         if job.submitted_at is None or job.ended_at is not None or self.is_answered_here(job):
             return job
-        note = (
+        words = (
             f"it was made for {job.provider.model} at {job.provider.host}, and this server has another provider; "
             "it goes on where a server is started with the former settings"
         )
-        return replace(job, parts=tuple(replace(part, note=note) for part in job.parts))
+        elsewhere = Problem.found("other_provider", words)
+        return replace(job, parts=tuple(replace(part, problem=elsewhere) for part in job.parts))
 
     async def _advance_parts(self, job_id: str, look: "Look") -> None:
         while True:
@@ -156,18 +158,21 @@ class Runs:
             reason = f"{error.strerror} ({place})" if isinstance(error, OSError) else str(error)
             if part.state == "ended":
                 reason = f"its results are not here yet: {reason} {LEAVING}"
-            self._journal.save_part(replace(part, note=reason))
+            stopped = (
+                Problem.found("disk", reason) if isinstance(error, OSError) else replace(error.problem, words=reason)
+            )
+            self._journal.save_part(replace(part, problem=stopped))
         elif self._api.lists_everything or self._journal.is_cancelled(job.id):
             again = f"; if another key shows batch {part.batch_id}, adopt_batch takes it up" if part.batch_id else ""
-            note = f"it is gone at the provider: {error}{again}"
-            self._journal.save_part(replace(part, state="failed", note=note), "gone")
+            gone = Problem.found("gone", f"it is gone at the provider: {error}{again}")
+            self._journal.save_part(replace(part, state="failed", problem=gone), "gone")
         else:
             # With another key or project the provider does not show it either, and it may be paid for.
-            note = (
+            words = (
                 f"the provider does not show batch {part.batch_id} ({error}): start the server with the key and "
                 "project that it was made with, or give it up with cancel_job"
             )
-            self._journal.save_part(replace(part, note=note))
+            self._journal.save_part(replace(part, problem=Problem.found("not_shown", words)))
 
 
 def _differences(now: ProviderInfo, drafted: ProviderInfo) -> list[str]:

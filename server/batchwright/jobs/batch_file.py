@@ -14,9 +14,8 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Endpoint, Json, ProviderInfo, Recipe
 from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import model_name
-from batchwright.costs.spending import SUSPECTED
 from batchwright.jobs.build import ROWS_A_REPORT, Draft, Plan, draft_job
-from batchwright.jobs.preflight import SHOWN_ERRORS, tell
+from batchwright.jobs.preflight import SHOWN_ERRORS, suspicion, tell
 from batchwright.requests.measure import Line, Measure
 from batchwright.requests.parts import (
     first_request,
@@ -66,7 +65,7 @@ def adopt_batch_file(
     written = write_parts(plan.parts, lines(), whole)
     copy.unlink()
     job = draft_job(plan, replace(source, kind="batch", path=str(plan.source)), written, whole.hexdigest())
-    warnings = [f"{SUSPECTED}: {_told_with_lines(finding)}" for finding in report.suspected[:SHOWN_ERRORS]]
+    warnings = [suspicion(found.fault, _told_with_lines(found)) for found in report.suspected[:SHOWN_ERRORS]]
     return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
 
 

@@ -13,7 +13,7 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Job, Limits, ProviderInfo, Recipe, Request, Source
 from batchwright.core.progress import SILENT, Progress
 from batchwright.costs.prices import Estimate
-from batchwright.jobs.preflight import check_recipe, draft_warnings, is_batch_file
+from batchwright.jobs.preflight import DraftWarning, check_recipe, draft_warnings, is_batch_file
 from batchwright.requests.duplicates import Repeats
 from batchwright.requests.measure import Line
 from batchwright.requests.packing import packed
@@ -87,7 +87,7 @@ class Draft:
     job: Job
     first_request: Request
     estimate: Estimate
-    warnings: Sequence[str]
+    warnings: Sequence[DraftWarning]
     retried: Retried | None = None
 
 
@@ -118,27 +118,29 @@ def draft(plan: Plan, progress: Progress = SILENT) -> Draft:
                 writing.counted(row, source.rows, "rows")
 
     files.sync(plan.folder.frozen)
-    written, warnings = _written(plan, lines(), whole)
+    written, repeats = _written(plan, lines(), whole)
     requests = sum(part.requests for part in written.parts)
     if requests < source.rows:
         source = replace(source, requests=requests)
     writing.counted(source.rows, source.rows, "rows")
     job = draft_job(plan, replace(source, path=None) if source.kind == "rows" else source, written, whole.hexdigest())
     told = draft_warnings(plan.recipe, source.columns, renderer.used, empty.count)
-    warnings = [*frozen.warnings, *suspected, *warnings, *told]
+    of_source = [DraftWarning("source", text) for text in frozen.warnings]
+    shared = [DraftWarning("shared_requests", repeats)] if repeats else []
+    warnings = [*of_source, *suspected, *shared, *told]
     return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
 
 
-def _written(plan: Plan, lines: Iterator[tuple[str, Line]], whole: Digest) -> tuple[Written, list[str]]:
+def _written(plan: Plan, lines: Iterator[tuple[str, Line]], whole: Digest) -> tuple[Written, str | None]:
     """Write the requests of all rows as parts, and say what was saved; one that repeats is joined to all its rows.
 
     *whole* becomes the hash of all rows' requests.
     """
     if not plan.deduplicate and plan.recipe.inputs_per_request == 1:
-        return write_parts(plan.parts, (line for _, line in lines), whole), []
+        return write_parts(plan.parts, (line for _, line in lines), whole), None
     lines = _hashed(lines, whole)
     if not plan.deduplicate:
-        return write_parts(plan.parts, plan.packed(line for _, line in lines)), []
+        return write_parts(plan.parts, plan.packed(line for _, line in lines)), None
     listed = plan.folder.repeats
     with listed.open("wb") as file:
         repeats = Repeats(file)
@@ -147,7 +149,7 @@ def _written(plan: Plan, lines: Iterator[tuple[str, Line]], whole: Digest) -> tu
     if repeats.count:
         share_ids(plan.folder.frozen, listed)
     listed.unlink()
-    return written, [repeats.sentence]
+    return written, repeats.sentence
 
 
 def _hashed(lines: Iterator[tuple[str, Line]], whole: Digest) -> Iterator[tuple[str, Line]]:

@@ -17,8 +17,9 @@ from batchwright.core.crash_points import OnPoint
 from batchwright.core.errors import ProviderGone, ProviderNotNow, ProviderRefused, ProviderUnreachable
 from batchwright.core.job_folder import DownloadKind, JobFolder, part_name
 from batchwright.core.model import ENDED_STATES, Job, LineError, Outcome, Part, Result
+from batchwright.core.problem import Problem
 from batchwright.costs.prices import Totals, cost, cost_of_totals, price_at
-from batchwright.jobs.recovery import is_final, is_over_enqueued_limit, is_overdue, overdue_note
+from batchwright.jobs.recovery import is_final, is_over_enqueued_limit, is_overdue, overdue
 from batchwright.requests.packing import members_of
 from batchwright.results.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS
 from batchwright.results.downloads import Found, mismatch, named
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from openai.types import Batch
 
     from batchwright.jobs.submission import Submission
+    from batchwright.journal.events import EventKind
     from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import BatchAPI, Look
 
@@ -39,12 +41,13 @@ MAX_FETCHES = 3
 """A file that lacks results, and is the same so many times, is what the provider has."""
 LATE_SECONDS = 120.0
 """How long an ended batch that has answers is given to name the file that they are in."""
-_EARLY_ENDS: dict[str | None, tuple[Outcome, str]] = {
+_EARLY_ENDS: dict[str | None, tuple[Outcome, Problem]] = {
     "expired": BATCH_EXPIRED,
     "cancelled": BATCH_CANCELLED,
 }
-_LOST = "its results are lost"
-_NO_RESULT = "the provider has no result for this row"
+_LOST = Problem.found("lost", "its results are lost")
+_NO_RESULT = Problem.found("lost", "the provider has no result for this row")
+_NOT_SUBMITTED = Problem.found("cancelled", "the job was cancelled before this row's turn")
 
 
 class Collection:
@@ -79,7 +82,8 @@ class Collection:
             except ProviderNotNow:
                 raise
             except ProviderRefused as error:  # if it has ended just now, the next look shows how
-                return self._noted(replace(_shown(part, batch), note=f"it could not be cancelled: {error}"), part)
+                refused = Problem.found("not_cancelled", f"it could not be cancelled: {error}")
+                return self._noted(replace(_shown(part, batch), problem=refused), part)
             self._on_point("cancel_answered")
             return self._saved(replace(_shown(part, batch), state="cancelling"), "cancelling")
         shown = _shown(part, batch)
@@ -89,7 +93,8 @@ class Collection:
             shown = replace(shown, cost_usd=None if spent is None else Decimal(spent))
         if not is_final(batch.status):
             now = self._now()
-            return self._noted(replace(shown, note=overdue_note(shown, now)) if is_overdue(shown, now) else shown, part)
+            late = replace(shown, problem=overdue(shown, now)) if is_overdue(shown, now) else shown
+            return self._noted(late, part)
         has_results = bool(shown.output_file_id or shown.completed)
         # What another journal submitted was agreed to there: here nobody let it be sent again.
         is_ours = job.agreed_usd is not None or job.provider.charges == "nothing"
@@ -97,7 +102,7 @@ class Collection:
             return await self._submission.refused_for_limit(job, part, shown.errors)
         if shown.errors:
             shown = replace(shown, errors=await anyio.to_thread.run_sync(named, folder.requests(part), shown.errors))
-        ended = self._saved(replace(shown, state="ended"), f"ended {shown.batch_status}")
+        ended = self._saved(replace(shown, state="ended"), "batch_ended", shown.batch_status)
         self._on_point("end_seen")
         return ended
 
@@ -119,7 +124,9 @@ class Collection:
         is_empty = part.batch_status == "failed" and not part.output_file_id
         state = "failed" if lost or is_empty else "verified"
         known = _cost(job, part, found, is_lost=bool(lost)) if part.cost_usd is None else part.cost_usd
-        part = replace(part, state=state, cost_usd=known, note="; ".join(notes) or None)
+        code = "not_whole" if notes == [found.note] else "lost"
+        problem = Problem.found(code, "; ".join(notes)) if notes else None
+        part = replace(part, state=state, cost_usd=known, problem=problem)
         self._saved(part, state)
         self._on_point("verified")
         return part
@@ -200,8 +207,8 @@ class Collection:
             self._journal.save_part(part)
         return before
 
-    def _saved(self, part: Part, event: str) -> Part:
-        self._journal.save_part(part, event)
+    def _saved(self, part: Part, event: "EventKind", detail: str | None = None) -> Part:
+        self._journal.save_part(part, event, detail)
         return part
 
 
@@ -240,37 +247,39 @@ def _join(job: Job, folder: JobFolder, place: JobFolder) -> tuple[int, int]:
 
 def _missing(part: Part, results: PartResults, members: Mapping[str, Sequence[str]]) -> Callable[[str], Result]:
     """Return what says of a row why it has no result: the fault of its own line, or that of the whole batch."""
-    faults = {error.custom_id: f"{error.code}: {error.message}" for error in part.errors if error.custom_id}
-    of_rows = {row: words for custom_id, words in faults.items() for row in members.get(custom_id, (custom_id,))}
+    faults = {error.custom_id: error.problem for error in part.errors if error.custom_id}
+    of_rows = {row: fault for custom_id, fault in faults.items() for row in members.get(custom_id, (custom_id,))}
     outcome, reason = ending(part, ran=results.ran, good=results.good)
     return lambda custom_id: Result(custom_id, outcome, problem=of_rows.get(custom_id, reason))
 
 
-def ending(part: Part, *, ran: int = 0, good: int = 0) -> tuple[Outcome, str]:
+def ending(part: Part, *, ran: int = 0, good: int = 0) -> tuple[Outcome, Problem]:
     """Say what became of the requests of a part that have no result; *ran* others have one, *good* of them an answer.
 
     Which of them were answered is not known where the provider counts more than it gives.
     """
     if part.state == "given_up":
-        return "unconfirmed", part.note or "it was given up, so it may be paid for"
+        return "unconfirmed", part.problem or Problem.found("given_up", "it was given up, so it may be paid for")
     if part.batch_id is not None and _may_be_paid(part, ran, good):
         counted = f"the provider counts {part.completed:,} answers and gave {good:,}: this row's may be among the lost"
-        missing = counted if part.completed > good else _NO_RESULT
-        return "unconfirmed", missing if part.state == "verified" else part.note or _LOST
+        missing = Problem.found("may_be_paid", counted) if part.completed > good else _NO_RESULT
+        return "unconfirmed", missing if part.state == "verified" else part.problem or _LOST
     return _unpaid_ending(part)
 
 
-def _unpaid_ending(part: Part) -> tuple[Outcome, str]:
+def _unpaid_ending(part: Part) -> tuple[Outcome, Problem]:
     if part.batch_id is None and part.state == "verified":
-        return "never_ran", part.note or "the job was cancelled before this row's turn"
+        return "never_ran", part.problem or _NOT_SUBMITTED
     if part.batch_status in _EARLY_ENDS and part.state == "verified":
         return _EARLY_ENDS[part.batch_status]
     if part.state == "failed" and (part.completed or part.batch_status == "completed"):
-        return "failed", part.note or _LOST
+        return "failed", part.problem or _LOST
     if part.batch_status == "completed":
         return "failed", _NO_RESULT
-    first = f"{part.errors[0].code}: {part.errors[0].message}" if part.errors else part.note
-    return "never_ran", f"its batch failed ({first[:MAX_PROBLEM_CHARACTERS]})" if first else "its batch failed"
+    first = part.errors[0].problem if part.errors else part.problem
+    if first is None:
+        return "never_ran", Problem.found("batch_failed", "its batch failed")
+    return "never_ran", replace(first, words=f"its batch failed ({first.words[:MAX_PROBLEM_CHARACTERS]})")
 
 
 def _may_be_paid(part: Part, ran: int, good: int) -> bool:
@@ -296,12 +305,20 @@ def _shown(part: Part, batch: "Batch") -> Part:
         error_file_id=batch.error_file_id or None,
         completed=(counts.completed or 0) if counts else part.completed,
         failed=(counts.failed or 0) if counts else part.failed,
-        note=(batch.model_extra or {}).get("note"),
+        problem=_told(batch),
         errors=tuple(LineError(e.code or "unknown", e.message or "", e.line, e.param) for e in errors),
         used_input_tokens=batch.usage.input_tokens if batch.usage else None,
         used_output_tokens=batch.usage.output_tokens if batch.usage else None,
         expires_at=batch.expires_at,
     )
+
+
+def _told(batch: "Batch") -> Problem | None:
+    """Say what a batch tells of itself; only that of the local engine has more than a text."""
+    extra = batch.model_extra or {}
+    if isinstance(problem := extra.get("problem"), Problem):
+        return problem
+    return Problem.said(note) if (note := extra.get("note")) else None
 
 
 def _cost(job: Job, part: Part, found: Found, *, is_lost: bool) -> Decimal | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from batchwright.core.errors import NotReady, ProviderError, ProviderNotNow, ProviderRefused
 from batchwright.core.model import Job, Part
+from batchwright.core.problem import Problem
 from batchwright.core.provenance import NONCE_KEY
 from batchwright.jobs.recovery import is_final, made_by, without_batch
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
     from batchwright.providers.batch_api import BatchAPI
 
 _CLOCK_SLACK_SECONDS = 300
+_NOT_CONFIRMED = Problem.found(
+    "not_confirmed",
+    "it is not confirmed whether its batch was made; nothing was sent again, and it is looked for each time. "
+    "Only the user may decide to have it sent again, since it may then be paid twice: submit_job with "
+    'user_says="resend"; or to leave it, which counts as paid: user_says="give_up"',
+)
 
 
 class Confirmation:
@@ -35,7 +42,7 @@ class Confirmation:
         nonce = self._journal.attempts.open_nonce(part) or ""
         found = made_by(await self._listed(part), nonce=nonce, file_id=part.file_id or "")
         if found:
-            adopted = replace(part, state="submitted", batch_id=found[0], note=None)
+            adopted = replace(part, state="submitted", batch_id=found[0], problem=None)
             if len(found) > 1:
                 became = [await self._stopped(batch_id) for batch_id in found[1:]]
                 self._journal.standing.freeze(
@@ -44,15 +51,10 @@ class Confirmation:
                 )
             return self._journal.close_attempt(adopted, "created")
         if self._api.lists_everything:
-            return self._journal.close_attempt(replace(part, state="uploaded", note=None), "not_sent")
-        note = (
-            "it is not confirmed whether its batch was made; nothing was sent again, and it is looked for each time. "
-            "Only the user may decide to have it sent again, since it may then be paid twice: submit_job with "
-            'user_says="resend"; or to leave it, which counts as paid: user_says="give_up"'
-        )
+            return self._journal.close_attempt(replace(part, state="uploaded", problem=None), "not_sent")
         if part.state == "unknown":
-            return self._journal.save_changed(replace(part, note=note), part)
-        return self._journal.save_part(replace(part, state="unknown", note=note), "unknown")
+            return self._journal.save_changed(replace(part, problem=_NOT_CONFIRMED), part)
+        return self._journal.save_part(replace(part, state="unknown", problem=_NOT_CONFIRMED), "unknown")
 
     async def resent(self, part: Part) -> Part:
         """Have an unconfirmed part sent again by the user's word, with a new file, once the old one is gone.
@@ -88,13 +90,14 @@ class Confirmation:
             if part.state not in {"submitting", "unknown"}:
                 return part
             self._refuse_early(part, "given up")
-            note = "it was given up: whether its batch was made was never confirmed, so it may be paid for"
+            words = "it was given up: whether its batch was made was never confirmed, so it may be paid for"
         else:
-            note = (
+            words = (
                 f"its batch {part.batch_id} was given up while it was {part.batch_status}, so its answers may be paid "
                 "for; adopt_batch takes it up again"
             )
-        return self._journal.close_attempt(replace(part, state="given_up", note=note), "given_up")
+        given_up = replace(part, state="given_up", problem=Problem.found("given_up", words))
+        return self._journal.close_attempt(given_up, "given_up")
 
     def _quiet_left(self, part: Part) -> float:
         return self._quiet_seconds - self._journal.attempts.seconds_open(part)
@@ -133,7 +136,7 @@ class Confirmation:
             return  # it may yet be refused whole
         if (is_waiting or is_left) and status != "failed":
             # Nothing was sent again, so this is the one batch that there is.
-            found = replace(part, state="submitted", batch_id=batch.id, file_id=batch.input_file_id, note=None)
+            found = replace(part, state="submitted", batch_id=batch.id, file_id=batch.input_file_id, problem=None)
             self._journal.keep_late(found, attempt.nonce)
             return
         if status != "failed":

@@ -19,6 +19,7 @@ from batchwright.core.untrusted import model_name
 from batchwright.costs.prices import meant
 from batchwright.jobs.batch_file import adopt_batch_file, batch_file_recipe, check_batch_file
 from batchwright.jobs.build import Draft, Plan, draft
+from batchwright.jobs.preflight import DraftWarning
 from batchwright.providers.shutdown_dates import ShutdownDates
 from batchwright.tables.inspection import Profile, profile
 from batchwright.tables.rows import write_rows
@@ -108,7 +109,7 @@ class Drafting:
         self._on_point("drafted")
         if earlier := self._journal.same_job(made.job):
             note = f"The same data, prompt and model were run before, as {earlier}: get_results gives its answers."
-            made = replace(made, warnings=[*made.warnings, note])
+            made = replace(made, warnings=[*made.warnings, DraftWarning("run_before", note)])
         return made
 
     async def clean_up(self) -> None:
@@ -125,11 +126,13 @@ class Drafting:
     async def _draft(self, request: DraftRequest, folder: JobFolder, progress: Progress) -> Draft:
         """Check everything, and write the parts into *folder*, which is empty and has the job's id for its name."""
         made = await self._made(request, folder, progress)
+        warnings = [*made.warnings]
         note = misspelt(made.job.recipe.model, made.job.provider, meant)
-        is_told = any("is no known name" in warning for warning in made.warnings)
-        notes = [note] if note and not is_told else []
-        ending = await self._shutdown_dates.warning(made.job.provider)
-        return replace(made, warnings=[*made.warnings, *notes, *([ending] if ending else [])])
+        if note and not any(warning.kind == "unknown_model" for warning in warnings):
+            warnings.append(DraftWarning("misspelt_model", note))
+        if ending := await self._shutdown_dates.warning(made.job.provider):
+            warnings.append(DraftWarning("shutdown", ending))
+        return replace(made, warnings=warnings)
 
     async def _made(self, request: DraftRequest, folder: JobFolder, progress: Progress) -> Draft:
         if request.batch_file:
@@ -161,7 +164,7 @@ class Drafting:
         made = await anyio.to_thread.run_sync(draft, plan, progress)
         if wanted and (optional := schema.optional_properties(wanted)):
             note = f"Strict mode requires every property, so these may come back null: {', '.join(optional)}."
-            made = replace(made, warnings=[*made.warnings, note])
+            made = replace(made, warnings=[*made.warnings, DraftWarning("nullable", note)])
         return made
 
     async def _made_of_batch_file(

@@ -17,7 +17,7 @@ from batchwright.jobs.collection import ending, table
 from batchwright.jobs.mending import Mending
 from batchwright.results.causes.catalogue import cause_of
 from batchwright.results.causes.remedies import Explained, Mended, Retried, explained, various
-from batchwright.results.causes.signs import Problem
+from batchwright.results.causes.signs import ProblemRows
 
 MAX_PROBLEMS = 500
 """Different problems that are looked at, the most frequent first; rows with others are counted together."""
@@ -78,19 +78,20 @@ def _bodies(path: Path) -> Iterator[Mapping[str, Json]]:
             yield decode_request(line).body
 
 
-def _of_parts(job: Job) -> list[Problem]:
+def _of_parts(job: Job) -> list[ProblemRows]:
     """Give what a running job's parts show: those that were refused whole, and what the others wait for.
 
     Where rows share requests, a part does not say how many rows it has.
     """
     if job.source.requests is not None:
         return []
-    problems: list[Problem] = []
+    problems: list[ProblemRows] = []
     for part in job.running_parts:
         if part.state in {"failed", "given_up"}:
-            outcome, words = ending(part)
+            outcome, problem = ending(part)
             missing = part.requests if part.state == "given_up" else part.requests - part.completed
-            problems.append(Problem(outcome, words, missing))
-        elif part.note and cause_of("running", part.note).name != "unknown":
-            problems.append(Problem("running", part.note, max(0, part.requests - part.completed - part.failed)))
+            problems.append(ProblemRows(outcome, problem, missing))
+        elif part.problem and cause_of("running", part.problem).name != "unknown":
+            open_requests = max(0, part.requests - part.completed - part.failed)
+            problems.append(ProblemRows("running", part.problem, open_requests))
     return problems

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Literal, Protocol, assert_never
 
 from batchwright.core.model import LIVE_STATES, TERMINAL_BATCH_STATUSES, Job, LineError, Part
+from batchwright.core.problem import Problem
 from batchwright.core.provenance import NONCE_KEY
 
 Step = Literal["upload", "create", "look_for_batch", "poll", "collect", "wait_for_user", "give_up", "rest"]
@@ -96,11 +97,12 @@ def unending_parts(job: Job, now: datetime) -> set[int]:
     }
 
 
-def overdue_note(part: Part, now: datetime) -> str:
+def overdue(part: Part, now: datetime) -> Problem:
     """Say since when the time of a part's batch is over."""
     past = int(now.timestamp()) - (part.expires_at or 0)
     ago = f"{past // 3_600:,} h" if past >= 3_600 else f"{max(1, past // 60)} min"
-    return f"its time ended {ago} ago, and the provider still calls it {part.batch_status}. {LEAVING}"
+    words = f"its time ended {ago} ago, and the provider still calls it {part.batch_status}. {LEAVING}"
+    return Problem.found("overdue", words)
 
 
 def made_by(batches: Iterable[ListedBatch], *, nonce: str, file_id: str) -> list[str]:
@@ -151,4 +153,4 @@ def piece_load(limit: int) -> int:
 def without_batch(part: Part) -> Part:
     """Give a part as it was before its file was uploaded."""
     fresh = replace(part, state="built", batch_id=None, batch_status=None, file_id=None, file_created_at=None)
-    return replace(fresh, completed=0, failed=0, note=None, errors=())
+    return replace(fresh, completed=0, failed=0, problem=None, errors=())

@@ -17,6 +17,7 @@ from batchwright.core.errors import (
 )
 from batchwright.core.job_folder import JobFolders
 from batchwright.core.model import Job, Part
+from batchwright.core.problem import Problem
 from batchwright.core.provenance import HASH_KEY, NONCE_KEY, PART_KEY, is_from_elsewhere, job_of_batch
 from batchwright.jobs.recovery import is_final
 from batchwright.jobs.remote_jobs import RemoteJobs, nonce_of, with_batch
@@ -207,8 +208,8 @@ def _without_batch(part: Part, *, is_split: bool) -> Part:
     """Give a part that no batch was found for: smaller ones are in its place, or it was never submitted."""
     if is_split:
         return replace(part, state="split")
-    note = "no batch of it was found when its journal was made anew (if one shows up, list_jobs has it in `others`)"
-    return replace(part, state="verified", batch_status="cancelled", note=note)
+    words = "no batch of it was found when its journal was made anew (if one shows up, list_jobs has it in `others`)"
+    return replace(part, state="verified", batch_status="cancelled", problem=Problem.found("no_batch_found", words))
 
 
 def _one_for_each_part(batches: "Sequence[Batch]") -> "dict[int, Batch]":

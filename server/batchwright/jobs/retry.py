@@ -17,7 +17,7 @@ from batchwright.jobs.build import Draft
 from batchwright.jobs.collection import table
 from batchwright.jobs.explain import Failures
 from batchwright.jobs.mending import Mending
-from batchwright.jobs.preflight import check_body, check_recipe
+from batchwright.jobs.preflight import DraftWarning, check_body, check_recipe
 from batchwright.requests.duplicates import digest
 from batchwright.requests.measure import Line, Measure
 from batchwright.requests.packing import packed
@@ -94,11 +94,12 @@ class Retrying:
             }
             if again := retried.get("unconfirmed"):
                 note = f"{again:,} of these rows may have been answered and paid for: they may then be paid twice."
-                made = replace(made, warnings=[note, *made.warnings])
+                made = replace(made, warnings=[DraftWarning("paid_twice", note), *made.warnings])
             explained = await self._failures.retried(job, retried, mending)
             self._journal.add_round(made.job, made.job.parts, kept=kept)
             folder.save_job(self._journal.job(job_id))
-        return replace(made, retried=explained, warnings=[*made.warnings, *([ending] if ending else [])])
+        ends = [DraftWarning("shutdown", ending)] if ending else []
+        return replace(made, retried=explained, warnings=[*made.warnings, *ends])
 
 
 def retried_outcomes(job: Job, mending: Mending) -> dict[Outcome, int]:

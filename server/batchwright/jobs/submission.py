@@ -24,6 +24,7 @@ from batchwright.core.errors import (
 )
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Job, Limits, LineError, Part, ProviderInfo, SpendingLimits
+from batchwright.core.problem import Problem
 from batchwright.core.provenance import HASH_KEY, JOB_KEY, MOST_KEY, NONCE_KEY, PART_KEY, upload_name
 from batchwright.core.waiting import Waiting
 from batchwright.jobs.recovery import enqueued_limit, piece_load, without_batch
@@ -80,8 +81,9 @@ class Submission:
             return await self._split(job, part, folder)
         path = folder.requests(part)
         if not path.exists() or await anyio.to_thread.run_sync(files.sha256, path) != part.sha256:
-            note = f"{path.name} is not as it was checked: it was changed on disk, so it was not sent"
-            return self._journal.save_part(replace(part, state="failed", note=note), "changed on disk")
+            words = f"{path.name} is not as it was checked: it was changed on disk, so it was not sent"
+            failed = replace(part, state="failed", problem=Problem.found("changed_here", words))
+            return self._journal.save_part(failed, "changed_on_disk")
         name = upload_name(part, self._journal.attempts.count(part))
         file_id = created_at = None
         if part.state == "uploading":
@@ -92,7 +94,7 @@ class Submission:
             file = await self._api.upload(path, name=name)
             file_id, created_at = file.id, file.created_at
         self._on_point("upload_answered")
-        uploaded = replace(part, state="uploaded", file_id=file_id, file_created_at=created_at or None, note=None)
+        uploaded = replace(part, state="uploaded", file_id=file_id, file_created_at=created_at or None, problem=None)
         self._journal.save_part(uploaded, "uploaded")
         self._on_point("uploaded")
         return uploaded
@@ -108,7 +110,7 @@ class Submission:
         try:
             part = self._journal.open_attempt(part, nonce, share=_share(job, part), limits=self._rules.spending)
         except NotReady as error:
-            return self._journal.save_changed(replace(part, note=str(error)), part)
+            return self._journal.save_changed(replace(part, problem=error.problem), part)
         self._on_point("submission_meant")
         metadata = {JOB_KEY: job.id, PART_KEY: str(part.number), NONCE_KEY: nonce, HASH_KEY: part.sha256}
         metadata |= self._journal.standing.origin()
@@ -124,13 +126,14 @@ class Submission:
         others = self._journal.standing.enqueued(job.provider) - part.load
         if limit := enqueued_limit(errors):
             self._journal.standing.learn_enqueued_limit(job.provider, limit)
-        fresh = replace(without_batch(part), note=f"{_WAITS}: the provider lets no more be enqueued now")
+        waits = Problem.found("waits", f"{_WAITS}: the provider lets no more be enqueued now")
+        fresh = replace(without_batch(part), problem=waits)
         # So much was too much, whatever the provider's count says: others may use the limit too, or it counts more than
         # we do. Where nothing of ours was in the way, it waits once before smaller parts are made.
         has_waited = self._journal.attempts.count(part, "void") > 0
         if others <= 0 and has_waited and _is_one(job, part):
-            note = f"its one request is larger than what the provider lets be enqueued: {errors[0].message}"
-            fresh = replace(fresh, state="failed", note=note, errors=errors)
+            words = f"its one request is larger than what the provider lets be enqueued: {errors[0].message}"
+            fresh = replace(fresh, state="failed", problem=Problem.found("too_large_to_enqueue", words))
         elif others > 0 or has_waited:
             self._shrunk[job.provider.host, job.provider.model] = max(1, others + part.load - 1)
         limit = self._limit(job.provider)
@@ -150,23 +153,24 @@ class Submission:
             )
         except ProviderNotNow as error:
             if self._journal.attempts.count(part, "refused") + 1 >= MAX_REFUSALS:
-                note = f"it was refused {MAX_REFUSALS} times, and given up: {error.words or error}"
-                return self._journal.close_attempt(replace(part, state="failed", note=note), "refused")
+                words = f"it was refused {MAX_REFUSALS} times, and given up: {error.problem.words}"
+                refused = replace(error.told, words=words) if error.told else Problem.found("refused_often", words)
+                return self._journal.close_attempt(replace(part, state="failed", problem=refused), "refused")
             self._journal.close_attempt(replace(part, state="uploaded"), "refused")
             self._pause(part, error.after_seconds)
             raise
         except ProviderRefused as error:
-            return self._journal.close_attempt(replace(part, state="failed", note=error.words or str(error)), "refused")
+            return self._journal.close_attempt(replace(part, state="failed", problem=error.problem), "refused")
         except ProviderUnreachable:
             self._journal.close_attempt(replace(part, state="uploaded"), "not_sent")
             raise
         except ProviderError as error:
             # The attempt stays open: its batch may exist, so it is looked for before anything else.
-            unknown = self._journal.save_part(replace(part, state="unknown", note=str(error)), "unknown")
+            unknown = self._journal.save_part(replace(part, state="unknown", problem=error.problem), "unknown")
             self._on_point("unknown_written")
             return unknown
         self._on_point("submission_answered")
-        part = replace(part, state="submitted", batch_id=batch.id, batch_status=batch.status, note=None)
+        part = replace(part, state="submitted", batch_id=batch.id, batch_status=batch.status, problem=None)
         self._journal.close_attempt(part, "created")
         self._on_point("submitted")
         return part
@@ -206,8 +210,8 @@ class Submission:
         if self._journal.standing.enqueued(job.provider) + part.load <= limit:
             return None
         what = "inputs" if job.recipe.endpoint == "/v1/embeddings" else "tokens"
-        note = f"{_WAITS}: about {limit:,} {what} of {job.provider.model} may be enqueued at a time"
-        return self._journal.save_changed(replace(part, note=note), part)
+        words = f"{_WAITS}: about {limit:,} {what} of {job.provider.model} may be enqueued at a time"
+        return self._journal.save_changed(replace(part, problem=Problem.found("waits", words)), part)
 
     def _pause(self, part: Part, seconds: float | None) -> None:
         """Leave a part alone for a while; longer each time, if the provider does not say how long."""
@@ -236,7 +240,8 @@ class Submission:
         return replace(part, state="split")
 
     def _never_submitted(self, part: Part) -> Part:
-        return self._journal.save_part(replace(part, state="verified", batch_status="cancelled"), "never submitted")
+        ended = replace(part, state="verified", batch_status="cancelled", problem=None)
+        return self._journal.save_part(ended, "never_submitted")
 
 
 def _is_one(job: Job, part: Part) -> bool:

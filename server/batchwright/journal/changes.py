@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batchwright.journal.events import EventKind
+
 if TYPE_CHECKING:
     from batchwright.journal.queries import Catalog
 
-_LISTED_ANEW = frozenset({"drafted", "restored", "ended"})
+_LISTED_ANEW: frozenset[EventKind] = frozenset({"drafted", "restored", "ended"})
 """Events with which a job, or its results, come into being."""
 
 

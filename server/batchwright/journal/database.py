@@ -3,13 +3,16 @@
 import re
 import sqlite3
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import resources
 from pathlib import Path, PurePath
 
+import msgspec
 from filelock import FileLock
 
+from batchwright.core import files
 from batchwright.core.errors import InvalidInput
+from batchwright.core.former_words import former_note
 
 _BUSY_SECONDS = 10
 _NETWORK_FILE_SYSTEMS = frozenset(
@@ -42,7 +45,7 @@ def opened(path: Path, *, for_disk: bool = True) -> sqlite3.Connection:
                     db.execute(f"PRAGMA {pragma}")
                 # macOS has a call of its own for what outlives a loss of power; elsewhere this changes nothing.
                 db.execute("PRAGMA fullfsync = ON")
-                _migrate(db)
+                _migrate(db, path)
             except BaseException:
                 db.close()
                 raise
@@ -92,7 +95,7 @@ def _mounts() -> list[tuple[str, str]]:
     return [(disk.mountpoint, disk.fstype) for disk in psutil.disk_partitions(all=True)]
 
 
-def _migrate(db: sqlite3.Connection) -> None:
+def _migrate(db: sqlite3.Connection, path: Path) -> None:
     scripts = sorted(entry.name for entry in resources.files("batchwright.journal").joinpath("sql").iterdir())
     with writing(db):
         version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -101,11 +104,30 @@ def _migrate(db: sqlite3.Connection) -> None:
                 f"The journal is of version {version}, from a newer Batchwright; this one knows {len(scripts)}. "
                 "Upgrade Batchwright, or set another BATCHWRIGHT_DATA_DIR."
             )
+        if 0 < version < len(scripts):
+            _keep_copy(path, version)
+        db.create_function("former_problem", 1, _former_problem)
         for script in scripts[version:]:
             text = resources.files("batchwright.journal").joinpath("sql", script).read_text(encoding="utf-8")
             for statement in _statements(text):
                 db.execute(statement)
         db.execute(f"PRAGMA user_version = {len(scripts)}")
+
+
+def _keep_copy(path: Path, version: int) -> None:
+    """Copy a journal of a former version, whole or not at all, while its writers wait."""
+    kept = path.with_name(f"{path.name}.version-{version}")
+    temporary = kept.with_name(f"{kept.name}.part")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(temporary)) as target:
+        source.backup(target)
+    files.sync(temporary)
+    temporary.replace(kept)
+
+
+def _former_problem(note: str) -> str:
+    return msgspec.json.encode(former_note(note)).decode()
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ from batchwright.core.model import Job, Outcome, Part, ProviderInfo, Recipe, Spe
 from batchwright.core.money import microusd, shared, usd
 from batchwright.journal.attempts import Attempts, Closing
 from batchwright.journal.database import opened, writing
+from batchwright.journal.events import EventKind, Events
 from batchwright.journal.freezes import Standing
 from batchwright.journal.history import History
 from batchwright.journal.ledger import Ledger, Trials
@@ -44,6 +45,7 @@ class Journal:
         self._db = opened(path, for_disk=for_disk)
         self._ledger = Ledger(self._db, self._moment)
         self.elapsed = self._ledger.elapsed
+        self.events = Events(self._db, now)
         self.attempts = Attempts(self._db, self._moment)
         self.standing = Standing(self._db, now)
         self.catalog = Catalog(self._db)
@@ -75,7 +77,7 @@ class Journal:
             for part in job.parts:
                 if nonces and part.number in nonces:
                     self.attempts.add_made(part, nonces[part.number])
-            self._add_event(job.id, "drafted" if nonces is None else "restored")
+            self.events.add(job.id, "drafted" if nonces is None else "restored")
 
     def add_round(self, job: Job, parts: Sequence[Part], *, kept: Mapping[Outcome, int]) -> None:
         """Record a drafted round over some of a job's rows; it takes the place of one that was never submitted.
@@ -92,7 +94,7 @@ class Journal:
                 raise NotReady(f"{job.id} was submitted again meanwhile, so no retry was drafted. See `check_job`.")
             self._forget_drafted_round(job)
             self._add_round(job, number, kept, parts)
-            self._add_event(job.id, f"round {number} drafted")
+            self.events.add(job.id, "round_drafted", detail=number)
 
     def give_batch(self, part: Part, nonce: str | None = None) -> bool:
         """Record a batch that was found for a part of an ended job, which runs again then.
@@ -110,7 +112,7 @@ class Journal:
             if nonce is not None:
                 self.attempts.add_made(part, nonce)
             db.execute("UPDATE job SET cancelled_at = NULL, ended_at = NULL, outcomes = NULL WHERE id = ?", (job.id,))
-            self._add_event(job.id, "batch found", part.number)
+            self.events.add(job.id, "batch_found", part.number)
         return True
 
     def job(self, job_id: str) -> Job:
@@ -132,7 +134,7 @@ class Journal:
                 return False
             if now.submitted_at is not None:
                 self._forget_drafted_round(now)
-                self._add_event(job.id, "retry discarded")
+                self.events.add(job.id, "retry_discarded")
                 return True
             for table in ("event", "part", "round"):
                 db.execute(f"DELETE FROM {table} WHERE job_id = ?", (job.id,))
@@ -141,7 +143,7 @@ class Journal:
 
     def was_restored(self, job_id: str) -> bool:
         """Whether the job was taken over from another journal."""
-        return any(kind == "restored" for _, _, kind in self.events(job_id))
+        return self.events.has(job_id, "restored")
 
     def has_job(self, job_id: str) -> bool:
         """Whether there is a job with this id."""
@@ -211,7 +213,10 @@ class Journal:
                 "(SELECT recipe, provider FROM round WHERE job_id = job.id AND number = ?) WHERE id = ?",
                 (number, now, number, job_id),
             )
-            self._add_event(job_id, "submitted" if number == 1 else f"round {number} submitted")
+            if number == 1:
+                self.events.add(job_id, "submitted")
+            else:
+                self.events.add(job_id, "round_submitted", detail=number)
         return True
 
     def drafted_round(self, job: Job) -> tuple[Recipe, ProviderInfo]:
@@ -231,7 +236,7 @@ class Journal:
                 (self._now().isoformat(), job_id),
             ).rowcount
             if changed:
-                self._add_event(job_id, "cancelled")
+                self.events.add(job_id, "cancelled")
 
     def mark_ended(self, job_id: str, outcomes: Mapping[Outcome, int], *, tokens: tuple[int, int]) -> None:
         """Record once that every part came to its end, with what became of the rows, and input and output tokens."""
@@ -242,9 +247,9 @@ class Journal:
                 (self._now().isoformat(), encoded(outcomes), *tokens, job_id),
             ).rowcount
             if changed:
-                self._add_event(job_id, "ended")
+                self.events.add(job_id, "ended")
 
-    def save_part(self, part: Part, event: str | None = None) -> Part:
+    def save_part(self, part: Part, event: EventKind | None = None, detail: str | None = None) -> Part:
         """Record a part as it is now, and give it; with *event*, say in the same transaction what happened.
 
         A part that has come to its end is settled with its cost; one that ended without a batch gives back all.
@@ -258,7 +263,7 @@ class Journal:
                     cost = None if part.cost_usd is None else microusd(part.cost_usd)
                     self._ledger.settle(part.job_id, part.number, cost)
             if event:
-                self._add_event(part.job_id, event, part.number)
+                self.events.add(part.job_id, event, part.number, detail)
         return part
 
     def save_changed(self, part: Part, before: Part) -> Part:
@@ -268,7 +273,7 @@ class Journal:
     def split_part(self, part: Part, pieces: Sequence[Part]) -> None:
         """Put smaller parts in the place of one that has no batch, with what is reserved for it."""
         with writing(self._db) as db:
-            self._save_part(replace(part, state="split", note=None))
+            self._save_part(replace(part, state="split", problem=None))
             # What was written off counts as well: each piece needs its share of as much again.
             last = usd(self._ledger.last_reserved(part.job_id, part.number) or 0)
             ceilings = {piece.number: piece.ceiling_usd for piece in pieces if piece.ceiling_usd}
@@ -282,7 +287,7 @@ class Journal:
             self._insert_parts(db, given)
             micro = {number: microusd(share) for number, share in shares.items()}
             self._ledger.move(part.job_id, part.number, micro)
-            self._add_event(part.job_id, f"split into {len(pieces)}", part.number)
+            self.events.add(part.job_id, "split", part.number, len(pieces))
 
     def open_attempt(self, part: Part, nonce: str, *, share: Decimal | None, limits: SpendingLimits) -> Part:
         """Record, before anything is sent, that a batch is about to be made for *part*.
@@ -304,7 +309,7 @@ class Journal:
                 micro = {part.number: microusd(share) if before is None else before}
                 self._ledger.reserve(part.job_id, part.round, micro, agreed=microusd(agreed), limits=limits)
             self._save_part(submitting)
-            self._add_event(part.job_id, "submitting", part.number)
+            self.events.add(part.job_id, "submitting", part.number)
         return submitting
 
     def taken_of_day(self) -> Decimal:
@@ -332,7 +337,7 @@ class Journal:
             elif outcome == "refused" or part.state == "failed":
                 self._ledger.release(part.job_id, part.number)
             self._save_part(part)
-            self._add_event(part.job_id, f"attempt {outcome}", part.number)
+            self.events.add(part.job_id, "attempt_closed", part.number, outcome)
         return part
 
     def found_late(self, nonce: str, batch_id: str) -> None:
@@ -347,17 +352,12 @@ class Journal:
             self._forget_drafted_round(self.job(part.job_id))
             self._save_part(part)
             db.execute("UPDATE job SET ended_at = NULL, outcomes = NULL WHERE id = ?", (part.job_id,))
-            self._add_event(part.job_id, "batch found", part.number)
+            self.events.add(part.job_id, "batch_found", part.number)
 
     def job_of_batch(self, batch_id: str, nonce: str = "") -> str | None:
         """Give the id of the job that has this batch, or for which an attempt made it, also one that was given up."""
         row = self._db.execute("SELECT job_id FROM part WHERE batch_id = ?", (batch_id,)).fetchone()
         return row[0] if row else self.attempts.job_of(batch_id, nonce)
-
-    def events(self, job_id: str) -> list[tuple[datetime, int | None, str]]:
-        """Give what happened to a job, oldest first: when, to which part, and what."""
-        rows = self._db.execute("SELECT at, part, kind FROM event WHERE job_id = ? ORDER BY id", (job_id,))
-        return [(datetime.fromisoformat(row["at"]), row["part"], row["kind"]) for row in rows.fetchall()]
 
     def _moment(self) -> Moment:
         return Moment(self._now(), self._uptime())
@@ -381,12 +381,6 @@ class Journal:
         columns = ", ".join(f"{column} = ?" for column in PART_COLUMNS)
         values = (*part_values(part), part.job_id, part.number)
         self._db.execute(f"UPDATE part SET {columns} WHERE job_id = ? AND number = ?", values)
-
-    def _add_event(self, job_id: str, kind: str, part: int | None = None) -> None:
-        self._db.execute(
-            "INSERT INTO event (at, job_id, part, kind) VALUES (?, ?, ?, ?)",
-            (self._now().isoformat(), job_id, part, kind),
-        )
 
     def _job(self, row: sqlite3.Row) -> Job:
         parts = self._db.execute("SELECT * FROM part WHERE job_id = ? ORDER BY number", (row["id"],)).fetchall()

@@ -8,12 +8,25 @@ from typing import Any
 
 import msgspec
 
+from batchwright.core.former_words import former_note
 from batchwright.core.model import Job, LineError, Outcome, Part, ProviderInfo, Recipe, Source
 from batchwright.core.money import microusd, usd
+from batchwright.core.problem import Problem
 
 PART_COLUMNS = (
     *("job_id", "number", "state", "sha256", "size_bytes", "requests", "file_id", "batch_id", "batch_status"),
-    *("output_file_id", "error_file_id", "completed", "failed", "note", "errors", "round", "load", "file_created_at"),
+    *(
+        "output_file_id",
+        "error_file_id",
+        "completed",
+        "failed",
+        "note",
+        "problem",
+        "errors",
+        "round",
+        "load",
+        "file_created_at",
+    ),
     *("ceiling_microusd", "least_microusd", "cost_microusd", "used_input_tokens", "used_output_tokens"),
     "expires_at",
 )
@@ -44,6 +57,7 @@ def job_of(row: sqlite3.Row, current: sqlite3.Row, parts: Sequence[sqlite3.Row])
 def part_of(row: sqlite3.Row) -> Part:
     """Read a part."""
     fields: dict[str, Any] = {column: row[column] for column in PART_COLUMNS}
+    fields["problem"] = _problem(fields.pop("note"), row["problem"])
     fields["errors"] = msgspec.json.decode(row["errors"], type=tuple[LineError, ...])
     for name in ("ceiling", "least", "cost"):
         fields[f"{name}_usd"] = money(fields.pop(f"{name}_microusd"))
@@ -59,8 +73,17 @@ def part_values(part: Part) -> tuple[Any, ...]:
     }
     fields = {column: getattr(part, column) for column in PART_COLUMNS if column not in amounts}
     fields["errors"] = encoded(part.errors)
+    fields["problem"] = None if part.problem is None else encoded(part.problem)
     fields |= {name: None if amount is None else microusd(amount) for name, amount in amounts.items()}
     return tuple(fields[column] for column in PART_COLUMNS)
+
+
+def _problem(note: str | None, stored: str | None) -> Problem | None:
+    if note is None:
+        return None
+    problem = msgspec.json.decode(stored, type=Problem) if stored else None
+    # A process of the version before that still runs writes only the note.
+    return problem if problem and problem.words == note else former_note(note)
 
 
 def money(micro: int | None) -> Decimal | None:

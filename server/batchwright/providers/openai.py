@@ -16,6 +16,7 @@ from batchwright.core.clock import ToldTime
 from batchwright.core.errors import (
     AnswerTooLarge,
     InvalidInput,
+    ProviderAway,
     ProviderGone,
     ProviderNotNow,
     ProviderRefused,
@@ -327,7 +328,8 @@ class OpenAIAPI:
                 is_read = error.request.method == "GET"
                 done = " while reading: nothing was changed. Try again later."
                 said = done if is_read else ", which does not say what it did."
-                raise ProviderUnclear(f"The provider answered HTTP {error.status_code}{said}") from error
+                words = f"The provider answered HTTP {error.status_code}{said}"
+                raise ProviderUnclear(words, status=error.status_code) from error
             raise refusal_of(error, message, mask=self._masked) from error
         except TimeoutError as error:
             raise ProviderUnclear(f"The provider's answer did not come within {seconds:,.0f} seconds.") from error
@@ -335,7 +337,7 @@ class OpenAIAPI:
             if isinstance(error.__cause__, AnswerTooLarge):
                 raise error.__cause__ from error
             if isinstance(error.__cause__, not_sent):
-                raise ProviderUnreachable(_UNREACHED) from error
+                raise ProviderAway(_UNREACHED) from error
             raise ProviderUnclear("The connection to the provider was lost before its answer came.") from error
         except (APIError, httpx2.HTTPError, ValueError, RecursionError) as error:  # these two: a body that is no JSON
             raise ProviderUnclear("The provider's answer could not be read.") from error

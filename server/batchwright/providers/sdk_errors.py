@@ -3,10 +3,12 @@
 import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from batchwright.core.error_bodies import refusal_words, said_in
+from batchwright.core.error_bodies import refusal, said_in
 from batchwright.core.errors import ProviderGone, ProviderNotNow, ProviderRefused
+from batchwright.core.problem import Problem
 
 if TYPE_CHECKING:
     from openai import APIStatusError
@@ -26,7 +28,8 @@ def no_such_call(what: str) -> Generator[None]:
         yield
     except APIStatusError as error:
         if error.status_code in _NO_SUCH_CALL:
-            raise ProviderRefused(f"The service {what}: it answered HTTP {error.status_code}.") from error
+            words = f"The service {what}: it answered HTTP {error.status_code}."
+            raise ProviderRefused(words, told=Problem.said(words, status=error.status_code)) from error
         raise
 
 
@@ -41,11 +44,12 @@ def message_of(error: "APIStatusError") -> str | None:
 
 def refusal_of(error: "APIStatusError", message: str, *, mask: Callable[[str], str]) -> ProviderRefused:
     """Return the error of ours for a refusal, by what would help, with its status, code and words masked."""
-    refusal = _refusal(error, mask(message))
+    refused = _refusal(error, mask(message))
     body = cast("Json", error.body)
-    told: Json = {"message": message} if isinstance(body, str) else body
-    refusal.words = mask(refusal_words(error.status_code, told))
-    return refusal
+    told = refusal(error.status_code, {"message": message} if isinstance(body, str) else body)
+    code, param = (name and mask(name) for name in (told.code, told.param))
+    refused.told = replace(told, words=mask(told.words), code=code, param=param)
+    return refused
 
 
 def _refusal(error: "APIStatusError", message: str) -> ProviderRefused:
@@ -56,10 +60,9 @@ def _refusal(error: "APIStatusError", message: str) -> ProviderRefused:
     if error.code == "invalid_api_key":
         return ProviderNotNow("The API key is not valid. Set the right one.")
     if error.status_code == 402 or "insufficient_quota" in {error.code, error.type}:
-        said = (
+        return ProviderRefused(
             "The account has used up its quota; nothing was sent again. Add credit at the provider, then submit again."
         )
-        return ProviderRefused(said)
     if error.status_code == 429:
         from batchwright.providers.transport import retry_after_seconds
 

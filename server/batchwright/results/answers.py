@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from batchwright.core.error_bodies import error_text, refusal_words
+from batchwright.core.error_bodies import body_error, refusal
 from batchwright.core.jsonl import ANSWER_LOST, ANSWER_UNREADABLE, BUDGET_USED_UP
 from batchwright.core.model import Endpoint, Json, Outcome, Recipe, Result, ResultLine
+from batchwright.core.problem import Problem, RowCode
 from batchwright.core.usage import tokens_used
 
 if TYPE_CHECKING:
@@ -22,17 +23,24 @@ if TYPE_CHECKING:
 
 MAX_PROBLEM_CHARACTERS = 300
 
-BATCH_EXPIRED: tuple[Outcome, str] = ("expired", "the batch's time was over before this row's turn")
-BATCH_CANCELLED: tuple[Outcome, str] = ("never_ran", "the batch was cancelled before this row's turn")
-_NEVER_RAN: Mapping[str, tuple[Outcome, str]] = {
+BATCH_EXPIRED: tuple[Outcome, Problem] = (
+    "expired",
+    Problem.found("expired", "the batch's time was over before this row's turn"),
+)
+BATCH_CANCELLED: tuple[Outcome, Problem] = (
+    "never_ran",
+    Problem.found("cancelled", "the batch was cancelled before this row's turn"),
+)
+_NEVER_RAN: Mapping[str, tuple[Outcome, Problem]] = {
     "batch_expired": BATCH_EXPIRED,
     "batch_cancelled": BATCH_CANCELLED,
-    BUDGET_USED_UP: ("never_ran", "what was agreed was used up before this row's turn"),
+    BUDGET_USED_UP: ("never_ran", Problem.found(BUDGET_USED_UP, "what was agreed was used up before this row's turn")),
 }
-_UNCONFIRMED = frozenset({ANSWER_LOST, ANSWER_UNREADABLE})
+_UNCONFIRMED: Mapping[str, RowCode] = {code: code for code in (ANSWER_LOST, ANSWER_UNREADABLE)}
 """Codes of lines whose answer may be paid for: it never came, or cannot be read."""
-_CUT = "the answer reached the token limit"
-_FILTERED = "stopped by the provider's content filter"
+_CUT = Problem.found("cut_short", "the answer reached the token limit")
+_NO_ROOM = Problem.found("no_room_for_text", f"{_CUT.words} before any text")
+_FILTERED = Problem.found("filtered", "stopped by the provider's content filter")
 _decoder = msgspec.json.Decoder()
 
 
@@ -77,7 +85,7 @@ def unpacked(line: ResultLine, rows: Sequence[str]) -> Iterator[Result]:
             yield replace(result, text=msgspec.json.encode(found[0]).decode())
         else:
             what = "more than one vector" if len(found) > 1 else "no vector"
-            yield _flawed(result, "failed", f"the answer has {what} for this row")
+            yield _flawed(result, "failed", Problem.found("odd_answer", f"the answer has {what} for this row"))
 
 
 def _is_vector(value: Json) -> bool:
@@ -98,7 +106,7 @@ def _read(line: ResultLine, endpoint: Endpoint, validator: "jsonschema_rs.Valida
     try:
         read = _READERS[endpoint](_fields(line.body))
     except (KeyError, IndexError, TypeError, AttributeError):
-        return _flawed(result, "failed", f"the answer is not one of {endpoint}")
+        return _flawed(result, "failed", Problem.found("odd_answer", f"the answer is not one of {endpoint}"))
     into, out = result.input_tokens, result.output_tokens
     result = Result(line.custom_id, "answered", read.text, input_tokens=into, output_tokens=out)
     if flaw := _flaw(read):
@@ -109,44 +117,54 @@ def _read(line: ResultLine, endpoint: Endpoint, validator: "jsonschema_rs.Valida
 def _told(line: ResultLine) -> Result:
     """Say whether there is an answer at all, and what it took."""
     if line.error_code is not None:
-        otherwise: Outcome = "unconfirmed" if line.error_code in _UNCONFIRMED else "failed"
-        outcome, problem = _NEVER_RAN.get(line.error_code, (otherwise, f"{line.error_code}: {line.error_message}"))
-        return _flawed(Result(line.custom_id, outcome), outcome, problem)
+        return _flawed(Result(line.custom_id, "failed"), *_line_error(line.error_code, line.error_message))
     tokens_in, tokens_out = tokens_used(line.body)
     result = Result(line.custom_id, "answered", input_tokens=tokens_in, output_tokens=tokens_out)
     if line.status_code is None:
-        return _flawed(result, "failed", "neither an answer nor an error")
+        return _flawed(result, "failed", Problem.found("odd_answer", "neither an answer nor an error"))
     if not 200 <= line.status_code < 300:
-        return _flawed(result, "failed", refusal_words(line.status_code, line.body))
+        return _flawed(result, "failed", refusal(line.status_code, line.body))
     return result
 
 
-def _flaw(read: "_Read") -> tuple[Outcome, str] | None:
+def _line_error(code: str, message: str | None) -> tuple[Outcome, Problem]:
+    """Say what the error of a line means: the request never ran, or nobody has its answer."""
+    if code in _NEVER_RAN:
+        return _NEVER_RAN[code]
+    words = f"{code}: {message}"
+    if lost := _UNCONFIRMED.get(code):
+        return "unconfirmed", Problem.found(lost, words)
+    return "failed", Problem.said(words, code=code)
+
+
+def _flaw(read: "_Read") -> tuple[Outcome, Problem] | None:
     if read.failure:
         return "failed", read.failure
     if read.refusal:
         return "refused", read.refusal
     if read.cut:
-        return "cut_short", _CUT if read.text else f"{_CUT} before any text"
-    return None if read.text else ("failed", "the answer is empty")
+        return "cut_short", _CUT if read.text else _NO_ROOM
+    return None if read.text else ("failed", Problem.found("empty", "the answer is empty"))
 
 
 def _fitted(result: Result, validator: "jsonschema_rs.Validator") -> Result:
     try:
         value = _decoder.decode(result.text or "")
     except (msgspec.DecodeError, RecursionError):
-        return _flawed(result, "not_fitting", "the answer is not JSON")
+        return _flawed(result, "not_fitting", Problem.found("not_json", "the answer is not JSON"))
     try:
         for error in validator.iter_errors(value):
             place = "/".join(map(str, error.instance_path))
-            return _flawed(result, "not_fitting", f"{place + ': ' if place else ''}{error.message}")
+            words = f"{place + ': ' if place else ''}{error.message}"
+            return _flawed(result, "not_fitting", Problem.found("not_fitting", words))
     except (ValueError, RecursionError):
-        return _flawed(result, "not_fitting", "the answer is nested too deep")
+        return _flawed(result, "not_fitting", Problem.found("not_json", "the answer is nested too deep"))
     return replace(result, values=value)
 
 
-def _flawed(result: Result, outcome: Outcome, problem: str) -> Result:
-    return replace(result, outcome=outcome, problem=problem[:MAX_PROBLEM_CHARACTERS])
+def _flawed(result: Result, outcome: Outcome, problem: Problem) -> Result:
+    short = replace(problem, words=problem.words[:MAX_PROBLEM_CHARACTERS])
+    return replace(result, outcome=outcome, problem=short)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +172,9 @@ class _Read:
     """What an endpoint's answer holds; a good one has only a text."""
 
     text: str | None = None
-    refusal: str | None = None
+    refusal: Problem | None = None
     cut: bool = False
-    failure: str | None = None
+    failure: Problem | None = None
 
 
 def _chat(body: Mapping[str, Json]) -> _Read:
@@ -165,21 +183,27 @@ def _chat(body: Mapping[str, Json]) -> _Read:
     text = _joined(message.get("content"))
     if not text and message.get("tool_calls"):
         text = msgspec.json.encode(message["tool_calls"]).decode()
-    refusal = _text(message.get("refusal"))
-    if choice.get("finish_reason") == "content_filter":
-        refusal = refusal or _FILTERED
-    return _Read(text, refusal, cut=choice.get("finish_reason") == "length")
+    is_filtered = choice.get("finish_reason") == "content_filter"
+    declined = _declined(message.get("refusal"), is_filtered=is_filtered)
+    return _Read(text, declined, cut=choice.get("finish_reason") == "length")
 
 
 def _response(body: Mapping[str, Json]) -> _Read:
     if body.get("status") == "failed":
-        return _Read(failure=error_text(body))
+        return _Read(failure=body_error(body))
     contents = list(_contents(body))
     text = "".join(part["text"] for part in contents if part.get("type") == "output_text")
-    refusal = next((_text(part["refusal"]) for part in contents if part.get("type") == "refusal"), None)
-    if _fields(body.get("incomplete_details")).get("reason") == "content_filter":
-        refusal = refusal or _FILTERED
-    return _Read(text, refusal, cut=body.get("status") == "incomplete")
+    refused = next((part["refusal"] for part in contents if part.get("type") == "refusal"), None)
+    is_filtered = _fields(body.get("incomplete_details")).get("reason") == "content_filter"
+    declined = _declined(refused, is_filtered=is_filtered)
+    return _Read(text, declined, cut=body.get("status") == "incomplete")
+
+
+def _declined(refused: Json, *, is_filtered: bool) -> Problem | None:
+    """Say why the model did not answer: in its own words, or since the provider stopped it."""
+    if words := _text(refused):
+        return Problem.found("refused", words, "model")
+    return _FILTERED if is_filtered else None
 
 
 def _contents(body: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:

@@ -94,9 +94,10 @@ def index_of(lines: Path) -> Path:
 def join_results(parts: Sequence[PartLines], path: Path, recipe: Recipe, frozen: Path) -> None:
     """Write the results of *parts* as the Parquet file that `ResultTable` reads, whole or not at all, streaming.
 
-    Its columns are `row`, `outcome`, `problem`, `answer`, and `v0`, `v1` ... for the properties of the schema. A row
-    that is in no part has only its number. Results that belong to no row are left out. Of several for one row the
-    newest answer counts, or else the newest that ran.
+    Its columns are `row`, `outcome`, `problem`, `told`, `answer`, and `v0`, `v1` ... for the properties of the schema.
+    `problem` has the words of a problem, `told` what is known beside them, in JSON. A row that is in no part has only
+    its number. Results that belong to no row are left out. Of several for one row the newest answer counts, or else the
+    newest that ran.
     """
     ordered, made = (path.with_name(f"{path.name}.{name}") for name in ("rows", "part"))
     indexes = [index_of(part.path) for part in parts]
@@ -124,7 +125,7 @@ class _Lines:
 
     def sql(self, text_type: str = "VARCHAR") -> str:
         """Give the SQL of the lines, with texts as *text_type*."""
-        columns = {"row": "BIGINT", "outcome": "VARCHAR", "problem": "VARCHAR", "text": text_type}
+        columns = {"row": "BIGINT", "outcome": "VARCHAR", "problem": "VARCHAR", "told": "JSON", "text": text_type}
         columns |= {f"v{place}": "JSON" for place in range(len(properties(self.recipe)))}
         shape = ", ".join(f"{quoted(name)}: '{kind}'" for name, kind in columns.items())
         return (
@@ -139,7 +140,10 @@ def _encoder(recipe: Recipe) -> Callable[[Result], bytes]:
     are_vectors = is_embedding(recipe)
 
     def encoded(result: Result) -> bytes:
-        line: dict[str, Json] = {"outcome": result.outcome, "problem": result.problem, "text": result.text}
+        line: dict[str, Json] = {"outcome": result.outcome, "text": result.text}
+        if result.problem is not None:
+            told = cast("dict[str, Json]", msgspec.to_builtins(result.problem))
+            line |= {"problem": told.pop("words"), "told": told}
         if are_vectors and result.text is not None:
             line["text"] = msgspec.Raw(result.text.encode())
         if result.values is not None:
@@ -221,7 +225,7 @@ class _PartFiles:
 
 def _as_parquet(con: "duckdb.DuckDBPyConnection", lines: _Lines, target: Path) -> None:
     con.execute(f"CREATE VIEW lines AS {lines.sql()}")
-    columns = ["row", "outcome", "problem"]
+    columns = ["row", "outcome", "problem", "told"]
     if is_embedding(lines.recipe):
         _write_vectors(con, lines, columns, target)
         return

@@ -7,11 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from batchwright.core.errors import InvalidInput
+from batchwright.core.former_words import former_problem
 from batchwright.core.model import OUTCOMES, Json, Outcome, Recipe
+from batchwright.core.problem import Problem
 from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import one_line, quote_name, quote_names
-from batchwright.results.causes.signs import MASKS, MAX_IDS, STATUS, Problem
+from batchwright.results.causes.signs import MASKS, MAX_IDS, STATUS, ProblemRows
 from batchwright.results.joining import is_embedding, properties
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
 from batchwright.tables.connection import connection, identifier, pattern, quoted
@@ -64,20 +68,24 @@ class ResultTable:
             found = dict(con.execute("SELECT outcome, count(*) FROM joined GROUP BY 1").fetchall())
         return {name: int(found.get(name, 0)) for name in OUTCOMES}
 
-    def problems(self, most: int) -> list[Problem]:
+    def problems(self, most: int) -> list[ProblemRows]:
         """Group the rows without a good answer by outcome and by problems that are alike; the *most* frequent."""
         alike = "problem"
         for differing, instead in MASKS:
             alike = f"regexp_replace({alike}, {quoted(differing)}, {quoted(instead)}, 'g')"
         with self.joined() as con:
             found = con.execute(
-                f"SELECT outcome, arg_min(problem, first), sum(n), flatten(arg_min(ids, first, {MAX_IDS:d})) FROM "
-                f"(SELECT outcome, problem, count(*) AS n, min(row) AS first, arg_min(id, row, {MAX_IDS:d}) AS ids "
-                "FROM joined WHERE outcome NOT IN ('answered', 'running') GROUP BY outcome, problem) "
-                f"GROUP BY outcome, regexp_extract(problem, {quoted(STATUS)}), {alike} "
-                f"ORDER BY 3 DESC, min(first) LIMIT {most:d}"
+                "SELECT outcome, arg_min(problem, first), told, sum(n), "
+                f"flatten(arg_min(ids, first, {MAX_IDS:d})) FROM (SELECT outcome, problem, told, count(*) AS n, "
+                f"min(row) AS first, arg_min(id, row, {MAX_IDS:d}) AS ids "
+                "FROM joined WHERE outcome NOT IN ('answered', 'running') GROUP BY outcome, problem, told) "
+                f"GROUP BY outcome, regexp_extract(problem, {quoted(STATUS)}), told, {alike} "
+                f"ORDER BY 4 DESC, min(first) LIMIT {most:d}"
             ).fetchall()
-        return [Problem(outcome, words, int(rows), tuple(ids[:MAX_IDS])) for outcome, words, rows, ids in found]
+        return [
+            ProblemRows(outcome, _problem(outcome, words, told), int(rows), tuple(ids[:MAX_IDS]))
+            for outcome, words, told, rows, ids in found
+        ]
 
     def ids(self, outcomes: Collection[Outcome]) -> dict[str, Outcome]:
         """Give the custom_ids of the rows with one of *outcomes*, each with its own."""
@@ -206,10 +214,15 @@ class ResultTable:
         source = "".join(f"s.{identifier(column)} AS c{place}, " for place, column in enumerate(self.columns))
         values = "".join(f"r.v{place} AS v{place}, " for place in range(len(properties(self.recipe))))
         row = identifier(ROW)
+        results = _parquet(self.results)
+        columns = {name for name, *_ in con.execute(f"DESCRIBE SELECT * FROM {results}").fetchall()}
+        # Results of a version before say only in words why there is no good answer.
+        told = "r.told" if "told" in columns else "NULL"
         return (
             f"SELECT s.{row} AS row, s.{identifier(CUSTOM_ID)} AS id, {source}{values}r.answer AS answer, "
-            f"coalesce(r.outcome, '{self.rest if self.ended else 'running'}') AS outcome, r.problem AS problem "
-            f"FROM {self._source_sql(con)} s POSITIONAL JOIN {_parquet(self.results)} r "
+            f"coalesce(r.outcome, '{self.rest if self.ended else 'running'}') AS outcome, r.problem AS problem, "
+            f"{told} AS told "
+            f"FROM {self._source_sql(con)} s POSITIONAL JOIN {results} r "
             # Should the files not belong together, nobody is to see one row's answer beside another.
             f"WHERE CASE WHEN s.{row} IS NOT DISTINCT FROM r.row THEN true ELSE error('{_ANOTHER_ROW}') END"
         )
@@ -221,6 +234,15 @@ class ResultTable:
         placed = f"SELECT {row} AS given, row_number() OVER () AS lies FROM {frozen}"
         found = con.execute(f"SELECT count(*) FROM ({placed}) WHERE given <> lies").fetchone()
         return f"(SELECT * FROM {frozen} ORDER BY {row})" if found and found[0] else frozen
+
+
+def _problem(outcome: Outcome, words: str | None, told: str | None) -> Problem | None:
+    """Put a problem together again; results of a version before have only its words."""
+    if words is None:
+        return None
+    if told is None:
+        return former_problem(outcome, words)
+    return msgspec.convert({**msgspec.json.decode(told), "words": words}, Problem)
 
 
 def _parquet(path: Path) -> str:

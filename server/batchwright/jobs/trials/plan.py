@@ -13,7 +13,7 @@ from batchwright.core.money import shown_most
 from batchwright.core.untrusted import model_name, quote_name, quote_names
 from batchwright.costs.prices import Price, RequestTokens, add_up, estimate, price_at
 from batchwright.costs.spending import Agreement, trial_agreement, trial_question
-from batchwright.jobs.preflight import check_recipe
+from batchwright.jobs.preflight import DraftWarning, check_recipe
 from batchwright.jobs.terms import Terms
 from batchwright.jobs.trials.rows import Choice, TriedRow, tried_rows
 from batchwright.requests.measure import Measure
@@ -54,7 +54,7 @@ class Variant:
     recipe: Recipe
     provider: ProviderInfo
     price: Price | None
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[DraftWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

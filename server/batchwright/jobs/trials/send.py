@@ -14,6 +14,7 @@ import anyio.to_thread
 from batchwright.core.errors import BatchwrightError, NotReady, ProviderUnclear
 from batchwright.core.job_folder import JobFolders
 from batchwright.core.model import Result, ResultLine
+from batchwright.core.problem import Problem
 from batchwright.core.usage import tokens_used
 from batchwright.costs.prices import Processing, cost
 from batchwright.costs.spending import ceiling_usd
@@ -231,10 +232,11 @@ def _result(custom_id: str, answer: _Answer, read: Callable[[ResultLine], Result
     if answer.line is not None:
         return read(answer.line)
     if answer.error is not None:
-        return Result(custom_id, "failed", problem=str(answer.error))
+        return Result(custom_id, "failed", problem=replace(answer.error.problem, words=str(answer.error)))
     if answer.was_sent:
-        return Result(custom_id, "failed", problem=f"no answer came within {TRIAL_SECONDS:g} seconds")
-    return Result(custom_id, "never_ran", problem="the time was over before it was sent")
+        late = Problem.found("no_answer", f"no answer came within {TRIAL_SECONDS:g} seconds")
+        return Result(custom_id, "failed", problem=late)
+    return Result(custom_id, "never_ran", problem=Problem.found("not_sent", "the time was over before it was sent"))
 
 
 def _whole(plan: TrialPlan, number: int, results: Sequence[Result], output: Spread) -> Projection | None:

@@ -9,7 +9,7 @@ from batchwright.core.calls import OPEN, Advice, Call
 from batchwright.core.model import Job, JobStatus, Json, Outcome
 from batchwright.core.untrusted import MARK, cleaned
 from batchwright.costs.prices import price
-from batchwright.costs.spending import SAME_FOR_ALL, SUSPECTED, ceiling_usd
+from batchwright.costs.spending import ceiling_usd
 from batchwright.mcp_server.views import problem
 from batchwright.mcp_server.views.cost import draft_cost, job_cost, line_cost
 from batchwright.mcp_server.views.problem import Problems
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from batchwright.jobs.adoption import ForeignBatch
     from batchwright.jobs.build import Draft
     from batchwright.jobs.overview import JobPage
+    from batchwright.jobs.preflight import DraftWarning
     from batchwright.results.causes.remedies import Explained, Retried
 
 SHOWN_INPUTS = 3
@@ -55,7 +56,8 @@ class DraftView(View):
         """Show a draft."""
         job, retried = draft.job, draft.retried
         unmet = retried.unmet if retried else ()
-        warnings = [*draft.warnings, *draft.estimate.count_notes, *([_unmet(unmet)] if unmet else [])]
+        told = [warning.text for warning in draft.warnings]
+        warnings = [*told, *draft.estimate.count_notes, *([_unmet(unmet)] if unmet else [])]
         warnings += problem.notes(retried.problems) if retried else []
         better = problem.instead(unmet)
         return cls(
@@ -261,9 +263,9 @@ def _after_list(page: "JobPage", *, offset: int) -> Advice:
     return (*said, "; ", Call("list_jobs", offset=older), " shows older ones") if older < page.total else said
 
 
-def _mend_first(warnings: Sequence[str]) -> str:
-    is_suspect = any(warning.startswith((SUSPECTED, SAME_FOR_ALL)) for warning in warnings)
-    return "mend what the warnings say with another draft; only if the user wants it as it is: " if is_suspect else ""
+def _mend_first(warnings: "Sequence[DraftWarning]") -> str:
+    is_faulty = any(warning.is_to_mend for warning in warnings)
+    return "mend what the warnings say with another draft; only if the user wants it as it is: " if is_faulty else ""
 
 
 def _try_and_submit(job: Job) -> Advice:

@@ -227,7 +227,7 @@ def _problems(plan: "TrialPlan", results: Sequence[Result]) -> list[dict[str, Js
     rows: dict[str, list[int]] = {}
     for row, result in zip(plan.rows, results, strict=True):
         if result.problem:
-            rows.setdefault(f"{result.outcome}: {result.problem}", []).append(row.number)
+            rows.setdefault(f"{result.outcome}: {result.problem.words}", []).append(row.number)
     shown: list[dict[str, Json]] = [
         {"problem": cleaned(problem, MAX_PROBLEM_CHARACTERS), "rows": numbers}
         for problem, numbers in list(rows.items())[:MAX_SHOWN_PROBLEMS]
@@ -287,7 +287,7 @@ def _cost(trial: "Trial") -> str:
 def _notes(trial: "Trial") -> Iterator[str]:
     plan = trial.plan
     for variant in plan.variants:
-        yield from (f"{variant.recipe.model}: {warning}" for warning in variant.warnings)
+        yield from (f"{variant.recipe.model}: {warning.text}" for warning in variant.warnings)
     if trial.is_cut_off:
         is_own = plan.job.provider.kind == "embedded"
         why = " The model may still be fetched or started: try again in a minute." if is_own else ""

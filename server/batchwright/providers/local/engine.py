@@ -25,6 +25,7 @@ from batchwright.core.model import (
     Request,
     ResultLine,
 )
+from batchwright.core.problem import Problem
 from batchwright.providers.local.run import BatchRun, Clock
 from batchwright.providers.local.send import Sender
 from batchwright.providers.local.store import BatchRecord, FileRecord, Store
@@ -49,7 +50,7 @@ class _Break:
 
     times: int
     not_before: float
-    note: str
+    problem: Problem
 
 
 @dataclass(slots=True)
@@ -186,7 +187,7 @@ class LocalEngine:
 
     def _shown(self, record: BatchRecord) -> "Batch":
         broken = self._breaks.get(record.id)
-        return _batch(replace(record, note=broken.note) if broken else record)
+        return _batch(replace(record, problem=broken.problem) if broken else record)
 
     def _start(self, record: BatchRecord) -> None:
         if record.status in TERMINAL_BATCH_STATUSES or record.id in self._active:
@@ -214,8 +215,8 @@ class LocalEngine:
             breaks = self._breaks.get(batch_id)
             times = breaks.times + 1 if breaks else 1
             pause = min(FIRST_PAUSE_SECONDS * 2 ** min(times - 1, 10), MAX_PAUSE_SECONDS)
-            note = f"its run broke off ({_reason(error)}) and is tried again"
-            self._breaks[batch_id] = _Break(times, anyio.current_time() + pause, note)
+            broken = Problem.found("broken_off", f"its run broke off ({_reason(error)}) and is tried again")
+            self._breaks[batch_id] = _Break(times, anyio.current_time() + pause, broken)
         else:
             self._breaks.pop(batch_id, None)
         finally:
@@ -260,7 +261,7 @@ def _batch(record: BatchRecord) -> "Batch":
             "cancelled_at": record.cancelled_at,
             "request_counts": {"total": record.total, "completed": record.completed, "failed": record.failed},
             "metadata": record.metadata,
-            "note": record.note,
+            "problem": record.problem,
             "spent_usd": record.spent_usd,
         }
     )

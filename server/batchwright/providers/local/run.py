@@ -16,9 +16,10 @@ import anyio.to_thread
 
 from batchwright.checks.lines import check_batch
 from batchwright.core import files
-from batchwright.core.error_bodies import refusal_words
+from batchwright.core.error_bodies import refusal
 from batchwright.core.jsonl import ANSWER_LOST, BUDGET_USED_UP, decode_request, split_lines
 from batchwright.core.model import Endpoint, LineError, Request, ResultLine
+from batchwright.core.problem import Problem
 from batchwright.core.provenance import MOST_KEY
 from batchwright.providers.local.payments import Free, Payments, ceilings
 from batchwright.providers.local.recorder import Recorder
@@ -183,13 +184,13 @@ class BatchRun:
             return ResultLine(request.custom_id, error_code="engine_error", error_message=message)
 
     def _fail(self, line: ResultLine) -> None:
-        said = refusal_words(line.status_code or 0, line.body)
-        reason = f"The endpoint refused the first requests with {said}"
+        refused = refusal(line.status_code or 0, line.body)
+        reason = f"The endpoint refused the first requests with {refused.words}"
         self._save(
             status="failed",
             failed_at=self._now.seconds(),
-            note=None,
-            errors=[LineError("endpoint_refused", reason)],
+            problem=None,
+            errors=[LineError(refused.code or "endpoint_refused", reason)],
             spent_usd=self._payments.spent_usd,
         )
 
@@ -197,10 +198,11 @@ class BatchRun:
         """Save the counts while the requests run, and end them when the user or the clock says so."""
         while True:
             await anyio.sleep(_LOOK_SECONDS)
-            shown = (self._batch.completed, self._batch.failed, self._batch.note, self._batch.spent_usd)
-            now = (recorder.completed, recorder.failed, self._target.note or sender.trouble, self._payments.spent_usd)
+            shown = (self._batch.completed, self._batch.failed, self._batch.problem, self._batch.spent_usd)
+            problem = Problem.found("preparing", self._target.note) if self._target.note else sender.trouble
+            now = (recorder.completed, recorder.failed, problem, self._payments.spent_usd)
             if shown != now:
-                self._save(completed=now[0], failed=now[1], note=now[2], spent_usd=now[3])
+                self._save(completed=now[0], failed=now[1], problem=problem, spent_usd=now[3])
             if self._is_over():
                 scope.cancel()
 
@@ -244,7 +246,7 @@ class BatchRun:
             failed=recorder.failed,
             output_file_id=output_id,
             error_file_id=error_id,
-            note=None,
+            problem=None,
             spent_usd=self._payments.spent_usd,
         )
 

@@ -13,9 +13,10 @@ import anyio
 import msgspec
 
 from batchwright.core.bounds import longest_answer
-from batchwright.core.errors import BatchwrightError, ProviderUnclear, ProviderUnreachable
+from batchwright.core.errors import BatchwrightError, ProviderAway, ProviderUnclear
 from batchwright.core.jsonl import ANSWER_LOST, KEPT_BYTES, mended_value
 from batchwright.core.model import Json, Request, ResultLine
+from batchwright.core.problem import Problem
 from batchwright.providers.local.payments import Free, Payments
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Sender:
         self._payments = payments
         self._delay = delay or _jittered
         self._seconds = seconds
-        self.trouble: str | None = None
+        self.trouble: Problem | None = None
         """Why nothing comes back at the moment; None while answers come."""
 
     async def __aenter__(self) -> Self:
@@ -109,7 +110,8 @@ class Sender:
             except aiohttp.ClientError as error:
                 # It was sent, and may have been answered and charged: it is not sent again without end.
                 lost += 1
-                self.trouble = f"the endpoint breaks off ({type(error).__name__}); trying again"
+                words = f"the endpoint breaks off ({type(error).__name__}); trying again"
+                self.trouble = Problem.found("connection_lost", words)
                 if lost >= MAX_LOST:
                     message = f"The connection was lost each of the {MAX_LOST} times that this request was sent."
                     return self._lost(request, "connection_lost", message)
@@ -119,7 +121,8 @@ class Sender:
                 if not _can_help_again(status, body) or tries >= MAX_TRIES:
                     self.trouble = None
                     return ResultLine(request.custom_id, status_code=status, body=body)
-                self.trouble = f"the endpoint answers HTTP {status}; trying again"
+                words = f"the endpoint answers HTTP {status}; trying again"
+                self.trouble = Problem.found("unclear", words, status=status)
             if not self._payments.allows(number):
                 return None
             await anyio.sleep(self._delay(tries + lost + away, retry_after))
@@ -140,7 +143,7 @@ class Sender:
             status, _, body = await self._once(request)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             name = type(error).__name__
-            raise ProviderUnreachable(f"The endpoint does not answer ({name}); nothing was sent. Start it.") from error
+            raise ProviderAway(f"The endpoint does not answer ({name}); nothing was sent. Start it.") from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ProviderUnclear("The connection to the endpoint was lost before its answer came.") from error
         return ResultLine(request.custom_id, status_code=status, body=body)
@@ -182,10 +185,10 @@ def _jittered(tries: int, retry_after: float | None) -> float:
     return delay_seconds(tries, retry_after, random.random())  # noqa: S311  # only spreads requests in time
 
 
-def _away(error: Exception) -> str:
+def _away(error: Exception) -> Problem:
     if isinstance(error, BatchwrightError):
-        return str(error)
-    return f"the endpoint does not answer ({type(error).__name__}); trying again"
+        return error.problem
+    return Problem.found("unreachable", f"the endpoint does not answer ({type(error).__name__}); trying again")
 
 
 def _can_help_again(status: int, body: Json) -> bool:

@@ -21,6 +21,7 @@ import msgspec
 from batchwright.core import files
 from batchwright.core.errors import ProviderGone, ProviderRefused
 from batchwright.core.model import LineError
+from batchwright.core.problem import Problem
 
 
 @dataclass(slots=True)
@@ -52,7 +53,8 @@ class BatchRecord:
     completed: int = 0
     failed: int = 0
     errors: list[LineError] = field(default_factory=list[LineError])
-    note: str | None = None
+    problem: Problem | None = None
+    """Why nothing comes back at the moment."""
     spent_usd: Decimal | None = None
     """What its requests did cost, or may have; None: nothing is charged, or no price is known."""
 

@@ -1,4 +1,4 @@
-"""What a cause is, and how it is told from the words of a problem. Knows no single one."""
+"""What a cause is, and how a problem shows it. Knows no single one."""
 
 import re
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Literal
 
 from batchwright.core.calls import OPEN, Blank, Call
 from batchwright.core.model import OUTCOMES, Json, Outcome
-from batchwright.results.causes.signs import Signs
+from batchwright.core.problem import Problem, RowCode
 
 Helps = Literal[
     "helps", "helps with a change", "helps once mended", "may be paid again", "seldom helps", "does not help"
@@ -36,8 +36,8 @@ CHANGED: Mapping[Change, Mapping[str, Json]] = {
 }
 """How the call of a remedy says a change."""
 
-Speaker = Literal["provider", "model", "check", ""]
-"""Whose words a problem has; `check`: our own, of what was looked at; with none, the cause says it all."""
+Argument = Literal["prompt", "model", "parameters"]
+"""Of `retry_job`, with which a user may change the recipe."""
 
 UNCONFIRMED: frozenset[Outcome] = frozenset({"unconfirmed"})
 
@@ -57,7 +57,11 @@ class Cause:
         meaning: In one phrase.
         advice: What to do, in a sentence or two; `...` stands for what only the user knows.
         outcomes: That it can have; empty: any.
-        codes, statuses, words: Of the provider: one that fits is enough. With none of them the outcome tells it.
+        found: Codes of this program.
+        codes, statuses, words: Of the provider. With none of these, nor of the above, the outcome tells it.
+        change: What a retry changes that helps, where that can be said.
+        mended_by: What a user may change so that a retry helps, where only the user can say how.
+        says_it_all: Whether the words of a problem add nothing to it.
         are_alike: Whether all rows with it are one group, whatever the words are.
     """
 
@@ -66,21 +70,28 @@ class Cause:
     helps: Helps
     advice: str
     outcomes: frozenset[Outcome] = FAILED
+    found: tuple[RowCode, ...] = ()
     codes: frozenset[str] = frozenset()
     statuses: frozenset[int] = frozenset()
     words: re.Pattern[str] | None = None
     change: Change = ""
-    speaker: Speaker = "provider"
+    mended_by: frozenset[Argument] = frozenset()
+    says_it_all: bool = False
     are_alike: bool = True
 
-    def fits(self, outcome: Outcome, found: Signs) -> bool:
-        """Whether a problem with these signs has this cause."""
+    def fits(self, outcome: Outcome, problem: Problem | None) -> bool:
+        """Whether a problem has this cause; only of a provider's are the words looked at."""
         if self.outcomes and outcome not in self.outcomes:
             return False
-        if not (self.codes or self.statuses or self.words):
+        if not (self.found or self.codes or self.statuses or self.words):
             return True
-        is_named = found.code in self.codes or found.status in self.statuses
-        return is_named or (self.words is not None and self.words.search(found.text) is not None)
+        if problem is None:
+            return False
+        if problem.status in self.statuses:
+            return True
+        if problem.speaker != "provider":
+            return problem.code in self.found
+        return problem.code in self.codes or bool(self.words and self.words.search(problem.words))
 
     @property
     def call(self) -> Call | None:
@@ -95,6 +106,11 @@ class Cause:
 def words(*patterns: str) -> re.Pattern[str]:
     """Give the pattern that finds one of *patterns*, in small letters or large."""
     return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+def by(*arguments: Argument) -> frozenset[Argument]:
+    """Return the arguments that mend something."""
+    return frozenset(arguments)
 
 
 def names(text: str) -> frozenset[str]:

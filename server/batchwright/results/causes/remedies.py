@@ -10,9 +10,10 @@ from batchwright.checks.names import Meant
 from batchwright.checks.parameters import PARAMETERS, TOKEN_LIMITS
 from batchwright.core.calls import OPEN, Call
 from batchwright.core.model import Job, Json, Outcome
+from batchwright.core.problem import Problem, Speaker
 from batchwright.results.causes.catalogue import VARIOUS, cause_of, root
-from batchwright.results.causes.cause import ANOTHER_PROMPT, Cause, Helps, Speaker
-from batchwright.results.causes.signs import MAX_IDS, Problem, Signs, alike, signs
+from batchwright.results.causes.cause import ANOTHER_PROMPT, Argument, Cause, Helps, by
+from batchwright.results.causes.signs import MAX_IDS, ProblemRows, alike, signs
 
 _INSTEAD = re.compile(r"use ['\"`]?(\w+)['\"`]? instead", re.IGNORECASE)
 _AT_MOST = re.compile(r"(?:supports at most|less than or equal to|<=) ?([\d,]+)", re.IGNORECASE)
@@ -33,8 +34,8 @@ class Explained:
     """Rows of one outcome that have no good answer for one cause.
 
     Attributes:
-        meaning, helps, advice: As of the cause, with what this job shows of it.
-        words, speaker: Of one of the rows, as they are kept with it, and whose they are.
+        meaning, helps, advice, mended_by: As of the cause, with what this job shows of it.
+        words, speaker: Of one of the rows, as they are kept with it, and whose they are; None: the cause says it all.
         ids: Of some of the rows.
         arguments: Of `retry_job`, to be passed as they stand; None: something has to be chosen, or no retry helps.
     """
@@ -45,8 +46,9 @@ class Explained:
     meaning: str
     helps: Helps
     advice: str
+    mended_by: frozenset[Argument] = frozenset()
     words: str | None = None
-    speaker: Speaker = ""
+    speaker: Speaker | None = None
     ids: tuple[str, ...] = ()
     arguments: Mapping[str, Json] | None = None
 
@@ -81,18 +83,24 @@ class Mended:
         if problem.helps in {"helps", "helps once mended", "may be paid again"}:
             return True
         if problem.arguments is None:
-            given = {"prompt=": self.has_text, "model=": self.model, "parameters=": self.parameters}
-            return any(is_given and name in problem.advice for name, is_given in given.items())
+            given: dict[Argument, object] = {
+                "prompt": self.has_text,
+                "model": self.model,
+                "parameters": self.parameters,
+            }
+            return any(given[argument] for argument in problem.mended_by)
         wanted = problem.arguments.get("parameters", {})
         return wanted.keys() <= self.parameters.keys() and ("model" not in problem.arguments or self.model is not None)
 
 
-def explained(problems: Iterable[Problem], job: Job, parameters: Mapping[str, Json], meant: Meant) -> list[Explained]:
+def explained(
+    problems: Iterable[ProblemRows], job: Job, parameters: Mapping[str, Json], meant: Meant
+) -> list[Explained]:
     """Group *problems* of *job* by cause, the most rows first; *parameters* are those that its requests had."""
     groups: dict[tuple[Outcome, str, str], Explained] = {}
     for problem in problems:
-        cause = cause_of(problem.outcome, problem.words)
-        key = problem.outcome, cause.name, "" if cause.are_alike else alike(problem.words or "")
+        cause = cause_of(problem.outcome, problem.problem)
+        key = problem.outcome, cause.name, "" if cause.are_alike else alike(problem.words)
         if before := groups.get(key):
             ids = (*before.ids, *problem.ids)[:MAX_IDS]
             groups[key] = replace(before, rows=before.rows + problem.rows, ids=ids)
@@ -119,17 +127,16 @@ def best(found: Sequence[Explained]) -> Mapping[str, Json] | None:
     return arguments
 
 
-def _explained(cause: Cause, problem: Problem, job: Job, parameters: Mapping[str, Json], meant: Meant) -> Explained:
-    found = signs(problem.words or "")
-    is_ours = cause.speaker == "provider" and found.is_of_part and found.status is None and found.code is None
-    meaning, helps, advice = cause.meaning, cause.helps, cause.advice
-    changes = _changes(cause, found, job, parameters, meant)
-    if cause.change == "parameter" and found.param:
-        meaning = f"{meaning}: {found.param}"
+def _explained(cause: Cause, problem: ProblemRows, job: Job, parameters: Mapping[str, Json], meant: Meant) -> Explained:
+    told = signs(problem.problem) if problem.problem else None
+    meaning, helps, advice, mended_by = cause.meaning, cause.helps, cause.advice, cause.mended_by
+    changes = _changes(cause, told, job, parameters, meant)
+    if cause.change == "parameter" and told and told.param:
+        meaning = f"{meaning}: {told.param}"
     if cause.change == "model" and changes:
         advice = f"Did you mean {changes['model']!r}? {advice}"
     if cause.change in {"more tokens", "many more tokens"} and changes is None:
-        advice = _set_a_limit(_limit_name(job))
+        advice, mended_by = _set_a_limit(_limit_name(job)), by("prompt", "parameters")
     if job.recipe.prompt is None:
         advice = advice.replace(str(ANOTHER_PROMPT), "a new job of the mended file")
         if cause.name == "changed_here":
@@ -144,21 +151,22 @@ def _explained(cause: Cause, problem: Problem, job: Job, parameters: Mapping[str
         and helps in {"does not help", "helps with a change"}
     ):
         helps, advice = "helps", _ONE_BY_ONE
+    shown = None if cause.says_it_all else told
     can_help = helps in {"helps", "helps once mended"} or (helps == "helps with a change" and changes)
     is_callable = can_help and problem.outcome != "running" and _is_retriable(job)
     arguments = {"job_id": job.id, "outcomes": [problem.outcome], **(changes or {})} if is_callable else None
     return Explained(
         *(cause, problem.outcome, problem.rows, meaning, helps, advice),
-        words=problem.words if cause.speaker else None,
-        # What became of a whole part is told in our words, unless the provider's own error stands in it.
-        speaker="check" if is_ours else cause.speaker,
+        mended_by=mended_by,
+        words=shown and shown.words,
+        speaker=shown and shown.speaker,
         ids=tuple(dict.fromkeys(problem.ids))[:MAX_IDS],
         arguments=arguments,
     )
 
 
 def _changes(
-    cause: Cause, found: Signs, job: Job, parameters: Mapping[str, Json], meant: Meant
+    cause: Cause, told: Problem | None, job: Job, parameters: Mapping[str, Json], meant: Meant
 ) -> Mapping[str, Json] | None:
     """Give what of the recipe is to be changed; None: nothing, or it cannot be said."""
     changed: Mapping[str, Json] = {}
@@ -168,10 +176,10 @@ def _changes(
             times = 2 if cause.change == "more tokens" else 4
             changed = {name: value * times for name, value in _limits(parameters).items()}
         case "fewer tokens":
-            most = _AT_MOST.search(found.text)
+            most = _AT_MOST.search(told.words) if told else None
             changed = dict.fromkeys(_limits(parameters), _number(most)) if most else {}
         case "parameter":
-            changed = _without(found, job, parameters)
+            changed = _without(told, job, parameters) if told else {}
         case "model":
             name = meant(job.recipe.model) if job.provider.is_openai else None
             model = None if name and deprecation_of(name) else name
@@ -184,17 +192,17 @@ def _changes(
     return {**({"model": model} if model else {}), **({"parameters": changed} if changed else {})} or None
 
 
-def _without(found: Signs, job: Job, parameters: Mapping[str, Json]) -> dict[str, Json]:
+def _without(told: Problem, job: Job, parameters: Mapping[str, Json]) -> dict[str, Json]:
     """Take out the parameter that was refused, or give it as the words say; empty: it is none that was given."""
-    name = root(found.param or "")
+    name = root(told.param or "")
     if name not in parameters:
         return {}
     if name in TOKEN_LIMITS:
-        if least := _AT_LEAST.search(found.text):
+        if least := _AT_LEAST.search(told.words):
             return {name: _number(least)}
-        if most := _AT_MOST.search(found.text):
+        if most := _AT_MOST.search(told.words):
             return {name: _number(most)}
-    instead = _INSTEAD.search(found.text)
+    instead = _INSTEAD.search(told.words)
     if instead and instead[1] != name and instead[1] in PARAMETERS[job.recipe.endpoint]:
         return {name: None, instead[1]: parameters[name]}
     return {name: None}

@@ -1,49 +1,37 @@
-"""Why rows have no good answer, in the words that are kept with them: written, read again, and made alike. Pure.
+"""Problems of rows, put together by what providers say in many spellings. Pure.
 
-Knows how the words are put together, not what they mean; `causes` does.
+Knows how providers put their words, not what they mean; the catalogue does.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from batchwright.checks.parameters import PARAMETERS
 from batchwright.core.model import Outcome
+from batchwright.core.problem import Problem
 
 MAX_IDS = 3
 """So many rows stand for all that have the same problem."""
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
-    """Rows without a good answer whose words are alike.
+class ProblemRows:
+    """Rows without a good answer whose problems are alike.
 
     Attributes:
-        words: Of the first of them; None: there are none.
+        problem: Of the first of them; None: it has none.
         ids: Of some of them.
     """
 
     outcome: Outcome
-    words: str | None
+    problem: Problem | None
     rows: int
     ids: tuple[str, ...] = ()
 
-
-@dataclass(frozen=True, slots=True)
-class Signs:
-    """What the words of a problem say of it.
-
-    Attributes:
-        status: The HTTP status, where one is named.
-        param: Of the body, with its path.
-        text: The message itself.
-    """
-
-    text: str
-    status: int | None = None
-    code: str | None = None
-    param: str | None = None
-    is_of_part: bool = False
-    """Whether it is what became of a whole part."""
+    @property
+    def words(self) -> str:
+        """Of the problem."""
+        return self.problem.words if self.problem else ""
 
 
 _NAMES = "|".join(
@@ -70,11 +58,7 @@ They mean the same to Python and to DuckDB, which makes large tables alike with 
 STATUS = "HTTP [0-9]{3}"
 """The one number that is kept."""
 
-_BATCH = re.compile(r"its batch failed \((.*)\)", re.DOTALL)
-_HTTP = re.compile(
-    r"HTTP (\d{3})(?: \((?:code (?P<code>[^\s,)]+))?(?:, )?(?:param (?P<param>[^)]+))?\))?:? ?(.*)", re.DOTALL
-)
-_CODE = re.compile(r"([A-Za-z]+(?:_[A-Za-z]+)+): (.*)", re.DOTALL)
+_STATUS = re.compile(STATUS)
 _PARAM = re.compile(
     r"(?:unsupported (?:parameter|value)|unknown (?:parameter|field)|unrecognized (?:request )?"
     r"(?:argument|parameter|field)s?(?: supplied)?|invalid type for|invalid(?= ['\"`])|parameter[:=])"
@@ -87,20 +71,16 @@ MAX_WORDS = 1_000
 """Characters that are compared: some patterns take the square of them."""
 
 
-def signs(words: str) -> Signs:
-    """Read the words of a problem, also those that are wrapped in what became of the whole batch."""
-    wrapped = _BATCH.fullmatch(words)
-    text = wrapped[1] if wrapped else words
-    code = None
-    if told := _CODE.match(text):
-        code, text = told[1], told[2]
-    status = param = None
-    if told := _HTTP.search(text):
-        status, code, param = int(told[1]), told["code"] or code, told["param"]
-        text = told[4] or text
-    if param is None and (found := _PARAM.search(text)):
-        param = found[1].rstrip(".")
-    return Signs(text, status, code, param, is_of_part=wrapped is not None)
+def signs(problem: Problem) -> Problem:
+    """Fill in what only the words of a provider tell: its HTTP status, and the parameter that it means."""
+    if problem.speaker != "provider":
+        return problem
+    status, param = problem.status, problem.param
+    if status is None and (told := _STATUS.search(problem.words)):
+        status = int(told[0].removeprefix("HTTP "))
+    if param is None and (told := _PARAM.search(problem.words)):
+        param = told[1].rstrip(".")
+    return replace(problem, status=status, param=param)
 
 
 def alike(words: str) -> str:

@@ -1,10 +1,11 @@
 """Causes that the provider names, as data: by its code, its status, or its words.
 
 They are those of OpenAI's API, of its Batch API, of Azure, vLLM, Ollama and llama-server, and of the local engine.
+Where this program finds the same by itself, that is told by its own code.
 """
 
 from batchwright.core.calls import OPEN, Blank, Call
-from batchwright.results.causes.cause import ANOTHER_MODEL, ANOTHER_PROMPT, OTHER_PARAMETERS, Cause, names, words
+from batchwright.results.causes.cause import ANOTHER_MODEL, ANOTHER_PROMPT, OTHER_PARAMETERS, Cause, by, names, words
 
 THEIRS = (
     Cause(
@@ -12,6 +13,7 @@ THEIRS = (
         meaning="the provider's filter refused the prompt",
         helps="seldom helps",
         advice=f"Ask in other words with {ANOTHER_PROMPT}, or leave these rows out.",
+        mended_by=by("prompt"),
         codes=names(
             "content_filter content_policy_violation ResponsibleAIPolicyViolation moderation_blocked invalid_prompt"
         ),
@@ -26,7 +28,6 @@ THEIRS = (
         statuses=frozenset({402}),
         words=words(
             r"exceeded your current quota",
-            r"used up its quota",
             r"insufficient (?:balance|credit|quota)",
             r"account is not active",
         ),
@@ -44,6 +45,7 @@ THEIRS = (
         meaning="the provider has no such model, or the key may not use it",
         helps="helps with a change",
         advice=f"Name another with {ANOTHER_MODEL}, or have the key's project given access.",
+        mended_by=by("model"),
         codes=names("model_not_found DeploymentNotFound not_found_error NotFoundError"),
         words=words(
             r"model .{0,120}(?:does not exist|not found|not supported by the batch api)",
@@ -76,7 +78,9 @@ THEIRS = (
         meaning="one request is larger than what the account may send at a time",
         helps="does not help",
         advice=f"Shorten it with {ANOTHER_PROMPT}, or name a model with a higher limit with {ANOTHER_MODEL}.",
-        words=words(r"request too large for", r"tokens must be reduced in order to run", r"one request is larger than"),
+        mended_by=by("prompt", "model"),
+        found=("too_large_to_enqueue",),
+        words=words(r"request too large for", r"tokens must be reduced in order to run"),
     ),
     Cause(
         name="enqueued_limit",
@@ -84,16 +88,17 @@ THEIRS = (
         helps="helps",
         advice="Retry when earlier batches have ended; parts that fit are made by themselves.",
         codes=names("token_limit_exceeded"),
-        words=words(r"enqueued (?:token|request)s? limit", r"provider lets be enqueued"),
+        words=words(r"enqueued (?:token|request)s? limit"),
     ),
     Cause(
         name="rate_limit",
         meaning="too many requests at a time",
         helps="helps",
         advice="Retry later; for a server of your own, a lower BATCHWRIGHT_CONCURRENCY sends fewer at once.",
+        found=("refused_often",),
         codes=names("rate_limit_exceeded rate_limit_error slow_down"),
         statuses=frozenset({429}),
-        words=words(r"rate limit", r"too many requests", r"was refused \d+ times"),
+        words=words(r"rate limit", r"too many requests"),
     ),
     Cause(
         name="answer_too_long",
@@ -117,6 +122,7 @@ THEIRS = (
         helps="does not help",
         advice=f"Shorten it with {ANOTHER_PROMPT}, where {{{{column[:20000]}}}} takes so many characters, or name a "
         f"model that reads more with {ANOTHER_MODEL}. OpenAI's embedding models read 8,192 tokens.",
+        mended_by=by("prompt", "model"),
         codes=names("context_length_exceeded string_above_max_length exceed_context_size_error"),
         words=words(r"(?:maximum|available) (?:context|input) (?:length|size)", r"context window", r"string too long"),
     ),
@@ -143,6 +149,7 @@ THEIRS = (
         meaning="the mode json_object wants the word JSON in the prompt",
         helps="helps with a change",
         advice=f"Ask for JSON in the prompt: {ANOTHER_PROMPT}.",
+        mended_by=by("prompt"),
         words=words(r"must contain the word 'json'"),
     ),
     Cause(
@@ -150,6 +157,7 @@ THEIRS = (
         meaning="the model does not take this output schema",
         helps="does not help",
         advice=f"Name a model that takes schemas with {ANOTHER_MODEL}, or make a new job with a simpler one.",
+        mended_by=by("model"),
         codes=names("invalid_json_schema invalid_function_parameters"),
         words=words(r"invalid schema", r"\b(?:response_format|text\.format|json_schema)\b"),
     ),
@@ -175,6 +183,7 @@ THEIRS = (
         meaning="the model does not answer at this endpoint",
         helps="helps with a change",
         advice=f"Name a model that does with {ANOTHER_MODEL}, or make a new job with another endpoint.",
+        mended_by=by("model"),
         codes=names("unsupported_endpoint"),
         words=words(
             r"only supported in v1/",
@@ -187,6 +196,7 @@ THEIRS = (
         meaning="a parameter is not taken as it was given",
         helps="helps with a change",
         advice=f"Leave it out, or change it: {OTHER_PARAMETERS}.",
+        mended_by=by("parameters"),
         codes=names(
             "unsupported_parameter unsupported_value unknown_parameter invalid_value invalid_type InvalidParameter "
             "integer_below_min_value integer_above_max_value decimal_below_min_value decimal_above_max_value"
@@ -233,6 +243,7 @@ THEIRS = (
         meaning="the request is larger than the provider takes",
         helps="does not help",
         advice=f"Send less of the row with {ANOTHER_PROMPT}, or make a new job with smaller images.",
+        mended_by=by("prompt"),
         codes=names("request_too_large"),
         statuses=frozenset({413}),
         words=words(r"(?:entity|request|file|body) (?:is )?too large"),
@@ -242,6 +253,7 @@ THEIRS = (
         meaning="no answer came in time",
         helps="helps",
         advice="Retry; a server of your own may need a lower BATCHWRIGHT_CONCURRENCY, or shorter answers.",
+        found=("no_answer",),
         codes=names("request_timeout"),
         statuses=frozenset({408, 504}),
         words=words(r"timed out", r"timeout"),
@@ -251,15 +263,17 @@ THEIRS = (
         meaning="the connection broke off each time",
         helps="helps",
         advice="Retry when the server that answers is well.",
+        found=("connection_lost",),
         codes=names("connection_lost"),
-        words=words(r"connection was lost", r"connection reset", r"endpoint breaks off"),
+        words=words(r"connection reset"),
     ),
     Cause(
         name="away",
         meaning="the server that answers cannot be reached",
         helps="helps once mended",
         advice="Start it, or have its address mended; a job that runs goes on by itself.",
-        words=words(r"endpoint does not answer", r"cannot be reached", r"connection refused"),
+        found=("unreachable",),
+        words=words(r"cannot be reached", r"connection refused"),
         outcomes=frozenset(),
     ),
     Cause(
@@ -277,13 +291,14 @@ THEIRS = (
         helps="helps once mended",
         advice="Have the base URL mended in the server's settings, or name the model that is there.",
         statuses=frozenset({404, 405}),
-        words=words(r"invalid url", r"check the base url"),
+        words=words(r"invalid url"),
     ),
     Cause(
         name="invalid_request",
         meaning="the provider does not take the request as it is",
         helps="does not help",
         advice=f"Change what its words name: {Call('retry_job', prompt=OPEN, model=OPEN, parameters=Blank('{...}'))}.",
+        mended_by=by("prompt", "model", "parameters"),
         codes=names("invalid_request invalid_request_error invalid_value invalid_type"),
         statuses=frozenset({400, 409, 415, 422}),
         are_alike=False,
