@@ -298,7 +298,7 @@ WORKLOADS = {
         "a loop of `csv`, msgspec and splintr",
         partial(_draft, "rows.csv"),
         _plain_build_csv,
-        1.5,
+        1.8,
         note="The rows are also frozen, checked, hashed, counted in tokens and priced.",
     ),
     "build_parquet": Workload(

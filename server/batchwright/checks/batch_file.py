@@ -9,7 +9,6 @@ from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
 from typing import NamedTuple, cast
 
 from batchwright.checks.lines import EMPTY_FILE, INVALID_LINE, Across, judge
@@ -124,9 +123,9 @@ class _Check:
     def watch(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         """Give the blocks again, and remember whether all so far are UTF-8: faster than line by line."""
         decoder = getincrementaldecoder("utf-8")()
-        for block in chain(blocks, [b""]):
+        for block in blocks:
             try:
-                decoder.decode(block, final=not block)
+                decoder.decode(block)  # a character that is cut at the very end leaves its line unclosed
             except UnicodeDecodeError:
                 self._is_utf8 = False
             yield block
