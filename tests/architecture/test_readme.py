@@ -35,7 +35,7 @@ def test_the_files_that_it_names_exist() -> None:
 
 def test_the_licence_of_every_dependency_is_named() -> None:
     """Who ships it has to know."""
-    shipped = required("local", "embeddings", "charts", "excel")
+    shipped = required("local", "embeddings", "charts")
 
     assert [name for name in shipped if f"| {name} |" not in TEXT] == []
 
@@ -54,4 +54,4 @@ def test_every_requirement_is_pinned() -> None:
     pins = (ROOT / ".ci" / "pins.txt").read_text(encoding="utf-8")
     pinned = set(re.findall(r"^([\w-]+)==", pins, re.MULTILINE))
 
-    assert pinned >= set(required("local", "embeddings", "charts", "excel", "dev"))
+    assert pinned >= set(required("local", "embeddings", "charts", "dev"))
