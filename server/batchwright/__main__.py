@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -133,12 +134,19 @@ def _add_address(command: argparse.ArgumentParser, *, http: str, host: str, port
 
 
 def _add_costs(costs: argparse.ArgumentParser) -> None:
-    costs.add_argument("--job", metavar="ID", help="the requests of this job; or give the numbers below")
-    costs.add_argument("--rows", type=int, metavar="N", help="so many requests")
-    costs.add_argument("--input-tokens", type=int, metavar="N", help="of one request")
-    costs.add_argument("--output-tokens", type=int, metavar="N", help="of one request")
-    costs.add_argument("--model", action="append", default=[], help="may be given several times")
-    costs.add_argument("--png", type=Path, metavar="FILE", help="save the chart as a new PNG file")
+    costs.add_argument("--job", metavar="ID", help="compare for this job; otherwise give the numbers below")
+    costs.add_argument("--rows", type=_number, metavar="N", help="number of requests")
+    costs.add_argument("--input-tokens", type=_number, metavar="N", help="input tokens of one request")
+    costs.add_argument("--output-tokens", type=_number, metavar="N", help="output tokens of one request")
+    costs.add_argument("--model", action="append", default=[], help="a model to compare; may be repeated")
+    costs.add_argument("--png", type=Path, metavar="FILE", help="also save a chart as a new PNG file")
+
+
+def _number(text: str) -> int:
+    """Read a whole number as people write it: 50000, 50,000 or 50_000."""
+    if not re.fullmatch(r"[0-9]{1,3}([,_][0-9]{3})+|[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number: write it like 50000 or 50,000")
+    return int(re.sub(r"[,_]", "", text))
 
 
 if __name__ == "__main__":
