@@ -15,13 +15,28 @@ from batchwright.core.untrusted import visible
 
 HOST = "127.0.0.1"
 PORT = 8000
+BEGIN = """\
+where to begin:
+  batchwright demo     run a real job: free, and without a key
+  batchwright connect  set up your assistant
+  batchwright doctor   check your setup
+
+Assistants start batchwright without a command, and talk to it over standard input and output.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that *arguments* name; without one, serve."""
-    options = _parser().parse_args(arguments)
+    """Run the command that *arguments* name; without one, show help in a terminal, and serve anywhere else."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
     forget_relative_folders()
     try:
+        if options.command is None and os.isatty(0):
+            parser.print_help()
+            return 0
+        if options.command == "doctor":
+            # It reports settings that cannot be used.
+            return _doctor()
         return _run(Settings.from_env(os.environ, path_separator=os.pathsep), options)
     except BatchwrightError as error:
         print(f"batchwright: {visible(str(error))}", file=sys.stderr)
@@ -62,10 +77,10 @@ def _demo(_settings: Settings, options: argparse.Namespace) -> int:
     return run_demo(plain=options.plain)
 
 
-def _doctor(settings: Settings, _options: argparse.Namespace) -> int:
+def _doctor() -> int:
     from batchwright.app.doctor import run_doctor
 
-    return run_doctor(settings)
+    return run_doctor(os.environ)
 
 
 def _connect(settings: Settings, options: argparse.Namespace) -> int:
@@ -98,7 +113,6 @@ def _work(settings: Settings, options: argparse.Namespace) -> int:
 COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {
     "serve": _serve,
     "demo": _demo,
-    "doctor": _doctor,
     "connect": _connect,
     "costs": _costs,
     "dashboard": _dashboard,
@@ -107,7 +121,12 @@ COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="batchwright", description="Bulk GPT jobs in conversation, as an MCP server.")
+    parser = argparse.ArgumentParser(
+        prog="batchwright",
+        description="Bulk GPT jobs in conversation, as an MCP server.",
+        epilog=BEGIN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"batchwright {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     served = commands.add_parser("serve", help="serve MCP over standard input and output (the default), or over HTTP")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, cast, get_args
 from urllib.parse import urlsplit
 
-from batchwright.core.errors import InvalidInput
+from batchwright.core.errors import InvalidInput, InvalidSetting
 from batchwright.core.model import OPENAI_HOST, Charges, SpendingLimits
 from batchwright.core.untrusted import model_name
 
@@ -96,7 +96,7 @@ SETTINGS = (
         "Input tokens of one model that may be enqueued at OpenAI at a time, if you know your limit.",
         kind="number",
     ),
-    Setting("BATCHWRIGHT_POLL_SECONDS", "30", "How often running jobs are moved on while nobody asks.", kind="number"),
+    Setting("BATCHWRIGHT_POLL_SECONDS", "30", "How often running jobs are polled in the background.", kind="number"),
     Setting("BATCHWRIGHT_CONCURRENCY", "16; 4 embedded", "Requests in flight at once.", kind="number"),
     Setting(
         "BATCHWRIGHT_LOCAL_MODEL",
@@ -185,7 +185,7 @@ class Settings:
         }
         ours = {name for name in given if name.startswith("BATCHWRIGHT_") and not name.startswith("BATCHWRIGHT_TEST_")}
         if unknown := sorted(ours - _KNOWN):
-            raise InvalidInput(f"There is no setting {unknown[0]}. The settings are: {', '.join(sorted(_KNOWN))}.")
+            raise InvalidSetting(unknown[0], f"is not a setting. The settings are: {', '.join(sorted(_KNOWN))}.")
         get = {name: given.get(name) or None for name in _KNOWN}
         openai_url = _url("OPENAI_BASE_URL", get) or OPENAI_URL
         workspace = get["BATCHWRIGHT_WORKSPACE"] or ""
@@ -218,7 +218,9 @@ class Settings:
             log_level=_log_level(get["BATCHWRIGHT_LOG_LEVEL"]),
         )
         if settings.prices == "free" and _is_openai(settings.url):
-            raise InvalidInput(f"BATCHWRIGHT_PRICES is free, and {settings.url} is OpenAI, which is not. Leave it out.")
+            raise InvalidSetting(
+                "BATCHWRIGHT_PRICES", f"is free, and {settings.url} is OpenAI, which is not. Leave it out."
+            )
         return settings
 
     @property
@@ -257,9 +259,10 @@ def _filled(name: str, value: str) -> str:
     if re.fullmatch(r"\$\{user_config\.[^{}]*\}|undefined|null", text):
         return ""
     if name in _KNOWN and re.search(r"\$\{\w[\w.:/-]*\}", text):
-        raise InvalidInput(
-            f"{name} holds a placeholder, which the program that started this one did not fill in. "
-            "Write the value in its place."
+        raise InvalidSetting(
+            name,
+            "holds a placeholder, which the program that started this one did not fill in. "
+            "Write the value in its place.",
         )
     return text
 
@@ -268,7 +271,7 @@ def _path(name: str, text: str | None) -> Path | None:
     try:
         return Path(text).expanduser().absolute() if text else None
     except RuntimeError as error:
-        raise InvalidInput(f"{name} names the home of a user who does not exist. Give the whole path.") from error
+        raise InvalidSetting(name, "names the home of a user who does not exist. Give the whole path.") from error
 
 
 def _is_openai(url: str) -> bool:
@@ -278,21 +281,21 @@ def _is_openai(url: str) -> bool:
 def _url(name: str, get: Mapping[str, str | None]) -> str | None:
     if (text := get[name]) is None:
         return None
-    wrong = f"{name} is not an http or https address. Write it like http://localhost:11434/v1."
+    wrong = "is not an http or https address. Write it like http://localhost:11434/v1."
     try:
         parts = urlsplit(text)
         is_address = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1) > 0
     except ValueError as error:
-        raise InvalidInput(wrong) from error
+        raise InvalidSetting(name, wrong) from error
     if not is_address or not text.isascii() or not text.isprintable() or " " in text:
-        raise InvalidInput(wrong)
+        raise InvalidSetting(name, wrong)
     # The address is shown in answers and logs.
     key_name = _KEY_NAMES[name]
     key = get[key_name] or ""
     # A short key is often no secret, but the name of the server.
     holds_key = len(key) >= MIN_SECRET_CHARACTERS and key in text
     if "@" in parts.netloc or parts.query or parts.fragment or holds_key:
-        raise InvalidInput(f"{name} holds more than an address. Put the key into {key_name}.")
+        raise InvalidSetting(name, f"holds more than an address. Put the key into {key_name}.")
     return text.rstrip("/")
 
 
@@ -300,12 +303,12 @@ def _model(name: str, text: str | None) -> str | None:
     try:
         return model_name(text) if text else None
     except InvalidInput as error:
-        raise InvalidInput(f"{name}: {error}") from error
+        raise InvalidSetting(name, f"cannot be used: {error}") from error
 
 
 def _key(name: str, text: str | None) -> str | None:
     if text is not None and not (text.isascii() and text.isprintable() and " " not in text):
-        raise InvalidInput(f"{name} holds a space or a character that no key has. Copy the key again.")
+        raise InvalidSetting(name, "holds a space or a character that no key has. Copy the key again.")
     return text
 
 
@@ -316,7 +319,7 @@ def token_of(name: str, text: str) -> str:
         InvalidInput: It is too short, or no header can hold it.
     """
     if len(text) < MIN_SECRET_CHARACTERS:
-        raise InvalidInput(f"{name} has fewer than {MIN_SECRET_CHARACTERS} characters. Make a longer secret of it.")
+        raise InvalidSetting(name, f"has fewer than {MIN_SECRET_CHARACTERS} characters. Make a longer secret of it.")
     _key(name, text)
     return text
 
@@ -324,7 +327,9 @@ def token_of(name: str, text: str) -> str:
 def _hosts(name: str, text: str | None) -> tuple[str, ...]:
     hosts = tuple(host for part in (text or "").split(",") if (host := part.strip().lower()))
     if wrong := [host for host in hosts if not _HOST.fullmatch(host)]:
-        raise InvalidInput(f"{name} holds {wrong[0][:80]!r}, which is no host name. Write it like batches.example.com.")
+        raise InvalidSetting(
+            name, f"holds {wrong[0][:80]!r}, which is no host name. Write it like batches.example.com."
+        )
     return hosts
 
 
@@ -333,7 +338,7 @@ def _provider(get: Mapping[str, str | None]) -> ProviderKind:
     wanted = _one_of("BATCHWRIGHT_PROVIDER", get["BATCHWRIGHT_PROVIDER"], get_args(ProviderKind))
     if wanted is not None:
         if wanted in needed and not get[needed[wanted]]:
-            raise InvalidInput(f"BATCHWRIGHT_PROVIDER is {wanted}, which needs {needed[wanted]}. Set it too.")
+            raise InvalidSetting("BATCHWRIGHT_PROVIDER", f"is {wanted}, which needs {needed[wanted]}. Set it too.")
         return cast("ProviderKind", wanted)
     if get["BATCHWRIGHT_ENDPOINT"]:
         return "endpoint"
@@ -342,18 +347,18 @@ def _provider(get: Mapping[str, str | None]) -> ProviderKind:
 
 def _one_of(name: str, text: str | None, values: Sequence[str]) -> str | None:
     if text is not None and text.lower() not in values:
-        raise InvalidInput(f"{name} is {text[:40]!r}. Set {' or '.join(values)}, or leave it out.")
+        raise InvalidSetting(name, f"is {text[:40]!r}. Set {' or '.join(values)}, or leave it out.")
     return text.lower() if text else None
 
 
 def _usd(name: str, text: str | None, default: str) -> Decimal:
-    wrong = f"{name} is {(text or '')[:20]!r}, not an amount in US dollars. Write it like 2.50."
+    wrong = f"is {(text or '')[:20]!r}, not an amount in US dollars. Write it like 2.50."
     try:
         amount = Decimal(text or default)
     except InvalidOperation as error:
-        raise InvalidInput(wrong) from error
+        raise InvalidSetting(name, wrong) from error
     if not amount.is_finite() or not 0 <= amount <= 10**9:
-        raise InvalidInput(wrong)
+        raise InvalidSetting(name, wrong)
     return amount
 
 
@@ -362,23 +367,23 @@ def _whole(name: str, text: str | None, most: int) -> int | None:
         return None
     digits = text.replace(",", "").replace("_", "")
     if not (digits.isascii() and digits.isdecimal()) or len(digits) > 13 or not 1 <= int(digits) <= most:
-        raise InvalidInput(f"{name} is {text[:20]!r}, not a whole number from 1 to {most}. Set one.")
+        raise InvalidSetting(name, f"is {text[:20]!r}, not a whole number from 1 to {most}. Set one.")
     return int(digits)
 
 
 def _seconds(name: str, text: str | None, default: float) -> float:
-    wrong = f"{name} is {(text or '')[:20]!r}, not a number of seconds from 0.1 to 3600. Set one."
+    wrong = f"is {(text or '')[:20]!r}, not a number of seconds from 0.1 to 3600. Set one."
     try:
         seconds = float(text or default)
     except ValueError as error:
-        raise InvalidInput(wrong) from error
+        raise InvalidSetting(name, wrong) from error
     if not 0.1 <= seconds <= 3600:
-        raise InvalidInput(wrong)
+        raise InvalidSetting(name, wrong)
     return seconds
 
 
 def _log_level(text: str | None) -> LogLevel:
     level = (text or "WARNING").upper()
     if level not in get_args(LogLevel):
-        raise InvalidInput(f"BATCHWRIGHT_LOG_LEVEL is {text!r}. Set one of {', '.join(get_args(LogLevel))}.")
+        raise InvalidSetting("BATCHWRIGHT_LOG_LEVEL", f"is {text!r}. Set one of {', '.join(get_args(LogLevel))}.")
     return cast("LogLevel", level)
