@@ -50,10 +50,12 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
-    from batchwright.app.app import serve, serve_http
+    from batchwright.app.app import serve
 
     address = _address(options)
     if address:
+        from batchwright.app.http_server import serve_http
+
         serve_http(settings, host=address[0], port=address[1])
     else:
         serve(settings)
@@ -61,13 +63,13 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _address(options: argparse.Namespace) -> tuple[str, int] | None:
-    """Return where a server over HTTP is; None: it is not over HTTP."""
-    # Without a command there are no options of one.
+    """Return the address of a server over HTTP; None for one over standard input and output."""
+    # Without a command there are none of these options.
     host, port = getattr(options, "host", None), getattr(options, "port", None)
     if getattr(options, "http", False):
         return host or HOST, PORT if port is None else port
     if host or port is not None:
-        raise InvalidInput("--host and --port belong to --http. Add it, or leave them out.")
+        raise InvalidInput("--host and --port need --http. Add it, or leave them out.")
     return None
 
 
