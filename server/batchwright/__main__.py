@@ -73,10 +73,10 @@ def _address(options: argparse.Namespace) -> tuple[str, int] | None:
     return None
 
 
-def _demo(_settings: Settings, options: argparse.Namespace) -> int:
+def _demo(settings: Settings, options: argparse.Namespace) -> int:
     from batchwright.app.demo import run_demo
 
-    return run_demo(plain=options.plain)
+    return run_demo(settings, plain=options.plain)
 
 
 def _doctor() -> int:
