@@ -131,27 +131,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"batchwright {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    served = commands.add_parser("serve", help="serve MCP over standard input and output (the default), or over HTTP")
-    _add_address(served, http="over streamable HTTP, at /mcp", host="where to listen", port="0 for a free one")
-    demo = commands.add_parser("demo", help="run a real job through a real MCP client, and show what an assistant sees")
-    demo.add_argument("--plain", action="store_true", help="no progress bar that moves")
-    work = commands.add_parser("work", help="move submitted jobs on without an assistant, until all have ended")
-    work.add_argument("--stay", action="store_true", help="go on until it is stopped")
-    dashboard = commands.add_parser("dashboard", help="show jobs in a browser, on this machine alone")
-    dashboard.add_argument("--open", action="store_true", help="open the browser too")
-    dashboard.add_argument("--port", type=int, default=0, metavar="N", help="0, the default: a free one")
-    _add_costs(commands.add_parser("costs", help="compare what models cost, as a table and a chart"))
-    connect = commands.add_parser("connect", help="say how assistants are told of this installation")
-    connect.add_argument("assistant", nargs="?", default="", help="a part of its name; without it, all")
-    _add_address(connect, http="of a server that runs over HTTP", host="its name for clients", port="as it was started")
-    commands.add_parser("doctor", help="say what is configured, what works and what is missing")
+    served = commands.add_parser("serve", help="serve MCP over standard input and output, or over HTTP")
+    _add_address(served, http="over streamable HTTP, at /mcp", host="where to listen", port="0 for any free port")
+    demo = commands.add_parser("demo", help="run a real job, and show what an assistant sends and sees")
+    demo.add_argument("--plain", action="store_true", help="plain lines instead of an animated bar")
+    work = commands.add_parser("work", help="keep submitted jobs running without an assistant, until all have finished")
+    work.add_argument("--stay", action="store_true", help="keep running, and pick up new jobs too")
+    dashboard = commands.add_parser("dashboard", help="show jobs in a browser, on this machine only")
+    dashboard.add_argument("--open", action="store_true", help="open the browser as well")
+    dashboard.add_argument("--port", type=int, default=0, metavar="N", help="default: any free port")
+    _add_costs(commands.add_parser("costs", help="compare what models cost"))
+    connect = commands.add_parser("connect", help="print setup instructions for your assistant")
+    connect.add_argument("assistant", nargs="?", default="", help="assistant name or part of it (default: all)")
+    _add_address(connect, http="for a server that runs over HTTP", host="the server's name", port="the server's port")
+    commands.add_parser("doctor", help="check your setup")
     return parser
 
 
 def _add_address(command: argparse.ArgumentParser, *, http: str, host: str, port: str) -> None:
     command.add_argument("--http", action="store_true", help=http)
-    command.add_argument("--host", metavar="HOST", help=f"with --http: {host}, {HOST} by default")
-    command.add_argument("--port", type=int, metavar="PORT", help=f"with --http: {port}, {PORT} by default")
+    command.add_argument("--host", metavar="HOST", help=f"with --http: {host} (default: {HOST})")
+    command.add_argument("--port", type=int, metavar="PORT", help=f"with --http: {port} (default: {PORT})")
 
 
 def _add_costs(costs: argparse.ArgumentParser) -> None:
