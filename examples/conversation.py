@@ -1,4 +1,4 @@
-"""What the examples share: a conversation with Batchwright over stdio, as an assistant has it, about one file."""
+"""What the examples share: a conversation with Batchwright about one file, over stdio, as an assistant has it."""
 
 import csv
 import os
@@ -16,11 +16,15 @@ RESULTS = "results.csv"
 
 T = TypeVar("T")
 Call = Callable[..., Awaitable[dict[str, Any]]]
-"""Calls a tool with its arguments, and gives what it answers."""
+"""Calls a tool with its arguments, and returns its answer."""
+
+
+class Refused(Exception):
+    """A call was refused, for the reason that the assistant was given."""
 
 
 def carried_out(data: Path, work: Callable[[Call], Awaitable[T]]) -> tuple[T, list[dict[str, str]]]:
-    """Have *work* done on a copy of *data*, and give what it gives, and the rows that it saved as `results.csv`.
+    """Run *work* on a copy of *data*; return its result, and the rows that it saved as `results.csv`.
 
     These are also copied to the file that the command line names.
     """
@@ -35,11 +39,15 @@ def carried_out(data: Path, work: Callable[[Call], Awaitable[T]]) -> tuple[T, li
 
 
 async def finished(call: Call, **draft: Any) -> dict[str, Any]:
-    """Draft a job, run it to its end, say who answered, and give it as it stands then."""
+    """Draft a job and run it to its end; print who answered, and what a GPT would cost."""
     drafted = await call("create_batch_file", **draft)
     await call("submit_job", job_id=drafted["job_id"])
     job = await call("check_job", job_id=drafted["job_id"], wait_seconds=600)
-    print(f"{job['counts']} by {job['answered_by']}")
+    counts = ", ".join(f"{rows} {outcome}" for outcome, rows in job["counts"].items())
+    print(f"Rows: {counts}.\nAnswered by {job['answered_by']}.")
+    compared = await call("compare_costs", job_id=job["job_id"])
+    cheapest = compared["costs"][0]
+    print(f"At OpenAI, {cheapest['model']} would cost {cheapest['batch']} for this job, as a batch.")
     return job
 
 
@@ -50,7 +58,13 @@ async def _in_conversation(workspace: Path, work: Callable[[Call], Awaitable[T]]
 
         async def call(tool: str, **arguments: Any) -> dict[str, Any]:
             result = await client.call_tool(tool, arguments)
-            assert result.structured_content is not None and not result.is_error, result.content
+            if result.is_error or result.structured_content is None:
+                raise Refused("\n".join(block.text for block in result.content if block.type == "text"))
             return result.structured_content
 
-        return await work(call)
+        try:
+            return await work(call)
+        except Refused as error:
+            refused = error
+    # Raised inside, it would come out wrapped in the client's groups of errors.
+    sys.exit(f"Batchwright cannot run this example. {refused}")

@@ -134,7 +134,7 @@ def connect_table(launch: Launch = INSTALLED) -> str:
     # A desktop program starts it anywhere, and what is written into its file is the user's own.
     blocks = ways(replace(launch, workspace="/path/to/your/data"))
     for plain, filled in zip(ways(launch), blocks, strict=True):
-        rows.append(connect_row(filled if plain.where.startswith("claude") else plain))
+        rows.append(connect_row(filled if plain.text.startswith('{"mcpServers"') else plain))
     return "\n".join(rows)
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,16 +15,30 @@ from batchwright.core.untrusted import visible
 
 HOST = "127.0.0.1"
 PORT = 8000
+BEGIN = """\
+where to begin:
+  batchwright demo     run a real job: free, and without a key
+  batchwright connect  set up your assistant
+  batchwright doctor   check your setup
+
+Assistants start batchwright without a command, and talk to it over standard input and output.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command that *arguments* name; without one, serve."""
+    """Run the command that *arguments* name; without one, show help in a terminal, and serve anywhere else."""
     if reconfigure := getattr(sys.stdout, "reconfigure", None):
         # A terminal or a file may know fewer characters than a name has: on Windows those of one language.
         reconfigure(errors="backslashreplace")
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     forget_relative_folders()
     try:
+        if options.command is None and os.isatty(0):
+            parser.print_help()
+            return 0
+        if options.command == "doctor":  # which reports settings that cannot be used
+            return _doctor()
         if options.command == "help":  # which explains the settings, and so also works with wrong ones
             return _help(options)
         return _run(Settings.from_env(os.environ), options)
@@ -45,10 +60,12 @@ def _run(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _serve(settings: Settings, options: argparse.Namespace) -> int:
-    from batchwright.app.app import serve, serve_http
+    from batchwright.app.app import serve
 
     address = _address(options)
     if address:
+        from batchwright.app.http_server import serve_http
+
         serve_http(settings, host=address[0], port=address[1])
     else:
         serve(settings)
@@ -56,26 +73,26 @@ def _serve(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _address(options: argparse.Namespace) -> tuple[str, int] | None:
-    """Return where a server over HTTP is; None: it is not over HTTP."""
-    # Without a command there are no options of one.
+    """Return the address of a server over HTTP; None for one over standard input and output."""
+    # Without a command there are none of these options.
     host, port = getattr(options, "host", None), getattr(options, "port", None)
     if getattr(options, "http", False):
         return host or HOST, PORT if port is None else port
     if host or port is not None:
-        raise InvalidInput("--host and --port belong to --http. Add it, or leave them out.")
+        raise InvalidInput("--host and --port need --http. Add it, or leave them out.")
     return None
 
 
-def _demo(_settings: Settings, options: argparse.Namespace) -> int:
+def _demo(settings: Settings, options: argparse.Namespace) -> int:
     from batchwright.app.demo import run_demo
 
-    return run_demo(plain=options.plain)
+    return run_demo(settings, plain=options.plain)
 
 
-def _doctor(settings: Settings, _options: argparse.Namespace) -> int:
+def _doctor() -> int:
     from batchwright.app.doctor import run_doctor
 
-    return run_doctor(settings)
+    return run_doctor(os.environ)
 
 
 def _connect(settings: Settings, options: argparse.Namespace) -> int:
@@ -108,7 +125,6 @@ def _work(settings: Settings, options: argparse.Namespace) -> int:
 COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {
     "serve": _serve,
     "demo": _demo,
-    "doctor": _doctor,
     "connect": _connect,
     "costs": _costs,
     "dashboard": _dashboard,
@@ -117,23 +133,28 @@ COMMANDS: Mapping[str, Callable[[Settings, argparse.Namespace], int]] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="batchwright", description="Bulk GPT jobs in conversation, as an MCP server.")
+    parser = argparse.ArgumentParser(
+        prog="batchwright",
+        description="Bulk GPT jobs in conversation, as an MCP server.",
+        epilog=BEGIN,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"batchwright {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    served = commands.add_parser("serve", help="serve MCP over standard input and output (the default), or over HTTP")
-    _add_address(served, http="over streamable HTTP, at /mcp", host="where to listen", port="0 for a free one")
-    demo = commands.add_parser("demo", help="run a real job through a real MCP client, and show what an assistant sees")
-    demo.add_argument("--plain", action="store_true", help="no progress bar that moves")
-    work = commands.add_parser("work", help="move submitted jobs on without an assistant, until all have ended")
-    work.add_argument("--stay", action="store_true", help="go on until it is stopped")
-    dashboard = commands.add_parser("dashboard", help="show jobs in a browser, on this machine alone")
-    dashboard.add_argument("--open", action="store_true", help="open the browser too")
-    dashboard.add_argument("--port", type=int, default=0, metavar="N", help="0, the default: a free one")
-    _add_costs(commands.add_parser("costs", help="compare what models cost, as a table and a chart"))
-    connect = commands.add_parser("connect", help="say how assistants are told of this installation")
-    connect.add_argument("assistant", nargs="?", default="", help="a part of its name; without it, all")
-    _add_address(connect, http="of a server that runs over HTTP", host="its name for clients", port="as it was started")
-    commands.add_parser("doctor", help="say what is configured, what works and what is missing")
+    served = commands.add_parser("serve", help="serve MCP over standard input and output, or over HTTP")
+    _add_address(served, http="over streamable HTTP, at /mcp", host="where to listen", port="0 for any free port")
+    demo = commands.add_parser("demo", help="run a real job, and show what an assistant sends and sees")
+    demo.add_argument("--plain", action="store_true", help="plain lines instead of an animated bar")
+    work = commands.add_parser("work", help="keep submitted jobs running without an assistant, until all have finished")
+    work.add_argument("--stay", action="store_true", help="keep running, and pick up new jobs too")
+    dashboard = commands.add_parser("dashboard", help="show jobs in a browser, on this machine only")
+    dashboard.add_argument("--open", action="store_true", help="open the browser as well")
+    dashboard.add_argument("--port", type=int, default=0, metavar="N", help="default: any free port")
+    _add_costs(commands.add_parser("costs", help="compare what models cost"))
+    connect = commands.add_parser("connect", help="print setup instructions for your assistant")
+    connect.add_argument("assistant", nargs="?", default="", help="assistant name or part of it (default: all)")
+    _add_address(connect, http="for a server that runs over HTTP", host="the server's name", port="the server's port")
+    commands.add_parser("doctor", help="check your setup")
     helped = commands.add_parser("help", help="read a page of the guide")
     helped.add_argument("topic", nargs="?", default="index", metavar="TOPIC", help="default: list the topics")
     return parser
@@ -141,17 +162,24 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_address(command: argparse.ArgumentParser, *, http: str, host: str, port: str) -> None:
     command.add_argument("--http", action="store_true", help=http)
-    command.add_argument("--host", metavar="HOST", help=f"with --http: {host}, {HOST} by default")
-    command.add_argument("--port", type=int, metavar="PORT", help=f"with --http: {port}, {PORT} by default")
+    command.add_argument("--host", metavar="HOST", help=f"with --http: {host} (default: {HOST})")
+    command.add_argument("--port", type=int, metavar="PORT", help=f"with --http: {port} (default: {PORT})")
 
 
 def _add_costs(costs: argparse.ArgumentParser) -> None:
-    costs.add_argument("--job", metavar="ID", help="the requests of this job; or give the numbers below")
-    costs.add_argument("--rows", type=int, metavar="N", help="so many requests")
-    costs.add_argument("--input-tokens", type=int, metavar="N", help="of one request")
-    costs.add_argument("--output-tokens", type=int, metavar="N", help="of one request")
-    costs.add_argument("--model", action="append", default=[], help="may be given several times")
-    costs.add_argument("--png", type=Path, metavar="FILE", help="save the chart as a new PNG file")
+    costs.add_argument("--job", metavar="ID", help="compare for this job; otherwise give the numbers below")
+    costs.add_argument("--rows", type=_number, metavar="N", help="number of requests")
+    costs.add_argument("--input-tokens", type=_number, metavar="N", help="input tokens of one request")
+    costs.add_argument("--output-tokens", type=_number, metavar="N", help="output tokens of one request")
+    costs.add_argument("--model", action="append", default=[], help="a model to compare; may be repeated")
+    costs.add_argument("--png", type=Path, metavar="FILE", help="also save a chart as a new PNG file")
+
+
+def _number(text: str) -> int:
+    """Read a whole number as people write it: 50000, 50,000 or 50_000."""
+    if not re.fullmatch(r"[0-9]{1,3}([,_][0-9]{3})+|[0-9]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number: write it like 50000 or 50,000")
+    return int(re.sub(r"[,_]", "", text))
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def test_over_http_each_assistant_reads_the_token_where_no_one_else_does() -> No
     sent = "Authorization: Bearer ${BATCHWRIGHT_HTTP_TOKEN}"
     vs_code = json.loads(found["VS Code"].text)
 
-    assert [found[name].kind for name in found] == ["command"] * 3 + ["block"] * 2
+    assert [found[name].kind for name in found] == ["command"] * 3 + ["block"] * 3
     assert shlex.split(found["Claude Code"].text)[-4:] == ["batchwright", url, "--header", sent]
     assert shlex.split(found["Codex"].text)[-3:] == [url, "--bearer-token-env-var", "BATCHWRIGHT_HTTP_TOKEN"]
     assert shlex.split(found["Gemini CLI"].text)[-4:] == ["--header", sent, "batchwright", url]
@@ -123,16 +123,16 @@ def test_connect_names_the_folder_only_to_programs_that_start_elsewhere(tmp_path
     folder = tmp_path / "home" / "Batchwright"
 
     assert "claude mcp add batchwright -- /" in done.stdout
-    assert f'"env": {{"BATCHWRIGHT_WORKSPACE": "{folder}"}}' in done.stdout
+    assert f'"BATCHWRIGHT_WORKSPACE": "{folder}"' in done.stdout
 
 
-def test_connect_lists_the_assistants_for_a_name_that_it_does_not_know(tmp_path: Path) -> None:
-    """Whoever mistyped it learns the right one."""
-    done = connect(tmp_path, "clippy")
+def test_connect_joins_the_ways_for_one_assistant(tmp_path: Path) -> None:
+    """Whoever follows all three has three servers."""
+    done = connect(tmp_path, "vs code")
+    heading, *ways_of_it = [line for line in done.stdout.splitlines() if line.endswith(":")]
 
-    assert done.returncode == 1
-    assert "No assistant is called 'clippy'" in done.stdout
-    assert "Claude Code, Codex, Gemini CLI, VS Code" in done.stdout
+    assert heading == "VS Code, any one of these:"
+    assert ways_of_it == ["  Run this command:", "  Open this link:", "  Put this into .vscode/mcp.json:"]
 
 
 def test_a_name_that_the_terminal_cannot_show_does_not_end_the_command(tmp_path: Path) -> None:
@@ -144,3 +144,28 @@ def test_a_name_that_the_terminal_cannot_show_does_not_end_the_command(tmp_path:
 
     assert (done.returncode, done.stderr) == (0, "")
     assert "donn\\xe9es" in done.stdout
+
+
+def test_connect_shows_a_block_so_that_it_can_be_added_to_others(tmp_path: Path) -> None:
+    """Most files hold other servers already, and a second object of the same name would hide them."""
+    shown = connect(tmp_path, "claude desktop").stdout.splitlines()
+    start, end = shown.index("    {"), shown.index("    }")
+
+    assert shown[0] == "Claude Desktop:"
+    assert list(json.loads("".join(shown[start : end + 1]))["mcpServers"]) == ["batchwright"]
+    assert '      "mcpServers": {' in shown
+    assert '        "batchwright": {' in shown
+    assert shown[end + 1] == '  If the file already has "mcpServers", add only the lines inside it here, after a comma.'
+
+
+@pytest.mark.parametrize("over", [(), ("--http",)])
+def test_connect_shows_an_assistant_that_it_does_not_know_what_most_take(tmp_path: Path, over: tuple[str, ...]) -> None:
+    """There are more every month; and whoever mistyped a name learns the right one."""
+    done = connect(tmp_path, "zed", *over, BATCHWRIGHT_DATA_DIR=str(tmp_path / "data"))
+
+    assert done.returncode == 0
+    assert done.stdout.startswith(
+        "No instructions are known for 'zed', only for Claude Code, Codex, Gemini CLI, VS Code,"
+    )
+    assert '      "mcpServers": {\n        "batchwright": {' in done.stdout
+    assert "claude mcp add" not in done.stdout

@@ -16,6 +16,7 @@ import pytest
 from batchwright.__main__ import main
 from tests.support.session import environment, in_memory
 from tests.support.systems import needs_terminals
+from tests.support.terminal import in_terminal
 
 TOKENS = ["--rows", "50000", "--input-tokens", "2048", "--output-tokens", "158"]
 MODELS = [
@@ -53,28 +54,29 @@ def costs_without_matplotlib(tmp_path: Path, *arguments: str) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def test_the_guides_chart_is_printed_as_a_table_and_as_bars(tmp_path: Path) -> None:
-    """Whoever reads the guide can check the program against it."""
-    done = costs(tmp_path, *TOKENS, *MODELS)
-    table = re.findall(r"^(gpt-\S+) +(\$\S+) +(\$\S+) +(\d+%)$", done.stdout, re.MULTILINE)
-    bars = re.findall(r" ([░█]+) \$", done.stdout)
+def test_each_model_has_a_line_for_each_price_with_bars_in_proportion(tmp_path: Path) -> None:
+    """Whoever reads the guide can check the program against it, and half the price is half the bar."""
+    done = costs(tmp_path, *TOKENS, *MODELS, COLUMNS="120")
+    lines = re.findall(
+        r"^(gpt-\S+) +standard +(\$\S+) +(━*)╸? *\n +batch +(\$\S+) +(\d+%) +(━*)╸? *$", done.stdout, re.MULTILINE
+    )
+    bars = [(len(line[2]), len(line[5])) for line in lines]
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert table == [
+    assert [(line[0], line[1], line[3], line[4]) for line in lines] == [
         ("gpt-5-mini", "$41.40", "$20.70", "50%"),
         ("gpt-3.5-turbo-0125", "$63.05", "$31.53", "50%"),
         ("gpt-4-turbo", "$1,261.00", "$630.50", "50%"),
         ("gpt-4", "$3,546.00", "$1,773.00", "50%"),
     ]
-    assert [bar[0] for bar in bars] == ["░", "█"] * 4
-    assert [len(bar) for bar in bars[::2]] == sorted(len(bar) for bar in bars[::2])
-    assert "logarithmic scale" in done.stdout
+    assert all(batch == standard // 2 for standard, batch in bars)
+    assert bars[2][0] == int(bars[3][0] * 1261 / 3546)
     assert "\x1b" not in done.stdout
     assert list((tmp_path / "work").iterdir()) == []
 
 
 @pytest.mark.parametrize("columns", [40, 60, 200])
-def test_the_bars_are_as_wide_as_the_terminal(tmp_path: Path, columns: int) -> None:
+def test_the_table_is_as_wide_as_the_terminal(tmp_path: Path, columns: int) -> None:
     """A line that is broken is no bar."""
     done = costs(
         tmp_path, *TOKENS, "--model", "ft:gpt-4o-mini-2024-07-18:organisation::x", *MODELS, COLUMNS=str(columns)
@@ -82,8 +84,8 @@ def test_the_bars_are_as_wide_as_the_terminal(tmp_path: Path, columns: int) -> N
     drawn = [line for line in done.stdout.splitlines() if "$" in line]
 
     assert done.returncode == 0
-    assert max(map(len, drawn)) <= columns
-    assert max(map(len, drawn)) >= columns - 6
+    assert {len(line) for line in drawn} == {columns}
+    assert "\nft:" in done.stdout
 
 
 def test_what_cannot_show_blocks_gets_plain_characters(tmp_path: Path) -> None:
@@ -92,30 +94,34 @@ def test_what_cannot_show_blocks_gets_plain_characters(tmp_path: Path) -> None:
     done = costs(tmp_path, *TOKENS, *models, encoding="ascii")
 
     assert done.returncode == 0
-    assert re.search(r"^gpt-5-mini +-+ \$41\.40\n +#+ \$20\.70$", done.stdout, re.MULTILINE)
-    assert re.search(r"^o1-mini +\$\S+ +not known$", done.stdout, re.MULTILINE)
+    assert re.search(r"^gpt-5-mini +standard +\$41\.40 +-+ *\n +batch +\$20\.70 +50% +-+ *$", done.stdout, re.MULTILINE)
+    assert re.search(r"^o1-mini +standard +\$\S+ +-+ *\n +batch +unknown *$", done.stdout, re.MULTILINE)
     assert "No batch price is known: o1-mini." in done.stdout
-    assert "Unpriced: m?ll." in done.stdout
+    assert "No known price (unknown, not free): m?ll." in done.stdout
 
 
 @needs_terminals
 @pytest.mark.parametrize("no_colour", [False, True])
 def test_colour_is_only_for_a_terminal(tmp_path: Path, no_colour: bool) -> None:  # noqa: FBT001
     """And not where the user has said that they want none."""
-    import pty
+    env = environment(tmp_path) | ({"NO_COLOR": "1"} if no_colour else {})
+    with in_terminal("costs", *TOKENS, "--model", "gpt-5-mini", env=env) as terminal:
+        terminal.read_to_end()
 
-    master, slave = pty.openpty()
-    env = {**os.environ, **environment(tmp_path), "TERM": "xterm", "PYTHONIOENCODING": "utf-8", "COLUMNS": "100"}
-    env.pop("NO_COLOR", None)
-    env |= {"NO_COLOR": "1"} if no_colour else {}
-    command = [sys.executable, "-m", "batchwright", "costs", *TOKENS, "--model", "gpt-5-mini"]
-    subprocess.run(command, env=env, stdout=slave, timeout=120, check=True)
-    os.close(slave)
-    shown = os.read(master, 65_536).decode()
-    os.close(master)
+    assert terminal.process.returncode == 0
+    assert "$20.70" in terminal.text
+    assert ("\x1b[38;5;" in terminal.raw) is not no_colour
 
-    assert "$20.70" in shown
-    assert ("\x1b[38;5;" in shown) is not no_colour
+
+def test_numbers_are_taken_as_people_write_them(tmp_path: Path) -> None:
+    """A comma that is copied from a report is no mistake; one in another place is."""
+    done = costs(tmp_path, "--rows", "50,000", "--input-tokens", "2_048", "--model", "gpt-5-mini")
+    with in_terminal("costs", "--rows", "5,0", "--input-tokens", "1", env=environment(tmp_path)) as terminal:
+        refused = terminal.read_to_end()
+
+    assert done.stdout.startswith("50,000 requests of 2,048 input tokens each.\n")
+    assert terminal.process.returncode == 2
+    assert "'5,0' is not a whole number: write it like 50000 or 50,000" in refused
 
 
 @pytest.mark.slow
@@ -146,7 +152,7 @@ def test_a_chart_that_cannot_be_written_costs_only_the_chart(tmp_path: Path) -> 
 
 
 def test_without_matplotlib_all_but_the_image_comes(tmp_path: Path) -> None:
-    """It is drawn with characters, so that nothing more needs to be installed."""
+    """Bars in a terminal need nothing more installed."""
     plain = costs(tmp_path, *TOKENS)
     image = costs_without_matplotlib(tmp_path, *TOKENS, "--png", str(tmp_path / "guide.png"))
 
@@ -181,7 +187,7 @@ def test_unpriced_models_are_named_and_none_is_free(tmp_path: Path) -> None:
     hidden = costs(tmp_path, *TOKENS, "--model", "llama3.2\x1b[31m")
 
     assert done.returncode == 1
-    assert "Unpriced: llama3.2." in done.stdout
+    assert "No known price (unknown, not free): llama3.2." in done.stdout
     assert "$0" not in done.stdout
     assert hidden.returncode == 2
     assert "'llama3.2' is not the name of a model" in hidden.stderr

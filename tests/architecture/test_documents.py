@@ -96,7 +96,7 @@ def test_the_licence_of_every_dependency_is_named() -> None:
     """Who ships it has to know."""
     text = (GUIDE / "licences.md").read_text(encoding="utf-8")
 
-    assert [name for name in required("local", "embeddings", "charts", "excel") if f"| {name} |" not in text] == []
+    assert [name for name in required("local", "embeddings", "charts") if f"| {name} |" not in text] == []
 
 
 def test_the_pinned_versions_carry_hashes_and_no_address() -> None:
@@ -113,4 +113,4 @@ def test_every_requirement_is_pinned() -> None:
     pins = (ROOT / ".ci" / "pins.txt").read_text(encoding="utf-8")
     pinned = set(re.findall(r"^([\w-]+)==", pins, re.MULTILINE))
 
-    assert pinned >= set(required("local", "embeddings", "charts", "excel", "dev"))
+    assert pinned >= set(required("local", "embeddings", "charts", "dev"))

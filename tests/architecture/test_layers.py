@@ -137,4 +137,4 @@ def test_commands_that_serve_nobody_do_not_import_the_protocol() -> None:
     """It takes longer to import than all that they do."""
     code = "import sys; from batchwright.app import connect, costs, doctor, help, work; print(*sys.modules)"
 
-    assert imported_by(code) & {"mcp", "mcp_types", "openai", "uvicorn"} == set()
+    assert imported_by(code) & {"mcp", "mcp_types", "openai", "rich", "uvicorn"} == set()

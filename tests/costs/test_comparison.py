@@ -69,7 +69,7 @@ def test_an_unpriced_model_is_named_and_has_no_cost() -> None:
 
     assert [line.model for line in comparison.costs] == ["gpt-5-mini"]
     assert comparison.unpriced == ("llama3.2", "gpt-9")
-    assert said(comparison, "Unpriced: llama3.2, gpt-9. What they cost is not known here, and is not 0.")
+    assert said(comparison, "No known price (unknown, not free): llama3.2, gpt-9.")
 
 
 def test_without_any_price_nothing_is_compared() -> None:

@@ -25,7 +25,7 @@ BUNDLE = ROOT / ".distribution" / "bundle"
 
 REGISTRY_NAME = "io.github.batchwright/batchwright"
 TITLE = "Batchwright"
-BUNDLED_EXTRAS = ("local", "charts", "excel")
+BUNDLED_EXTRAS = ("local", "charts")
 """The extras with wheels for every system that a host runs on: one that is missing there would stop the whole."""
 
 PRIVACY_POLICIES = ("https://openai.com/policies/privacy-policy/",)

@@ -99,7 +99,7 @@ async def test_a_draft_is_counted_anew_for_each_models_tokenizer(tmp_path: Path,
     assert batch_costs(given) == {"gpt-5-mini": expected(tmp_path, "gpt-5-mini", MeanOutput(3))}
     assert answer["compared"].startswith(f"3 requests of {job_id}, on average ")
     assert " to " in answer["compared"]
-    assert any("Unpriced: other." in note for note in answer["notes"])
+    assert any("(unknown, not free): other." in note for note in answer["notes"])
     assert any("so this is the most" in note for note in answer["notes"])
     assert not any("so this is the most" in note for note in given["notes"])
     assert set(batch_costs(by_itself)) == {"gpt-5-mini", *CHAT_MODELS}
@@ -167,7 +167,7 @@ async def test_embeddings_are_compared_with_embeddings(tmp_path: Path) -> None:
     assert set(batch_costs(answer)) == set(EMBEDDING_MODELS)
     assert any("half of the standard price" in note for note in answer["notes"])
     assert chat["costs"] == []
-    assert any("Unpriced: gpt-5-mini." in note for note in chat["notes"])
+    assert any("(unknown, not free): gpt-5-mini." in note for note in chat["notes"])
 
 
 async def test_a_job_of_another_provider_is_not_taken_for_openais(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ async def test_garbage_on_standard_input_breaks_nothing(tmp_path: Path) -> None:
     [
         ("BATCHWRIGHT_ENDPOINT", "localhost:1", "BATCHWRIGHT_ENDPOINT is not an http or https address."),
         ("BATCHWRIGHT_ENDPOINT_KEY", "sk-a b", "BATCHWRIGHT_ENDPOINT_KEY holds a space"),
-        ("BATCHWRIGHT_SPEED", "9", "There is no setting BATCHWRIGHT_SPEED."),
+        ("BATCHWRIGHT_SPEED", "9", "BATCHWRIGHT_SPEED is not a setting."),
     ],
 )
 def test_a_wrong_setting_is_said_at_the_start(tmp_path: Path, name: str, value: str, told: str) -> None:

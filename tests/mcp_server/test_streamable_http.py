@@ -216,9 +216,8 @@ async def test_nobody_is_let_in_without_the_token(tmp_path: Path) -> None:
     }
     assert right.status == 200
     assert health == (200, {"status": "ok"})
-    assert said.splitlines() == [
-        f"Clients send a token. {advice}",
-        f"A client was refused. The bearer token is missing. {advice}",
+    assert [line for line in said.splitlines() if "refused" in line] == [
+        f"A client was refused. The bearer token is missing. {advice}"
     ]
     assert TOKEN not in said
 
@@ -281,7 +280,7 @@ def test_host_and_port_need_http(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr) == (
         2,
-        "batchwright: --host and --port belong to --http. Add it, or leave them out.\n",
+        "batchwright: --host and --port need --http. Add it, or leave them out.\n",
     )
 
 

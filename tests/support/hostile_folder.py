@@ -18,7 +18,7 @@ KEYS = {
 }
 MODULES = (
     *("anyio", "argparse", "duckdb", "json", "msgspec", "numpy", "onnxruntime", "openai", "pip", "psutil", "pydantic"),
-    *("python_calamine", "sitecustomize", "usercustomize", "uvicorn", "webbrowser", "xllamacpp", "xlsxwriter"),
+    *("python_calamine", "rich", "sitecustomize", "usercustomize", "uvicorn", "webbrowser", "xllamacpp", "xlsxwriter"),
 )
 PROGRAMS = ("fc-list", "latex", "lsb_release", "rustc", "xdg-open")
 

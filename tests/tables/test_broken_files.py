@@ -302,9 +302,10 @@ REFUSED: dict[str, tuple[str, Content, str]] = {
 
 WESTERN = (
     "t.csv is not UTF-8: it was read as Windows-1252 (Western European). "
-    f"If letters look wrong, save it as CSV (UTF-8), {LETTERS}"
+    f"If letters look wrong, save it as CSV (UTF-8), {LETTERS} "
+    "Results are saved as UTF-8: for Excel, choose .xlsx."
 )
-UTF_16 = "t.csv is not UTF-8: it was read as UTF-16."
+UTF_16 = "t.csv is not UTF-8: it was read as UTF-16. Results are saved as UTF-8: for Excel, choose .xlsx."
 
 READ: dict[str, tuple[str, Content, list[dict[str, Any]], tuple[str, ...]]] = {
     "Latin-1": ("t.csv", b"a,b\n1,caf\xe9\n", [{"a": "1", "b": "café"}], (WESTERN,)),

@@ -14,7 +14,7 @@ import python_calamine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchwright.core.errors import InvalidInput, MissingExtra
+from batchwright.core.errors import InvalidInput
 from batchwright.tables import excel_target
 from batchwright.tables.connection import identifier, quoted
 from batchwright.tables.saving import SaveKind, save, save_kind
@@ -64,14 +64,6 @@ def test_an_ending_that_cannot_be_written_is_refused(name: str) -> None:
     """Better than a CSV that is called a spreadsheet."""
     with pytest.raises(InvalidInput, match=r"\.csv, \.jsonl, \.parquet or \.xlsx"):
         save_kind(Path(name))
-
-
-def test_without_the_extra_excel_is_refused_before_anything_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The assistant learns what to install, and what to use instead."""
-    monkeypatch.setattr(excel_target, "find_spec", dict[str, None]().get)
-
-    with pytest.raises(MissingExtra, match=r"pip install 'batchwright\[excel\]'. Or save as .csv or .parquet"):
-        save_kind(Path("t.xlsx"))
 
 
 def test_cells_of_a_sheet_have_their_types(tmp_path: Path) -> None:

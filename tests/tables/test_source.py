@@ -295,19 +295,6 @@ def test_a_sheet_is_named_after_the_book(work: Path) -> None:
         look(work, "b.xlsx#Three")
 
 
-async def test_without_the_reader_of_excel_the_answer_says_what_to_install(
-    tmp_path: Path, work: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Most users do not need it, and those who do should not have to guess."""
-    monkeypatch.setitem(__import__("sys").modules, "python_calamine", None)
-    write_book(work / "b.xlsx", {"One": [["x"], [1]]})
-
-    async with in_memory(environment(tmp_path)) as session:
-        refused = await session.error("inspect_data", source="b.xlsx")
-
-    assert "pip install 'batchwright[excel]'" in refused
-
-
 async def test_an_assistant_is_told_how_a_file_was_read_and_can_tell_it_otherwise(tmp_path: Path, work: Path) -> None:
     """It sees the letters, and knows better than a program whether they are right."""
     put(work, "t.csv", b"id;text\n1;caf\xe9\n")

@@ -1,6 +1,7 @@
 """The composition root: settings to journal, provider, jobs and MCP server. The only module that knows all others."""
 
 import logging
+import os
 import secrets
 import sys
 import time
@@ -267,26 +268,10 @@ def serve(settings: Settings) -> None:
     """Serve MCP over standard input and output until the client is gone or the process is told to end."""
     from batchwright.mcp_server import stdio
 
+    if os.isatty(0):
+        print("Waiting for an MCP client on standard input. Ctrl+C stops the server.", file=sys.stderr)
     log_to_stderr(settings)
     stdio.run(build_server(settings))
-
-
-def serve_http(settings: Settings, *, host: str, port: int) -> None:
-    """Serve MCP over streamable HTTP until the process is told to end.
-
-    Raises:
-        InvalidInput: The address cannot be had, anybody could come in there, or the token's file is open to others.
-    """
-    from batchwright.mcp_server import streamable_http
-
-    log_to_stderr(settings)
-    taken = streamable_http.listening(host, port, has_token=settings.http_token is not None)
-    own_port = taken.getsockname()[1]
-    advice = f"`batchwright connect --http --port {own_port}`, run by the same user, shows how each assistant sends it."
-    allowed = streamable_http.Access(
-        streamable_http.hosts(taken, host, settings.http_hosts), http_token(settings), advice
-    )
-    streamable_http.run(build_server(settings), taken, allowed, log_level=settings.log_level)
 
 
 def http_token(settings: Settings) -> str:

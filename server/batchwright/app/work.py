@@ -1,4 +1,4 @@
-"""`batchwright work`: jobs are moved on without an assistant, until all have ended."""
+"""`batchwright work`: keep submitted jobs running without an assistant."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ MAX_NOTE_CHARACTERS = 200
 
 
 def run_work(settings: Settings, *, stay: bool) -> int:
-    """Move jobs on until all have ended, or with *stay* until it is stopped; give 1 if one waits for the user."""
+    """Run jobs until all have finished, or with *stay* until it is stopped; return 1 if one waits for the user."""
     return anyio.run(_work, settings, stay)
 
 
@@ -22,6 +22,8 @@ async def _work(settings: Settings, stay: bool) -> int:  # noqa: FBT001  # anyio
     async with opened(settings) as app:
         use_cases = await app.use_cases()
         watch = use_cases.watch
+        if stay:
+            _announce(len(watch.unfinished()))
         while True:
             rest = await app.move_on()
             unfinished = watch.unfinished()
@@ -30,15 +32,20 @@ async def _work(settings: Settings, stay: bool) -> int:  # noqa: FBT001  # anyio
                 said.pop(job_id)
             _say(said, {job.id: _line(job) for job in unfinished})
             if not stay and all(job.status == "unknown" for job in unfinished):
-                return _ended(unfinished)
+                return _finish(unfinished)
             await anyio.sleep(rest if watch.is_remote else min(rest, 1.0))
 
 
-def _ended(unfinished: Sequence[Job]) -> int:
+def _announce(count: int) -> None:
+    jobs = "1 unfinished job" if count == 1 else f"{count:,} unfinished jobs"
+    print(f"Running {jobs}, and any submitted later. Ctrl+C stops; the jobs continue at the next start.", flush=True)
+
+
+def _finish(unfinished: Sequence[Job]) -> int:
     if not unfinished:
-        print("All jobs have ended.")
+        print("No unfinished jobs are left.")
         return 0
-    print("Only the user can decide how these go on: ask an assistant for check_job.")
+    print("These jobs need your decision: ask an assistant to check them.")
     return 1
 
 

@@ -2,7 +2,8 @@
 
 BatchwrightError
 ├── InvalidInput         what was given cannot be used
-│   └── OutsideWorkspace     a path that the user has not opened to the server
+│   ├── OutsideWorkspace     a path that the user has not opened to the server
+│   └── InvalidSetting       a setting, named
 ├── NotFound             no such job, file or row
 ├── NotReady             right, but too early, or too late
 │   ├── OverLimit            more money than was agreed, or than the operator allows
@@ -45,6 +46,18 @@ class InvalidInput(BatchwrightError):
 
 class OutsideWorkspace(InvalidInput):
     """A path that the server may not open."""
+
+
+class InvalidSetting(InvalidInput):
+    """A setting that cannot be used.
+
+    Attributes:
+        name: The environment variable, or the file that stands in for it.
+    """
+
+    def __init__(self, name: str, fault: str) -> None:
+        super().__init__(f"{name} {fault}")
+        self.name = name
 
 
 class NotFound(BatchwrightError):

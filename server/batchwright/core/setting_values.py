@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from batchwright.core.errors import InvalidInput
+from batchwright.core.errors import InvalidInput, InvalidSetting
 from batchwright.core.untrusted import model_name
 
 SettingKind = Literal["text", "secret", "folder", "file", "number"]
@@ -27,7 +27,7 @@ class Reader:
     """How a setting is read.
 
     Attributes:
-        read: Gives what a text stands for; it is told the variable's name too, and raises `InvalidInput`.
+        read: Gives what a text stands for; it is told the variable's name too, and raises `InvalidSetting`.
         kind: How a program that asks for the setting shows it; a secret is hidden there.
         choices: The values that it may have; empty: any.
     """
@@ -46,7 +46,7 @@ def one_of(values: object) -> Reader:
 def _one_of(name: str, text: str, choices: Sequence[str]) -> str:
     found = next((choice for choice in choices if choice.lower() == text.lower()), None)
     if found is None:
-        raise InvalidInput(f"{name} is {text[:40]!r}. Set {' or '.join(choices)}, or leave it out.")
+        raise InvalidSetting(name, f"is {text[:40]!r}. Set {' or '.join(choices)}, or leave it out.")
     return found
 
 
@@ -54,7 +54,7 @@ def _path(name: str, text: str) -> Path:
     try:
         return Path(text).expanduser().absolute()
     except RuntimeError as error:
-        raise InvalidInput(f"{name} names the home of a user who does not exist. Give the whole path.") from error
+        raise InvalidSetting(name, "names the home of a user who does not exist. Give the whole path.") from error
 
 
 def _folders(name: str, text: str) -> tuple[Path, ...]:
@@ -62,48 +62,50 @@ def _folders(name: str, text: str) -> tuple[Path, ...]:
 
 
 def _url(name: str, text: str) -> str:
-    wrong = f"{name} is not an http or https address. Write it like http://localhost:11434/v1."
+    wrong = "is not an http or https address. Write it like http://localhost:11434/v1."
     try:
         parts = urlsplit(text)
         is_address = parts.scheme in {"http", "https"} and parts.hostname and (parts.port or 1) > 0
     except ValueError as error:
-        raise InvalidInput(wrong) from error
+        raise InvalidSetting(name, wrong) from error
     if not is_address or not text.isascii() or not text.isprintable() or " " in text:
-        raise InvalidInput(wrong)
+        raise InvalidSetting(name, wrong)
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise secret_in_address(name)
     return text.rstrip("/")
 
 
-def secret_in_address(name: str) -> InvalidInput:
+def secret_in_address(name: str) -> InvalidSetting:
     """Refuse an address that is shown in answers and logs, and has a secret in it."""
-    return InvalidInput(f"{name} holds more than an address. Put the key into {_KEY_NAMES[name]}.")
+    return InvalidSetting(name, f"holds more than an address. Put the key into {_KEY_NAMES[name]}.")
 
 
 def _model(name: str, text: str) -> str:
     try:
         return model_name(text)
     except InvalidInput as error:
-        raise InvalidInput(f"{name}: {error}") from error
+        raise InvalidSetting(name, f"cannot be used: {error}") from error
 
 
 def _key(name: str, text: str) -> str:
     if not (text.isascii() and text.isprintable() and " " not in text):
-        raise InvalidInput(f"{name} holds a space or a character that no key has. Copy the key again.")
+        raise InvalidSetting(name, "holds a space or a character that no key has. Copy the key again.")
     return text
 
 
 def token(name: str, text: str) -> str:
     """Read a bearer token as it stands in *name*, a setting or a file."""
     if len(text) < MIN_SECRET_CHARACTERS:
-        raise InvalidInput(f"{name} has fewer than {MIN_SECRET_CHARACTERS} characters. Make a longer secret of it.")
+        raise InvalidSetting(name, f"has fewer than {MIN_SECRET_CHARACTERS} characters. Make a longer secret of it.")
     return _key(name, text)
 
 
 def _hosts(name: str, text: str) -> tuple[str, ...]:
     read = tuple(host for part in text.split(",") if (host := part.strip().lower()))
     if wrong := [host for host in read if not _HOST.fullmatch(host)]:
-        raise InvalidInput(f"{name} holds {wrong[0][:80]!r}, which is no host name. Write it like batches.example.com.")
+        raise InvalidSetting(
+            name, f"holds {wrong[0][:80]!r}, which is no host name. Write it like batches.example.com."
+        )
     return read
 
 
@@ -112,13 +114,13 @@ def _usd(name: str, text: str) -> Decimal:
         amount = Decimal(text)
         if amount.is_finite() and 0 <= amount <= 10**9:
             return amount
-    raise InvalidInput(f"{name} is {text[:20]!r}, not an amount in US dollars. Write it like 2.50.")
+    raise InvalidSetting(name, f"is {text[:20]!r}, not an amount in US dollars. Write it like 2.50.")
 
 
 def _whole(name: str, text: str, most: int) -> int:
     digits = text.replace(",", "").replace("_", "")
     if not (digits.isascii() and digits.isdecimal()) or len(digits) > 13 or not 1 <= int(digits) <= most:
-        raise InvalidInput(f"{name} is {text[:20]!r}, not a whole number from 1 to {most}. Set one.")
+        raise InvalidSetting(name, f"is {text[:20]!r}, not a whole number from 1 to {most}. Set one.")
     return int(digits)
 
 
@@ -126,7 +128,7 @@ def _seconds(name: str, text: str) -> float:
     with suppress(ValueError):
         if 0.1 <= (read := float(text)) <= 3600:
             return read
-    raise InvalidInput(f"{name} is {text[:20]!r}, not a number of seconds from 0.1 to 3600. Set one.")
+    raise InvalidSetting(name, f"is {text[:20]!r}, not a number of seconds from 0.1 to 3600. Set one.")
 
 
 FILE, FOLDER, FOLDERS = Reader(_path, "file"), Reader(_path, "folder"), Reader(_folders, "folder")

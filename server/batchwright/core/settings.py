@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 from urllib.parse import urlsplit
 
 from batchwright.core import setting_values as reading
-from batchwright.core.errors import InvalidInput
+from batchwright.core.errors import InvalidSetting
 from batchwright.core.model import OPENAI_HOST, Charges, SpendingLimits
 
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR"]
@@ -158,9 +158,11 @@ class Settings:
         needed = {"openai": ("OPENAI_API_KEY", self.openai_key), "endpoint": ("BATCHWRIGHT_ENDPOINT", self.endpoint)}
         variable, value = needed.get(self.provider, ("", "nothing"))
         if not value:
-            raise InvalidInput(f"BATCHWRIGHT_PROVIDER is {self.provider}, which needs {variable}. Set it too.")
+            raise InvalidSetting("BATCHWRIGHT_PROVIDER", f"is {self.provider}, which needs {variable}. Set it too.")
         if self.prices == "free" and f".{urlsplit(self.url).hostname}".endswith(f".{OPENAI_HOST}"):
-            raise InvalidInput(f"BATCHWRIGHT_PRICES is free, and {self.url} is OpenAI, which is not. Leave it out.")
+            raise InvalidSetting(
+                "BATCHWRIGHT_PRICES", f"is free, and {self.url} is OpenAI, which is not. Leave it out."
+            )
 
     @property
     def spending(self) -> SpendingLimits:
@@ -218,7 +220,7 @@ def _given(environ: Mapping[str, str]) -> dict[str, str]:
     known = {setting.name for setting in SETTINGS}
     ours = {name for name in environ if name.startswith("BATCHWRIGHT_")}
     if unknown := sorted(name for name in ours - known if not name.startswith("BATCHWRIGHT_TEST_")):
-        raise InvalidInput(f"There is no setting {unknown[0]}. The settings are: {', '.join(sorted(known))}.")
+        raise InvalidSetting(unknown[0], f"is not a setting. The settings are: {', '.join(sorted(known))}.")
     return {name: _filled(name, environ[name]) for name in known & environ.keys()}
 
 
@@ -227,8 +229,9 @@ def _filled(name: str, value: str) -> str:
     if re.fullmatch(r"\$\{user_config\.[^{}]*\}|undefined|null", text):
         return ""
     if re.search(r"\$\{\w[\w.:/-]*\}", text):
-        raise InvalidInput(
-            f"{name} holds a placeholder, which the program that started this one did not fill in. "
-            "Write the value in its place."
+        raise InvalidSetting(
+            name,
+            "holds a placeholder, which the program that started this one did not fill in. "
+            "Write the value in its place.",
         )
     return text

@@ -3,7 +3,6 @@
 # pyright: reportUnknownMemberType=false
 # matplotlib types its functions, but not the keyword arguments that they pass on.
 
-from decimal import Decimal
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 STANDARD_COLOUR = "#E69F00"
 BATCH_COLOUR = "#0072B2"
 """Both of Okabe and Ito's palette, which colour-blind eyes tell apart; they differ in lightness too."""
-LOG_ABOVE = 50
-"""From this ratio of the highest to the lowest cost on, the scale is logarithmic."""
 
 _INK, _FAINT, _GRID = "#222222", "#666666", "#DDDDDD"
 _DPI = 120
@@ -27,12 +24,6 @@ _TOP, _BOTTOM, _RIGHT, _A_MODEL = 1.0, 0.95, 0.3, 0.56
 """Inches: above, below and right of the bars, and for each model."""
 _MAX_NAME = 40
 _BAR = 0.38
-
-
-def is_logarithmic(comparison: Comparison) -> bool:
-    """Whether the costs lie so far apart that only a logarithmic scale shows them all."""
-    amounts = [amount for amount in _amounts(comparison) if amount]
-    return bool(amounts) and max(amounts) > LOG_ABOVE * min(amounts)
 
 
 def png(comparison: Comparison) -> bytes:
@@ -67,31 +58,23 @@ def _draw(figure: "Figure", comparison: Comparison, height: float) -> None:
 
 def _scale(axes: "Axes", comparison: Comparison) -> None:
     """Set the range of the costs, with room for the amounts at the ends of the bars."""
-    amounts = [float(amount) for amount in _amounts(comparison) if amount]
-    lowest, highest = min(amounts, default=1.0), max(amounts, default=1.0)
+    highest = max(line.highest_usd for line in comparison.costs)
     axes.set_xlabel("US dollars", color=_FAINT, fontsize=9)
-    if not is_logarithmic(comparison):
-        axes.set_xlim(0, highest * 1.17)
-        axes.locator_params(axis="x", nbins=6)
-    else:
-        axes.set_xlabel("US dollars, logarithmic scale", color=_FAINT, fontsize=9)
-        axes.set_xscale("log")
-        start = lowest / (highest / lowest) ** 0.08
-        axes.set_xlim(start, highest * (highest / start) ** 0.17)
+    axes.set_xlim(0, (float(highest) or 1.0) * 1.17)
+    axes.locator_params(axis="x", nbins=6)
     axes.xaxis.set_major_formatter(lambda value, _: f"${value:,.10f}".rstrip("0").rstrip("."))
 
 
 def _bars(axes: "Axes", comparison: Comparison) -> None:
-    start = axes.get_xlim()[0]
     for place, line in enumerate(comparison.costs):
         for offset, amount, colour in (
             (-_BAR / 2, line.standard_usd, STANDARD_COLOUR),
             (_BAR / 2, line.batch_usd, BATCH_COLOUR),
         ):
-            end = max(start, float(amount)) if amount is not None else start
-            axes.barh(place + offset, end - start, height=_BAR, left=start, color=colour, zorder=2)
+            end = float(amount or 0)
+            axes.barh(place + offset, end, height=_BAR, color=colour, zorder=2)
             axes.annotate(
-                "batch price not known" if amount is None else shown_usd(amount).removesuffix(".00"),
+                "batch price unknown" if amount is None else shown_usd(amount).removesuffix(".00"),
                 (end, place + offset),
                 xytext=(4, 0),
                 textcoords="offset points",
@@ -132,11 +115,6 @@ def _words(figure: "Figure", comparison: Comparison, height: float) -> None:
     if comparison.unpriced:
         small.insert(0, _plain(f"Unpriced, so not shown: {', '.join(comparison.unpriced)}.", 130))
     write("\n".join(small), 0.2, 0.12, fontsize=7.5, color=_FAINT, va="bottom")
-
-
-def _amounts(comparison: Comparison) -> list[Decimal]:
-    both = (amount for line in comparison.costs for amount in (line.standard_usd, line.batch_usd))
-    return [amount for amount in both if amount is not None]
 
 
 def _plain(text: str, most: int) -> str:

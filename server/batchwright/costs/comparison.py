@@ -87,6 +87,11 @@ class ModelCost:
     batch_usd: Decimal | None
 
     @property
+    def highest_usd(self) -> Decimal:
+        """The higher of the two."""
+        return max(self.standard_usd, self.batch_usd or Decimal(0))
+
+    @property
     def saving_percent(self) -> int | None:
         """What the batch saves; None where that is not known."""
         if self.batch_usd is None or not self.standard_usd:
@@ -178,8 +183,7 @@ def compare_tokens(
     """
     if rows is None or input_tokens is None:
         raise InvalidInput(
-            "What is compared is a job, or rows with the input_tokens and output_tokens of one request, and that is "
-            "not all given. Give a job_id, or these numbers."
+            "Nothing to compare. Give a job_id, or rows with the input_tokens and output_tokens of one request."
         )
     check("rows", rows, least=1, most=MAX_ROWS)
     check("input_tokens", input_tokens, least=1, most=MAX_TOKENS)
@@ -218,7 +222,7 @@ def compare(
     unpriced = tuple(model for model in prices if model not in known)
     notes = [*_token_notes(loads, output), *_price_notes(known, loads)]
     if unpriced:
-        notes.append(f"Unpriced: {', '.join(unpriced)}. What they cost is not known here, and is not 0.")
+        notes.append(f"No known price (unknown, not free): {', '.join(unpriced)}.")
     notes += [told(model, name) for model in unpriced if model != elsewhere and (name := meant(model))]
     notes += shutdown_notes([model for model in prices if model != elsewhere], today)
     is_open = any(load.is_open for load in loads.values())
@@ -240,7 +244,7 @@ def _token_notes(loads: Mapping[str, Load], output: OutputBasis) -> Iterator[str
     elif output == "measured":
         yield "The output is as measured on this job; another model may write, or reason, more or less."
     else:
-        yield "The same output is taken for every model; one that reasons is charged for its reasoning too."
+        yield "The same output is assumed for every model; reasoning models also bill their reasoning tokens."
     uncounted = frozenset[str]().union(*(load.uncounted for load in loads.values()))
     if uncounted:
         yield f"Not counted: {', '.join(sorted(uncounted))}. Their cost comes on top."

@@ -96,7 +96,6 @@ def draft(plan: Plan, progress: Progress = SILENT) -> Draft:
 
     Raises:
         InvalidInput: The source, the recipe or one of the rows cannot be used; the sentence says which.
-        MissingExtra: What reads the source is not installed.
     """
     frozen = freeze(plan.origin, plan.folder.frozen, id_column=plan.id_column, progress=progress.stage(0, 0.35))
     source = frozen.source

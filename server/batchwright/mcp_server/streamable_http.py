@@ -185,12 +185,12 @@ def listening(host: str, port: int, *, has_token: bool) -> socket.socket:
         ) from error
 
 
-def run(server: MCPServer[Any], taken: socket.socket, allowed: Access, *, log_level: str) -> None:
-    """Serve MCP at an address until the process is told to end."""
+def run(server: MCPServer[Any], taken: socket.socket, allowed: Access, *, log_level: str, hint: str) -> None:
+    """Print the address and the *hint* for users, and serve MCP there until the process is told to end."""
     address, port = taken.getsockname()[:2]
     shown = f"[{address}]" if ":" in address else address
     print(f"Batchwright serves MCP at http://{shown}:{port}{PATH}", file=sys.stderr)
-    print(f"Clients send a token. {allowed.advice}", file=sys.stderr, flush=True)
+    print(hint, file=sys.stderr, flush=True)
     anyio.run(Web(application(server, allowed), log_level=log_level).serve, [taken])
 
 

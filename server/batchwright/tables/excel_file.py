@@ -1,7 +1,6 @@
 """Sheets of Excel and LibreOffice: their rows, written as JSON, one a line."""
 
 import datetime as dt
-import importlib.util
 import re
 import zipfile
 import zlib
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 import msgspec
 
-from batchwright.core.errors import InvalidInput, MissingExtra
+from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.csv_file import refuse_same_names
 from batchwright.tables.process import Bounds, carry_out, progress_file
@@ -54,12 +53,10 @@ class ExcelRows:
     """The rows of one sheet; its first row that is not empty names the columns.
 
     Raises:
-        MissingExtra: The reader is not installed.
         InvalidInput: The file is broken or too large, there is no such sheet, or the column names cannot be used.
     """
 
     def __init__(self, path: Path, name: str, sheet: str | None, progress: Progress = SILENT) -> None:
-        check_installed()
         import python_calamine
 
         self._name = name
@@ -149,14 +146,6 @@ def _cell(value: object) -> "Json":
 def is_measured(path: Path) -> bool:
     """Whether how large a sheet is can mostly be seen before it is read, and said in so many words."""
     return path.suffix.lower() in {".xlsx", ".xlsm"}
-
-
-def check_installed() -> None:
-    """Raise MissingExtra where the reader is not installed."""
-    if importlib.util.find_spec("python_calamine") is None:
-        raise MissingExtra(
-            "Excel files need one more package: pip install 'batchwright[excel]'. Or save the sheet as CSV (UTF-8)."
-        )
 
 
 def _too_large(name: str, most: str) -> InvalidInput:
@@ -254,10 +243,8 @@ def sheet_rows(file: "DataFile", folder: Path, progress: Progress) -> tuple[Path
 
     Raises:
         InvalidInput: The file is broken or too large, there is no such sheet, or the column names cannot be used.
-        MissingExtra: The reader is not installed.
     """
     path = folder / "rows.jsonl"
-    check_installed()
     advice = "Save the sheet as CSV (UTF-8)."
     bounds = Bounds(
         _MAX_SECONDS,

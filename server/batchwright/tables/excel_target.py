@@ -6,12 +6,11 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from batchwright.core.errors import DiskFault, InvalidInput, MissingExtra
+from batchwright.core.errors import DiskFault, InvalidInput
 from batchwright.core.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -29,18 +28,6 @@ MAX_CELL_CHARACTERS = 32_767
 _EXACT = 10**15
 _ROWS_AT_ONCE = 1_000
 _ADVICE = "Save as .csv or .parquet"
-
-
-def check_installed() -> None:
-    """Refuse, where the writer is not installed.
-
-    Raises:
-        MissingExtra: It is not.
-    """
-    if find_spec("xlsxwriter") is None:
-        raise MissingExtra(
-            f"Excel files need one more package: pip install 'batchwright[excel]'. Or {_ADVICE.lower()}."
-        )
 
 
 def check_size(rows: int, columns: int) -> None:

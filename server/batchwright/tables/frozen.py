@@ -44,7 +44,6 @@ def freeze(origin: Origin, frozen: Path, *, id_column: str | None, progress: Pro
 
     Raises:
         InvalidInput: The data is broken or empty, or *id_column* is missing, empty, too long or not unique.
-        MissingExtra: What reads it is not installed.
     """
     name, folder = origin.name, frozen.parent
     with open_scan(origin, folder, progress.stage(0, 0.3, f"Reading {name}")) as scan:

@@ -22,7 +22,6 @@ def columns(origin: Origin, folder: Path) -> tuple[str, ...] | None:
 
     Raises:
         InvalidInput: The file is broken or empty.
-        MissingExtra: What reads its kind is not installed.
     """
     file = next((files[0] for files in origin.tables.values()), None)
     if file is None or origin.query is not None or file.is_gzipped:

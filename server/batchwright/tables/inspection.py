@@ -60,7 +60,6 @@ def profile(origin: Origin, *, folder: Path, sample_rows: int, progress: Progres
 
     Raises:
         InvalidInput: It is empty, broken or of an unknown kind; the sentence names the line.
-        MissingExtra: What reads it is not installed.
     """
     with (
         open_table(origin, folder, progress.stage(0, 0.7)) as table,

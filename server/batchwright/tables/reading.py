@@ -66,7 +66,6 @@ def read(files: Sequence["DataFile"], folder: Path, progress: Progress = SILENT)
 
     Raises:
         InvalidInput: A file is broken, empty, or has other columns than the first; the sentence names it.
-        MissingExtra: What reads its kind is not installed.
     """
     folder.mkdir()
     copying, reading = progress.stage(0, _COPYING), progress.stage(_COPYING, 1)
@@ -139,7 +138,6 @@ def scan(files: Sequence["DataFile"], folder: Path, progress: Progress = SILENT)
 
     Raises:
         InvalidInput: As for `read`; of a single file, what is only seen on the way is told on the way.
-        MissingExtra: What reads its kind is not installed.
     """
     file = files[0]
     if len(files) > 1 or file.kind == "parquet" or file.reading.file_column is not None:

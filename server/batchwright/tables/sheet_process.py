@@ -17,7 +17,6 @@ def execute(order: SheetOrder) -> Report:
 
     Raises:
         InvalidInput: The file is broken or too large, there is no such sheet, or the column names cannot be used.
-        MissingExtra: The reader is not installed.
     """
     target = Path(order.target)
     progress = progress_of(target)

@@ -61,7 +61,8 @@ def plain_text(file: "DataFile", folder: Path, progress: Progress = SILENT) -> P
     if file.reading.encoding:
         return PlainText(target)
     advice = f" If letters look wrong, save it as CSV (UTF-8), {TELL}." if encoding == "cp1252" else ""
-    return PlainText(target, (f"{file.name} is not UTF-8: it was read as {_SHOWN_NAMES[encoding]}.{advice}",))
+    read = f"{file.name} is not UTF-8: it was read as {_SHOWN_NAMES[encoding]}.{advice}"
+    return PlainText(target, (f"{read} Results are saved as UTF-8: for Excel, choose .xlsx.",))
 
 
 def first_bad_line(path: Path) -> int:

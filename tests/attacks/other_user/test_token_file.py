@@ -217,15 +217,11 @@ def test_connect_says_where_the_token_is_and_not_what_it_is(tmp_path: Path) -> N
 
     assert token not in done.stdout + done.stderr
     assert set_so.stdout == token
-    for assistant in (
-        "Claude Code",
-        "Codex",
-        "Gemini CLI",
-        "VS Code, in .vscode/mcp.json",
-        "Cursor, in ~/.cursor/mcp.json",
-    ):
+    for assistant in ("Claude Code", "Codex", "Gemini CLI", "VS Code", "Cursor", "Other assistants"):
         assert f"{assistant}:\n" in done.stdout
-    assert done.stdout.count("http://127.0.0.1:8123/mcp") == 5
+    for file in (".vscode/mcp.json", "~/.cursor/mcp.json"):
+        assert f"Put this into {file}:\n" in done.stdout
+    assert done.stdout.count("http://127.0.0.1:8123/mcp") == 6
 
 
 @needs_modes

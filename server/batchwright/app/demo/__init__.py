@@ -1,4 +1,4 @@
-"""The main job as an assistant runs it: a real MCP client, a real server process, a real model, call by call."""
+"""`batchwright demo`: a job as an assistant runs it. A real client, server process and model, call by call."""
 
 import json
 import shutil
@@ -8,15 +8,22 @@ import textwrap
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from batchwright.app.terminal import console
 from batchwright.core.children import FOLDER, PACKAGE_INDEX, Child
 from batchwright.core.errors import BatchwrightError
+from batchwright.core.settings import Settings
 
-WIDTH = 110
+if TYPE_CHECKING:
+    from mcp import StdioServerParameters
+    from rich.progress import TaskID
+
 WAIT_SECONDS = 600
+DATA = ".data"
+RESULTS = "results.csv"
 
 JOB: Mapping[str, Any] = {
     "source": "reviews.csv",
@@ -37,40 +44,39 @@ class DemoFailed(BatchwrightError):
     """A call was refused; the text is what the assistant was told."""
 
 
-def run_demo(*, plain: bool) -> int:
-    """Run the job in a folder that is gone afterwards; only the model's weights stay, in the cache folder."""
+def run_demo(settings: Settings, *, plain: bool) -> int:
+    """Run the job in a new folder, where its reviews and results stay."""
     folder = Path(tempfile.mkdtemp(prefix="batchwright-demo-"))
     try:
         with resources.as_file(resources.files("batchwright.app.demo") / "reviews.csv") as reviews:
             shutil.copyfile(reviews, folder / "reviews.csv")
-        refusal = anyio.run(_converse, folder, plain or not sys.stdout.isatty())
+        refusal = anyio.run(_converse, settings, folder, plain or not sys.stdout.isatty())
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder / DATA if (folder / RESULTS).exists() else folder, ignore_errors=True)
     if refusal is not None:
         raise refusal
+    # Not broken into lines: a path is there to be copied.
+    print(f"\nAll rows with their answers are in:\n  {folder / RESULTS}\n")
+    _say("Next: run `batchwright connect` to set up your assistant. Then ask it about a file of your own, for example:")
+    _say('"Sort each row of tickets.csv into billing, bug or question, and save the result as sorted.csv."')
     return 0
 
 
-async def _converse(folder: Path, plain: bool) -> DemoFailed | None:  # noqa: FBT001  # anyio.run passes them by place
-    """Hold the conversation; gives what went wrong, since an error would arrive wrapped in the client's groups."""
-    from mcp import Client, StdioServerParameters
+async def _converse(settings: Settings, folder: Path, plain: bool) -> DemoFailed | None:  # noqa: FBT001  # anyio.run passes them by place
+    """Hold the conversation; return what went wrong, since an error would arrive wrapped in the client's groups."""
+    from mcp import Client
 
-    # All settings hold here but those of HTTP, and OpenAI's key: nothing is demonstrated where it costs something.
-    child = Child(("-m", "batchwright", "serve"), (*PACKAGE_INDEX, "BATCHWRIGHT_[!H]*"))
-    places = {"BATCHWRIGHT_WORKSPACE": str(folder), "BATCHWRIGHT_DATA_DIR": str(folder / ".data")}
-    command, *arguments = child.command
-    env = child.environment | places
-    parameters = StdioServerParameters(command=command, args=arguments, env=env, cwd=FOLDER)
-    _say(f'The user says: "{folder.name}/reviews.csv has 40 product reviews. Which are positive, which negative?"')
-    _say("What follows is what an assistant sends to Batchwright, and what it gets back.\n")
-    async with Client(parameters) as client:
+    _say(_about(settings))
+    _say('The user says: "Look at reviews.csv. Which of these 40 product reviews are positive, and which negative?"')
+    _say("Below is what an assistant then sends to Batchwright (\u2192), and what it gets back.\n")
+    async with Client(_server(settings, folder)) as client:
         call = _Caller(client, plain=plain)
         try:
             await call("inspect_data", source="reviews.csv")
             job_id = (await call("create_batch_file", **JOB))["job_id"]
             await call("submit_job", job_id=job_id)
             await call("check_job", job_id=job_id, wait_seconds=WAIT_SECONDS)
-            await call("get_results", job_id=job_id, save_as="results.csv", limit=3)
+            await call("get_results", job_id=job_id, save_as=RESULTS, limit=3)
             page = await call.quietly("get_results", job_id=job_id, limit=100)
         except DemoFailed as error:
             return error
@@ -78,8 +84,29 @@ async def _converse(folder: Path, plain: bool) -> DemoFailed | None:  # noqa: FB
     return None
 
 
+def _about(settings: Settings) -> str:
+    """Say who answers, and what that costs."""
+    if settings.provider == "endpoint":
+        return f"This demo sends 40 short requests to {settings.endpoint}, your BATCHWRIGHT_ENDPOINT."
+    return "This demo is free: a small model on your own machine answers. OPENAI_API_KEY is ignored, even if it is set."
+
+
+def _server(settings: Settings, folder: Path) -> "StdioServerParameters":
+    """Return how to start a server for *folder*, with all settings but those of HTTP, and without OpenAI's key."""
+    from mcp import StdioServerParameters
+
+    child = Child(("-m", "batchwright", "serve"), (*PACKAGE_INDEX, "BATCHWRIGHT_[!H]*"))
+    own = {
+        "BATCHWRIGHT_WORKSPACE": str(folder),
+        "BATCHWRIGHT_DATA_DIR": str(folder / DATA),
+        "BATCHWRIGHT_PROVIDER": "endpoint" if settings.provider == "endpoint" else "embedded",
+    }
+    command, *arguments = child.command
+    return StdioServerParameters(command=command, args=arguments, env=child.environment | own, cwd=FOLDER)
+
+
 class _Caller:
-    """Calls tools, and prints each call with its answer and a progress bar."""
+    """Calls tools, and prints each call with its progress and its answer."""
 
     def __init__(self, client: Any, *, plain: bool) -> None:  # noqa: ANN401  # the SDK is imported late
         self._client = client
@@ -95,60 +122,94 @@ class _Caller:
         return await self._called(name, arguments, shown=False)
 
     async def _called(self, name: str, arguments: dict[str, object], *, shown: bool) -> Mapping[str, Any]:
-        bar = _Bar(plain=self._plain)
-        result = await self._client.call_tool(name, arguments, progress_callback=bar.show if shown else None)
-        bar.end()
+        bar = _Lines() if self._plain else _Bar()
+        is_done = False
+        try:
+            result = await self._client.call_tool(name, arguments, progress_callback=bar.show if shown else None)
+            is_done = not result.is_error
+        finally:
+            # Also after Ctrl+C: the bar hides the cursor.
+            bar.end(is_done=is_done)
         text = "\n".join(block.text for block in result.content if block.type == "text")
         if result.is_error:
             raise DemoFailed(text)
         if shown:
-            print(textwrap.indent(text, "  "), end="\n\n", flush=True)
+            _say(f"{text}\n", indent="  ")
         return result.structured_content
 
 
 class _Bar:
-    """A progress bar in one line; plain, a line for each tenth and each new note."""
+    """A progress bar, with the time that is left."""
 
-    def __init__(self, *, plain: bool) -> None:
-        self._plain = plain
-        self._last = ""
+    def __init__(self) -> None:
+        from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+        # A message may name files, and is no markup.
+        message = TextColumn("{task.description}", markup=False)
+        shown = (
+            TextColumn(" "),
+            BarColumn(20),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+            message,
+        )
+        self._progress = Progress(*shown, console=console())
+        self._task: TaskID | None = None
 
     async def show(self, done: float, total: float | None, message: str | None) -> None:
         """Draw the bar."""
-        tenths = int(20 * done / total) if total else 0
-        line = f"  [{'#' * tenths:<20}] {message or ''}"
-        if self._plain:
-            note = (message or "").partition(";")[2]
-            key = f"{tenths // 2}{note.split(':')[0]}"
-            if key != self._last:
-                print(line, flush=True)
-            self._last = key
-        elif line != self._last:
-            print(f"\r{line:<{max(len(self._last), len(line))}}", end="", flush=True)
-            self._last = line
+        if self._task is None:
+            self._progress.start()
+            self._task = self._progress.add_task("")
+        self._progress.update(self._task, completed=done, total=total, description=message or "")
 
-    def end(self) -> None:
-        """Leave the line."""
-        if self._last and not self._plain:
-            print()
-        self._last = ""
+    def end(self, *, is_done: bool) -> None:
+        """Leave the line, with a full bar if all *is_done*."""
+        if self._task is not None and is_done:
+            total = self._progress.tasks[0].total
+            self._progress.update(self._task, completed=total or 0, description="")
+        self._progress.stop()
+
+
+class _Lines:
+    """A line for each tenth."""
+
+    def __init__(self) -> None:
+        self._tenth = -1
+
+    async def show(self, done: float, total: float | None, message: str | None) -> None:
+        """Print a line if the next tenth is reached."""
+        tenth = int(10 * done / total) if total else 0
+        if tenth > self._tenth:
+            self._tenth = tenth
+            _say(f"{10 * tenth:3}% {message or ''}", indent="  ")
+
+    def end(self, *, is_done: bool) -> None:
+        """Print the last line if all *is_done*."""
+        if is_done and 0 <= self._tenth < 10:
+            _say("100% done", indent="  ")
 
 
 def _show_table(rows: list[Mapping[str, Any]]) -> None:
     """Print the joined rows, and how often the answer is the one that a person gave."""
-    right = 0
+    from rich.table import Table
+
     _say("The joined rows (the file's own column `sentiment` is a person's verdict):\n")
-    print(f"  {'id':6} {'person':9} {'model':9} text")
+    table = Table("id", "person", "model", box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
+    table.add_column("text", no_wrap=True, ratio=1)
+    right = 0
     for row in rows:
         person, model = row.get("sentiment", ""), row.get("answer_sentiment", row["outcome"])
         right += person == model
-        text = textwrap.shorten(row.get("text", ""), 80, placeholder=" ...")
-        print(f"  {row['review_id']:6} {person:9} {model:9} {text}")
-    print(f"\n  {right} of {len(rows)} answers are the person's verdict.")
+        table.add_row(row["review_id"], person, model, row.get("text", ""))
+    console().print(table)
+    _say(f"\n{right} of {len(rows)} answers agree with the person.")
 
 
-def _say(text: str) -> None:
-    for line in text.splitlines():
-        print(textwrap.fill(line, WIDTH, subsequent_indent="    "), flush=True)
-    if text.endswith("\n"):
-        print()
+def _say(text: str, indent: str = "") -> None:
+    """Print text, each line broken to the width of the terminal."""
+    screen = console()
+    for line in text.split("\n"):
+        broken = textwrap.wrap(line, screen.width, initial_indent=indent, subsequent_indent=f"{indent}    ")
+        print("\n".join(broken), flush=True)

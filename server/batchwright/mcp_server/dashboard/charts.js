@@ -144,7 +144,7 @@ function costsChart(costs) {
     });
     const cheapest = costs[0];
     const description = `The cheapest is ${safe(cheapest.model, 80)}: ${safe(cheapest.batch ?? cheapest.standard, 24)}. The table below has every amount.`;
-    return picture(width, costs.length * line, "Cost by model, as a batch and one request at a time", description, groups);
+    return picture(width, costs.length * line, "Cost by model: batch and standard", description, groups);
   };
   return chart(paint);
 }

@@ -3,7 +3,7 @@
 function costsView(board, facts) {
   const costs = list(facts.costs).map(object);
   const drawing = costsChart(costs);
-  const rows = costs.map((line) => [said(line.model, 80), safe(line.batch ?? "not known", 60), safe(line.standard ?? "not known", 60), safe(line.saving ?? "", 20)]);
+  const rows = costs.map((line) => [said(line.model, 80), safe(line.batch ?? "unknown", 60), safe(line.standard ?? "unknown", 60), safe(line.saving ?? "", 20)]);
   return [
     make("h2", { tabindex: "-1" }, "What it costs"),
     make("p", {}, said(facts.compared, 400)),
@@ -12,10 +12,10 @@ function costsView(board, facts) {
       make("h3", { id: "cost-title" }, "By model"),
       drawing ? [
         make("ul", { class: "legend" },
-          make("li", {}, make("span", { class: "swatch", "data-outcome": "batch" }), "as a batch"),
-          make("li", {}, make("span", { class: "swatch", "data-outcome": "standard" }), "one request at a time")),
+          make("li", {}, make("span", { class: "swatch", "data-outcome": "batch" }), "batch"),
+          make("li", {}, make("span", { class: "swatch", "data-outcome": "standard" }), "standard")),
         drawing] : null,
-      table("Cost by model", ["Model", "As a batch", "One at a time", "Saved"], rows, { numbers: [1, 2, 3] })) : make("p", { class: "empty" }, "No price is known."),
+      table("Cost by model", ["Model", "Batch", "Standard", "Saving"], rows, { numbers: [1, 2, 3] })) : make("p", { class: "empty" }, "No price is known."),
     make("p", { class: "quiet" }, "Prices: ", said(facts.prices, 300)),
     notes(facts.notes),
     following(board, facts),
