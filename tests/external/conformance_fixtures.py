@@ -614,7 +614,7 @@ def main() -> None:
     allowed = streamable_http.Access(
         streamable_http.hosts(taken, "127.0.0.1"), http_token(settings), "The test sends it."
     )
-    streamable_http.run(mounted(build_server(settings)), taken, allowed, log_level="ERROR")
+    streamable_http.run(mounted(build_server(settings)), taken, allowed, log_level="ERROR", hint="")
 
 
 if __name__ == "__main__":
