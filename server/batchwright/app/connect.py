@@ -200,7 +200,7 @@ def _steps(way: Way) -> str:
             lines = textwrap.indent(json.dumps(block, indent=2, ensure_ascii=False), "    ")
             names = " or ".join(f'"{name}"' for name in block)
             return (
-                f"  Put this into {way.where or 'its file of MCP servers'}:\n{lines}\n"
+                f"  Put this into {way.where or 'its MCP settings file'}:\n{lines}\n"
                 f"  If the file already has {names}, add only the lines inside it here, after a comma."
             )
 
