@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from batchwright.mcp_server.addresses import of_guide
 from batchwright.mcp_server.tools.catalogue import all_tools
 from tests.support.endpoint import running_endpoint
 from tests.support.session import MODES, Mode, Session, environment, in_memory
@@ -136,7 +137,8 @@ async def _resources(session: Session, job_id: str) -> list[str]:
     texts += [text for resource in listed.resources for text in (resource.name, resource.title or "")]
     prompt = await session.client.get_prompt("classify", {"source": FILE, "labels": f"a, {ACTING}", "model": MODEL})
     texts += [getattr(message.content, "text", "") for message in prompt.messages]
-    addresses = [str(resource.uri) for resource in listed.resources]
+    # The guide is the program's own text, with links between its pages.
+    addresses = [uri for resource in listed.resources if not (uri := str(resource.uri)).startswith(of_guide(""))]
     addresses += [
         template.uri_template.partition("{?")[0].replace("{job_id}", job_id)
         for template in templates.resource_templates
