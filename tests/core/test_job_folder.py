@@ -86,6 +86,19 @@ def test_a_job_that_was_written_down_is_read_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder.job_file]
 
 
+def test_a_job_that_the_version_before_wrote_down_is_read_without_its_notes(tmp_path: Path) -> None:
+    """They were words about batches that are looked at again before anything is told of them."""
+    folder = JobFolder(tmp_path)
+    source, recipe = Source("t.csv", "csv", ("id",), 1), Recipe("/v1/responses", "m", "p")
+    job = Job(tmp_path.name, datetime.now(UTC), source, recipe, ProviderInfo("embedded", "here", "m"), (part(1),))
+    folder.save_job(job)
+    text = folder.job_file.read_text(encoding="utf-8")
+    assert text.count('"problem":null') == 1
+    folder.job_file.write_text(text.replace('"problem":null', '"note":"it was given up"'), encoding="utf-8")
+
+    assert folder.read_job() == job
+
+
 def test_a_damaged_job_is_no_job(tmp_path: Path) -> None:
     """Whoever takes up lost jobs passes it over."""
     JobFolder(tmp_path).job_file.write_text('{"id": "job_a', encoding="utf-8")
