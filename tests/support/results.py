@@ -18,4 +18,4 @@ def write_results(results: Iterable[Result], path: Path, recipe: Recipe, frozen:
     def missing(custom_id: str) -> Result:
         return Result(custom_id, "never_ran")
 
-    join_results([PartLines(1, lines, writer.longest, missing)], path, recipe, frozen)
+    join_results([PartLines(1, lines, writer.longest, missing, has_gaps=False)], path, recipe, frozen)

@@ -236,7 +236,8 @@ def _join(job: Job, folder: JobFolder, place: JobFolder) -> tuple[int, int]:
         if part.state != "split":
             lines, members = place.lines(part), members_of(folder, part)
             results = read_part(folder, part, job.recipe, members, lines)
-            joined.append(PartLines(part.number, lines, results.longest, _missing(part, results, members)))
+            missing = _missing(part, results, members)
+            joined.append(PartLines(part.number, lines, results.longest, missing, results.has_gaps))
             input_tokens += results.input_tokens
             output_tokens += results.output_tokens
     join_results(joined, place.results, job.recipe, folder.frozen)

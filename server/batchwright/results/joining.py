@@ -78,12 +78,14 @@ class PartLines:
     Attributes:
         longest: Bytes of the longest line.
         missing: Returns what stands for the result of a row that has none, from its id.
+        has_gaps: Whether there may be such rows.
     """
 
     number: int
     path: Path
     longest: int
     missing: Callable[[str], Result]
+    has_gaps: bool = True
 
 
 def index_of(lines: Path) -> Path:
@@ -185,16 +187,16 @@ def _places_sql(parts: Sequence[PartLines], frozen: Path) -> str:
         return f"SELECT {row}, NULL, NULL, NULL, NULL FROM ({frozen_sql(frozen)}) ORDER BY 1"
     shape = "columns = {part: 'INTEGER', id: 'VARCHAR', start: 'BIGINT', size: 'INTEGER', worth: 'TINYINT'}"
     indexes = ", ".join(pattern(index_of(part.path)) for part in parts)
-    worth = ", ".join(f"({part.number:d}, {_worth(part.missing('')):d})" for part in parts)
     index = f"read_ndjson([{indexes}], hive_partitioning = false, {shape})"
-    placed = (
-        "SELECT id, part, start, size, coalesce(worth, least)::TINYINT AS worth "
-        f"FROM {index} JOIN (VALUES {worth}) p(part, least) USING (part)"
-    )
+    # What is carried through the sort is held for a million rows: ids are, only where they are asked for.
+    missing = "CASE WHEN i.size IS NULL THEN i.id END" if any(part.has_gaps for part in parts) else "NULL"
+    ran = ", ".join(f"{part.number:d}" for part in parts if _worth(part.missing("")))
+    worth = f"coalesce(i.worth, CASE WHEN i.part IN ({ran or 'NULL'}) THEN 1 ELSE 0 END)"
+    order = f", {worth} DESC, 2 DESC" if len(parts) > 1 else ""
     return (
-        f"SELECT s.{row}, i.part, i.start, i.size, CASE WHEN i.size IS NULL THEN i.id END "
-        f"FROM ({frozen_sql(frozen)}) s LEFT JOIN ({placed}) i ON s.{custom_id} = i.id "
-        "ORDER BY 1, i.worth DESC, i.part DESC"
+        f"SELECT s.{row}, i.part, i.start, i.size, {missing} "
+        f"FROM ({frozen_sql(frozen)}) s LEFT JOIN {index} i ON s.{custom_id} = i.id "
+        f"ORDER BY 1{order}"
     )
 
 

@@ -30,6 +30,7 @@ class PartResults:
         ran, good: Requests with an answer of any status, and of a good one.
         input_tokens, output_tokens: Of all results: those that come twice are paid twice.
         longest: Bytes of the longest line that was written.
+        has_gaps: Whether some requests have no result.
     """
 
     ran: int
@@ -37,6 +38,7 @@ class PartResults:
     input_tokens: int
     output_tokens: int
     longest: int
+    has_gaps: bool
 
 
 class PartReader:
@@ -104,6 +106,7 @@ class PartReader:
             input_tokens=sum(into for into, _ in self.found.counts),
             output_tokens=sum(out for _, out in self.found.counts),
             longest=self._lines.longest,
+            has_gaps=bool(self._open),
         )
 
     def _take(self, line: ResultLine) -> None:
