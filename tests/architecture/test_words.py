@@ -24,7 +24,7 @@ NOT_OURS = {
     "tables.sql_names": "DuckDB",
 }
 """Where phrases are matched, and who wrote them."""
-NAMES = {"app.connect": {"VS Code"}, "checks.schema": {"the top"}}
+NAMES = {"app.connect": {"Other assistants", "VS Code"}, "checks.schema": {"the top"}}
 """What looks like a phrase, and is a name within one module."""
 
 PHRASE = re.compile(r"[A-Za-z]{2,} \(?[A-Za-z]{2,}")
