@@ -200,4 +200,4 @@ def test_a_line_is_json_of_the_result_alone(tmp_path: Path) -> None:
     read_part(folder, part, CHAT, {}, folder.lines(part))
 
     written = json.loads(folder.lines(part).read_bytes())
-    assert written == {"outcome": "answered", "problem": None, "text": "yes"}
+    assert written == {"outcome": "answered", "text": "yes"}

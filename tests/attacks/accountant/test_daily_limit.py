@@ -124,6 +124,7 @@ def test_what_was_spent_before_an_upgrade_is_as_old_as_it_was(tmp_path: Path) ->
         for statement in (
             *("DROP TABLE elapsed", "DROP TABLE identity", "DROP TABLE look"),
             "ALTER TABLE part DROP COLUMN expires_at",
+            "ALTER TABLE part DROP COLUMN problem",
             "ALTER TABLE ledger DROP COLUMN elapsed",
             "ALTER TABLE trial DROP COLUMN elapsed",
             "PRAGMA user_version = 4",

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 import batchwright
 from batchwright.core.untrusted import cleaned, cleaned_value, inert, inert_value, one_line, quote_name
@@ -117,8 +117,8 @@ def _fields() -> Iterator[tuple[str, Any, Any]]:
 
 
 def _bare(annotation: Any, metadata: Any = ()) -> bool:  # any annotation
-    """Whether a type holds a text, or anything, as it was given."""
-    if any(isinstance(item, AfterValidator | BeforeValidator) for item in metadata):
+    """Whether a type holds a text, or anything, as it was given, and shows it so."""
+    if any(isinstance(item, AfterValidator | BeforeValidator | PlainSerializer) for item in metadata):
         return False
     if hasattr(annotation, "__metadata__"):
         return _bare(annotation.__origin__, annotation.__metadata__)
