@@ -17,7 +17,7 @@ from mcp import Client
 from batchwright.__main__ import HOST, PORT
 from batchwright.app.app import build_server
 from batchwright.app.connect import PUBLISHED, Launch, Way, ways, ways_over_http
-from batchwright.core.money import shown_usd
+from batchwright.core.money import format_usd
 from batchwright.core.settings import SETTINGS, Settings
 from batchwright.costs.comparison import compare_tokens
 from batchwright.mcp_server.addresses import PATH
@@ -63,8 +63,8 @@ def cost_table() -> str:
     rows = ["| model | standard | batch | saving |", "|---|---|---|---|"]
     compared = compare_tokens(models, rows=50_000, input_tokens=2048, output_tokens=158, today=date(2026, 11, 30))
     for line in compared.costs:
-        batch = "not known" if line.batch_usd is None else shown_usd(line.batch_usd)
-        rows.append(f"| {line.model} | {shown_usd(line.standard_usd)} | {batch} | {line.saving_percent}% |")
+        batch = "not known" if line.batch_usd is None else format_usd(line.batch_usd)
+        rows.append(f"| {line.model} | {format_usd(line.standard_usd)} | {batch} | {line.saving_percent}% |")
     return "\n".join(rows)
 
 

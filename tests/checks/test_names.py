@@ -8,7 +8,7 @@ import pytest
 from batchwright.checks.families import MODELS
 from batchwright.checks.names import misspelt
 from batchwright.core.model import ProviderInfo
-from batchwright.costs.prices import meant
+from batchwright.costs.prices import closest_priced_name
 from tests.support.openai_server import running_openai
 from tests.support.session import MODES, OPENAI_ITSELF, Mode, environment, in_memory, openai_environment
 
@@ -29,7 +29,7 @@ DRAFT: dict[str, Any] = {"rows": [{"n": 1}], "prompt": "{{n}}", "parameters": {"
 )
 def test_a_misspelt_name_is_told_what_it_seems_to_mean(model: str, name: str) -> None:
     """One letter is easily missed."""
-    assert meant(model) == name
+    assert closest_priced_name(model) == name
 
 
 @pytest.mark.parametrize(
@@ -49,16 +49,18 @@ def test_a_misspelt_name_is_told_what_it_seems_to_mean(model: str, name: str) ->
 )
 def test_a_known_name_and_a_new_version_are_no_misspellings(model: str) -> None:
     """A model that is newer than the list is not an older one."""
-    assert meant(model) is None
+    assert closest_priced_name(model) is None
 
 
 def test_only_openai_s_own_names_are_known() -> None:
     """At Azure a deployment is called as its owner likes, and so is a model of one's own server."""
-    assert misspelt("gtp-6-luna", ProviderInfo("service", "api.openai.com", "gtp-6-luna"), meant) == (
+    assert misspelt("gtp-6-luna", ProviderInfo("service", "api.openai.com", "gtp-6-luna"), closest_priced_name) == (
         "'gtp-6-luna' is no known name of an OpenAI model. Did you mean 'gpt-6-luna'?"
     )
-    assert misspelt("gtp-6-luna", ProviderInfo("service", "x.openai.azure.com", "gtp-6-luna"), meant) is None
-    assert misspelt("gtp-6-luna", ProviderInfo("endpoint", "localhost:8000", "gtp-6-luna"), meant) is None
+    assert (
+        misspelt("gtp-6-luna", ProviderInfo("service", "x.openai.azure.com", "gtp-6-luna"), closest_priced_name) is None
+    )
+    assert misspelt("gtp-6-luna", ProviderInfo("endpoint", "localhost:8000", "gtp-6-luna"), closest_priced_name) is None
 
 
 @pytest.mark.anyio

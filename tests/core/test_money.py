@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.core.money import microusd, shared, shown_most, shown_usd, usd
+from batchwright.core.money import format_most, format_usd, microusd, share_out, usd
 
 
 @given(amount=st.decimals(0, 10**6, places=9))
@@ -27,7 +27,7 @@ def test_micro_dollars_are_exact(micro: int) -> None:
 )
 def test_shares_are_whole_micro_dollars_and_add_up_to_the_amount(amount: Decimal, weights: dict[int, int]) -> None:
     """More would be reserved than was agreed; less would leave a part without its share."""
-    shares = shared(amount, weights)
+    shares = share_out(amount, weights)
 
     assert shares.keys() == weights.keys()
     assert all(usd(microusd(share)) == share >= 0 for share in shares.values())
@@ -49,13 +49,13 @@ def test_shares_are_whole_micro_dollars_and_add_up_to_the_amount(amount: Decimal
 )
 def test_amounts_are_shown_as_money_and_small_ones_as_what_they_are(amount: str, shown: str) -> None:
     """A job of a tenth of a cent is not one of $0.00."""
-    assert shown_usd(Decimal(amount)) == shown_most(Decimal(amount)) == shown
+    assert format_usd(Decimal(amount)) == format_most(Decimal(amount)) == shown
 
 
 @given(amount=st.decimals(0, 10**6, places=8))
 def test_the_most_that_something_costs_is_never_shown_as_less(amount: Decimal) -> None:
     """`At most $1.00` must not become $1.004, nor `$25.00 is above $25.00` be all that a refusal says."""
-    assert Decimal(shown_most(amount).removeprefix("$").replace(",", "")) >= amount
+    assert Decimal(format_most(amount).removeprefix("$").replace(",", "")) >= amount
 
 
 @given(cents=st.integers(0, 10**9))
@@ -63,9 +63,9 @@ def test_an_amount_of_whole_cents_is_shown_as_it_is(cents: int) -> None:
     """It is what the user has said."""
     amount = Decimal(cents) / 100
 
-    assert shown_usd(amount) == shown_most(amount) == f"${amount:,.2f}"
+    assert format_usd(amount) == format_most(amount) == f"${amount:,.2f}"
 
 
 def test_less_than_a_millionth_of_a_dollar_is_shown_as_a_number() -> None:
     """So little is the input of one short text for an embedding."""
-    assert shown_usd(Decimal("0.00000003")) != "$0."
+    assert format_usd(Decimal("0.00000003")) != "$0."

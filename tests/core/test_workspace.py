@@ -378,7 +378,7 @@ def test_a_name_that_is_shown_can_be_given_back(tmp_path: Path) -> None:
     (second / "b.csv").touch()
     workspace = Workspace([first, second])
 
-    shown = [workspace.shown(first / "sub" / "a.csv"), workspace.shown(second / "b.csv")]
+    shown = [workspace.display_name(first / "sub" / "a.csv"), workspace.display_name(second / "b.csv")]
 
     assert shown == ["sub/a.csv", str(second / "b.csv")]
     assert [workspace.file_to_read(name) for name in shown] == [first / "sub" / "a.csv", second / "b.csv"]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
-from batchwright.core.money import shown_usd
+from batchwright.core.money import format_usd
 from batchwright.costs.comparison import (
     CHAT_MODELS,
     EMBEDDING_MODELS,
@@ -18,7 +18,7 @@ from batchwright.costs.comparison import (
     compare,
     compare_tokens,
     load_of,
-    named,
+    models_to_compare,
     prices_of,
 )
 from batchwright.costs.prices import RequestTokens, cost, price
@@ -43,7 +43,7 @@ def test_the_chart_of_the_guide_comes_out_to_the_cent() -> None:
     comparison = of(*GUIDE)
 
     assert [
-        (line.model, shown_usd(line.standard_usd), shown_usd(line.batch_usd or Decimal(0)), line.saving_percent)
+        (line.model, format_usd(line.standard_usd), format_usd(line.batch_usd or Decimal(0)), line.saving_percent)
         for line in comparison.costs
     ] == [
         ("gpt-5-mini", "$41.40", "$20.70", 50),
@@ -129,7 +129,7 @@ def test_without_output_tokens_the_input_alone_is_compared_and_it_is_said() -> N
     """Half a cost must not pass for a whole one."""
     comparison = of("gpt-5-mini", output_tokens=None)
 
-    assert shown_usd(comparison.costs[0].standard_usd) == "$25.60"
+    assert format_usd(comparison.costs[0].standard_usd) == "$25.60"
     assert comparison.subject == "50,000 requests of 2,048 input tokens each"
     assert said(comparison, "comes on top: pass output_tokens")
 
@@ -146,10 +146,10 @@ def test_the_models_that_are_compared_by_themselves_have_a_batch_price(models: t
 
 def test_models_are_taken_once_and_checked() -> None:
     """Names come from the conversation, and go into answers, terminals and charts."""
-    assert named([" gpt-4 ", "gpt-4", ""], ("x",)) == ("gpt-4",)
-    assert named(["", " "], ("x", "x", "y\u200b")) == ("x", "y")
+    assert models_to_compare([" gpt-4 ", "gpt-4", ""], ("x",)) == ("gpt-4",)
+    assert models_to_compare(["", " "], ("x", "x", "y\u200b")) == ("x", "y")
     with pytest.raises(InvalidInput, match="'ab c' is not the name of a model"):
-        named(["a\x1b[31m\u202eb\nc"], ("x",))
+        models_to_compare(["a\x1b[31m\u202eb\nc"], ("x",))
 
 
 @pytest.mark.parametrize(

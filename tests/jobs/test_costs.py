@@ -12,7 +12,7 @@ from mcp.types import ImageContent
 
 from batchwright.core.files import lines
 from batchwright.core.jsonl import decode_request
-from batchwright.core.money import shown_usd
+from batchwright.core.money import format_usd
 from batchwright.costs.comparison import CHAT_MODELS, EMBEDDING_MODELS, MeanOutput
 from batchwright.costs.prices import cost, price
 from batchwright.costs.tokens import counter
@@ -56,7 +56,7 @@ def expected(tmp_path: Path, model: str, output: MeanOutput) -> str:
     (part,) = (tmp_path / "data" / "jobs").rglob("part-0001.jsonl")
     bodies = [decode_request(line).body for line in lines(part)]
     inputs = (count(body, "/v1/chat/completions").input_tokens for body in bodies)
-    return shown_usd(cost(found, [(into, output.of(number)) for number, into in enumerate(inputs)]))
+    return format_usd(cost(found, [(into, output.of(number)) for number, into in enumerate(inputs)]))
 
 
 def batch_costs(answer: dict[str, Any]) -> dict[str, str]:

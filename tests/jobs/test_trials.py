@@ -15,7 +15,7 @@ import pytest
 import splintr
 
 from batchwright.core.jsonl import decode_request, whole_lines
-from batchwright.core.money import shown_usd
+from batchwright.core.money import format_usd
 from batchwright.costs.prices import cost, price
 from batchwright.jobs.trials import send
 from batchwright.providers.local.send import MAX_TRIES
@@ -318,7 +318,7 @@ async def test_the_trial_is_paid_at_standard_prices_and_counts_as_what_it_cost(
         trial = await session.call("try_requests", job_id=job_id, rows=5)
 
     paid = used(server)
-    assert trial["cost"] == f"{shown_usd(paid)}, at standard prices: these were ordinary requests"
+    assert trial["cost"] == f"{format_usd(paid)}, at standard prices: these were ordinary requests"
     assert trials(tmp_path) == [int((paid * 10**6).to_integral_value("ROUND_CEILING"))]
 
 

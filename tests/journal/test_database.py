@@ -19,7 +19,7 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.core.problem import Problem
 from batchwright.journal.attempts import Attempt
-from batchwright.journal.database import network_file_system, opened, writing
+from batchwright.journal.database import network_file_system, open_database, writing
 from batchwright.journal.events import EventKind
 from batchwright.journal.journal import Journal
 from tests.support.former_files import FOLDER
@@ -53,7 +53,7 @@ LINUX = [
 def test_the_file_is_opened_with_everything_that_a_crash_asks_for(tmp_path: Path) -> None:
     """A transaction that was committed is on the disk, and a reader never waits for a writer."""
     names = ("journal_mode", "synchronous", "fullfsync", "foreign_keys")
-    with closing(opened(tmp_path / "journal.db")) as db:
+    with closing(open_database(tmp_path / "journal.db")) as db:
         found = {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
 
     assert found == {"journal_mode": "wal", "synchronous": 2, "fullfsync": 1, "foreign_keys": 1}
@@ -61,13 +61,13 @@ def test_the_file_is_opened_with_everything_that_a_crash_asks_for(tmp_path: Path
 
 def test_only_who_says_so_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     """A test loses no power; everybody else may."""
-    with closing(opened(tmp_path / "journal.db", for_disk=False)) as db:
+    with closing(open_database(tmp_path / "journal.db", for_disk=False)) as db:
         assert db.execute("PRAGMA synchronous").fetchone()[0] == 0
 
 
 def test_a_transaction_that_fails_writes_nothing(tmp_path: Path) -> None:
     """Half of what belongs together is worse than nothing, also when the process is told to stop in the middle."""
-    with closing(opened(tmp_path / "journal.db")) as db:
+    with closing(open_database(tmp_path / "journal.db")) as db:
         with suppress(KeyboardInterrupt), writing(db):
             db.execute("INSERT INTO known_host VALUES ('a', '')")
             raise KeyboardInterrupt
@@ -80,7 +80,7 @@ def test_a_transaction_that_fails_writes_nothing(tmp_path: Path) -> None:
 def test_a_second_writer_is_kept_out_from_the_beginning_of_a_transaction(tmp_path: Path) -> None:
     """What was looked at must still hold when it is acted on."""
     path = tmp_path / "journal.db"
-    with closing(opened(path)) as db, closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
+    with closing(open_database(path)) as db, closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
         with writing(db), pytest.raises(sqlite3.OperationalError) as caught:
             other.execute("BEGIN IMMEDIATE")
 
@@ -283,7 +283,7 @@ def test_a_journal_is_brought_to_the_newest_schema_once(tmp_path: Path) -> None:
     of_first_schema(upgraded)
     schemas: list[list[tuple[str, str]]] = []
     for path in (upgraded, upgraded, new):
-        with closing(opened(path)) as db:
+        with closing(open_database(path)) as db:
             rows = db.execute("SELECT type, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name")
             schemas.append([tuple(row) for row in rows.fetchall()])
             version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -301,7 +301,7 @@ def test_an_upgrade_that_fails_leaves_the_journal_as_it_was(tmp_path: Path) -> N
         before = list(db.iterdump())
 
     with pytest.raises(InvalidInput, match=r"^The journal .*journal\.db cannot be opened: .+ Check the folder"):
-        opened(path)
+        open_database(path)
 
     with closing(sqlite3.connect(path)) as db:
         assert list(db.iterdump()) == before
@@ -347,8 +347,8 @@ def test_a_journal_is_copied_before_it_is_changed(tmp_path: Path) -> None:
         db.execute("INSERT INTO known_host VALUES ('a', '')")
         before = list(db.iterdump())
 
-        opened(path).close()
-        opened(path).close()
+        open_database(path).close()
+        open_database(path).close()
 
     kept = tmp_path / "journal.db.version-7"
     with closing(sqlite3.connect(kept)) as db:
@@ -360,7 +360,7 @@ def test_a_journal_is_copied_before_it_is_changed(tmp_path: Path) -> None:
 
 def test_a_new_journal_is_not_copied(tmp_path: Path) -> None:
     """There is nothing to go back to."""
-    opened(tmp_path / "journal.db").close()
+    open_database(tmp_path / "journal.db").close()
 
     assert not list(tmp_path.glob("journal.db.version-*"))
 
@@ -397,7 +397,7 @@ def refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
     with pytest.raises(InvalidInput) as caught:
-        opened(path)
+        open_database(path)
 
     assert str(caught.value).startswith(f"The journal {path} cannot be read: ")
     assert "move it and the files beside it that begin with its name elsewhere" in str(caught.value)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from mcp.shared.uri_template import UriTemplate
 
 from batchwright.core.errors import InvalidInput, NotFound
-from batchwright.mcp_server.addresses import JOBS, TEMPLATES, Address, Kind, all_of, of_guide, of_job, parsed
+from batchwright.mcp_server.addresses import JOBS, TEMPLATES, Address, Kind, all_of, of_guide, of_job, parse
 
 
 @pytest.mark.parametrize("kind", sorted(TEMPLATES.keys() - {"guide"}))
@@ -15,7 +15,7 @@ def test_what_a_client_makes_of_a_template_is_read_back(kind: Kind, job_id: str)
     """Templates are what clients see; addresses are what they send."""
     given_options = {} if kind in {"job", "requests", "table"} else {"limit": "5"}
 
-    address = parsed(UriTemplate.parse(TEMPLATES[kind]).expand({"job_id": job_id, **given_options}))
+    address = parse(UriTemplate.parse(TEMPLATES[kind]).expand({"job_id": job_id, **given_options}))
 
     assert address == Address(kind, None if kind == "jobs" else job_id, options=given_options)
 
@@ -23,7 +23,7 @@ def test_what_a_client_makes_of_a_template_is_read_back(kind: Kind, job_id: str)
 @given(topic=st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), min_size=1))
 def test_what_a_client_makes_of_the_guides_template_is_read_back(topic: str) -> None:
     """Whether there is such a page is not the address's to say."""
-    assert parsed(UriTemplate.parse(TEMPLATES["guide"]).expand({"topic": topic})) == Address("guide", topic=topic)
+    assert parse(UriTemplate.parse(TEMPLATES["guide"]).expand({"topic": topic})) == Address("guide", topic=topic)
 
 
 @pytest.mark.parametrize(
@@ -48,14 +48,14 @@ def test_what_a_client_makes_of_the_guides_template_is_read_back(topic: str) -> 
 def test_what_is_no_address_is_not_found(uri: str) -> None:
     """Nothing is guessed."""
     with pytest.raises(NotFound, match="There is no resource"):
-        parsed(uri)
+        parse(uri)
 
 
 @pytest.mark.parametrize("uri", [f"{JOBS}?x=1", f"{JOBS}/a?limit=1", f"{JOBS}/a/results?offset=1&rows=2"])
 def test_an_option_that_is_not_known_is_refused(uri: str) -> None:
     """Dropped in silence, the wrong page would pass for the right one."""
     with pytest.raises(InvalidInput, match="has no option"):
-        parsed(uri)
+        parse(uri)
 
 
 @pytest.mark.parametrize("text", ["-1", "1.5", "x", "", "101", "٣", "9" * 400])
@@ -67,8 +67,8 @@ def test_a_number_that_is_none_or_too_large_is_refused(text: str) -> None:
 
 def test_an_address_without_options_names_the_whole() -> None:
     """A subscription to one page is told when the whole changes."""
-    assert parsed(f"{JOBS}?limit=3").plain == JOBS
-    assert parsed(f"{JOBS}/a/results?limit=3").plain == of_job("a", "results")
-    assert parsed(of_guide("costs")).plain == of_guide("costs")
+    assert parse(f"{JOBS}?limit=3").plain == JOBS
+    assert parse(f"{JOBS}/a/results?limit=3").plain == of_job("a", "results")
+    assert parse(of_guide("costs")).plain == of_guide("costs")
     assert of_job("a", "results") in all_of("a")
     assert all("guide" not in uri for uri in all_of("a"))

@@ -241,7 +241,7 @@ async def with_tools(tasks: Tasks, *tools: Callable[..., Awaitable[CallToolResul
 
     @asynccontextmanager
     async def lifespan(_server: Any) -> AsyncGenerator[Idle]:
-        async with tasks.owned():
+        async with tasks.own():
             yield Idle()
 
     server: Server[Any] = Server("tools", tools=list, answers={}, folder=Path(), extensions=[tasks], lifespan=lifespan)

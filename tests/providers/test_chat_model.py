@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from batchwright.providers.local.models.weights import SMOLLM2, fetched
+from batchwright.providers.local.models.weights import SMOLLM2, fetch
 from tests.support.systems import needs_links
 
 pytestmark = [pytest.mark.anyio, pytest.mark.model, pytest.mark.slow]
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.model, pytest.mark.slow]
 async def test_a_model_is_found_in_a_folder_of_any_name(tmp_path: Path, model_cache: Path) -> None:
     """Windows hands a process its standard input in the encoding of one language; names are UTF-8 there."""
     model = tmp_path / "mod\u00e8le.gguf"
-    model.symlink_to(await fetched(SMOLLM2, model_cache, lambda _done, _total: None))
+    model.symlink_to(await fetch(SMOLLM2, model_cache, lambda _done, _total: None))
     config = {"api_key": "none-but-ours", "slots": 1, "files": {"model": str(model)}}
     done = subprocess.run(
         [sys.executable, "-P", "-m", "batchwright.providers.local.models.chat_model"],

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import anyio
 import pytest
 
-from batchwright.providers.local.models.weights import MINILM, MINILM_TOKENIZER, fetched
+from batchwright.providers.local.models.weights import MINILM, MINILM_TOKENIZER, fetch
 
 pytest.importorskip("onnxruntime", reason="needs the extra `embeddings`")
 
@@ -59,11 +59,11 @@ def embedding_files(model_cache: Path) -> dict[str, str]:
     """Fetch the model and its vocabulary as the server does."""
     folder = model_cache / "models"
 
-    async def fetch() -> dict[str, str]:
-        found = {name: await fetched(weights, folder, lambda _done, _all: None) for name, weights in FILES.items()}
+    async def fetch_all() -> dict[str, str]:
+        found = {name: await fetch(weights, folder, lambda _done, _all: None) for name, weights in FILES.items()}
         return {name: str(path) for name, path in found.items()}
 
-    return anyio.run(fetch)
+    return anyio.run(fetch_all)
 
 
 def started(files: dict[str, str]) -> Child:

@@ -17,9 +17,9 @@ from batchwright.core.jsonl import decode_request, whole_lines
 from batchwright.core.model import Json, Limits, ProviderInfo, Recipe, Request, Result, ResultLine
 from batchwright.jobs.build import draft
 from batchwright.requests.measure import Line, Measure
-from batchwright.requests.packing import MAX_INPUT_TOKENS, MAX_REQUEST_TOKENS, lines_again, members_of, packed
+from batchwright.requests.packing import MAX_INPUT_TOKENS, MAX_REQUEST_TOKENS, lines_again, members_of, pack
 from batchwright.requests.parts import PartPlan, write_parts
-from batchwright.results.answers import unpacked
+from batchwright.results.answers import unpack
 from batchwright.results.table import ResultTable
 from batchwright.tables.rows import write_rows
 from tests.jobs.test_build import plan
@@ -292,7 +292,7 @@ def line(number: int, text: str = "x", tokens: int = 1) -> Line:
 
 def sizes(lines: Sequence[Line], most: int, limits: Limits | None = None, alone: Sequence[str] = ()) -> list[int]:
     """Give how many inputs each packed request has."""
-    return [each.inputs for each in packed(lines, most, limits or Limits(), alone=alone)]
+    return [each.inputs for each in pack(lines, most, limits or Limits(), alone=alone)]
 
 
 def test_a_request_is_packed_within_all_limits() -> None:
@@ -309,7 +309,7 @@ def test_what_is_sure_to_be_refused_goes_alone() -> None:
     """An empty text, or one that is too long, would take all others of its request with it."""
     lines = [line(1), line(2, ""), line(3), line(4, tokens=MAX_INPUT_TOKENS + 1), line(5), line(6)]
 
-    made = list(packed(lines, 100, Limits(), alone=["r5"]))
+    made = list(pack(lines, 100, Limits(), alone=["r5"]))
 
     assert {each.members for each in made} == {("r2",), ("r4",), ("r5",), ("r1", "r3", "r6")}
 
@@ -322,7 +322,7 @@ def test_every_row_is_packed_once_with_its_own_input_and_nothing_is_lost_of_its_
     """Whatever the rows: put end to end, the packed inputs are theirs."""
     lines = [line(number, text, tokens=number) for number, text in enumerate(texts)]
 
-    made = list(packed(lines, most, Limits()))
+    made = list(pack(lines, most, Limits()))
 
     requests = [decode_request(each.data) for each in made]
     pairs = [
@@ -349,7 +349,7 @@ def joined(path: Path, texts: Sequence[str], limits: Limits, most: int = 1, *, d
         members = members_of(folder, part)
         for request in map(decode_request, whole_lines([folder.requests(part).read_bytes()])):
             answer = ResultLine(request.custom_id, 200, embedded(request.body["input"]))
-            results += unpacked(answer, members.get(request.custom_id, [request.custom_id]))
+            results += unpack(answer, members.get(request.custom_id, [request.custom_id]))
     write_results(reversed(results), folder.results, recipe, folder.frozen)
     table = ResultTable(folder.frozen, folder.results, found.job.source.columns, recipe, ended=True)
     return table.rows(outcome=None, offset=0, limit=100).rows
@@ -391,7 +391,7 @@ def test_a_packed_part_cut_smaller_keeps_every_row_with_its_input(
     recipe = Recipe("/v1/embeddings", MODEL, "p", inputs_per_request=8)
     parts = PartPlan("job_a", folder, recipe, provider, Limits(), pass_by)
     lines = [line(number, text) for number, text in enumerate(texts)]
-    (whole,), _ = write_parts(parts, packed(lines, 8, Limits()))
+    (whole,), _ = write_parts(parts, pack(lines, 8, Limits()))
 
     limits = Limits(max_load=max_load)
     again = lines_again(folder, whole, Measure(MODEL, "/v1/embeddings"), limits)
@@ -414,7 +414,7 @@ def test_a_packed_part_cut_smaller_keeps_every_row_with_its_input(
 
 def outcomes(body: Json) -> list[tuple[str, str | None, str | None]]:
     """Unpack an answer for three rows."""
-    results = unpacked(ResultLine("a", 200, body), ["a", "b", "c"])
+    results = unpack(ResultLine("a", 200, body), ["a", "b", "c"])
     return [(result.outcome, result.text, result.problem and result.problem.words) for result in results]
 
 
@@ -465,7 +465,7 @@ def test_the_tokens_of_a_request_are_counted_once() -> None:
     """They are one request's, however many rows it has."""
     body = embedded(["ab", "c", "d"])
 
-    results = list(unpacked(ResultLine("a", 200, body), ["a", "b", "c"]))
+    results = list(unpack(ResultLine("a", 200, body), ["a", "b", "c"]))
 
     assert [result.input_tokens for result in results] == [4, 0, 0]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Limits
-from batchwright.requests.parts import numbered
+from batchwright.requests.parts import number_parts
 
 
 class Line(NamedTuple):
@@ -30,7 +30,7 @@ lines_that_fit = st.lists(
 
 def filled(lines: Sequence[Line], limits: Limits) -> list[list[Line]]:
     """Give the lines of each part."""
-    return [[line for _, line in group] for _, group in groupby(numbered(lines, limits), key=itemgetter(0))]
+    return [[line for _, line in group] for _, group in groupby(number_parts(lines, limits), key=itemgetter(0))]
 
 
 def is_over(lines: Sequence[Line], limits: Limits) -> bool:
@@ -46,7 +46,7 @@ def is_over(lines: Sequence[Line], limits: Limits) -> bool:
 @given(lines=lines_that_fit)
 def test_parts_put_end_to_end_are_the_input(lines: list[Line]) -> None:
     """Every row is asked once, and results can be matched to rows in order."""
-    assert [line for _, line in numbered(lines, SMALL)] == lines
+    assert [line for _, line in number_parts(lines, SMALL)] == lines
 
 
 @given(lines=lines_that_fit)
@@ -58,7 +58,7 @@ def test_no_part_is_over_a_limit(lines: list[Line]) -> None:
 @given(lines=lines_that_fit)
 def test_parts_are_counted_from_one_without_a_gap(lines: list[Line]) -> None:
     """The number names the part's file; a gap would look like a lost file."""
-    numbers = [number for number, _ in groupby(numbered(lines, SMALL), key=itemgetter(0))]
+    numbers = [number for number, _ in groupby(number_parts(lines, SMALL), key=itemgetter(0))]
 
     assert numbers == list(range(1, len(numbers) + 1))
 
@@ -98,7 +98,7 @@ def test_a_request_over_the_enqueued_limit_is_a_part_of_its_own() -> None:
 
 def test_a_request_over_the_enqueued_limit_that_comes_first_leaves_no_empty_part() -> None:
     """An empty file would be refused by the provider."""
-    assert list(numbered([Line(b"a", 1, 101)], SMALL)) == [(1, Line(b"a", 1, 101))]
+    assert list(number_parts([Line(b"a", 1, 101)], SMALL)) == [(1, Line(b"a", 1, 101))]
 
 
 def test_no_requests_make_no_parts() -> None:
@@ -122,7 +122,7 @@ def test_parts_are_given_while_requests_still_come() -> None:
             asked.append(number)
             yield Line(b"a")
 
-    first = next(numbered(lines(), SMALL))
+    first = next(number_parts(lines(), SMALL))
 
     assert first == (1, Line(b"a"))
     assert asked == [0]

@@ -24,12 +24,12 @@ from batchwright.core.model import (
     Source,
 )
 from batchwright.core.problem import MAX_CODE_CHARACTERS, HoldCode, Problem, RowCode
-from batchwright.costs.prices import meant
+from batchwright.costs.prices import closest_priced_name
 from batchwright.jobs.collection import ending
 from batchwright.results.answers import reader
 from batchwright.results.causes.catalogue import CAUSES, cause_of
 from batchwright.results.causes.cause import Argument, Cause
-from batchwright.results.causes.remedies import Explained, Mended, best, explained, various
+from batchwright.results.causes.remedies import Explained, Mended, best, explain, various
 from batchwright.results.causes.signs import ProblemRows, alike, signs
 from tests.support.values import OPENAI
 
@@ -409,7 +409,9 @@ def job(
 def only(outcome: Outcome, problem: Problem | None, of: Job, parameters: Mapping[str, Json] | None = None) -> Explained:
     """Explain one problem."""
     given = of.recipe.parameters if parameters is None else parameters
-    (found,) = explained([ProblemRows(outcome, problem, 3, ("r1", "r1", "r2", "r3", "r4"))], of, given, meant)
+    (found,) = explain(
+        [ProblemRows(outcome, problem, 3, ("r1", "r1", "r2", "r3", "r4"))], of, given, closest_priced_name
+    )
     return found
 
 
@@ -544,7 +546,7 @@ def test_problems_are_grouped_by_cause_with_the_ids_of_three_rows() -> None:
         ProblemRows("refused", replace(DECLINED, words="I cannot."), 1, ("r10",)),
     ]
 
-    found = explained(problems, job(), {}, meant)
+    found = explain(problems, job(), {}, closest_priced_name)
 
     assert [(each.cause.name, each.rows, each.ids) for each in found] == [
         ("rate_limit", 7, ("r1", "r2", "r4")),
@@ -591,12 +593,12 @@ def test_the_best_retry_takes_up_all_that_one_retry_can_help() -> None:
         ProblemRows("never_ran", WRONG_KEY, 1),
     ]
 
-    assert best(explained(problems, of, of.recipe.parameters, meant)) == {
+    assert best(explain(problems, of, of.recipe.parameters, closest_priced_name)) == {
         "job_id": "job_a",
         "outcomes": ["failed", "cut_short", "expired"],
         "parameters": {"temperature": None, "max_completion_tokens": 200},
     }
-    assert best(explained(problems[3:4], of, {}, meant)) is None
+    assert best(explain(problems[3:4], of, {}, closest_priced_name)) is None
 
 
 def test_two_retries_that_change_the_same_thing_differently_stay_apart() -> None:
@@ -604,7 +606,7 @@ def test_two_retries_that_change_the_same_thing_differently_stay_apart() -> None
     of = job(parameters={"max_completion_tokens": 100})
     problems = [ProblemRows("cut_short", CUT, 3), ProblemRows("cut_short", NO_ROOM, 2)]
 
-    assert best(explained(problems, of, of.recipe.parameters, meant)) == {
+    assert best(explain(problems, of, of.recipe.parameters, closest_priced_name)) == {
         "job_id": "job_a",
         "outcomes": ["cut_short"],
         "parameters": {"max_completion_tokens": 200},

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
 from batchwright.tables import excel_target
-from batchwright.tables.connection import identifier, quoted
+from batchwright.tables.connection import identifier, quote_sql
 from batchwright.tables.saving import SaveKind, save, save_kind
 
 CELL = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
@@ -39,7 +39,7 @@ def cells(path: Path) -> list[list[Any]]:
 
 def values(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
     """Give the SQL of rows of texts."""
-    listed = ", ".join(f"({', '.join(map(quoted, row))})" for row in rows)
+    listed = ", ".join(f"({', '.join(map(quote_sql, row))})" for row in rows)
     return f"FROM (VALUES {listed}) t({', '.join(map(identifier, columns))})"
 
 
@@ -114,7 +114,8 @@ def test_a_formula_is_a_text_in_a_sheet_also_as_a_column_s_name(tmp_path: Path) 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_a_formula_gets_an_apostrophe_in_csv_whatever_the_type_of_its_column(tmp_path: Path, text: str) -> None:
     """A text hides in many types."""
-    sql = f"SELECT {quoted(text)} AS t, encode({quoted(text)}) AS b, to_json({quoted(text)}) AS j, -5 AS n, [-5] AS l"
+    told = quote_sql(text)
+    sql = f"SELECT {told} AS t, encode({told}) AS b, to_json({told}) AS j, -5 AS n, [-5] AS l"
 
     with saved(tmp_path, sql, "csv").open(newline="", encoding="utf-8") as file:
         row = list(csv.reader(file))[1]

@@ -92,7 +92,7 @@ class App:
         return await self.use_cases() if is_any else None
 
     def now(self) -> datetime:
-        """Give the time."""
+        """Return the time."""
         return now()
 
     def stir(self) -> None:
@@ -199,7 +199,7 @@ def now() -> datetime:
 
 
 def target(settings: Settings, server: ModelServer) -> "Target":
-    """Give what answers the local engine's requests: the endpoint that is set, or the embedded models."""
+    """Return what answers the local engine's requests: the endpoint that is set, or the embedded models."""
     from batchwright.costs.request_costs import request_costs
     from batchwright.providers.local.models.embedded import EmbeddedModels
     from batchwright.providers.local.target import Connection, RemoteEndpoint
@@ -223,7 +223,7 @@ def target(settings: Settings, server: ModelServer) -> "Target":
 
 
 def workspace(settings: Settings) -> "Workspace":
-    """Give the folders that the user opened to the server."""
+    """Return the folders that the user opened to the server."""
     from batchwright.core.workspace import Workspace, default_root
 
     return Workspace(settings.workspace or (default_root(Path.cwd(), Path.home()),), kept=settings.data_folder())
@@ -321,7 +321,7 @@ def _tools() -> "tuple[Tool, ...]":
 
 
 @asynccontextmanager
-async def opened(
+async def open_app(
     settings: Settings,
     *,
     on_point: OnPoint = pass_by,
@@ -346,8 +346,8 @@ def _lifespan(
 ) -> "Callable[[Server[App]], AbstractAsyncContextManager[App]]":
     @asynccontextmanager
     async def lifespan(_server: "Server[App]") -> AsyncGenerator[App]:
-        process = opened(settings, on_point=on_point, waiting=waiting)
-        async with process as app, calls.owned(), anyio.create_task_group() as tasks:
+        process = open_app(settings, on_point=on_point, waiting=waiting)
+        async with process as app, calls.own(), anyio.create_task_group() as tasks:
             tasks.start_soon(app.work)
             tasks.start_soon(app.tell, updates.tell)
             try:

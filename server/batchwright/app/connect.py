@@ -137,7 +137,7 @@ def _base64(value: Mapping[str, object]) -> str:
 
 def run_connect(settings: Settings, wanted: str) -> int:
     """Print the ways for the assistants whose name holds *wanted*, otherwise the one that fits most others."""
-    here = installed()
+    here = find_installation()
     folders = os.pathsep.join(str(root) for root in workspace(settings).roots)
     in_terminal = Launch(here.command, here.arguments, folders if settings.workspace else "")
     elsewhere = Launch(here.command, here.arguments, folders)
@@ -216,7 +216,7 @@ def _token_lines(settings: Settings) -> str:
     )
 
 
-def installed() -> Launch:
+def find_installation() -> Launch:
     """Return how this installation is started from anywhere."""
     # What `uvx` makes is gone after a while; it makes it anew from the index.
     if "archive-v0" in Path(sys.prefix).parts:

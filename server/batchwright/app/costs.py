@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from batchwright.app.app import now, opened
+from batchwright.app.app import now, open_app
 from batchwright.app.terminal import console
 from batchwright.core import descriptors
 from batchwright.core.errors import BatchwrightError, DiskFault, InvalidInput
-from batchwright.core.money import shown_usd
+from batchwright.core.money import format_usd
 from batchwright.core.settings import Settings
 from batchwright.core.untrusted import one_line
 from batchwright.costs.chart_process import draw
@@ -64,7 +64,7 @@ def _save(chart: bytes, png: "Path") -> None:
 
 
 async def _of_job(settings: Settings, request: CostRequest) -> Compared:
-    async with opened(settings) as app:
+    async with open_app(settings) as app:
         try:
             return await (await app.use_cases()).costs.compare(request, lambda _done, _total: None)
         except BatchwrightError as error:
@@ -104,5 +104,5 @@ def _table(costs: Sequence[ModelCost], columns: int) -> "Table":
             ("", "batch", line.batch_usd, saving, _BATCH_COLOUR),
         ):
             bar = ProgressBar(highest, float(amount or 0), complete_style=colour, finished_style=colour)
-            table.add_row(name, price, UNKNOWN if amount is None else shown_usd(amount), saved, bar)
+            table.add_row(name, price, UNKNOWN if amount is None else format_usd(amount), saved, bar)
     return table

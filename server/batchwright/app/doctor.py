@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from batchwright import __version__
 from batchwright.app.app import JOURNAL, workspace
-from batchwright.app.connect import installed
+from batchwright.app.connect import find_installation
 from batchwright.core.children import Child
 from batchwright.core.errors import BatchwrightError, InvalidSetting
 from batchwright.core.settings import Settings
@@ -41,7 +41,8 @@ def run_doctor(environ: Mapping[str, str]) -> int:
         print(f"{ {'ok': '+', 'note': '.', 'fault': '!'}[kind] } {visible(sentence)}")
     faults = sum(kind == "fault" for kind, _ in findings)
     print(
-        f". Assistants start {shlex.join(installed().words)}: `batchwright connect` prints setup instructions for each."
+        f". Assistants start {shlex.join(find_installation().words)}: "
+        "`batchwright connect` prints setup instructions for each."
     )
     print("Fix the lines marked ! before running jobs." if faults else "Ready to run jobs.")
     return 1 if faults else 0
@@ -88,7 +89,7 @@ def _answering(settings: Settings) -> Iterator[Finding]:
         yield from _server(settings, settings.endpoint_key, "BATCHWRIGHT_ENDPOINT", "BATCHWRIGHT_ENDPOINT_KEY")
         yield from _prices(settings)
     else:
-        yield from _embedded(settings)
+        yield from _check_embedded(settings)
     if settings.openai_key and settings.provider != "openai":
         yield "note", f"OPENAI_API_KEY is set but not used: jobs run with the {settings.provider} provider."
 
@@ -183,7 +184,7 @@ def _is_near(url: str) -> bool:
     return is_in_own_network(urlsplit(url).hostname or "")
 
 
-def _embedded(settings: Settings) -> Iterator[Finding]:
+def _check_embedded(settings: Settings) -> Iterator[Finding]:
     from batchwright.providers.local.models.embedded import CHAT, EMBEDDINGS
 
     if find_spec(CHAT.package) is None:

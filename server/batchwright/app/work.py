@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import anyio
 
-from batchwright.app.app import opened
+from batchwright.app.app import open_app
 from batchwright.core.model import Job
 from batchwright.core.settings import Settings
 from batchwright.core.untrusted import one_line
@@ -19,7 +19,7 @@ def run_work(settings: Settings, *, stay: bool) -> int:
 
 async def _work(settings: Settings, stay: bool) -> int:  # noqa: FBT001  # anyio.run passes arguments by place
     said: dict[str, str] = {}
-    async with opened(settings) as app:
+    async with open_app(settings) as app:
         use_cases = await app.use_cases()
         watch = use_cases.watch
         if stay:

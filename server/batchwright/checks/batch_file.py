@@ -116,12 +116,12 @@ class _Check:
         self._is_empty = True
 
     def report(self) -> Report:
-        """Give what was found."""
+        """Return what was found."""
         errors = [EMPTY_FILE] if self._is_empty else self._errors
         return Report(self._across.custom_ids, errors, self._more_errors, list(self._findings.values()))
 
     def watch(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
-        """Give the blocks again, and remember whether all so far are UTF-8: faster than line by line."""
+        """Yield the blocks again, and remember whether all so far are UTF-8: faster than line by line."""
         decoder = getincrementaldecoder("utf-8")()
         for block in blocks:
             try:
@@ -146,7 +146,7 @@ class _Check:
             self._findings.setdefault(fault, Finding(fault, number)).lines += 1
 
     def _by_outline(self, line: bytes) -> _Verdict | None:
-        """Give the verdict on a line whose outline has no errors; None: the whole line has to be judged."""
+        """Return the verdict on a line whose outline has no errors; None: the whole line has to be judged."""
         found = outline(line) if self._is_utf8 else None
         if found is None or found.custom_id in self._across.custom_ids or not _is_usable(found.custom_id):
             return None
@@ -172,7 +172,7 @@ class _Check:
         return _Verdict(errors, [*faults(self._endpoint, body, self._provider), *lacking], bool(lacking))
 
     def _lacking(self, body: Mapping[str, Json]) -> list[Fault]:
-        """Give the fault of a request whose texts have to say JSON, and do not."""
+        """Return the fault of a request whose texts have to say JSON, and do not."""
         fault = lacks_json_word(self._endpoint, body, self._provider) if self._provider else None
         return [fault] if fault else []
 

@@ -110,7 +110,7 @@ MODELS = (
 
 
 def family_of(model: str) -> Family | None:
-    """Give the family of an OpenAI model, also of a fine-tuned one; None: its name is of none."""
+    """Return the family of an OpenAI model, also of a fine-tuned one; None: its name is of none."""
     name = _FINE_TUNED.sub(r"\1", model)
     return next((family for family in FAMILIES if family.names.fullmatch(name)), None)
 
@@ -179,7 +179,7 @@ def _dimensions(model: str, family: Family, body: Mapping[str, Json]) -> Iterato
 
 
 def _effort_of(endpoint: Endpoint, body: Mapping[str, Json]) -> tuple[Json, str]:
-    """Give the effort that a request asks for, and the parameter that says so."""
+    """Return the effort that a request asks for, and the parameter that says so."""
     if endpoint == "/v1/responses":
         return _reasoning(body).get("effort"), "reasoning.effort"
     return body.get("reasoning_effort"), "reasoning_effort"

@@ -17,7 +17,7 @@ _DATE = re.compile(r"-\d{4}-\d\d-\d\d$", re.ASCII)
 
 
 def near(model: str, listed: Callable[[], Collection[str]], is_known: Callable[[str], bool]) -> str | None:
-    """Give the known name that *model* seems to mean; None: it is known itself, or like none.
+    """Return the known name that *model* seems to mean; None: it is known itself, or like none.
 
     Another version is no misspelling: a model that is newer than the list differs in its numbers.
 
@@ -36,10 +36,10 @@ def near(model: str, listed: Callable[[], Collection[str]], is_known: Callable[[
 def misspelt(model: str, provider: ProviderInfo, meant: Meant) -> str | None:
     """Say that the model's name seems misspelt; None: it does not, or only the provider itself knows its names."""
     name = meant(model) if provider.is_openai else None
-    return told(model, name) if name else None
+    return explain(model, name) if name else None
 
 
-def told(model: str, name: str) -> str:
+def explain(model: str, name: str) -> str:
     """Say what a misspelt name seems to mean."""
     said = f"{model[:MAX_NAME_CHARACTERS]!r} is no known name of an OpenAI model. Did you mean {name!r}?"
     entry = deprecation_of(name)

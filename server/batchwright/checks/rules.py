@@ -40,14 +40,14 @@ def faults(endpoint: Endpoint, body: Mapping[str, Json], provider: ProviderInfo)
     *body* may lack what differs from row to row; see `lacks_json_word` for what depends on the texts.
     """
     found = [
-        *_named(endpoint, body),
-        *_valued(endpoint, body),
+        *_check_names(endpoint, body),
+        *_check_values(endpoint, body),
         *family_faults(endpoint, body),
-        *_combined(endpoint, body),
+        *_check_combinations(endpoint, body),
         *_formats(endpoint, body),
         *_messages(endpoint, body),
     ]
-    judged = [kept for fault in found if (kept := _judged(fault, provider))]
+    judged = [kept for fault in found if (kept := _judge(fault, provider))]
     return sorted(judged, key=lambda fault: not fault.is_certain)
 
 
@@ -61,13 +61,13 @@ def _wants_json_word(endpoint: Endpoint, body: Mapping[str, Json]) -> bool:
 
 
 def lacks_json_word(endpoint: Endpoint, body: Mapping[str, Json], provider: ProviderInfo) -> Fault | None:
-    """Give the fault of a request that asks for a JSON object, and says so in none of its texts."""
+    """Return the fault of a request that asks for a JSON object, and says so in none of its texts."""
     texts = (body.get(name) for name in ("messages", "input", "instructions"))
     if not _wants_json_word(endpoint, body) or any(_mentions_json(text) for text in texts):
         return None
     field = "messages" if endpoint == "/v1/chat/completions" else "input"
     message = "The mode json_object wants the word JSON in a message, and none has it. Ask for JSON in the prompt."
-    return _judged(Fault("missing_json_word", message, field), provider)
+    return _judge(Fault("missing_json_word", message, field), provider)
 
 
 def _mentions_json(value: Json) -> bool:
@@ -82,15 +82,15 @@ def _mentions_json(value: Json) -> bool:
             return False
 
 
-def _judged(fault: Fault, provider: ProviderInfo) -> Fault | None:
-    """Give the fault as it counts for *provider*; None: it does not."""
+def _judge(fault: Fault, provider: ProviderInfo) -> Fault | None:
+    """Return the fault as it counts for *provider*; None: it does not."""
     if provider.is_openai:
         return replace(fault, is_certain=fault.is_certain and provider.kind == "service")
     told = fault.reach == "anywhere" or (fault.reach == "its family" and provider.kind == "service")
     return replace(fault, is_certain=False) if told else None
 
 
-def _named(endpoint: Endpoint, body: Mapping[str, Json]) -> Iterator[Fault]:
+def _check_names(endpoint: Endpoint, body: Mapping[str, Json]) -> Iterator[Fault]:
     known, instead = PARAMETERS[endpoint], INSTEAD[endpoint]
     for name in body.keys() - known.keys():
         shown = name[:MAX_NAME_CHARACTERS]
@@ -110,15 +110,15 @@ def _advice(endpoint: Endpoint, name: str) -> str:
     return f"Did you mean '{near[0]}'?" if near else "Look for the right name, or leave it out."
 
 
-def _valued(endpoint: Endpoint, body: Mapping[str, Json]) -> Iterator[Fault]:
+def _check_values(endpoint: Endpoint, body: Mapping[str, Json]) -> Iterator[Fault]:
     for name, value in body.items():
         if (parameter := PARAMETERS[endpoint].get(name)) and value is not None:
-            yield from _misvalued(name, value, parameter)
+            yield from _check_value(name, value, parameter)
     if endpoint == "/v1/responses" and (effort := _object(body.get("reasoning")).get("effort")) is not None:
-        yield from _misvalued("reasoning.effort", effort, EFFORT)
+        yield from _check_value("reasoning.effort", effort, EFFORT)
 
 
-def _misvalued(name: str, value: Json, parameter: Parameter) -> Iterator[Fault]:
+def _check_value(name: str, value: Json, parameter: Parameter) -> Iterator[Fault]:
     kinds = parameter.kinds
     if not any(_is_kind(value, kind) for kind in kinds):
         wanted = " or ".join(f"a {kind}" if kind != "object" else "an object" for kind in kinds).replace(
@@ -175,7 +175,7 @@ def _kind_of(value: Json) -> str:
             return "an object"
 
 
-def _combined(endpoint: Endpoint, body: Mapping[str, Json]) -> Iterator[Fault]:
+def _check_combinations(endpoint: Endpoint, body: Mapping[str, Json]) -> Iterator[Fault]:
     """Find parameters that need, or exclude, one another."""
     is_chat = endpoint == "/v1/chat/completions"
     if body.get("stream_options") is not None and endpoint != "/v1/embeddings":

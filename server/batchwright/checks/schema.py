@@ -51,7 +51,7 @@ _SAYS_WHAT = frozenset({"type", "anyOf", "enum", "const", "$ref", "properties"})
 
 
 def strict(schema: Mapping[str, Json]) -> dict[str, Json]:
-    """Give the strict form of a plain *schema*: closed objects, and optional properties required but nullable.
+    """Return the strict form of a plain *schema*: closed objects, and optional properties required but nullable.
 
     Raises:
         InvalidInput: It is not a JSON Schema, or strict mode cannot express it.
@@ -74,7 +74,7 @@ def strict(schema: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def plain(schema: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Give the schema that *schema* is, or that it wraps as the API wants it: by `json_schema`, `schema` or both."""
+    """Return the schema that *schema* is, or that it wraps as the API wants it: by `json_schema`, `schema` or both."""
     for key in ("format", "json_schema", "schema"):
         inner = schema.get(key)
         if "properties" not in schema and isinstance(inner, dict):

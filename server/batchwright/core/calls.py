@@ -39,7 +39,7 @@ class Call:
         return f"{self.tool}({', '.join(f'{name}={_told(value)}' for name, value in self.arguments.items())})"
 
     def facts(self) -> dict[str, Json]:
-        """Give the call as it is passed on."""
+        """Return the call as it is passed on."""
         return {"call": self.tool, "arguments": dict(self.arguments)}
 
 

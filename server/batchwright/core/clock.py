@@ -38,12 +38,12 @@ class Moment:
 
 
 def uptime() -> Uptime:
-    """Give the machine's uptime; it goes on while the machine sleeps, and nobody can set it."""
+    """Return the machine's uptime; it goes on while the machine sleeps, and nobody can set it."""
     return Uptime(system.boot(), system.seconds_up())
 
 
 def seconds_between(earlier: Uptime, later: Uptime) -> float:
-    """Give how many seconds have gone by at least, by the machine's own clock alone; *later* was looked at last.
+    """Return how many seconds have gone by at least, by the machine's own clock alone; *later* was looked at last.
 
     Across a restart these are the seconds since it. Where the system does not tell one run of the machine from another,
     a clock that goes on may also have begun anew: so much has gone by in either case.
@@ -66,7 +66,7 @@ class ToldTime:
             self._told = told.replace(tzinfo=told.tzinfo or UTC), uptime().seconds
 
     def now(self) -> datetime | None:
-        """Give the time; None: it was not told."""
+        """Return the time; None: it was not told."""
         if self._told is None:
             return None
         with suppress(OverflowError):

@@ -32,27 +32,27 @@ def body_error(body: Json) -> Problem:
 
 
 def error_text(body: Json) -> str:
-    """Give the message of an error body, whichever of the usual shapes it has."""
-    return (said_in(_fields(body)) or "no reason given")[:MAX_ERROR_CHARACTERS]
+    """Return the message of an error body, whichever of the usual shapes it has."""
+    return (words_in(_fields(body)) or "no reason given")[:MAX_ERROR_CHARACTERS]
 
 
-def said_in(error: Json, depth: int = 5) -> str:
-    """Give the words of an error: a text, or what holds one, as FastAPI's list of faults, each with its place."""
+def words_in(error: Json, depth: int = 5) -> str:
+    """Return the words of an error: a text, or what holds one, as FastAPI's list of faults, each with its place."""
     if isinstance(error, list):
         items = cast("list[Json]", error)[:_MAX_FAULTS]
-        return "; ".join(filter(None, (said_in(item, depth - 1) for item in items))) if depth else ""
+        return "; ".join(filter(None, (words_in(item, depth - 1) for item in items))) if depth else ""
     if not isinstance(error, dict):
         return str(error or "")
     fields = cast("dict[str, Json]", error)
     named = (fields.get(name) for name in ("error", "message", "msg", "detail", "errors"))
-    said = next((text for value in named if value and (text := said_in(value, depth - 1))), "") if depth else ""
+    said = next((text for value in named if value and (text := words_in(value, depth - 1))), "") if depth else ""
     place = fields.get("loc")
     at = ".".join(map(str, cast("list[Json]", place))) if isinstance(place, list) else ""
     return f"{at}: {said}" if at and said else said
 
 
 def _name(value: Json) -> str | None:
-    """Give a text that can be a name; whatever else a server put there, as a status once more, is none."""
+    """Return a text that can be a name; whatever else a server put there, as a status once more, is none."""
     return value if isinstance(value, str) and _NAME.fullmatch(value) else None
 
 

@@ -16,20 +16,20 @@ BLOCK_BYTES = 1 << 17
 
 
 def lines(path: Path, *, longest: int | None = None) -> Iterator[bytes]:
-    """Give the lines of a JSONL file without their newline, streaming, as `whole_lines` does."""
+    """Yield the lines of a JSONL file without their newline, streaming, as `whole_lines` does."""
     with path.open("rb") as file:
         yield from whole_lines(iter(lambda: file.read(CHUNK_BYTES), b""), longest=longest)
 
 
 def blocks(path: Path) -> Iterator[bytes]:
-    """Give a file's content, streaming."""
+    """Yield a file's content, streaming."""
     with path.open("rb", buffering=0) as file:
         # Small enough to stay in the processor's cache while it is checked.
         yield from iter(lambda: file.read(BLOCK_BYTES), b"")
 
 
 def sha256(path: Path) -> str:
-    """Give the hash of a file's content, in hexadecimal."""
+    """Return the hash of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

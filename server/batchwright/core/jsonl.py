@@ -56,7 +56,7 @@ _request_ids = msgspec.json.Decoder(_RequestId)
 
 
 def encode_request(request: Request, endpoint: str) -> bytes:
-    """Give the input line of *request*, with its newline."""
+    """Return the input line of *request*, with its newline."""
     line = {"custom_id": request.custom_id, "method": "POST", "url": endpoint, "body": request.body}
     return _encoder.encode(line) + b"\n"
 
@@ -84,12 +84,12 @@ def custom_id_of(line: bytes) -> str:
 
 
 def encoded_body(line: bytes) -> bytes:
-    """Give the body of a request line as it stands there."""
+    """Return the body of a request line as it stands there."""
     return bytes(_bodies.decode(line).body)
 
 
 def encode_result(line: ResultLine, *, id: str, request_id: str) -> bytes:  # noqa: A002  # the Batch API's name
-    """Give the line of an output or error file, with its newline."""
+    """Return the line of an output or error file, with its newline."""
     response = error = None
     if line.status_code is not None:
         response = {"status_code": line.status_code, "request_id": request_id, "body": line.body}
@@ -110,7 +110,7 @@ def decode_result(line: bytes) -> ResultLine:
         raise ValueError("a result line is nested too deep") from error
 
 
-def mended_result(line: bytes) -> ResultLine:
+def repair_result(line: bytes) -> ResultLine:
     """Read one line of a result file as well as it can be: the answer in it is paid for.
 
     NaN and numbers without end are read as null; half a character, or bytes that are none, as U+FFFD.
@@ -121,7 +121,7 @@ def mended_result(line: bytes) -> ResultLine:
     with suppress(ValueError):
         return decode_result(line)
     try:
-        return _result(mended_value(line))
+        return _result(repair_value(line))
     except RecursionError as error:
         raise ValueError("a result line is nested too deep") from error
 
@@ -132,7 +132,7 @@ def any_result(line: bytes) -> ResultLine | None:
     None: nobody can say whose it is.
     """
     with suppress(ValueError):
-        return mended_result(line)
+        return repair_result(line)
     found = _CUSTOM_ID.search(line, 0, KEPT_BYTES)
     if found is None:
         return None
@@ -144,7 +144,7 @@ def any_result(line: bytes) -> ResultLine | None:
     return ResultLine(custom_id, error_code=ANSWER_UNREADABLE, error_message=message)
 
 
-def mended_value(text: bytes | str) -> Json:
+def repair_value(text: bytes | str) -> Json:
     """Decode JSON that is not quite JSON, as `mended_result` does.
 
     Raises:
@@ -152,20 +152,20 @@ def mended_value(text: bytes | str) -> Json:
         RecursionError: It is nested too deep.
     """
     decoded = text if isinstance(text, str) else text.decode(errors="replace")
-    return mended(json.loads(decoded, strict=False, parse_constant=lambda _: None))
+    return repair(json.loads(decoded, strict=False, parse_constant=lambda _: None))
 
 
-def mended(value: Json) -> Json:
-    """Give a decoded value as JSON can hold it: without half characters, NaN and numbers without end."""
+def repair(value: Json) -> Json:
+    """Return a decoded value as JSON can hold it: without half characters, NaN and numbers without end."""
     match value:
         case str():
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         case float():
             return value if math.isfinite(value) else None
         case list():
-            return [mended(item) for item in cast("list[Json]", value)]
+            return [repair(item) for item in cast("list[Json]", value)]
         case dict():
-            return {mended(name): mended(item) for name, item in cast("dict[str, Json]", value).items()}
+            return {repair(name): repair(item) for name, item in cast("dict[str, Json]", value).items()}
         case _:
             return value
 
@@ -184,13 +184,13 @@ def _result(value: Json) -> ResultLine:
         status_code=int(status)
         if isinstance(status, int) or (isinstance(status, str) and status.isdecimal())
         else None,
-        body=_decoded_body(response.get("body")),
+        body=_decode_body(response.get("body")),
         error_code=str(_object(error).get("code") or _object(error).get("type") or "unknown") if error else None,
         error_message=error_text({"error": error}) if error else None,
     )
 
 
-def _decoded_body(body: Json) -> Json:
+def _decode_body(body: Json) -> Json:
     if not isinstance(body, str):
         return body
     try:
@@ -198,7 +198,7 @@ def _decoded_body(body: Json) -> Json:
     except (msgspec.DecodeError, RecursionError):
         pass
     try:
-        return mended_value(body)
+        return repair_value(body)
     except (ValueError, RecursionError):
         return {"error": {"message": body}}
 
@@ -236,12 +236,12 @@ def _python_value(text: str) -> Json:
     try:
         value: Json = ast.literal_eval(text) if len(text) < _MAX_WRAPPED else text
     except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return _decoded_body(text)
-    return mended(value) if isinstance(value, dict) else {"error": {"message": str(value)}}
+        return _decode_body(text)
+    return repair(value) if isinstance(value, dict) else {"error": {"message": str(value)}}
 
 
 def duplicate_key(line: bytes) -> str | None:
-    """Give a key that some object of a JSON line has twice: parsers keep one of its values, and not all the same."""
+    """Return a key that some object of a JSON line has twice: parsers keep one of its values, and not all the same."""
     found: list[str] = []
 
     def look(pairs: list[tuple[str, Json]]) -> None:
@@ -254,5 +254,5 @@ def duplicate_key(line: bytes) -> str | None:
 
 
 def _object(value: Json) -> dict[str, Json]:
-    """Give a JSON object's fields; whatever else stands there has none."""
+    """Return a JSON object's fields; whatever else stands there has none."""
     return cast("dict[str, Json]", value) if isinstance(value, dict) else {}

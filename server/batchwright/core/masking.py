@@ -17,7 +17,7 @@ def account_name(base_url: str, key: str) -> str:
     return hashlib.pbkdf2_hmac("sha256", key.encode(), base_url.encode(), 100_000).hex()[:16]
 
 
-def masked(text: str, key: str) -> str:
+def mask(text: str, key: str) -> str:
     """Take out *key*, what begins like it, and what looks like any key: a 401 echoes a part of it."""
     text = text.encode(errors="replace").decode()  # half a character may be cut off, which no journal takes
     if len(key) >= 4:  # a shorter one is no secret, but stands in many words

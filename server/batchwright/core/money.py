@@ -5,16 +5,16 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
 
 
 def microusd(usd: Decimal) -> int:
-    """Give US dollars in micro-dollars, rounded up: what is reserved is never less than what may be spent."""
+    """Return US dollars in micro-dollars, rounded up: what is reserved is never less than what may be spent."""
     return int((usd * 10**6).to_integral_value(ROUND_CEILING))
 
 
 def usd(micro: int) -> Decimal:
-    """Give micro-dollars in US dollars."""
+    """Return micro-dollars in US dollars."""
     return Decimal(micro).scaleb(-6)
 
 
-def shared(amount: Decimal, weights: Mapping[int, int | Decimal]) -> dict[int, Decimal]:
+def share_out(amount: Decimal, weights: Mapping[int, int | Decimal]) -> dict[int, Decimal]:
     """Share an amount out by weight, in whole micro-dollars; the sum of the shares is the amount, rounded down."""
     total = sum(weights.values())
     shares = {
@@ -25,17 +25,17 @@ def shared(amount: Decimal, weights: Mapping[int, int | Decimal]) -> dict[int, D
     return shares
 
 
-def shown_usd(amount: Decimal) -> str:
+def format_usd(amount: Decimal) -> str:
     """Write an amount in US dollars; small ones keep their cents' fractions."""
-    return _written(amount, ROUND_HALF_UP)
+    return _format(amount, ROUND_HALF_UP)
 
 
-def shown_most(amount: Decimal) -> str:
+def format_most(amount: Decimal) -> str:
     """Write the most that something may cost, rounded up: whoever agrees to it agrees to enough."""
-    return _written(amount, ROUND_CEILING)
+    return _format(amount, ROUND_CEILING)
 
 
-def _written(amount: Decimal, rounding: str) -> str:
+def _format(amount: Decimal, rounding: str) -> str:
     cents = amount.quantize(Decimal("0.01"), rounding)
     small = amount.quantize(Decimal("0.000001"), rounding)
     if amount and not small:

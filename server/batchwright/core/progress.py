@@ -62,7 +62,7 @@ class Progress:
         return self._told.tell is not None
 
     def stage(self, begin: float, end: float, doing: str = "") -> "Progress":
-        """Give the stage from the share *begin* of this stretch to *end*; without words of its own it keeps these."""
+        """Return the stage from the share *begin* of this stretch to *end*; without words of its own it keeps these."""
         length = self.end - self.begin
         stage = Progress(self.begin + begin * length, self.begin + end * length, doing or self.doing, self._told)
         if doing:
@@ -85,7 +85,7 @@ class Progress:
             self.at(done / max(total, 1), f"{done:,} of {total:,} {unit}")
 
     def through(self, blocks: Iterable[bytes], size_bytes: int) -> Iterator[bytes]:
-        """Give *blocks* of so many bytes in all, and say how far they are."""
+        """Yield *blocks* of so many bytes in all, and say how far they are."""
         done = 0
         for block in blocks:
             yield block

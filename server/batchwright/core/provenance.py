@@ -22,12 +22,12 @@ _UPLOAD = re.compile(rf"({_JOB.pattern})-part-(\d{{4,}})-(\d+)\.jsonl")
 
 
 def upload_name(part: Part, attempts: int) -> str:
-    """Give the name of a part's file at the provider: another one for each attempt that needs a new file."""
+    """Return the name of a part's file at the provider: another one for each attempt that needs a new file."""
     return f"{part.job_id}-part-{part.number:04d}-{attempts}.jsonl"
 
 
 def job_of_batch(metadata: Mapping[str, str] | None) -> str | None:
-    """Give the job that a batch says it was made for; None: none of ours.
+    """Return the job that a batch says it was made for; None: none of ours.
 
     Whoever shares the account may write what they like there, and a job's id is the name of a folder here.
     """
@@ -42,6 +42,6 @@ def is_from_elsewhere(metadata: Mapping[str, str] | None, here: Mapping[str, str
 
 
 def job_of_upload(name: str) -> str | None:
-    """Give the job that a file at the provider was uploaded for, by its name."""
+    """Return the job that a file at the provider was uploaded for, by its name."""
     found = _UPLOAD.fullmatch(name)
     return found[1] if found else None

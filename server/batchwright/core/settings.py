@@ -216,15 +216,15 @@ SETTINGS = tuple(BY_FIELD.values())
 
 
 def _given(environ: Mapping[str, str]) -> dict[str, str]:
-    """Give the variables that are ours, each without what a host writes for a field that its user left empty."""
+    """Return the variables that are ours, each without what a host writes for a field that its user left empty."""
     known = {setting.name for setting in SETTINGS}
     ours = {name for name in environ if name.startswith("BATCHWRIGHT_")}
     if unknown := sorted(name for name in ours - known if not name.startswith("BATCHWRIGHT_TEST_")):
         raise InvalidSetting(unknown[0], f"is not a setting. The settings are: {', '.join(sorted(known))}.")
-    return {name: _filled(name, environ[name]) for name in known & environ.keys()}
+    return {name: _without_placeholder(name, environ[name]) for name in known & environ.keys()}
 
 
-def _filled(name: str, value: str) -> str:
+def _without_placeholder(name: str, value: str) -> str:
     text = value.strip()
     if re.fullmatch(r"\$\{user_config\.[^{}]*\}|undefined|null", text):
         return ""

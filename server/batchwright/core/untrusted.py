@@ -44,16 +44,16 @@ _ACTING = re.compile(r"<|(?<=!)\[|\](?=[(:])")
 """What begins a tag, an image or a link inside a JSON text."""
 
 
-def cleaned(text: str, most: int = MAX_CELL_CHARACTERS) -> str:
+def clean(text: str, most: int = MAX_CELL_CHARACTERS) -> str:
     """Make a text inert, and cap its length, saying how much is left out."""
     shown = inert(text[:MAX_SCANNED_CHARACTERS])
-    return _capped(shown, most, more=max(0, len(text) - MAX_SCANNED_CHARACTERS))
+    return _cap(shown, most, more=max(0, len(text) - MAX_SCANNED_CHARACTERS))
 
 
 def one_line(text: str, most: int = MAX_NAME_CHARACTERS) -> str:
     """Make a text inert and one line, and cap its length, saying how much is left out."""
     shown = _BREAKS.sub(" ", inert(text[:MAX_SCANNED_CHARACTERS]))
-    return _capped(shown, most, more=max(0, len(text) - MAX_SCANNED_CHARACTERS))
+    return _cap(shown, most, more=max(0, len(text) - MAX_SCANNED_CHARACTERS))
 
 
 def quote_name(name: str) -> str:
@@ -101,18 +101,18 @@ def inert_value(value: "Json") -> "Json":
             return value
 
 
-def cleaned_value(value: "Json", most: int = MAX_CELL_CHARACTERS) -> "Json":
+def clean_value(value: "Json", most: int = MAX_CELL_CHARACTERS) -> "Json":
     """Clean every text inside a JSON value; long lists are cut too."""
     match value:
         case str():
-            return cleaned(value, most)
+            return clean(value, most)
         case list():
             items = cast("list[Json]", value)
             more = [f"… ({len(items) - 8:,} more)"] if len(items) > 8 else []
-            return [cleaned_value(item, most) for item in items[:8]] + more
+            return [clean_value(item, most) for item in items[:8]] + more
         case dict():
             pairs = cast("Mapping[str, Json]", value).items()
-            return {cleaned(key, 64): cleaned_value(item, most) for key, item in pairs}
+            return {clean(key, 64): clean_value(item, most) for key, item in pairs}
         case _:
             return value
 
@@ -137,6 +137,6 @@ def is_model_name(given: str) -> bool:
     return is_seen and 0 < len(given) <= MAX_MODEL_CHARACTERS
 
 
-def _capped(shown: str, most: int, *, more: int) -> str:
+def _cap(shown: str, most: int, *, more: int) -> str:
     left_out = len(shown) - most + more
     return shown if left_out <= 0 else f"{shown[:most]}… ({left_out:,} more)"

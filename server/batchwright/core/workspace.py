@@ -61,7 +61,7 @@ class Workspace:
         self._refuse_private(path, name)
         if path.is_dir():
             raise InvalidInput(f"{name!r} is a folder. Name one data file. {self._offer(folder=path)}")
-        with self._opened(path, name) as file:
+        with self._open(path, name) as file:
             self._fit(file, name)
         return path
 
@@ -79,8 +79,8 @@ class Workspace:
         Raises:
             InvalidInput: It is not what it was, or changes while it is copied.
         """
-        name = self.shown(path)
-        with self._opened(path, name) as file:
+        name = self.display_name(path)
+        with self._open(path, name) as file:
             before, done = self._fit(file, name), 0
             wanted = before.st_size if most is None else min(most, before.st_size)
             with target.open("xb") as out:
@@ -92,7 +92,7 @@ class Workspace:
                 raise InvalidInput(f"{name} was changed while it was read. Try again when it is no longer written to.")
 
     def files_to_read(self, pattern: str, *, most: int) -> list[Path]:
-        """Give the real paths of the regular files that *pattern* matches, in the order of their names.
+        """Return the real paths of the regular files that *pattern* matches, in the order of their names.
 
         `*`, `?` and `[...]` match within one step of the path; hidden files and folders are passed over, as in a shell.
 
@@ -116,7 +116,7 @@ class Workspace:
         raise NotFound(f"No file matches {pattern!r} in the workspace {self._where()}. {self._offer(pattern)}")
 
     def file_to_write(self, name: str, *, overwrite: bool) -> Path:
-        """Give the real path that *name* means for a file to be written; its folder may be missing.
+        """Return the real path that *name* means for a file to be written; its folder may be missing.
 
         Raises:
             OutsideWorkspace: It lies outside, or is of a kind that is never opened.
@@ -158,10 +158,10 @@ class Workspace:
                     f"The folder of {path.name!r} was replaced meanwhile. Try again, or choose another place."
                 ) from error
             raise DiskFault(
-                f"{self.shown(path)} cannot be written: {error.strerror}. Make room there, or choose another place."
+                f"{self.display_name(path)} cannot be written: {error.strerror}. Make room, or choose another place."
             ) from error
 
-    def shown(self, path: Path) -> str:
+    def display_name(self, path: Path) -> str:
         """Name *path* as the user would: relative to the first folder where it lies in it."""
         root = self._roots[0]
         return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
@@ -169,7 +169,7 @@ class Workspace:
     def data_files(self, folder: Path | None = None) -> list[str]:
         """Names of data files at the top of the folders, or in *folder*, for advice."""
         tops = (folder,) if folder else self._roots
-        return [self.shown(entry) for top in tops for entry in _entries(top) if _is_data(entry)]
+        return [self.display_name(entry) for top in tops for entry in _entries(top) if _is_data(entry)]
 
     def _first_root(self) -> Path:
         root = self._roots[0]
@@ -179,7 +179,7 @@ class Workspace:
     def _root(self, path: Path) -> Path:
         return next(root for root in self._roots if path.is_relative_to(root))
 
-    def _opened(self, path: Path, name: str) -> BinaryIO:
+    def _open(self, path: Path, name: str) -> BinaryIO:
         try:
             return descriptors.open_file(self._root(path), path)
         except PermissionError as error:
@@ -224,7 +224,7 @@ class Workspace:
         return path
 
     def _nearest(self, given: Path) -> Path | None:
-        """Give the folder that *given* lies in, where that is one of the workspace and not its top."""
+        """Return the folder that *given* lies in, where that is one of the workspace and not its top."""
         for root in self._roots:
             folder = _real((given if given.is_absolute() else root / given).parent, given.name)
             is_below = folder != root and folder.is_relative_to(root) and folder.is_dir()
@@ -241,12 +241,12 @@ class Workspace:
         folders = [entry for top in tops for entry in _entries(top) if entry.is_dir() and not entry.is_symlink()]
         is_hidden = any(step.startswith(".") for step in Path(name).parts)
         below = [entry / name for entry in folders if name and not is_hidden and _is_data(entry / name)]
-        here = [*map(self.shown, below), *self.data_files(folder)]
+        here = [*map(self.display_name, below), *self.data_files(folder)]
         alike = difflib.get_close_matches(name, here, _OFFERED, 0.6)
-        others = [*here, *(f"{self.shown(entry)}/" for entry in folders)]
+        others = [*here, *(f"{self.display_name(entry)}/" for entry in folders)]
         offered = list(dict.fromkeys([*here[: len(below)], *alike, *others]))
         more = f" and {len(offered) - _OFFERED} more" if len(offered) > _OFFERED else ""
-        where = f" in {self.shown(folder)}" if folder else ""
+        where = f" in {self.display_name(folder)}" if folder else ""
         return f"There are{where}: {', '.join(offered[:_OFFERED])}{more}." if offered else "Put the data file there."
 
     def _refuse_outside(self, path: Path, name: str) -> None:
@@ -275,7 +275,7 @@ class Workspace:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Give what is in a folder and not hidden, in the order of names; of a very full one a part."""
+    """Return what is in a folder and not hidden, in the order of names; of a very full one a part."""
     try:
         found = sorted(itertools.islice(folder.iterdir(), _LOOKED_AT))
     except OSError:
@@ -288,7 +288,7 @@ def _is_data(entry: Path) -> bool:
 
 
 def default_root(start: Path, home: Path) -> Path:
-    """Give the workspace of a server that was told none: *start*, unless that is no place for data."""
+    """Return the workspace of a server that was told none: *start*, unless that is no place for data."""
     start = Path(os.path.realpath(start))
     system = {Path(spelling) for folder in _SYSTEM_FOLDERS for spelling in (folder, os.path.realpath(folder))}
     is_system = any(step in system for step in (start, *start.parents))

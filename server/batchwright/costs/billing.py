@@ -131,7 +131,7 @@ INNER: Mapping[str, frozenset[str]] = {
 def uncounted(body: Mapping[str, Json], endpoint: Endpoint) -> Iterator[Uncounted]:
     """Name what the parameters of a body add to its cost that cannot be counted."""
     if not body.keys() <= _FREE[endpoint]:
-        yield from added(body, BODY[endpoint], "other parameters")
+        yield from added_by(body, BODY[endpoint], "other parameters")
     if body.get("service_tier") not in _TIERS:
         yield "a service tier"
     if endpoint == "/v1/chat/completions" and body.get("modalities") not in (None, ["text"]):
@@ -140,7 +140,9 @@ def uncounted(body: Mapping[str, Json], endpoint: Endpoint) -> Iterator[Uncounte
         yield from _added_within(body)
 
 
-def added(fields: Mapping[str, Json], known: Mapping[str, Uncounted | None], other: Uncounted) -> Iterator[Uncounted]:
+def added_by(
+    fields: Mapping[str, Json], known: Mapping[str, Uncounted | None], other: Uncounted
+) -> Iterator[Uncounted]:
     """Name what *fields* add that cannot be counted; a field that is not *known* adds something *other*."""
     for field, value in fields.items():
         adds = known.get(field, other)

@@ -6,7 +6,7 @@
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from batchwright.core.money import shown_usd
+from batchwright.core.money import format_usd
 from batchwright.costs.comparison import Comparison
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def _bars(axes: "Axes", comparison: Comparison) -> None:
             end = float(amount or 0)
             axes.barh(place + offset, end, height=_BAR, color=colour, zorder=2)
             axes.annotate(
-                "batch price unknown" if amount is None else shown_usd(amount).removesuffix(".00"),
+                "batch price unknown" if amount is None else format_usd(amount).removesuffix(".00"),
                 (end, place + offset),
                 xytext=(4, 0),
                 textcoords="offset points",
@@ -118,6 +118,6 @@ def _words(figure: "Figure", comparison: Comparison, height: float) -> None:
 
 
 def _plain(text: str, most: int) -> str:
-    """Give text that the one font that is always there can show."""
+    """Return text that the one font that is always there can show."""
     ascii_only = text.encode("ascii", "replace").decode()
     return ascii_only if len(ascii_only) <= most else f"{ascii_only[: most - 3]}..."

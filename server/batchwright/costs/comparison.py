@@ -8,11 +8,11 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
 from batchwright.checks.deprecations import shutdown_notes
-from batchwright.checks.names import told
+from batchwright.checks.names import explain
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Endpoint
 from batchwright.core.untrusted import model_name, one_line
-from batchwright.costs.prices import CACHEABLE_TOKENS, Price, RequestTokens, cost, meant, price
+from batchwright.costs.prices import CACHEABLE_TOKENS, Price, RequestTokens, closest_priced_name, cost, price
 
 CHAT_MODELS = ("gpt-6-luna", "gpt-5.4-mini", "gpt-6.1-terra", "gpt-6.1-sol", "gpt-6-astra")
 """Compared where none are named: from the cheapest to the most capable, all with a listed batch price."""
@@ -33,7 +33,7 @@ class MeanOutput:
     requests: int = 1
 
     def of(self, number: int) -> int:
-        """Give those of one request, numbered from 0: whole tokens, whose sum is true."""
+        """Return those of one request, numbered from 0: whole tokens, whose sum is true."""
         return self.tokens * (number + 1) // self.requests - self.tokens * number // self.requests
 
 
@@ -69,7 +69,7 @@ class Load:
         return max((size[0] for size in self.sizes), default=0)
 
     def cost(self, price: Price, processing: Literal["batch", "standard"]) -> Decimal:
-        """Give the cost in US dollars, each request at the rate of its own length."""
+        """Return the cost in US dollars, each request at the rate of its own length."""
         each = (cost(price, [size], processing=processing) * count for size, count in self.sizes.items())
         return sum(each, Decimal(0))
 
@@ -120,8 +120,8 @@ class Comparison:
     is_open: bool = False
 
 
-def named(models: Iterable[str], default: Sequence[str]) -> tuple[str, ...]:
-    """Give the models to compare, each once; *default* where none are named.
+def models_to_compare(models: Iterable[str], default: Sequence[str]) -> tuple[str, ...]:
+    """Return the models to compare, each once; *default* where none are named.
 
     Raises:
         InvalidInput: There are too many, or one is no name of a model.
@@ -189,7 +189,7 @@ def compare_tokens(
     check("input_tokens", input_tokens, least=1, most=MAX_TOKENS)
     check("output_tokens", output_tokens or 0, least=0, most=MAX_TOKENS)
     load = Load({(input_tokens, output_tokens or 0): rows}, is_open=output_tokens is None)
-    prices = prices_of(named(models, CHAT_MODELS))
+    prices = prices_of(models_to_compare(models, CHAT_MODELS))
     loads = {model: load for model, known in prices.items() if known}
     out = "" if output_tokens is None else f" and {output_tokens:,} output"
     each = " each" if rows > 1 else ""
@@ -223,7 +223,7 @@ def compare(
     notes = [*_token_notes(loads, output), *_price_notes(known, loads)]
     if unpriced:
         notes.append(f"No known price (unknown, not free): {', '.join(unpriced)}.")
-    notes += [told(model, name) for model in unpriced if model != elsewhere and (name := meant(model))]
+    notes += [explain(model, name) for model in unpriced if model != elsewhere and (name := closest_priced_name(model))]
     notes += shutdown_notes([model for model in prices if model != elsewhere], today)
     is_open = any(load.is_open for load in loads.values())
     source = _source(known.values())

@@ -50,12 +50,12 @@ class Rates:
     """Of input that the provider, unasked, writes to its prompt cache; None: no price of its own."""
 
     def times(self, factor: Decimal) -> "Rates":
-        """Give the same, each as a multiple."""
+        """Return the same, each as a multiple."""
         written = None if self.cache_write_usd is None else self.cache_write_usd * factor
         return Rates(self.from_input_tokens, self.input_usd * factor, self.output_usd * factor, written)
 
     def charge(self, input_tokens: int, output_tokens: int) -> Decimal:
-        """Give the price of so many tokens, none of them from the prompt cache."""
+        """Return the price of so many tokens, none of them from the prompt cache."""
         return (self.input_usd * input_tokens + self.output_usd * output_tokens).scaleb(-6)
 
     @property
@@ -89,7 +89,7 @@ class Price:
         return self.batch_basis != "standard"
 
     def rates(self, processing: Processing) -> tuple[Rates, ...]:
-        """Give the rates of one way of processing."""
+        """Return the rates of one way of processing."""
         return self.batch if processing == "batch" else self.standard
 
 
@@ -172,7 +172,7 @@ class Estimate:
 
 
 def price(model: str, *, endpoint: Endpoint) -> Price | None:
-    """Give what OpenAI takes for *model*; None if that is not known, or is not a price of text tokens alone.
+    """Return what OpenAI takes for *model*; None if that is not known, or is not a price of text tokens alone.
 
     A tuned model has its own price or none, never that of its base. A model without a batch price has its standard
     price in that place, as the most it may cost; only embeddings are halved, as OpenAI's pricing page does.
@@ -195,7 +195,7 @@ def price(model: str, *, endpoint: Endpoint) -> Price | None:
 
 
 def price_at(provider: ProviderInfo, model: str, *, endpoint: Endpoint) -> Price | None:
-    """Give what *provider* takes for *model*, where it takes OpenAI's prices; None if that is not known."""
+    """Return what *provider* takes for *model*, where it takes OpenAI's prices; None if that is not known."""
     if provider.charges not in {"batch", "standard"} or (known := price(model, endpoint=endpoint)) is None:
         return None
     is_regional = provider.is_openai and provider.host.partition(":")[0] != OPENAI_HOST
@@ -212,20 +212,20 @@ def is_priced(model: str) -> bool:
 
 @cache
 def priced_models() -> tuple[str, ...]:
-    """Give the models whose price is known, without their other names."""
+    """Return the models whose price is known, without their other names."""
     from genai_prices.data_snapshot import get_snapshot
 
     listed = get_snapshot().find_provider(None, "openai", None).models
     return tuple(entry.id for entry in listed if is_priced(entry.id))
 
 
-def meant(model: str) -> str | None:
-    """Give the name with a price that *model* seems to mean; None: it has one itself, or is like none."""
+def closest_priced_name(model: str) -> str | None:
+    """Return the name with a price that *model* seems to mean; None: it has one itself, or is like none."""
     return near(model, priced_models, is_priced)
 
 
 def cost(price: Price, counts: Iterable[tuple[int, int]], *, processing: Processing = "batch") -> Decimal:
-    """Give the cost of requests in US dollars, without the prompt cache, each at the rate of its own length.
+    """Return the cost of requests in US dollars, without the prompt cache, each at the rate of its own length.
 
     *counts* are the input and output tokens of each request; the sum of several is not a request.
     """
@@ -240,7 +240,7 @@ def cost(price: Price, counts: Iterable[tuple[int, int]], *, processing: Process
 
 
 def cost_of_totals(price: Price, totals: Totals, output_tokens: int, *, processing: Processing = "batch") -> Decimal:
-    """Give the cost of many requests from their sums, in US dollars.
+    """Return the cost of many requests from their sums, in US dollars.
 
     It equals `cost` where all inputs are of one rate, and is above it where a few are so long that they cost more.
     """
@@ -285,7 +285,7 @@ def add_up(requests: Iterable[RequestTokens]) -> Totals:
 
 
 def estimate(price: Price | None, totals: Totals) -> Estimate:
-    """Give what requests with *totals* will cost, and say in words what is not certain."""
+    """Return what requests with *totals* will cost, and say in words what is not certain."""
     return Estimate(
         input_tokens=totals.input_tokens,
         is_exact=not totals.uncounted and not totals.approximated,
@@ -347,7 +347,7 @@ def _price_notes(price: Price | None, totals: Totals) -> Iterator[str]:
 
 
 def _rates_of(price: Price, totals: Totals, processing: Processing) -> Rates:
-    """Give the rates of the longest input."""
+    """Return the rates of the longest input."""
     return [rates for rates in price.rates(processing) if rates.from_input_tokens <= totals.largest_input_tokens][-1]
 
 
@@ -368,7 +368,7 @@ def _entry(model: str) -> "ModelInfo | None":
 
 
 def _starts(*prices: "ModelPrice") -> list[int]:
-    """Give the input tokens from which on another rate applies, the first 0."""
+    """Return the input tokens from which on another rate applies, the first 0."""
     listed = [each for price in prices for each in (price.input_mtok, price.output_mtok, price.cache_write_mtok)]
     tiered = [each for each in listed if each is not None and not isinstance(each, Decimal)]
     # A tier is for requests longer than its start.

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from batchwright.core.errors import InvalidInput, OverLimit
 from batchwright.core.model import Job, Part, SpendingLimits
-from batchwright.core.money import shared, shown_most, shown_usd
+from batchwright.core.money import format_most, format_usd, share_out
 from batchwright.core.untrusted import quote_name, quote_names
 
 OUTPUT_BOUNDS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
@@ -51,27 +51,29 @@ def agreement(job: Job, parts: Sequence[Part], max_cost_usd: Decimal | None, lim
     # Nobody agrees to pay when the most is 0.
     wanted = (max_cost_usd or None) if ceiling is None else ceiling
     if wanted is None:
-        raise InvalidInput(f"{_unbounded(job)} Ask the user how much it may cost, and pass that as max_cost_usd.")
+        raise InvalidInput(
+            f"{_explain_unbounded(job)} Ask the user how much it may cost, and pass that as max_cost_usd."
+        )
     if ceiling is not None and max_cost_usd is not None and ceiling > max_cost_usd:
-        shorter = _bound_within(job, parts, max_cost_usd)
+        shorter = _length_within(job, parts, max_cost_usd)
         raise OverLimit(
-            f"{job.id} may cost up to {shown_most(ceiling)}, above max_cost_usd {shown_usd(max_cost_usd)}. Nothing was "
-            f"sent. Ask the user for more, or draft it with fewer rows, shorter answers{shorter} or a cheaper model, "
-            "which compare_costs finds."
+            f"{job.id} may cost up to {format_most(ceiling)}, above max_cost_usd {format_usd(max_cost_usd)}. Nothing "
+            f"was sent. Ask the user for more, or draft it with fewer rows, shorter answers{shorter} or a cheaper "
+            "model, which compare_costs finds."
         )
     least = sum((part.least_usd for part in parts if part.least_usd is not None), Decimal(0))
     if least > wanted:
         raise OverLimit(
-            f"The input alone of {job.id} costs {shown_most(least)}, above max_cost_usd {shown_usd(wanted)}. Nothing "
+            f"The input alone of {job.id} costs {format_most(least)}, above max_cost_usd {format_usd(wanted)}. Nothing "
             "was sent. Ask the user for more, or draft it with fewer rows."
         )
     if wanted > limits.job_usd:
         raise OverLimit(
-            f"{job.id} may cost up to {shown_most(wanted)}, and the operator allows "
-            f"{shown_usd(limits.job_usd)} a job. Draft it with fewer rows, or have BATCHWRIGHT_MAX_JOB_USD raised."
+            f"{job.id} may cost up to {format_most(wanted)}, and the operator allows "
+            f"{format_usd(limits.job_usd)} a job. Draft it with fewer rows, or have BATCHWRIGHT_MAX_JOB_USD raised."
         )
     known = {part.number: part.ceiling_usd for part in parts if part.ceiling_usd is not None}
-    shares = known if ceiling is not None else shared(wanted, {part.number: part.requests for part in parts})
+    shares = known if ceiling is not None else share_out(wanted, {part.number: part.requests for part in parts})
     return Agreement(max_cost_usd or wanted, shares, is_bounded=ceiling is not None)
 
 
@@ -89,20 +91,20 @@ def trial_agreement(job: Job, ceilings: Sequence[Decimal | None], max_cost_usd: 
     wanted = sum(known, Decimal(0)) if is_bounded else max_cost_usd or None
     if wanted is None:
         raise InvalidInput(
-            f"{_unbounded(job)} Ask the user how much trying it may cost, and pass that as max_cost_usd."
+            f"{_explain_unbounded(job)} Ask the user how much trying it may cost, and pass that as max_cost_usd."
         )
     most = TRIAL_USD if max_cost_usd is None else max_cost_usd
     if wanted > most:
         raise OverLimit(
-            f"Trying {len(ceilings)} requests of {job.id} may cost up to {shown_most(wanted)}, above max_cost_usd "
-            f"{shown_usd(most)}. Nothing was sent. Try fewer rows, or pass as much as the user agrees to."
+            f"Trying {len(ceilings)} requests of {job.id} may cost up to {format_most(wanted)}, above max_cost_usd "
+            f"{format_usd(most)}. Nothing was sent. Try fewer rows, or pass as much as the user agrees to."
         )
-    shares = dict(enumerate(known)) if is_bounded else shared(wanted, dict.fromkeys(range(len(ceilings)), 1))
+    shares = dict(enumerate(known)) if is_bounded else share_out(wanted, dict.fromkeys(range(len(ceilings)), 1))
     return Agreement(wanted, shares, is_bounded=is_bounded)
 
 
 def ceiling_usd(parts: Sequence[Part]) -> Decimal | None:
-    """Give the most that parts may cost together; None: nothing bounds it, or the price is not known."""
+    """Return the most that parts may cost together; None: nothing bounds it, or the price is not known."""
     ceilings = [part.ceiling_usd for part in parts]
     known = [ceiling for ceiling in ceilings if ceiling is not None]
     return sum(known, Decimal(0)) if len(known) == len(ceilings) else None
@@ -113,23 +115,23 @@ def question(job: Job, parts: Sequence[Part], agreed: Agreement, *, duplicate: s
     requests = sum(part.requests for part in parts)
     what = "rows" if job.source.requests is None else "requests for the rows"
     again = f" The same data and prompt were run before, as {duplicate}." if duplicate else ""
-    sent = f"{requests:,} {what} of {quote_name(job.source.name)} to {_asked_of(job, [job.provider.model])}"
+    sent = f"{requests:,} {what} of {quote_name(job.source.name)} to {_ask_about(job, [job.provider.model])}"
     return f"{_spend(job, agreed, 'on')} It sends {sent}.{again}"
 
 
 def trial_question(job: Job, models: Iterable[str], agreed: Agreement) -> str:
     """Give what the user is asked before requests of a job are tried: the cost, then models and host, in quotes."""
-    sent = f"{len(agreed.shares)} requests now to {_asked_of(job, models)}"
+    sent = f"{len(agreed.shares)} requests now to {_ask_about(job, models)}"
     return f"{_spend(job, agreed, 'to try')} It sends {sent}."
 
 
 def resend_question(job: Job, most_usd: Decimal) -> str:
     """Give what the user is asked before a batch is sent again that may have been made."""
-    again = f"Spend at most {shown_most(most_usd)} more to send" if most_usd else "Send"
+    again = f"Spend at most {format_most(most_usd)} more to send" if most_usd else "Send"
     return f"{again} {job.id} again? It is not known whether it was sent: it may then be paid twice."
 
 
-def _bound_within(job: Job, parts: Sequence[Part], max_cost_usd: Decimal) -> str:
+def _length_within(job: Job, parts: Sequence[Part], max_cost_usd: Decimal) -> str:
     """Name a longest length of answers that keeps a job within *max_cost_usd*, if one is known to."""
     named = ((name, job.recipe.parameters.get(name)) for name in OUTPUT_BOUNDS)
     name, bound = next(((name, bound) for name, bound in named if type(bound) is int), ("", 0))
@@ -144,17 +146,17 @@ def _bound_within(job: Job, parts: Sequence[Part], max_cost_usd: Decimal) -> str
 
 def _spend(job: Job, agreed: Agreement, why: str) -> str:
     """Ask for the amount: it stands before every name, so that no name can stand for it."""
-    most = shown_most(agreed.total_usd)
+    most = format_most(agreed.total_usd)
     if agreed.is_bounded:
         return f"Spend at most {most} {why} {job.id}?"
-    return f"Spend {most} {why} {job.id}, which may cost more? {_unbounded(job)}"
+    return f"Spend {most} {why} {job.id}, which may cost more? {_explain_unbounded(job)}"
 
 
-def _asked_of(job: Job, models: Iterable[str]) -> str:
+def _ask_about(job: Job, models: Iterable[str]) -> str:
     return f"{quote_names(dict.fromkeys(models))} at {quote_name(job.provider.host)}"
 
 
-def _unbounded(job: Job) -> str:
+def _explain_unbounded(job: Job) -> str:
     if job.provider.charges == "unknown":
         return f"The prices of {quote_name(job.provider.host)} are not known here: {job.id} is unpriced, not free."
     return (

@@ -14,7 +14,7 @@ from typing import Literal, assert_never, cast
 import msgspec
 
 from batchwright.core.model import Endpoint, Json
-from batchwright.costs.billing import MESSAGE, TEXT_PART, Uncounted, added, uncounted
+from batchwright.costs.billing import MESSAGE, TEXT_PART, Uncounted, added_by, uncounted
 
 Encoding = Literal["o200k_base", "cl100k_base"]
 Approximated = Literal["the output schema", "the text, with another model's tokenizer"]
@@ -75,7 +75,7 @@ class TokenCount:
 
 
 def encoding_of(model: str) -> Encoding:
-    """Give the encoding of *model*, also of one tuned from it; for a model never heard of, the newest.
+    """Return the encoding of *model*, also of one tuned from it; for a model never heard of, the newest.
 
     `is_encoding_known` tells the two cases apart. Source: tiktoken's `model.py`.
     """
@@ -89,7 +89,7 @@ def is_encoding_known(model: str) -> bool:
 
 
 def counter(model: str) -> Callable[[Mapping[str, Json], Endpoint], TokenCount]:
-    """Give the function that counts the input tokens of request bodies for *model*, whatever their `model` says."""
+    """Return the function that counts the input tokens of request bodies for *model*, whatever their `model` says."""
     count_text = lru_cache(LAST_TEXTS)(text_counter(model))
     guessed: frozenset[Approximated] = (
         frozenset() if is_encoding_known(model) else frozenset({"the text, with another model's tokenizer"})
@@ -117,11 +117,11 @@ TextCounter = Callable[[str], tuple[int, int]]
 
 
 def text_counter(model: str) -> TextCounter:
-    """Give the function that counts the tokens of a text for *model*.
+    """Return the function that counts the tokens of a text for *model*.
 
     Where its tokenizer is a guess, the most is one token a byte, as with every tokenizer that OpenAI has published.
     """
-    count = _counted(encoding_of(model))
+    count = _counter_of(encoding_of(model))
     if is_encoding_known(model):
         return lambda text: (count(text), 0)
 
@@ -133,7 +133,7 @@ def text_counter(model: str) -> TextCounter:
 
 
 def output_bound(body: Mapping[str, Json], endpoint: Endpoint) -> int | None:
-    """Give the most output tokens that a request may cost, reasoning included, for all its answers; None: no bound.
+    """Return the most output tokens that a request may cost, reasoning included, for all its answers; None: no bound.
 
     A limit that is not a positive whole number bounds nothing.
     """
@@ -179,7 +179,7 @@ class _Tally:
             kind = str(part.get("type"))
             if field := _TEXT_PARTS.get(kind):
                 self.add_text(part.get(field))
-                self.uncounted.update(added(part, TEXT_PART, "other content"))
+                self.uncounted.update(added_by(part, TEXT_PART, "other content"))
             else:
                 self.uncounted.add(_OTHER_PARTS.get(kind, "other content"))
 
@@ -198,7 +198,7 @@ class _Tally:
             self.add_text(name)
         for field in _TEXT_FIELDS:
             self.add_text(message.get(field))
-        self.uncounted.update(added(message, MESSAGE[endpoint], "other content"))
+        self.uncounted.update(added_by(message, MESSAGE[endpoint], "other content"))
 
     def add_format(self, answer_format: Json) -> None:
         """Add the format of the answer, with its schema as compact JSON.
@@ -260,7 +260,7 @@ def _add_embeddings(tally: _Tally, body: Mapping[str, Json]) -> None:
 
 
 @cache
-def _counted(encoding: Encoding) -> Callable[[str], int]:
+def _counter_of(encoding: Encoding) -> Callable[[str], int]:
     import splintr
 
     tokenizer = splintr.Tokenizer.from_pretrained(encoding)
@@ -283,10 +283,10 @@ def _positive(value: Json) -> int | None:
 
 
 def _object(value: Json) -> dict[str, Json]:
-    """Give a JSON object's fields; whatever else stands there has none."""
+    """Return a JSON object's fields; whatever else stands there has none."""
     return cast("dict[str, Json]", value) if isinstance(value, dict) else {}
 
 
 def _objects(value: Json) -> list[dict[str, Json]]:
-    """Give a JSON list's objects; whatever else stands there is empty, and the provider will refuse it."""
+    """Return a JSON list's objects; whatever else stands there is empty, and the provider will refuse it."""
     return [_object(item) for item in cast("list[Json]", value)] if isinstance(value, list) else []

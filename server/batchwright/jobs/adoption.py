@@ -65,7 +65,7 @@ class Adoption:
 
     async def _adopt(self, batch_id: str) -> Job:
         if job_id := self._journal.job_of_batch(batch_id):
-            return await self._found_again(job_id, batch_id)
+            return await self._take_up_again(job_id, batch_id)
         batch = await self._api.batch(batch_id)
         if job_id := self._restoring.job_of(batch):
             raise NotReady(f"{batch_id} belongs to {job_id} already. See `check_job`.")
@@ -78,7 +78,7 @@ class Adoption:
         siblings = [each async for each in self._api.batches() if job_of_batch(each.metadata) == made_for]
         return await self._restoring.restore_job(made_for, siblings or [batch])
 
-    async def _found_again(self, job_id: str, batch_id: str) -> Job:
+    async def _take_up_again(self, job_id: str, batch_id: str) -> Job:
         """Take up a batch of ours that was given up, since the provider did not show it any more."""
         for part in self._journal.job(job_id).running_parts:
             is_gone = part.state == "failed" and not is_final(part.batch_status)

@@ -58,7 +58,7 @@ class Runs:
         if job.submitted_at is None or (job.ended_at and not self._journal.attempts.may_show_up(job_id)):
             return job
         if not self.is_answered_here(job):
-            return self.shown(job)
+            return self.with_note(job)
         with self._folders.of(job_id).held() as is_held:
             if is_held:
                 await self._advance_parts(job_id, look or self._api.batch)
@@ -87,8 +87,8 @@ class Runs:
             has = "have" if len(changed) > 1 or names == "prices" else "has"
             raise NotReady(f"The {names} of {now.host} {has} changed since {job.id} was drafted. {advice}")
 
-    def shown(self, job: Job) -> Job:
-        """Give a job with a note, where it does not go on since it was made for another provider."""
+    def with_note(self, job: Job) -> Job:
+        """Return a job with a note, where it does not go on since it was made for another provider."""
         if job.submitted_at is None or job.ended_at is not None or self.is_answered_here(job):
             return job
         words = (
@@ -125,7 +125,7 @@ class Runs:
             try:
                 part = await self._step(step, job, part, look)
             except (ProviderError, OSError) as error:
-                self._stopped(job, part.number, error)
+                self._record_stop(job, part.number, error)
                 return
             if part == before and step != "look_for_batch":
                 return
@@ -134,22 +134,22 @@ class Runs:
         folder = self._folders.of(job.id)
         match step:
             case "upload":
-                return await self._steps.submission.uploaded(job, part, folder)
+                return await self._steps.submission.upload(job, part, folder)
             case "create":
-                return await self._steps.submission.created(job, part)
+                return await self._steps.submission.create_batch(job, part)
             case "look_for_batch" | "give_up":
                 sought = self._steps.confirmation
-                return await (sought.looked_for if step == "look_for_batch" else sought.give_up)(part)
+                return await (sought.look_for_batch if step == "look_for_batch" else sought.give_up)(part)
             case "poll":
-                return await self._steps.collection.polled(job, part, folder, look)
+                return await self._steps.collection.poll(job, part, folder, look)
             case "collect":
-                return await self._steps.collection.collected(job, part, folder)
+                return await self._steps.collection.collect(job, part, folder)
             case "rest" | "wait_for_user":
                 return part
             case _:
                 assert_never(step)
 
-    def _stopped(self, job: Job, number: int, error: ProviderError | OSError) -> None:
+    def _record_stop(self, job: Job, number: int, error: ProviderError | OSError) -> None:
         """Record why a part does not go on now."""
         # Read again: the step may have brought the part further before it failed.
         part = next(part for part in self._journal.job(job.id).parts if part.number == number)

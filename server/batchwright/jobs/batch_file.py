@@ -65,7 +65,7 @@ def adopt_batch_file(
     written = write_parts(plan.parts, lines(), whole)
     copy.unlink()
     job = draft_job(plan, replace(source, kind="batch", path=str(plan.source)), written, whole.hexdigest())
-    warnings = [suspicion(found.fault, _told_with_lines(found)) for found in report.suspected[:SHOWN_ERRORS]]
+    warnings = [suspicion(found.fault, _tell_with_lines(found)) for found in report.suspected[:SHOWN_ERRORS]]
     return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
 
 
@@ -142,12 +142,12 @@ def _refusal(name: str, report: Report) -> str:
         sentences.append(f"The Batch API would refuse {name}: {shown}{more}. Mend these lines.")
     if report.certain:
         sentences.append(f"These requests of {name} would fail once they are sent:")
-        sentences += [_told_with_lines(finding) for finding in report.certain[:SHOWN_ERRORS]]
+        sentences += [_tell_with_lines(finding) for finding in report.certain[:SHOWN_ERRORS]]
         left_out = len(report.certain) - SHOWN_ERRORS
         sentences += [f"And {left_out:,} more."] if left_out > 0 else []
     return " ".join(sentences)
 
 
-def _told_with_lines(finding: Finding) -> str:
+def _tell_with_lines(finding: Finding) -> str:
     others = f" and {finding.lines - 1:,} more" if finding.lines > 1 else ""
     return f"line {finding.line}{others}: {tell([finding.fault])}"

@@ -16,7 +16,7 @@ from batchwright.costs.prices import Estimate
 from batchwright.jobs.preflight import DraftWarning, check_recipe, draft_warnings, is_batch_file
 from batchwright.requests.duplicates import Repeats
 from batchwright.requests.measure import Line
-from batchwright.requests.packing import packed
+from batchwright.requests.packing import pack
 from batchwright.requests.parts import (
     Digest,
     PartPlan,
@@ -71,9 +71,9 @@ class Plan:
         return PartPlan(self.job_id, self.folder, self.recipe, self.provider, self.limits, self.on_point)
 
     def packed(self, lines: Iterable[Line]) -> Iterable[Line]:
-        """Give the requests as they are sent: several inputs in one, where that is wanted."""
+        """Return the requests as they are sent: several inputs in one, where that is wanted."""
         most = self.recipe.inputs_per_request
-        return packed(lines, most, self.limits) if most > 1 else lines
+        return pack(lines, most, self.limits) if most > 1 else lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def draft(plan: Plan, progress: Progress = SILENT) -> Draft:
                 writing.counted(row, source.rows, "rows")
 
     files.sync(plan.folder.frozen)
-    written, repeats = _written(plan, lines(), whole)
+    written, repeats = _write(plan, lines(), whole)
     requests = sum(part.requests for part in written.parts)
     if requests < source.rows:
         source = replace(source, requests=requests)
@@ -130,14 +130,14 @@ def draft(plan: Plan, progress: Progress = SILENT) -> Draft:
     return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
 
 
-def _written(plan: Plan, lines: Iterator[tuple[str, Line]], whole: Digest) -> tuple[Written, str | None]:
+def _write(plan: Plan, lines: Iterator[tuple[str, Line]], whole: Digest) -> tuple[Written, str | None]:
     """Write the requests of all rows as parts, and say what was saved; one that repeats is joined to all its rows.
 
     *whole* becomes the hash of all rows' requests.
     """
     if not plan.deduplicate and plan.recipe.inputs_per_request == 1:
         return write_parts(plan.parts, (line for _, line in lines), whole), None
-    lines = _hashed(lines, whole)
+    lines = _hash(lines, whole)
     if not plan.deduplicate:
         return write_parts(plan.parts, plan.packed(line for _, line in lines)), None
     listed = plan.folder.repeats
@@ -151,14 +151,14 @@ def _written(plan: Plan, lines: Iterator[tuple[str, Line]], whole: Digest) -> tu
     return written, repeats.sentence
 
 
-def _hashed(lines: Iterator[tuple[str, Line]], whole: Digest) -> Iterator[tuple[str, Line]]:
+def _hash(lines: Iterator[tuple[str, Line]], whole: Digest) -> Iterator[tuple[str, Line]]:
     for custom_id, line in lines:
         whole.update(line.data)
         yield custom_id, line
 
 
 def draft_job(plan: Plan, source: Source, written: Written, sha256: str) -> Job:
-    """Give the job; its hash is that of all rows' requests, however they are shared, packed and cut into parts."""
+    """Return the job; its hash is that of all rows' requests, however they are shared, packed and cut into parts."""
     return Job(plan.job_id, plan.created_at, source, plan.recipe, plan.provider, written.parts, sha256=sha256)
 
 

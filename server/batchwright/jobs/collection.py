@@ -22,7 +22,7 @@ from batchwright.costs.prices import Totals, cost, cost_of_totals, price_at
 from batchwright.jobs.recovery import is_final, is_over_enqueued_limit, is_overdue, overdue
 from batchwright.requests.packing import members_of
 from batchwright.results.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS
-from batchwright.results.downloads import Found, mismatch, named
+from batchwright.results.downloads import Found, mismatch, name_requests
 from batchwright.results.joining import PartLines, join_results
 from batchwright.results.part_results import PartReader, PartResults, keep, read_part, remove
 from batchwright.results.table import ResultTable
@@ -70,7 +70,7 @@ class Collection:
         self._fetched: Counter[tuple[str, int, str]] = Counter()
         self._missed: dict[tuple[str, int], float] = {}
 
-    async def polled(self, job: Job, part: Part, folder: JobFolder, look: "Look") -> Part:
+    async def poll(self, job: Job, part: Part, folder: JobFolder, look: "Look") -> Part:
         """Look at the part's batch, and cancel it if that is wished."""
         to_cancel = self._journal.is_cancelled(job.id) and part.state != "cancelling"
         batch = await (self._api.batch if to_cancel else look)(part.batch_id or "")
@@ -83,10 +83,10 @@ class Collection:
                 raise
             except ProviderRefused as error:  # if it has ended just now, the next look shows how
                 refused = Problem.found("not_cancelled", f"it could not be cancelled: {error}")
-                return self._noted(replace(_shown(part, batch), problem=refused), part)
+                return self._note(replace(_with_batch(part, batch), problem=refused), part)
             self._on_point("cancel_answered")
-            return self._saved(replace(_shown(part, batch), state="cancelling"), "cancelling")
-        shown = _shown(part, batch)
+            return self._record(replace(_with_batch(part, batch), state="cancelling"), "cancelling")
+        shown = _with_batch(part, batch)
         if job.provider.kind == "endpoint":
             # The local engine writes down what each sending did cost, or may have, also where its answer was lost.
             spent = (batch.model_extra or {}).get("spent_usd")
@@ -94,19 +94,21 @@ class Collection:
         if not is_final(batch.status):
             now = self._now()
             late = replace(shown, problem=overdue(shown, now)) if is_overdue(shown, now) else shown
-            return self._noted(late, part)
+            return self._note(late, part)
         has_results = bool(shown.output_file_id or shown.completed)
         # What another journal submitted was agreed to there: here nobody let it be sent again.
         is_ours = job.agreed_usd is not None or job.provider.charges == "nothing"
         if is_ours and is_over_enqueued_limit(batch.status, shown.errors, has_results=has_results):
-            return await self._submission.refused_for_limit(job, part, shown.errors)
+            return await self._submission.take_back(job, part, shown.errors)
         if shown.errors:
-            shown = replace(shown, errors=await anyio.to_thread.run_sync(named, folder.requests(part), shown.errors))
-        ended = self._saved(replace(shown, state="ended"), "batch_ended", shown.batch_status)
+            shown = replace(
+                shown, errors=await anyio.to_thread.run_sync(name_requests, folder.requests(part), shown.errors)
+            )
+        ended = self._record(replace(shown, state="ended"), "batch_ended", shown.batch_status)
         self._on_point("end_seen")
         return ended
 
-    async def collected(self, job: Job, part: Part, folder: JobFolder) -> Part:
+    async def collect(self, job: Job, part: Part, folder: JobFolder) -> Part:
         """Fetch the results, check that they are whole, and settle what they cost."""
         members = await anyio.to_thread.run_sync(members_of, folder, part)
         lines = folder.lines(part)
@@ -127,7 +129,7 @@ class Collection:
         code = "not_whole" if notes == [found.note] else "lost"
         problem = Problem.found(code, "; ".join(notes)) if notes else None
         part = replace(part, state=state, cost_usd=known, problem=problem)
-        self._saved(part, state)
+        self._record(part, state)
         self._on_point("verified")
         return part
 
@@ -201,19 +203,19 @@ class Collection:
         since = self._missed.setdefault((part.job_id, part.number), anyio.current_time())
         return anyio.current_time() - since < LATE_SECONDS
 
-    def _noted(self, part: Part, before: Part) -> Part:
+    def _note(self, part: Part, before: Part) -> Part:
         """Record what a look showed; the same part as before says that there is nothing more to do now."""
         if part != before:
             self._journal.save_part(part)
         return before
 
-    def _saved(self, part: Part, event: "EventKind", detail: str | None = None) -> Part:
+    def _record(self, part: Part, event: "EventKind", detail: str | None = None) -> Part:
         self._journal.save_part(part, event, detail)
         return part
 
 
 def table(job: Job, folder: JobFolder) -> ResultTable:
-    """Give the joined results of a job that has ended."""
+    """Return the joined results of a job that has ended."""
     # What was sent for a row that no file of ours names any more is not known.
     rest: Outcome = "unconfirmed" if any(part.batch_id for part in job.parts) else "never_ran"
     return ResultTable(folder.frozen, folder.results, job.source.columns, job.recipe, ended=True, rest=rest)
@@ -295,8 +297,8 @@ def _may_be_paid(part: Part, ran: int, good: int) -> bool:
     return part.state == "failed" and part.output_file_id is not None and not good
 
 
-def _shown(part: Part, batch: "Batch") -> Part:
-    """Give the part with what its batch shows; fields that a service leaves out or empty stay absent."""
+def _with_batch(part: Part, batch: "Batch") -> Part:
+    """Return the part with what its batch shows; fields that a service leaves out or empty stay absent."""
     counts = batch.request_counts
     errors = (batch.errors.data if batch.errors else None) or ()
     return replace(

@@ -37,14 +37,14 @@ class Confirmation:
         self._api = api
         self._quiet_seconds = quiet_seconds
 
-    async def looked_for(self, part: Part) -> Part:
+    async def look_for_batch(self, part: Part) -> Part:
         """Find the batch that an attempt cut off may have made."""
         nonce = self._journal.attempts.open_nonce(part) or ""
-        found = made_by(await self._listed(part), nonce=nonce, file_id=part.file_id or "")
+        found = made_by(await self._list_since_upload(part), nonce=nonce, file_id=part.file_id or "")
         if found:
             adopted = replace(part, state="submitted", batch_id=found[0], problem=None)
             if len(found) > 1:
-                became = [await self._stopped(batch_id) for batch_id in found[1:]]
+                became = [await self._stop(batch_id) for batch_id in found[1:]]
                 self._journal.standing.freeze(
                     f"The provider shows {len(found)} batches for part {part.number} of {part.job_id}: the oldest is "
                     f"kept, {', '.join(became)}."
@@ -56,13 +56,13 @@ class Confirmation:
             return self._journal.save_changed(replace(part, problem=_NOT_CONFIRMED), part)
         return self._journal.save_part(replace(part, state="unknown", problem=_NOT_CONFIRMED), "unknown")
 
-    async def resent(self, part: Part) -> Part:
+    async def resend(self, part: Part) -> Part:
         """Have an unconfirmed part sent again by the user's word, with a new file, once the old one is gone.
 
         Raises:
             NotReady: It is too early.
         """
-        part = await self.looked_for(part)
+        part = await self.look_for_batch(part)
         if part.state != "unknown":
             return part
         self._refuse_early(part, "sent again")
@@ -83,7 +83,7 @@ class Confirmation:
         # The user may leave what a provider has that does not answer any more.
         with suppress(ProviderError):
             if part.batch_id is None:
-                part = await self.looked_for(part)
+                part = await self.look_for_batch(part)
             elif not is_final(part.batch_status):
                 await self._api.cancel_batch(part.batch_id)
         if part.batch_id is None:
@@ -124,9 +124,9 @@ class Confirmation:
                 if batch.created_at and batch.created_at < oldest:
                     return
                 if attempt := resent.get((batch.metadata or {}).get(NONCE_KEY, "")):
-                    await self._found_late(job, attempt, batch)
+                    await self._settle_late(job, attempt, batch)
 
-    async def _found_late(self, job: Job, attempt: "Attempt", batch: "Batch") -> None:
+    async def _settle_late(self, job: Job, attempt: "Attempt", batch: "Batch") -> None:
         """Stop a batch that showed up though it was sent again, and have the user told; a failed one did no harm."""
         part = next(part for part in job.parts if part.number == attempt.part)
         status = batch.status.lower()
@@ -140,11 +140,11 @@ class Confirmation:
             self._journal.keep_late(found, attempt.nonce)
             return
         if status != "failed":
-            became = await self._stopped(batch.id)
+            became = await self._stop(batch.id)
             self._journal.standing.freeze(f"A batch of part {part.number} of {job.id} showed up late: {became}.")
         self._journal.found_late(attempt.nonce, batch.id)
 
-    async def _stopped(self, batch_id: str) -> str:
+    async def _stop(self, batch_id: str) -> str:
         """Cancel a batch that should not be there, and say what became of it."""
         batch = await self._api.batch(batch_id)
         if not is_final(batch.status):
@@ -159,7 +159,7 @@ class Confirmation:
         has_run = batch.status.lower() not in {"failed", "cancelling", "cancelled"}
         return f"{batch_id} is {batch.status}{', so its rows are paid twice' if has_run else ''}"
 
-    async def _listed(self, part: Part) -> "list[Batch]":
+    async def _list_since_upload(self, part: Part) -> "list[Batch]":
         """List the batches back to before the part's file was there, by the provider's own clock."""
         batches: list[Batch] = []
         oldest = (part.file_created_at or 0) - _CLOCK_SLACK_SECONDS

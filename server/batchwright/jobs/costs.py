@@ -26,7 +26,7 @@ from batchwright.costs.comparison import (
     compare,
     compare_tokens,
     load_of,
-    named,
+    models_to_compare,
     prices_of,
 )
 from batchwright.costs.tokens import Encoding, encoding_of, is_encoding_known
@@ -113,7 +113,7 @@ class Comparing:
         paths = self._paths(job)
         default = EMBEDDING_MODELS if job.recipe.endpoint == "/v1/embeddings" else CHAT_MODELS
         own = (job.provider.model,) if job.provider.charges != "nothing" else ()
-        prices = prices_of(named(request.models, (*own, *default)), job.recipe.endpoint)
+        prices = prices_of(models_to_compare(request.models, (*own, *default)), job.recipe.endpoint)
         basis, output = _output(job, request.output_tokens)
         counting = _Counting(paths, job, on_rows, len({_tokenizer(model) for model in prices if prices[model]}))
         loads_by_tokenizer: dict[tuple[Encoding, bool], Load] = {}
@@ -126,7 +126,7 @@ class Comparing:
         return compare(prices, loads, subject=subject, output=basis, today=today, elsewhere=elsewhere)
 
     def _paths(self, job: Job) -> list[Path]:
-        """Give the files with every request once: those of the first round."""
+        """Return the files with every request once: those of the first round."""
         parts = [part for part in job.parts if part.round == 1 and part.state != "split"]
         paths = list(map(self._folders.of(job.id).requests, parts))
         if job.source.kind == "results" or not all(path.exists() for path in paths):
@@ -190,7 +190,7 @@ class _Counting:
         self._total = times * sum(part.requests for part in job.parts if part.round == 1 and part.state != "split")
 
     def requests(self, model: str) -> "Iterator[RequestTokens]":
-        """Give the tokens of each request, as *model* counts them."""
+        """Yield the tokens of each request, as *model* counts them."""
         measure = Measure(model, self._job.recipe.endpoint)
         for path in self._paths:
             for line in measure.lines(path):
@@ -213,7 +213,7 @@ def _tokenizer(model: str) -> tuple[Encoding, bool]:
 
 
 def _output(job: Job, given: int | None) -> tuple[OutputBasis, MeanOutput | None]:
-    """Give the output tokens to take: what the user says, else what was measured, else what is allowed."""
+    """Return the output tokens to take: what the user says, else what was measured, else what is allowed."""
     if given is not None:
         return "given", MeanOutput(given)
     ran = sum(part.completed for part in job.parts if part.state != "split")

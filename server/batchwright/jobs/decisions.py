@@ -11,7 +11,7 @@ from batchwright.core.crash_points import OnPoint
 from batchwright.core.errors import NotReady, OverLimit
 from batchwright.core.job_folder import JobFolders
 from batchwright.core.model import Job, Part, SpendingLimits, UserSays
-from batchwright.core.money import shown_most, shown_usd
+from batchwright.core.money import format_most, format_usd
 from batchwright.costs.spending import agreement
 from batchwright.jobs.advance import Runs
 from batchwright.jobs.confirmation import Confirmation
@@ -70,7 +70,7 @@ class Decisions:
             return await self._give_up(job_id), True
         if user_says == "go_on":
             self._journal.standing.thaw()
-        drafted = self._overviews.drafted(job)
+        drafted = self._overviews.as_drafted(job)
         if not drafted.parts:
             return await self._runs.advance(job_id), True
         if not self._runs.is_answered_here(drafted):
@@ -156,8 +156,8 @@ class Decisions:
         again = self._terms.unconfirmed_usd(job) + (job.agreed_usd or Decimal(0))
         if max_cost_usd is not None and max_cost_usd < again:
             raise OverLimit(
-                f"If {job.id} is sent again and both are paid, it may cost up to {shown_most(again)}, above "
-                f"max_cost_usd {shown_usd(max_cost_usd)}. Ask the user for so much, or leave max_cost_usd out."
+                f"If {job.id} is sent again and both are paid, it may cost up to {format_most(again)}, above "
+                f"max_cost_usd {format_usd(max_cost_usd)}. Ask the user for so much, or leave max_cost_usd out."
             )
 
         def unknown(job: Job) -> list[Part]:
@@ -167,7 +167,7 @@ class Decisions:
             advice = "Start the server with the former settings, or draft it anew with create_batch_file."
             self._runs.refuse_changed(job, advice)
         nothing = f"{job.id} has nothing unconfirmed: nothing is to be sent again. See `check_job`."
-        return await self._decide(job.id, unknown, self._confirmation.resent, nothing)
+        return await self._decide(job.id, unknown, self._confirmation.resend, nothing)
 
     async def _give_up(self, job_id: str) -> Job:
         """Leave what is stuck in a job, once what can move on has done so.

@@ -16,7 +16,7 @@ from batchwright.core.job_folder import JobFolder, JobFolders
 from batchwright.core.model import Endpoint, Json, Limits, ProviderInfo, Recipe
 from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import model_name
-from batchwright.costs.prices import meant
+from batchwright.costs.prices import closest_priced_name
 from batchwright.jobs.batch_file import adopt_batch_file, batch_file_recipe, check_batch_file
 from batchwright.jobs.build import Draft, Plan, draft
 from batchwright.jobs.preflight import DraftWarning
@@ -125,18 +125,18 @@ class Drafting:
 
     async def _draft(self, request: DraftRequest, folder: JobFolder, progress: Progress) -> Draft:
         """Check everything, and write the parts into *folder*, which is empty and has the job's id for its name."""
-        made = await self._made(request, folder, progress)
+        made = await self._make(request, folder, progress)
         warnings = [*made.warnings]
-        note = misspelt(made.job.recipe.model, made.job.provider, meant)
+        note = misspelt(made.job.recipe.model, made.job.provider, closest_priced_name)
         if note and not any(warning.kind == "unknown_model" for warning in warnings):
             warnings.append(DraftWarning("misspelt_model", note))
         if ending := await self._shutdown_dates.warning(made.job.provider):
             warnings.append(DraftWarning("shutdown", ending))
         return replace(made, warnings=warnings)
 
-    async def _made(self, request: DraftRequest, folder: JobFolder, progress: Progress) -> Draft:
+    async def _make(self, request: DraftRequest, folder: JobFolder, progress: Progress) -> Draft:
         if request.batch_file:
-            return await self._made_of_batch_file(request, request.batch_file, folder, progress)
+            return await self._make_of_batch_file(request, request.batch_file, folder, progress)
         wanted = schema.plain(request.output_schema) if request.output_schema else None
         recipe = Recipe(
             endpoint=request.endpoint,
@@ -167,11 +167,11 @@ class Drafting:
             made = replace(made, warnings=[*made.warnings, DraftWarning("nullable", note)])
         return made
 
-    async def _made_of_batch_file(
+    async def _make_of_batch_file(
         self, request: DraftRequest, batch_file: str, folder: JobFolder, progress: Progress
     ) -> Draft:
         path, copy = self._workspace.file_to_read(batch_file), folder.batch_file
-        name = self._workspace.shown(path)
+        name = self._workspace.display_name(path)
         _refuse_recipe(request)
 
         def read() -> Recipe:

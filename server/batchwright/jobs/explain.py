@@ -12,11 +12,11 @@ from batchwright.core import files
 from batchwright.core.job_folder import JobFolders
 from batchwright.core.jsonl import decode_request
 from batchwright.core.model import OUTCOMES, Job, Json, Outcome
-from batchwright.costs.prices import meant
+from batchwright.costs.prices import closest_priced_name
 from batchwright.jobs.collection import ending, table
 from batchwright.jobs.mending import Mending
 from batchwright.results.causes.catalogue import cause_of
-from batchwright.results.causes.remedies import Explained, Mended, Retried, explained, various
+from batchwright.results.causes.remedies import Explained, Mended, Retried, explain, various
 from batchwright.results.causes.signs import ProblemRows
 
 MAX_PROBLEMS = 500
@@ -34,10 +34,10 @@ class Failures:
         if job.submitted_at is None or job.counts["answered"] == job.source.rows:
             return []
         if job.ended_at is None:
-            return explained(_of_parts(job), job, job.recipe.parameters, meant)
+            return explain(_of_parts(job), job, job.recipe.parameters, closest_priced_name)
         return await anyio.to_thread.run_sync(self._of_results, job)
 
-    async def retried(self, job: Job, outcomes: Mapping[Outcome, int], mending: Mending) -> Retried:
+    async def explain_retry(self, job: Job, outcomes: Mapping[Outcome, int], mending: Mending) -> Retried:
         """Explain what a retry of the rows with *outcomes* takes up, and whether it is mended for their causes."""
         found = [each for each in await self.of(job) if each.outcome in outcomes]
         mended = Mended(bool(mending.prompt or mending.system), mending.model, mending.parameters)
@@ -48,7 +48,7 @@ class Failures:
         problems = table(job, self._folders.of(job.id)).problems(MAX_PROBLEMS)
         is_batch = job.source.kind == "batch"
         parameters = self._sent_parameters(job) if is_batch else job.recipe.parameters
-        found = explained(problems, job, parameters, meant)
+        found = explain(problems, job, parameters, closest_priced_name)
         seen: Counter[Outcome] = Counter()
         for problem in problems:
             seen[problem.outcome] += problem.rows
@@ -57,7 +57,7 @@ class Failures:
         return sorted(found, key=lambda each: -each.rows)
 
     def _sent_parameters(self, job: Job) -> dict[str, Json]:
-        """Give the parameters that the lines of a ready-made file have: of token limits the highest, of others one."""
+        """Return the parameters in the lines of a ready-made file: of token limits the highest, of others one."""
         given: dict[str, Json] = {}
         limits: dict[str, int] = {}
         for part in job.parts:
@@ -72,7 +72,7 @@ class Failures:
 
 
 def _bodies(path: Path) -> Iterator[Mapping[str, Json]]:
-    """Give the bodies of a part's requests; a line that was damaged on disk has none."""
+    """Yield the bodies of a part's requests; a line that was damaged on disk has none."""
     for line in files.lines(path) if path.exists() else ():
         with suppress(ValueError):
             yield decode_request(line).body

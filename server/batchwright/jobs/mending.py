@@ -24,7 +24,7 @@ class Mending:
     parameters: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
     def recipe(self, before: Recipe) -> Recipe:
-        """Give the mended recipe.
+        """Return the mended recipe.
 
         Raises:
             InvalidInput: A ready-made batch file has no prompt that could be mended.
@@ -52,7 +52,7 @@ class Mending:
         if self.model and self.model != before.model:
             told.append(f"model {before.model} -> {self.model}")
         for name, value in self.parameters.items():
-            old, new = (_shown(before.parameters.get(name)), _shown(value))
+            old, new = (_show(before.parameters.get(name)), _show(value))
             if before.prompt is None:
                 told.append(f"{name} -> {new}")
             elif old != new:
@@ -60,10 +60,10 @@ class Mending:
         return told
 
     def body(self, before: Mapping[str, Json]) -> dict[str, Json]:
-        """Give a ready-made request's mended body."""
+        """Return a ready-made request's mended body."""
         changed = {**before, **self.parameters, **({"model": self.model} if self.model else {})}
         return {name: value for name, value in changed.items() if value is not None}
 
 
-def _shown(value: Json) -> str:
+def _show(value: Json) -> str:
     return "left out" if value is None else msgspec.json.encode(value).decode()

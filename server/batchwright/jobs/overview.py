@@ -53,12 +53,12 @@ class Overviews:
         self._limits = limits
 
     def of(self, job: "Job") -> Overview:
-        """Give the overview of a job as it stands."""
+        """Return the overview of a job as it stands."""
         course, day = self._journal.history.of(job.id), self._journal.taken_of_day()
         return Overview(job, course, self._limits, day, self._offer(job))
 
-    def drafted(self, job: "Job") -> "Job":
-        """Give a job with the parts, recipe and provider of the round that a submission would run."""
+    def as_drafted(self, job: "Job") -> "Job":
+        """Return a job with the parts, recipe and provider of the round that a submission would run."""
         recipe, provider = self._journal.drafted_round(job)
         return replace(job, recipe=recipe, provider=provider, parts=job.drafted_parts)
 
@@ -66,7 +66,7 @@ class Overviews:
         # A job that runs again has no draft.
         if not job.drafted_parts or not self._journal.has_job(job.id):
             return None
-        drafted = self.drafted(job)
+        drafted = self.as_drafted(job)
         charges = drafted.provider.charges != "nothing"
         most = ceiling_usd(drafted.parts) if charges else None
         cents = most.quantize(Decimal("0.01"), ROUND_UP) if most is not None else None

@@ -64,7 +64,7 @@ def check_recipe(recipe: Recipe, provider: ProviderInfo) -> list[DraftWarning]:
 
 
 def check_body(endpoint: Endpoint, body: Mapping[str, Json], provider: ProviderInfo) -> list[DraftWarning]:
-    """Give what may make requests with *body* fail.
+    """Return what may make requests with *body* fail.
 
     Raises:
         InvalidInput: Every one would.

@@ -56,40 +56,40 @@ class Contents:
         self._workspace = workspace
 
     def page(self, *, limit: int, offset: int) -> JobPage:
-        """Give jobs, newest first; batches that were made elsewhere are not looked for."""
+        """Return jobs, newest first; batches that were made elsewhere are not looked for."""
         jobs = self._journal.jobs(limit=limit, offset=offset)
         return JobPage(jobs, self._journal.job_count(), (), self._journal.standing.frozen())
 
     def job(self, job_id: str) -> Job:
-        """Give a job, with a note where it does not go on here.
+        """Return a job, with a note where it does not go on here.
 
         Raises:
             NotFound: There is none with this id.
         """
-        return self._runs.shown(self._journal.job(job_id))
+        return self._runs.with_note(self._journal.job(job_id))
 
     def has_results(self, job: Job) -> bool:
         """Whether there are joined results, of its current round or those before."""
         return self._folders.of(job.id).results.exists()
 
     def changed_at(self, jobs: Sequence[Job]) -> Mapping[str, datetime]:
-        """Give the time of the last event of each job."""
+        """Return the time of the last event of each job."""
         return self._journal.catalog.changed_at([job.id for job in jobs])
 
     def ids(self, typed: str, limit: int) -> tuple[Sequence[str], int]:
-        """Give the ids of jobs that hold *typed*, newest first, and how many there are in all."""
+        """Return the ids of jobs that hold *typed*, newest first, and how many there are in all."""
         return self._journal.catalog.ids(typed, limit)
 
     def models(self, endpoint: Endpoint) -> Sequence[str]:
-        """Give the models that jobs of an endpoint were made for, the last used first."""
+        """Return the models that jobs of an endpoint were made for, the last used first."""
         return self._journal.catalog.models(endpoint)
 
     def data_files(self) -> Sequence[str]:
-        """Give the names of the data files at the top of the workspace."""
+        """Return the names of the data files at the top of the workspace."""
         return self._workspace.data_files()
 
     async def columns(self, source: str) -> Sequence[str] | None:
-        """Give the columns of a source; None: they are not told without reading much.
+        """Return the columns of a source; None: they are not told without reading much.
 
         Raises:
             NotFound: There is no such file.
@@ -103,7 +103,7 @@ class Contents:
         return await anyio.to_thread.run_sync(told)
 
     async def requests(self, job_id: str, most: int) -> FirstRequests:
-        """Give the first requests of a job as they are sent: of its newest round.
+        """Return the first requests of a job as they are sent: of its newest round.
 
         Raises:
             NotFound: There is no such job.
@@ -122,7 +122,7 @@ class Contents:
         return FirstRequests(job, path.name, requests, await anyio.to_thread.run_sync(first))
 
     async def table(self, job: Job) -> str:
-        """Give the joined results of a job that has some as CSV.
+        """Return the joined results of a job that has some as CSV.
 
         Raises:
             InvalidInput: They are larger than can be given in one piece.

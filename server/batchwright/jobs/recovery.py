@@ -138,7 +138,7 @@ def enqueued_limit(errors: Sequence[LineError]) -> int | None:
     return None
 
 
-def told_faults(faults: Sequence[ToldFault]) -> str:
+def describe_faults(faults: Sequence[ToldFault]) -> str:
     """Say why a provider refused a batch whole, line by line."""
     said = [f"{f'line {each.line}: ' if each.line else ''}{each.code}: {each.message}" for each in faults[:MAX_FAULTS]]
     more = f"; and {len(faults) - MAX_FAULTS:,} more" if len(faults) > MAX_FAULTS else ""
@@ -146,11 +146,11 @@ def told_faults(faults: Sequence[ToldFault]) -> str:
 
 
 def piece_load(limit: int) -> int:
-    """Give how large a part should be under an enqueued limit: two fit at a time, if the provider counts a bit more."""
+    """Return how large a part should be under an enqueued limit: two fit, even if the provider counts a bit more."""
     return max(1, limit * 9 // 20)
 
 
 def without_batch(part: Part) -> Part:
-    """Give a part as it was before its file was uploaded."""
+    """Return a part as it was before its file was uploaded."""
     fresh = replace(part, state="built", batch_id=None, batch_status=None, file_id=None, file_created_at=None)
     return replace(fresh, completed=0, failed=0, problem=None, errors=())

@@ -63,8 +63,8 @@ class RemoteFiles:
         self._on_point = on_point
 
     async def all(self) -> Sequence[RemoteFile]:
-        """Give the files at the provider, newest first."""
-        return [self._shown(file) async for file in self._api.files()]
+        """Return the files at the provider, newest first."""
+        return [self._remote_file(file) async for file in self._api.files()]
 
     async def plan(self, *, job_id: str | None, file_ids: Sequence[str]) -> Deletion:
         """Choose files of jobs whose results are safe here; the user is asked which, how large, and whose.
@@ -144,12 +144,12 @@ class RemoteFiles:
                 "Wait for its end with `check_job`, or end it with `cancel_job`."
             )
 
-    def _shown(self, file: "FileObject") -> RemoteFile:
+    def _remote_file(self, file: "FileObject") -> RemoteFile:
         created_at = datetime.fromtimestamp(file.created_at or 0, UTC)
         return RemoteFile(file.id, file.filename or "", file.purpose, file.bytes, created_at, self._job_of(file))
 
     def _job_of(self, file: "FileObject") -> str | None:
-        """Give the job of a file: as the journal has it, or by the name that this program gave it."""
+        """Return the job of a file: as the journal has it, or by the name that this program gave it."""
         if job_id := self._journal.catalog.job_of_file(file.id):
             return job_id
         named = job_of_upload(file.filename or "")
@@ -161,7 +161,7 @@ def _more(things: Sequence[object]) -> str:
 
 
 def _files_of(job: Job) -> Sequence[RemoteFile]:
-    """Give the files that a job is known to have, without asking the provider."""
+    """Return the files that a job is known to have, without asking the provider."""
     return [
         RemoteFile(file_id, name, purpose, None, None, job.id)
         for part in job.parts

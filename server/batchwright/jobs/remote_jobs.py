@@ -18,8 +18,8 @@ from batchwright.core.model import Job, Part, Request
 from batchwright.core.provenance import NONCE_KEY
 from batchwright.core.untrusted import is_model_name
 from batchwright.jobs.batch_file import batch_file_recipe
-from batchwright.jobs.recovery import is_final, told_faults
-from batchwright.results.downloads import measured
+from batchwright.jobs.recovery import describe_faults, is_final
+from batchwright.results.downloads import measure
 from batchwright.tables.frozen import freeze
 from batchwright.tables.source import one_file
 
@@ -52,31 +52,31 @@ class RemoteJobs:
         is_new = not folder.path.exists()
         folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
-            return await self._taken_up(job_id, batches, folder)
+            return await self._take_up(job_id, batches, folder)
         except BaseException as error:
             if is_new and not self._journal.has_job(job_id):
                 folder.remove()
             if isinstance(error, InvalidInput) and batches[0].errors:
-                raise InvalidInput(f"{error} {told_faults(batches[0].errors.data or ())}") from error
+                raise InvalidInput(f"{error} {describe_faults(batches[0].errors.data or ())}") from error
             raise
 
-    async def _taken_up(self, job_id: str, batches: "Sequence[Batch]", folder: JobFolder) -> Job:
+    async def _take_up(self, job_id: str, batches: "Sequence[Batch]", folder: JobFolder) -> Job:
         taken: dict[int, Batch] = {}
         parts: list[Part] = []
         for batch in batches:
             number = len(parts) + 1
-            part = await self._fetched(with_batch(Part(job_id, number, "built", "", 0, 0), batch), batch, folder)
+            part = await self._fetch(with_batch(Part(job_id, number, "built", "", 0, 0), batch), batch, folder)
             # Of one that ran nothing, and has no input any more, nothing is left to be taken up.
             if part.requests or len(batches) == 1:
                 taken[number] = batch
                 parts.append(part)
-        job = await anyio.to_thread.run_sync(self._described, job_id, taken[1], parts, folder)
+        job = await anyio.to_thread.run_sync(self._describe, job_id, taken[1], parts, folder)
         folder.save_job(job)
         nonces = {number: nonce_of(batch) for number, batch in taken.items()}
         self._journal.add_job(job, nonces=nonces)
         return self._journal.job(job_id)
 
-    async def _fetched(self, part: Part, batch: "Batch", folder: JobFolder) -> Part:
+    async def _fetch(self, part: Part, batch: "Batch", folder: JobFolder) -> Part:
         """Bring a batch's input file here; where it is gone, its requests are known by their results."""
         try:
             await self._api.download(batch.input_file_id, folder.requests(part))
@@ -86,11 +86,11 @@ class RemoteJobs:
                     f"The input file of {batch.id} is gone, so its rows are known only by its results. "
                     "Adopt it when it has ended."
                 ) from error
-            await self._named_by_results(part, batch, folder)
+            await self._name_by_results(part, batch, folder)
             part = replace(part, file_id=None)
-        return await anyio.to_thread.run_sync(measured, part, folder)
+        return await anyio.to_thread.run_sync(measure, part, folder)
 
-    async def _named_by_results(self, part: Part, batch: "Batch", folder: JobFolder) -> None:
+    async def _name_by_results(self, part: Part, batch: "Batch", folder: JobFolder) -> None:
         results = folder.stand_in(part)
         model = batch.model if is_model_name(batch.model or "") else "unknown"
         with folder.requests(part).open("wb") as file:
@@ -101,7 +101,7 @@ class RemoteJobs:
                     file.write(encode_request(request, batch.endpoint))
                 results.unlink()
 
-    def _described(self, job_id: str, batch: "Batch", parts: Sequence[Part], folder: JobFolder) -> Job:
+    def _describe(self, job_id: str, batch: "Batch", parts: Sequence[Part], folder: JobFolder) -> Job:
         """Freeze the ids of the requests as the job's source, and say what it is."""
         recipe = batch_file_recipe(folder.requests(parts[0]), batch.id)
         ids = folder.ids

@@ -21,7 +21,7 @@ from batchwright.core.problem import Problem
 from batchwright.core.provenance import HASH_KEY, NONCE_KEY, PART_KEY, is_from_elsewhere, job_of_batch
 from batchwright.jobs.recovery import is_final
 from batchwright.jobs.remote_jobs import RemoteJobs, nonce_of, with_batch
-from batchwright.results.downloads import measured
+from batchwright.results.downloads import measure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,7 +140,7 @@ class Restoring:
         return self._journal.job_of_batch(batch.id, (batch.metadata or {}).get(NONCE_KEY, ""))
 
     async def give_back(self, job: Job, batch: "Batch") -> Job | None:
-        """Give a batch to the part that it was made for; None: the part has another one, or is another one now."""
+        """Return a batch to the part that it was made for; None: the part has another one, or is another one now."""
         if job.submitted_at is None:
             await self.look_again(job)
             return self._journal.job(job.id) if self.job_of(batch) else None
@@ -152,7 +152,7 @@ class Restoring:
         return None
 
     async def _by_job(self) -> "Mapping[str, Sequence[Batch]] | None":
-        """Give the batches that this journal does not know, by the job that they name; None: the service lists none."""
+        """Return the batches that this journal does not know, by the job they name; None: the service lists none."""
         found: defaultdict[str, list[Batch]] = defaultdict(list)
         newest = 0
         try:
@@ -198,14 +198,14 @@ class Restoring:
             for part in (*job.parts, *(Part(job_id, number, "built", "", 0, 0) for number in pieces))
             if part.number in by_part or part.number in known or part.round == 1
         ]
-        counted = [await anyio.to_thread.run_sync(measured, part, folder) for part in parts]
+        counted = [await anyio.to_thread.run_sync(measure, part, folder) for part in parts]
         nonces = {number: nonce_of(by_part.get(number)) for number in known | by_part.keys()}
         self._journal.add_job(replace(job, parts=tuple(counted)), nonces=nonces)
         return self._journal.job(job_id)
 
 
 def _without_batch(part: Part, *, is_split: bool) -> Part:
-    """Give a part that no batch was found for: smaller ones are in its place, or it was never submitted."""
+    """Return a part that no batch was found for: smaller ones are in its place, or it was never submitted."""
     if is_split:
         return replace(part, state="split")
     words = "no batch of it was found when its journal was made anew (if one shows up, list_jobs has it in `others`)"
@@ -213,7 +213,7 @@ def _without_batch(part: Part, *, is_split: bool) -> Part:
 
 
 def _one_for_each_part(batches: "Sequence[Batch]") -> "dict[int, Batch]":
-    """Give the batch of each part: of several one with results, else one that runs, else the newest."""
+    """Return the batch of each part: of several one with results, else one that runs, else the newest."""
 
     def worth(batch: "Batch") -> tuple[bool, bool, bool, int]:
         return _has_results(batch), not is_final(batch.status), batch.status != "failed", batch.created_at or 0

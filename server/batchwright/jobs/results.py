@@ -121,7 +121,7 @@ class Asking:
             InvalidInput: The target cannot be written, or there is no such column.
         """
         saving = self._saving(job_id, save_as, overwrite=overwrite)
-        job = await self._asked(job_id, saving)
+        job = await self._advance(job_id, saving)
 
         def save(table: ResultTable, path: Path, kind: SaveKind) -> None:
             table.save(path, kind, columns, progress.stage(0, 1, f"Saving {save_as}"))
@@ -160,10 +160,10 @@ class Asking:
         """
         _check(question)
         saving = self._saving(job_id, question.save_as, overwrite=question.overwrite)
-        job = await self._asked(job_id, saving)
-        return await anyio.to_thread.run_sync(self._replied, job, question, saving, progress)
+        job = await self._advance(job_id, saving)
+        return await anyio.to_thread.run_sync(self._reply, job, question, saving, progress)
 
-    def _replied(self, job: Job, question: Question, saving: "_Saving | None", progress: Progress) -> Reply:
+    def _reply(self, job: Job, question: Question, saving: "_Saving | None", progress: Progress) -> Reply:
         folder = self._folders.of(job.id)
         with folder.scratch("asking") as place:
             joined = table(job, folder) if job.ended_at else table_so_far(job, folder, place)
@@ -185,7 +185,7 @@ class Asking:
             saving.write(write)
             return Reply(job, rows[0], saved_as=str(saving.target), unread=unread)
 
-    async def _asked(self, job_id: str, saving: "_Saving | None") -> Job:
+    async def _advance(self, job_id: str, saving: "_Saving | None") -> Job:
         """Move the job on, and give it if there may be results."""
         job = await self._runs.advance(job_id)
         if saving is not None and str(saving.target) in {job.source.path, *job.source.more_paths}:
@@ -255,7 +255,7 @@ def _profile(table: ResultTable, job: Job, question: Question, folder: Path, pro
 
 
 def _answer(table: ResultTable, answer: str | None) -> str:
-    """Give the column that is compared."""
+    """Return the column that is compared."""
     if table.is_embedding:
         raise InvalidInput("The answers are vectors, which agree with no column. Compare them in sql.")
     if answer:

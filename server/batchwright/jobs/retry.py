@@ -20,7 +20,7 @@ from batchwright.jobs.mending import Mending
 from batchwright.jobs.preflight import DraftWarning, check_body, check_recipe
 from batchwright.requests.duplicates import digest
 from batchwright.requests.measure import Line, Measure
-from batchwright.requests.packing import packed
+from batchwright.requests.packing import pack
 from batchwright.requests.parts import OnRows, PartPlan, first_request, write_parts
 from batchwright.requests.rendering import Renderer
 
@@ -95,7 +95,7 @@ class Retrying:
             if again := retried.get("unconfirmed"):
                 note = f"{again:,} of these rows may have been answered and paid for: they may then be paid twice."
                 made = replace(made, warnings=[DraftWarning("paid_twice", note), *made.warnings])
-            explained = await self._failures.retried(job, retried, mending)
+            explained = await self._failures.explain_retry(job, retried, mending)
             self._journal.add_round(made.job, made.job.parts, kept=kept)
             folder.save_job(self._journal.job(job_id))
         ends = [DraftWarning("shutdown", ending)] if ending else []
@@ -151,7 +151,7 @@ def draft_round(job: Job, plan: PartPlan, ids: Mapping[str, Outcome], mending: M
 
     most = plan.recipe.inputs_per_request
     alone = {custom_id for custom_id, outcome in ids.items() if outcome == "failed"}
-    written = write_parts(plan, packed(lines(), most, plan.limits, alone=alone) if most > 1 else lines())
+    written = write_parts(plan, pack(lines(), most, plan.limits, alone=alone) if most > 1 else lines())
     made = replace(job, recipe=plan.recipe, provider=plan.provider, parts=written.parts)
     return Draft(made, first_request(plan.folder, made.parts), written.estimate, list(warnings)[:MAX_WARNINGS])
 

@@ -70,7 +70,7 @@ class Submission:
         self._pauses: dict[tuple[str, int], float] = {}
         self._shrunk: dict[tuple[str, str], int] = {}
 
-    async def uploaded(self, job: Job, part: Part, folder: JobFolder) -> Part:
+    async def upload(self, job: Job, part: Part, folder: JobFolder) -> Part:
         """Give the provider the part's file, if there is room for its batch."""
         if self._journal.is_cancelled(job.id):
             return self._never_submitted(part)
@@ -87,7 +87,7 @@ class Submission:
         name = upload_name(part, self._journal.attempts.count(part))
         file_id = created_at = None
         if part.state == "uploading":
-            file_id, created_at = await self._found_upload(name, part.size_bytes)
+            file_id, created_at = await self._find_upload(name, part.size_bytes)
         self._journal.save_part(replace(part, state="uploading"))
         self._on_point("upload_meant")
         if file_id is None:
@@ -99,7 +99,7 @@ class Submission:
         self._on_point("uploaded")
         return uploaded
 
-    async def created(self, job: Job, part: Part) -> Part:
+    async def create_batch(self, job: Job, part: Part) -> Part:
         """Have the part's batch made: one request is sent, and what it did is written down."""
         if self._journal.is_cancelled(job.id) or part.file_id is None:
             return self._never_submitted(part)
@@ -118,10 +118,10 @@ class Submission:
             metadata[MOST_KEY] = str(self._journal.share_of(part))
         # What was begun is written down, also if the assistant hangs up meanwhile.
         with anyio.CancelScope(shield=True):
-            part = await self._sent(job, part, metadata)
+            part = await self._send(job, part, metadata)
         return part  # noqa: RET504  # the type checker knows that a scope may end before its last line
 
-    async def refused_for_limit(self, job: Job, part: Part, errors: tuple[LineError, ...]) -> Part:
+    async def take_back(self, job: Job, part: Part, errors: tuple[LineError, ...]) -> Part:
         """Take back a batch that the provider refused whole since too much is enqueued: it waits for its turn."""
         others = self._journal.standing.enqueued(job.provider) - part.load
         if limit := enqueued_limit(errors):
@@ -145,7 +145,7 @@ class Submission:
                 await self._api.delete_file(part.file_id)
         return fresh
 
-    async def _sent(self, job: Job, part: Part, metadata: Mapping[str, str]) -> Part:
+    async def _send(self, job: Job, part: Part, metadata: Mapping[str, str]) -> Part:
         """Send the one request that makes a batch, and write down what it did."""
         try:
             batch = await self._api.create_batch(
@@ -175,7 +175,7 @@ class Submission:
         self._on_point("submitted")
         return part
 
-    async def _found_upload(self, name: str, size_bytes: int) -> tuple[str | None, int | None]:
+    async def _find_upload(self, name: str, size_bytes: int) -> tuple[str | None, int | None]:
         """Find the file that an upload cut off may have left."""
         with suppress(ProviderRefused):  # some services list no files
             async for file in self._api.files():
@@ -201,7 +201,7 @@ class Submission:
         return not _is_one(job, part) and limit is not None and part.load > limit
 
     def _waiting(self, job: Job, part: Part) -> Part | None:
-        """Give the part with what it waits for; None: it may go on."""
+        """Return the part with what it waits for; None: it may go on."""
         if self._not_before.get((part.job_id, part.number), 0.0) > anyio.current_time():
             return part
         limit = self._limit(job.provider)

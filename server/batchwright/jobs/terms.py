@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from batchwright.core.calls import OPEN, Call
 from batchwright.core.model import Job, SpendingLimits, UserSays
-from batchwright.core.money import shown_most
+from batchwright.core.money import format_most
 from batchwright.core.untrusted import one_line
 from batchwright.costs.spending import agreement, ceiling_usd, question, resend_question
 from batchwright.jobs.recovery import stuck_parts
@@ -61,7 +61,7 @@ class SubmissionTerms:
         if user_says == "give_up":
             return self._question_to_leave(job)
         asked: list[str] = []
-        if (drafted := self._overviews.drafted(job)).parts:
+        if (drafted := self._overviews.as_drafted(job)).parts:
             agreed = agreement(drafted, drafted.parts, max_cost_usd, self._limits)
             duplicate = self._journal.same_job(job) if job.submitted_at is None else None
             if not agreed.is_bounded or agreed.total_usd > self._limits.ask_above_usd:
@@ -71,7 +71,7 @@ class SubmissionTerms:
         return " ".join(asked) or None
 
     def _refusal(self, job: Job, user_says: UserSays) -> str | None:
-        drafted = self._overviews.drafted(job)
+        drafted = self._overviews.as_drafted(job)
         is_charged = drafted.provider.charges != "nothing"
         most = (ceiling_usd(drafted.parts) if is_charged else None) or Decimal(0)
         if user_says == "resend":
@@ -80,12 +80,12 @@ class SubmissionTerms:
             return None
         said = "resend" if user_says == "resend" else None
         return (
-            f"{job.id} may cost up to {shown_most(most)}, and no maximum was named. Nothing was sent. Ask the user, "
+            f"{job.id} may cost up to {format_most(most)}, and no maximum was named. Nothing was sent. Ask the user, "
             f"then {Call('submit_job', job_id=job.id, user_says=said, max_cost_usd=OPEN)}."
         )
 
     def unconfirmed_usd(self, job: Job) -> Decimal:
-        """Give what it costs to send the unconfirmed parts of a job once more."""
+        """Return what it costs to send the unconfirmed parts of a job once more."""
         return sum((self._journal.share_of(part) for part in job.parts if part.state == "unknown"), Decimal(0))
 
     def _question_to_leave(self, job: Job) -> str | None:
@@ -94,7 +94,7 @@ class SubmissionTerms:
             return None
         rows = sum(part.requests for part in stuck)
         counted = sum((self._journal.share_of(part) for part in stuck), Decimal(0))
-        cost = f", and up to {shown_most(counted)} counts as paid" if counted else ""
+        cost = f", and up to {format_most(counted)} counts as paid" if counted else ""
         return (
             f"Give up {rows:,} requests of {job.id}? They may be answered and paid for: their rows are then unconfirmed"
             f"{cost}. Nothing is deleted at the provider."

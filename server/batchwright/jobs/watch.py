@@ -88,7 +88,7 @@ class Watch:
                 # Taken before the look: an end meanwhile is not missed.
                 ended = self._api.next_end
                 job = await self._look_at(job_id, pause)
-        return self._runs.shown(self._journal.job(job_id))
+        return self._runs.with_note(self._journal.job(job_id))
 
     async def list_jobs(self, *, limit: int, offset: int) -> JobPage:
         """Return jobs, newest first, and on the first page batches at the provider that this journal does not know."""
@@ -110,7 +110,7 @@ class Watch:
 
     def unfinished(self) -> Sequence[Job]:
         """Return the jobs that were submitted and have not ended, oldest first."""
-        return [self._runs.shown(self._journal.job(job_id)) for job_id in self._journal.unfinished()]
+        return [self._runs.with_note(self._journal.job(job_id)) for job_id in self._journal.unfinished()]
 
     def rest_seconds(self, poll_seconds: float) -> float:
         """Return how long nothing needs to be looked at: soon again while a batch is validated."""
@@ -144,7 +144,7 @@ class Watch:
             self._turn.release()
 
     async def _look_of(self, job_id: str, seconds: float) -> "Look":
-        """Give the way to look at a job's batches, which nobody else does within *seconds*."""
+        """Return the way to look at a job's batches, which nobody else does within *seconds*."""
         if self._api.lists_everything:
             return self._api.batch
         batch_ids = self._batches_of(self._journal.job(job_id))
@@ -152,7 +152,7 @@ class Watch:
             return _not_now
         if len(batch_ids) <= _ONE_BY_ONE:
             return self._api.batch
-        shown, _, error = await self._listed(batch_ids, least=0)
+        shown, _, error = await self._walk_list(batch_ids, least=0)
         return self._look(shown, error)
 
     def _seconds_until_due(self, job_id: str, seconds: float) -> float:
@@ -160,7 +160,7 @@ class Watch:
         return self._journal.looks.seconds_until_due(job_id, min(seconds, self._seconds))
 
     def _others(self) -> Sequence[ForeignBatch] | None:
-        """Give the batches that the last walk showed and this journal does not know; None: nobody could be asked."""
+        """Return the batches that the last walk showed and this journal does not know; None: nobody could be asked."""
         kept = self._journal.looks.others(self._api.account)
         if kept is None:
             return None
@@ -170,12 +170,12 @@ class Watch:
     async def _walk(self) -> "Look":
         jobs = [self._journal.job(job_id) for job_id in self._journal.unfinished()]
         wanted = {batch_id for job in jobs for batch_id in self._batches_of(job)}
-        shown, others, error = await self._listed(wanted, least=MAX_LISTED)
+        shown, others, error = await self._walk_list(wanted, least=MAX_LISTED)
         kept = None if error else msgspec.json.encode(others).decode()
         self._journal.looks.keep_others(self._api.account, kept)
         return self._look(shown if len(wanted) > _ONE_BY_ONE else {}, error)
 
-    async def _listed(
+    async def _walk_list(
         self, wanted: Collection[str], *, least: int
     ) -> "tuple[dict[str, Batch], list[ForeignBatch], ProviderError | None]":
         """Walk the list until it has shown what is wanted, and at least so many; a page is to save more than it costs.

@@ -73,12 +73,12 @@ class Attempts:
         )
 
     def open_nonce(self, part: Part) -> str | None:
-        """Give the nonce of the part's open attempt."""
+        """Return the nonce of the part's open attempt."""
         row = self._open_attempt(part)
         return row["nonce"] if row else None
 
     def seconds_open(self, part: Part) -> float:
-        """Give how long the part's open attempt has been open; it does not matter how the clock was set meanwhile."""
+        """Return how long the part's open attempt has been open; it does not matter how the clock was set meanwhile."""
         row = self._open_attempt(part)
         if row is None:
             return 0.0
@@ -93,7 +93,7 @@ class Attempts:
         return row[0]
 
     def left(self, job_id: str) -> dict[str, Attempt]:
-        """Give the attempts that were sent again or given up, by nonce, but for those whose batch was found late.
+        """Return the attempts that were sent again or given up, by nonce, but for those whose batch was found late.
 
         No batch should show up that has one of these nonces.
         """
@@ -118,7 +118,7 @@ class Attempts:
         self._db.execute("UPDATE attempt SET batch_id = ?, outcome = ? WHERE nonce = ?", (batch_id, outcome, nonce))
 
     def job_of(self, batch_id: str, nonce: str) -> str | None:
-        """Give the id of the job for which an attempt made a batch, as far as it is known, or one with its nonce."""
+        """Return the id of the job for which an attempt made a batch, as far as it is known, or one with its nonce."""
         row = self._db.execute(
             "SELECT job_id FROM attempt WHERE batch_id = ? OR nonce = ?", (batch_id, nonce)
         ).fetchone()

@@ -21,7 +21,7 @@ _NETWORK_FILE_SYSTEMS = frozenset(
 )
 
 
-def opened(path: Path, *, for_disk: bool = True) -> sqlite3.Connection:
+def open_database(path: Path, *, for_disk: bool = True) -> sqlite3.Connection:
     """Open the journal's database at *path*, and make or migrate it; without *for_disk* no write waits for the disk.
 
     Raises:
@@ -77,7 +77,7 @@ def writing(db: sqlite3.Connection) -> Generator[sqlite3.Connection]:
 
 
 def network_file_system(folder: PurePath, mounts: Iterable[tuple[str, str]]) -> str | None:
-    """Give the type of the network file system that *folder* is on; None: it is on none.
+    """Return the type of the network file system that *folder* is on; None: it is on none.
 
     *mounts* are mount points and the types of what is mounted there. A share of Windows has no mount point, but a name.
     """

@@ -26,7 +26,7 @@ class Elapsed:
         self._moment = moment
 
     def seconds(self) -> float:
-        """Give the seconds that have gone by."""
+        """Return the seconds that have gone by."""
         row = self._row()
         # After the row: no other process can have written a later moment into it.
         return _seconds(row, self._moment())

@@ -53,7 +53,7 @@ class Standing:
             )
 
     def enqueued_limit(self, provider: ProviderInfo) -> int | None:
-        """Give what was learned of the enqueued limit of a model, within the last day: it grows with the account."""
+        """Return what was learned of the enqueued limit of a model, within the last day: it grows with the account."""
         since = (self._now() - timedelta(days=1)).isoformat()
         row = self._db.execute(
             "SELECT amount FROM enqueued_limit WHERE host = ? AND model = ? AND learned_at > ?",
@@ -62,7 +62,7 @@ class Standing:
         return row[0] if row else None
 
     def enqueued(self, provider: ProviderInfo) -> int:
-        """Give what all live batches of a model take of the enqueued limit."""
+        """Return what all live batches of a model take of the enqueued limit."""
         row = self._db.execute(
             f"SELECT sum(part.load) FROM part JOIN job ON job.id = part.job_id WHERE part.state IN ({_LIVE}) "
             "AND json_extract(job.provider, '$.host') = ? AND json_extract(job.provider, '$.model') = ?",

@@ -58,7 +58,7 @@ class History:
             log.warning("%s: its progress is not recorded: %s", job.id, type(error).__name__)
 
     def of(self, job_id: str) -> list[Point]:
-        """Give the points of a job, oldest first."""
+        """Return the points of a job, oldest first."""
         rows = self._db.execute("SELECT at, round, counts FROM progress WHERE job_id = ? ORDER BY id", (job_id,))
         return [
             Point(

@@ -12,16 +12,16 @@ import msgspec
 from batchwright.core.clock import Moment, Uptime, uptime
 from batchwright.core.errors import NotFound, NotReady
 from batchwright.core.model import Job, Outcome, Part, ProviderInfo, Recipe, SpendingLimits
-from batchwright.core.money import microusd, shared, usd
+from batchwright.core.money import microusd, share_out, usd
 from batchwright.journal.attempts import Attempts, Closing
-from batchwright.journal.database import opened, writing
+from batchwright.journal.database import open_database, writing
 from batchwright.journal.events import EventKind, Events
 from batchwright.journal.freezes import Standing
 from batchwright.journal.history import History
 from batchwright.journal.ledger import Ledger, Trials
 from batchwright.journal.looks import Looks
 from batchwright.journal.queries import Catalog
-from batchwright.journal.rows import PART_COLUMNS, encoded, job_of, part_values
+from batchwright.journal.rows import PART_COLUMNS, encode, job_of, part_values
 
 
 class Journal:
@@ -42,7 +42,7 @@ class Journal:
         """
         self._now = now
         self._uptime = uptime
-        self._db = opened(path, for_disk=for_disk)
+        self._db = open_database(path, for_disk=for_disk)
         self._ledger = Ledger(self._db, self._moment)
         self.elapsed = self._ledger.elapsed
         self.events = Events(self._db, now)
@@ -69,7 +69,7 @@ class Journal:
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     *(job.id, job.created_at.isoformat()),
-                    *map(encoded, (job.source, job.recipe, job.provider)),
+                    *map(encode, (job.source, job.recipe, job.provider)),
                     *(now if nonces else None, job.sha256),
                 ),
             )
@@ -116,7 +116,7 @@ class Journal:
         return True
 
     def job(self, job_id: str) -> Job:
-        """Give the job with its parts.
+        """Return the job with its parts.
 
         Raises:
             NotFound: There is none with this id.
@@ -155,7 +155,7 @@ class Journal:
         return row is not None and row[0] is not None
 
     def jobs(self, *, limit: int, offset: int = 0) -> list[Job]:
-        """Give jobs, newest first."""
+        """Return jobs, newest first."""
         rows = self._db.execute("SELECT * FROM job ORDER BY created_at DESC, id LIMIT ? OFFSET ?", (limit, offset))
         return [self._job(row) for row in rows.fetchall()]
 
@@ -164,12 +164,12 @@ class Journal:
         return self._db.execute("SELECT count(*) FROM job").fetchone()[0]
 
     def unfinished(self) -> list[str]:
-        """Give the ids of jobs that were submitted and have not ended, oldest first."""
+        """Return the ids of jobs that were submitted and have not ended, oldest first."""
         query = "SELECT id FROM job WHERE submitted_at IS NOT NULL AND ended_at IS NULL ORDER BY submitted_at, id"
         return [row[0] for row in self._db.execute(query).fetchall()]
 
     def same_job(self, job: Job) -> str | None:
-        """Give the newest other submitted job that asked exactly the same."""
+        """Return the newest other submitted job that asked exactly the same."""
         row = self._db.execute(
             "SELECT id FROM job WHERE sha256 = ? AND sha256 <> '' AND id <> ? AND submitted_at IS NOT NULL "
             "AND (ended_at IS NULL OR json_extract(outcomes, '$.answered') > 0) ORDER BY submitted_at DESC LIMIT 1",
@@ -220,7 +220,7 @@ class Journal:
         return True
 
     def drafted_round(self, job: Job) -> tuple[Recipe, ProviderInfo]:
-        """Give the recipe and the provider of the round that a submission would run; without one, the current ones."""
+        """Return recipe and provider of the round that a submission would run; without one, the current ones."""
         parts = job.drafted_parts
         row = self._db.execute(
             "SELECT recipe, provider FROM round WHERE job_id = ? AND number = ?",
@@ -244,7 +244,7 @@ class Journal:
             changed = db.execute(
                 "UPDATE job SET ended_at = ?, outcomes = ?, input_tokens = ?, output_tokens = ? "
                 "WHERE id = ? AND ended_at IS NULL",
-                (self._now().isoformat(), encoded(outcomes), *tokens, job_id),
+                (self._now().isoformat(), encode(outcomes), *tokens, job_id),
             ).rowcount
             if changed:
                 self.events.add(job_id, "ended")
@@ -279,7 +279,7 @@ class Journal:
             ceilings = {piece.number: piece.ceiling_usd for piece in pieces if piece.ceiling_usd}
             is_bounded = len(ceilings) == len(pieces)
             weights = ceilings if is_bounded else {piece.number: piece.requests for piece in pieces}
-            shares = shared(last, weights)
+            shares = share_out(last, weights)
             given = [
                 piece if is_bounded or not last else replace(piece, ceiling_usd=shares[piece.number])
                 for piece in pieces
@@ -313,11 +313,11 @@ class Journal:
         return submitting
 
     def taken_of_day(self) -> Decimal:
-        """Give what all jobs have reserved now, or spent within 24 hours."""
+        """Return what all jobs have reserved now, or spent within 24 hours."""
         return usd(self._ledger.taken_of_day())
 
     def share_of(self, part: Part) -> Decimal:
-        """Give what is reserved for a part now."""
+        """Return what is reserved for a part now."""
         return usd(self._ledger.reserved(part.job_id, part.number)[1])
 
     def close_attempt(self, part: Part, outcome: Closing) -> Part:
@@ -355,7 +355,7 @@ class Journal:
             self.events.add(part.job_id, "batch_found", part.number)
 
     def job_of_batch(self, batch_id: str, nonce: str = "") -> str | None:
-        """Give the id of the job that has this batch, or for which an attempt made it, also one that was given up."""
+        """Return the id of the job that has this batch, or for which an attempt made it, also one that was given up."""
         row = self._db.execute("SELECT job_id FROM part WHERE batch_id = ?", (batch_id,)).fetchone()
         return row[0] if row else self.attempts.job_of(batch_id, nonce)
 
@@ -365,7 +365,7 @@ class Journal:
     def _add_round(self, job: Job, number: int, kept: Mapping[Outcome, int], parts: Sequence[Part]) -> None:
         self._db.execute(
             "INSERT INTO round (job_id, number, recipe, provider, kept, drafted_at) VALUES (?, ?, ?, ?, ?, ?)",
-            (job.id, number, *map(encoded, (job.recipe, job.provider, kept)), self._now().isoformat()),
+            (job.id, number, *map(encode, (job.recipe, job.provider, kept)), self._now().isoformat()),
         )
         self._insert_parts(self._db, parts)
 

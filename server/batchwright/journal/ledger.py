@@ -15,7 +15,7 @@ from decimal import Decimal
 from batchwright.core.clock import Moment
 from batchwright.core.errors import Frozen, OverLimit
 from batchwright.core.model import SpendingLimits
-from batchwright.core.money import microusd, shown_most, shown_usd, usd
+from batchwright.core.money import format_most, format_usd, microusd, usd
 from batchwright.journal.database import writing
 from batchwright.journal.elapsed import Elapsed
 from batchwright.journal.freezes import Standing
@@ -97,7 +97,7 @@ class Ledger:
         self._db.execute("UPDATE trial SET microusd = ? WHERE id = ?", (cost, number))
 
     def last_reserved(self, job_id: str, part: int) -> int | None:
-        """Give what was last reserved for a part; None: never anything."""
+        """Return what was last reserved for a part; None: never anything."""
         row = self._db.execute(
             "SELECT microusd FROM ledger WHERE job_id = ? AND part = ? AND kind = 'reserve' ORDER BY id DESC LIMIT 1",
             (job_id, part),
@@ -105,7 +105,7 @@ class Ledger:
         return row[0] if row else None
 
     def reserved(self, job_id: str, part: int) -> tuple[int, int]:
-        """Give the round and the amount of what is reserved for a part now."""
+        """Return the round and the amount of what is reserved for a part now."""
         row = self._db.execute(
             "SELECT max(round), sum(CASE kind WHEN 'reserve' THEN microusd ELSE -microusd END) FROM ledger "
             "WHERE job_id = ? AND part = ? AND kind <> 'settle'",
@@ -114,7 +114,7 @@ class Ledger:
         return row[0] or 1, row[1] or 0
 
     def taken_of_day(self) -> int:
-        """Give what counts for the limit of a day: reserved now, or spent within the last 24 hours."""
+        """Return what counts for the limit of a day: reserved now, or spent within the last 24 hours."""
         return self._sum("kind <> 'settle'") + sum(amount for _, amount in self._settled())
 
     def _taken(self, job_id: str, round_number: int | None = None) -> int:
@@ -152,7 +152,7 @@ class Ledger:
         )
 
     def _settled(self) -> list[tuple[float, int]]:
-        """Give what was spent within the last day, each with its age in seconds."""
+        """Return what was spent within the last day, each with its age in seconds."""
         now = self.elapsed.seconds()
         rows = self._db.execute(
             "SELECT ? - elapsed AS age, microusd FROM ledger WHERE kind = 'settle' AND microusd > 0 AND age < ? "
@@ -185,11 +185,11 @@ def _reset(now: datetime, settled: list[tuple[float, int]], too_much: int) -> st
 
 
 def _most(micro: int) -> str:
-    return shown_most(usd(micro))
+    return format_most(usd(micro))
 
 
 def _shown(micro: int) -> str:
-    return shown_usd(usd(micro))
+    return format_usd(usd(micro))
 
 
 class Trials:

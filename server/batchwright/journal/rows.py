@@ -33,7 +33,7 @@ PART_COLUMNS = (
 
 
 def job_of(row: sqlite3.Row, current: sqlite3.Row, parts: Sequence[sqlite3.Row]) -> Job:
-    """Give a job from its row, that of its current round, and those of its parts."""
+    """Return a job from its row, that of its current round, and those of its parts."""
     return Job(
         id=row["id"],
         created_at=datetime.fromisoformat(row["created_at"]),
@@ -65,15 +65,15 @@ def part_of(row: sqlite3.Row) -> Part:
 
 
 def part_values(part: Part) -> tuple[Any, ...]:
-    """Give the values of a part's columns."""
+    """Return the values of a part's columns."""
     amounts = {
         "ceiling_microusd": part.ceiling_usd,
         "least_microusd": part.least_usd,
         "cost_microusd": part.cost_usd,
     }
     fields = {column: getattr(part, column) for column in PART_COLUMNS if column not in amounts}
-    fields["errors"] = encoded(part.errors)
-    fields["problem"] = None if part.problem is None else encoded(part.problem)
+    fields["errors"] = encode(part.errors)
+    fields["problem"] = None if part.problem is None else encode(part.problem)
     fields |= {name: None if amount is None else microusd(amount) for name, amount in amounts.items()}
     return tuple(fields[column] for column in PART_COLUMNS)
 
@@ -91,7 +91,7 @@ def money(micro: int | None) -> Decimal | None:
     return None if micro is None else usd(micro)
 
 
-def encoded(value: object) -> str:
+def encode(value: object) -> str:
     """Write a value as JSON."""
     return msgspec.json.encode(value).decode()
 

@@ -64,7 +64,7 @@ class Address:
         return JOBS if self.job_id is None else of_job(self.job_id, self.kind)
 
     def number(self, name: str, default: int, most: int) -> int:
-        """Give an option that is a number from 0 to *most*.
+        """Return an option that is a number from 0 to *most*.
 
         Raises:
             InvalidInput: It is none.
@@ -75,7 +75,7 @@ class Address:
         return int(text)
 
 
-def parsed(uri: str) -> Address:
+def parse(uri: str) -> Address:
     """Read an address.
 
     Raises:
@@ -97,7 +97,7 @@ def parsed(uri: str) -> Address:
 
 
 def of_job(job_id: str, kind: Kind = "job") -> str:
-    """Give the address of a job, or of something that it has."""
+    """Return the address of a job, or of something that it has."""
     return TEMPLATES[kind].partition("{?")[0].replace("{job_id}", job_id)
 
 
@@ -107,5 +107,5 @@ def of_guide(topic: str) -> str:
 
 
 def all_of(job_id: str) -> tuple[str, ...]:
-    """Give the addresses of a job and of all that it has."""
+    """Return the addresses of a job and of all that it has."""
     return tuple(of_job(job_id, kind) for kind, template in TEMPLATES.items() if "{job_id}" in template)

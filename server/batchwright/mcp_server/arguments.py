@@ -14,7 +14,7 @@ _LEFT_OUT = object()
 
 
 def understood(schema: Mapping[str, Json], arguments: Mapping[str, Json]) -> dict[str, Json]:
-    """Give *arguments* of the properties of *schema*; unknown ones stay as they are."""
+    """Return *arguments* of the properties of *schema*; unknown ones stay as they are."""
     properties = cast("Mapping[str, Mapping[str, Json]]", schema.get("properties", {}))
     required = cast("list[str]", schema.get("required", []))
     read = {
@@ -50,7 +50,7 @@ def _item_type(wanted: Mapping[str, Json]) -> Json:
 
 
 def _texts(value: Json) -> Json:
-    """Give a list of texts: of a lone one, and of whole numbers, such as those of rows."""
+    """Return a list of texts: of a lone one, and of whole numbers, such as those of rows."""
     if isinstance(value, str):
         try:
             decoded: Json = json.loads(value)

@@ -23,7 +23,7 @@ MAX_VALUES = 100
 _MAX_NAME_CHARACTERS = 200
 
 
-async def completed(
+async def complete(
     app: "App",
     ref: PromptReference | ResourceTemplateReference,
     argument: CompletionArgument,
@@ -48,8 +48,8 @@ async def _of_template(app: "App", template: str, argument: CompletionArgument) 
         return _matching((INDEX, *TOPICS), argument.value)
     use_cases = await app.use_cases_if_any() if is_known and argument.name == "job_id" else None
     if use_cases is None:
-        return _capped((), 0)
-    return _capped(*use_cases.contents.ids(argument.value.strip(), MAX_VALUES))
+        return _cap((), 0)
+    return _cap(*use_cases.contents.ids(argument.value.strip(), MAX_VALUES))
 
 
 async def _of_prompt(app: "App", wanted: "Completes", typed: str, given: Mapping[str, str]) -> Completion:
@@ -100,7 +100,7 @@ async def _models(app: "App", endpoint: "Endpoint") -> Iterable[str]:
 
 
 def _matching(values: Iterable[str], typed: str, *, before: str = "") -> Completion:
-    """Give the values that begin with what was typed, then those that hold it; none that hides something."""
+    """Return the values that begin with what was typed, then those that hold it; none that hides something."""
     wanted = typed.casefold()
     found = [
         value
@@ -108,8 +108,8 @@ def _matching(values: Iterable[str], typed: str, *, before: str = "") -> Complet
         if wanted in value.casefold() and one_line(value, _MAX_NAME_CHARACTERS) == value
     ]
     found.sort(key=lambda value: not value.casefold().startswith(wanted))
-    return _capped([before + value for value in found[:MAX_VALUES]], len(found))
+    return _cap([before + value for value in found[:MAX_VALUES]], len(found))
 
 
-def _capped(values: Sequence[str], total: int) -> Completion:
+def _cap(values: Sequence[str], total: int) -> Completion:
     return Completion(values=list(values), total=total, has_more=total > len(values))

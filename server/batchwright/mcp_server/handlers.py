@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def answers(updates: "Updates") -> "Mapping[str, tuple[type[BaseModel], Answer]]":
-    """Give the parameters of each request, and what answers it."""
+    """Return the parameters of each request, and what answers it."""
     return {
         "resources/list": (PaginatedRequestParams, _list_resources),
         "resources/templates/list": (PaginatedRequestParams, _list_templates),
@@ -44,11 +44,11 @@ def answers(updates: "Updates") -> "Mapping[str, tuple[type[BaseModel], Answer]]
 
 
 async def _list_resources(ctx: "ServerRequestContext[App]", params: PaginatedRequestParams) -> ListResourcesResult:
-    from batchwright.mcp_server.resources import listed, listed_page
+    from batchwright.mcp_server.resources import dashboard_resource, list_resources
 
-    page = await listed(ctx.lifespan_context, params.cursor)
+    page = await list_resources(ctx.lifespan_context, params.cursor)
     if params.cursor is None and client_supports_apps(ctx):
-        page.resources.append(listed_page())
+        page.resources.append(dashboard_resource())
     return page
 
 
@@ -79,8 +79,8 @@ async def _get_prompt(ctx: "ServerRequestContext[App]", params: GetPromptRequest
 
 
 async def _complete(ctx: "ServerRequestContext[App]", params: CompleteRequestParams) -> CompleteResult:
-    from batchwright.mcp_server.completions import completed
+    from batchwright.mcp_server.completions import complete
 
     given = (params.context.arguments if params.context else None) or {}
-    completion = await completed(ctx.lifespan_context, params.ref, params.argument, given)
+    completion = await complete(ctx.lifespan_context, params.ref, params.argument, given)
     return CompleteResult(completion=completion)

@@ -11,7 +11,7 @@ _ENDED = frozenset({"completed", "cancelled", "expired", "failed"})
 
 
 def links(view: View) -> list[ResourceLink]:
-    """Give a link to the results of the job that *view* shows, or to the job; none where it shows no single job."""
+    """Return a link to the results of the job that *view* shows, or to the job; none where it shows no single job."""
     match view:
         case ResultsView(job_id=job_id):
             return [_link(job_id, has_results=True)]

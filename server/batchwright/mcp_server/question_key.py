@@ -21,11 +21,11 @@ class KeptKey:
         self._codec: AESGCMRequestStateCodec | None = None
 
     def seal(self, payload: bytes) -> str:
-        """Give what goes to the client."""
+        """Return what goes to the client."""
         return self._made().seal(payload)
 
     def unseal(self, token: str) -> bytes:
-        """Give what had been sealed.
+        """Return what had been sealed.
 
         Raises:
             InvalidRequestState: It was not sealed here, or was changed.

@@ -17,9 +17,9 @@ from mcp.types import (
 
 from batchwright.core.errors import InvalidInput, NotFound
 from batchwright.core.model import Outcome
-from batchwright.core.untrusted import MARK, cleaned, cleaned_value, inert, one_line
+from batchwright.core.untrusted import MARK, clean, clean_value, inert, one_line
 from batchwright.jobs.overview import JobPage
-from batchwright.mcp_server.addresses import DASHBOARD, JOBS, TEMPLATES, Address, Kind, of_guide, of_job, parsed
+from batchwright.mcp_server.addresses import DASHBOARD, JOBS, TEMPLATES, Address, Kind, of_guide, of_job, parse
 from batchwright.mcp_server.guide import INDEX, read_page
 from batchwright.mcp_server.views.job import JobsView, JobView, running_seconds
 from batchwright.mcp_server.views.result import ResultsView
@@ -55,19 +55,19 @@ async def _jobs(app: "App", address: Address) -> str:
     limit, offset = address.number("limit", _JOBS, MAX_ROWS), address.number("offset", 0, 10**9)
     use_cases = await app.use_cases_if_any()
     if use_cases is None:
-        return _shown(JobsView.of(JobPage((), 0, (), None), offset=0))
-    return _shown(JobsView.of(use_cases.contents.page(limit=limit, offset=offset), offset=offset))
+        return _show(JobsView.of(JobPage((), 0, (), None), offset=0))
+    return _show(JobsView.of(use_cases.contents.page(limit=limit, offset=offset), offset=offset))
 
 
 async def _job(app: "App", address: Address) -> str:
-    use_cases = await _known(app, address)
+    use_cases = await _use_cases(app, address)
     job = use_cases.contents.job(_id(address))
     problems = await use_cases.failures.of(job)
-    return _shown(JobView.of(job, seconds=running_seconds(job, app.now()), problems=problems))
+    return _show(JobView.of(job, seconds=running_seconds(job, app.now()), problems=problems))
 
 
 async def _requests(app: "App", address: Address) -> str:
-    use_cases = await _known(app, address)
+    use_cases = await _use_cases(app, address)
     first = await use_cases.contents.requests(_id(address), _REQUESTS)
     facts = {
         "job_id": first.job.id,
@@ -81,17 +81,17 @@ async def _requests(app: "App", address: Address) -> str:
 
 
 async def _results(app: "App", address: Address) -> str:
-    use_cases = await _known(app, address)
+    use_cases = await _use_cases(app, address)
     limit, offset = address.number("limit", _ROWS, MAX_ROWS), address.number("offset", 0, 10**9)
     outcome = _outcome(address.options.get("outcome", "all"))
     page = await use_cases.results.page(
         _id(address), save_as=None, overwrite=False, outcome=outcome, offset=offset, limit=limit
     )
-    return _shown(ResultsView.of(page, offset=offset))
+    return _show(ResultsView.of(page, offset=offset))
 
 
 async def _table(app: "App", address: Address) -> str:
-    use_cases = await _known(app, address)
+    use_cases = await _use_cases(app, address)
     # It says what is to be said where there are no results yet.
     page = await use_cases.results.page(_id(address), save_as=None, overwrite=False, outcome=None, offset=0, limit=0)
     return await anyio.to_thread.run_sync(inert, await use_cases.contents.table(page.job))
@@ -157,7 +157,7 @@ _KINDS: Mapping[Kind, _Kind] = {
 
 
 def templates() -> list[ResourceTemplate]:
-    """Give the templates of all resources."""
+    """Return the templates of all resources."""
     return [
         ResourceTemplate(
             uri_template=TEMPLATES[kind],
@@ -171,8 +171,8 @@ def templates() -> list[ResourceTemplate]:
     ]
 
 
-async def listed(app: "App", cursor: str | None) -> ListResourcesResult:
-    """Give the list of jobs and the guide's, then the jobs and their results, newest first, a page at a time.
+async def list_resources(app: "App", cursor: str | None) -> ListResourcesResult:
+    """Return the list of jobs and the guide's, then the jobs and their results, newest first, a page at a time.
 
     Raises:
         InvalidInput: The cursor is none of this server's.
@@ -203,7 +203,7 @@ async def read(app: "App", uri: str) -> list[TextResourceContents]:
     """
     if uri == DASHBOARD:
         return [_page()]
-    address = parsed(uri)
+    address = parse(uri)
     told = _KINDS[address.kind]
     text = await told.read(app, address)
     contents = [TextResourceContents(uri=uri, text=text, mime_type=told.mime_type)]
@@ -218,8 +218,8 @@ def _page() -> TextResourceContents:
     return TextResourceContents(uri=DASHBOARD, text=page(), mime_type=APP_MIME_TYPE, _meta=_PAGE_META)
 
 
-def listed_page() -> Resource:
-    """Give the dashboard as a resource, for clients that show it."""
+def dashboard_resource() -> Resource:
+    """Return the dashboard as a resource, for clients that show it."""
     return Resource(
         uri=DASHBOARD,
         name="dashboard",
@@ -249,7 +249,7 @@ def _annotations(told: _Kind, at: "datetime | None" = None) -> Annotations:
     return Annotations(audience=["user", "assistant"], priority=told.priority, last_modified=modified)
 
 
-async def _known(app: "App", address: Address) -> "UseCases":
+async def _use_cases(app: "App", address: Address) -> "UseCases":
     use_cases = await app.use_cases_if_any()
     if use_cases is None:
         raise NotFound(f"There is no job {_id(address)[:80]!r}: there was never one. `create_batch_file` makes them.")
@@ -278,13 +278,13 @@ def _offset(cursor: str | None) -> int:
 
 
 def _request(line: "Json") -> "Json":
-    """Give a request with its long texts cut; one that is long in other ways as a text that is cut."""
-    shown = cleaned_value(line, _MAX_TEXT_CHARACTERS)
+    """Return a request with its long texts cut; one that is long in other ways as a text that is cut."""
+    shown = clean_value(line, _MAX_TEXT_CHARACTERS)
     text = msgspec.json.encode(shown).decode()
-    return shown if len(text) <= _MAX_LINE_CHARACTERS else cleaned(text, _MAX_LINE_CHARACTERS)
+    return shown if len(text) <= _MAX_LINE_CHARACTERS else clean(text, _MAX_LINE_CHARACTERS)
 
 
-def _shown(view: "View") -> str:
+def _show(view: "View") -> str:
     return _json(view.facts())
 
 

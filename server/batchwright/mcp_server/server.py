@@ -61,14 +61,14 @@ class ToolsOnDemand(ToolManager):
         self._make: Callable[[], Sequence[Tool]] | None = make
 
     def list_tools(self) -> list[Tool]:
-        """Give all tools."""
+        """Return all tools."""
         if self._make is not None:
             self._tools = {tool.name: tool for tool in self._make()} | self._tools
             self._make = None
         return list(self._tools.values())
 
     def get_tool(self, name: str) -> Tool | None:
-        """Give one tool."""
+        """Return one tool."""
         self.list_tools()
         return super().get_tool(name)
 
@@ -101,7 +101,7 @@ class Server(MCPServer[T], Generic[T]):
         self._tool_manager = ToolsOnDemand(tools)
         self._folder = folder
         for method, (params_type, answer) in answers.items():
-            self._lowlevel_server.add_request_handler(method, params_type, _guarded(answer, folder))
+            self._lowlevel_server.add_request_handler(method, params_type, _guard(answer, folder))
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[T, Any] | None = None
@@ -127,7 +127,7 @@ class Server(MCPServer[T], Generic[T]):
             raise
 
     def _known(self, name: str, arguments: dict[str, Any]) -> Tool:
-        """Give a tool; refuse one that there is not, and arguments that it does not have."""
+        """Return a tool; refuse one that there is not, and arguments that it does not have."""
         tool = self._tool_manager.get_tool(name)
         if tool is None:
             names = ", ".join(tool.name for tool in self._tool_manager.list_tools())
@@ -151,14 +151,14 @@ def slim_tool(
         function, title=title, description=inspect.getdoc(function), annotations=annotations, meta=meta
     )
     slim = _slim(tool.parameters)
-    arguments = {name: _told(argument) for name, argument in slim["properties"].items()}
+    arguments = {name: _with_range(argument) for name, argument in slim["properties"].items()}
     tool.parameters = {**slim, "properties": arguments, "additionalProperties": False}
     if tool.fn_metadata.output_schema is not None:
         tool.fn_metadata.output_schema = _without_docstrings(_slim(tool.fn_metadata.output_schema))
     return tool
 
 
-def _told(argument: dict[str, Any]) -> dict[str, Any]:
+def _with_range(argument: dict[str, Any]) -> dict[str, Any]:
     """Say range and default in the description too: some clients take them out of a schema."""
     kept = _without_guards(argument)
     low, high, most, default = (kept.get(key) for key in ("minimum", "maximum", "maxItems", "default"))
@@ -181,7 +181,7 @@ def _without_guards(argument: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in argument.items() if key not in guards}
 
 
-def _guarded(answer: Answer, folder: "Path") -> Answer:
+def _guard(answer: Answer, folder: "Path") -> Answer:
     """Let our own errors reach the client as they are, and mask everything else."""
 
     async def guarded(ctx: "ServerRequestContext[Any]", params: Any) -> BaseModel:  # noqa: ANN401  # each has its own

@@ -140,7 +140,7 @@ class Gate:
 
 
 def hosts(taken: socket.socket, host: str, further: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Give the names of a server that listens at *taken*, is called *host* there, and has *further* ones."""
+    """Return the names of a server that listens at *taken*, is called *host* there, and has *further* ones."""
     address, port = taken.getsockname()[:2]
     own = () if ip_address(address).is_unspecified else (address, host.lower())
     shown = (f"[{name}]" if ":" in name else name for name in ("localhost", "127.0.0.1", "::1", *own))
@@ -150,7 +150,7 @@ def hosts(taken: socket.socket, host: str, further: tuple[str, ...] = ()) -> tup
 
 
 def application(server: MCPServer[Any], allowed: Access, pages: "ASGIApp | None" = None) -> Gate:
-    """Give the ASGI application that serves MCP at `/mcp`, and *pages* beside it."""
+    """Return the ASGI application that serves MCP at `/mcp`, and *pages* beside it."""
     inside = server.streamable_http_app(
         streamable_http_path=PATH,
         max_request_body_size=MAX_REQUEST_BYTES,

@@ -97,8 +97,8 @@ class Task:
         """Change the status; *told* goes along with it."""
         self.status, self.message, self.told, self.changed_at = status, message, told, self.now()
 
-    def shown(self) -> dict[str, Any]:
-        """Give what every answer about the task says."""
+    def facts(self) -> dict[str, Any]:
+        """Return what every answer about the task says."""
         facts = {
             "taskId": self.id,
             "status": self.status,
@@ -151,7 +151,7 @@ class Tasks(Extension):
         self._tasks: dict[str, Task] = {}
 
     @asynccontextmanager
-    async def owned(self) -> AsyncGenerator[None]:
+    async def own(self) -> AsyncGenerator[None]:
         """Let tasks live; at the end they are cancelled."""
         async with anyio.create_task_group() as owner:
             self._owner = owner
@@ -162,7 +162,7 @@ class Tasks(Extension):
                 owner.cancel_scope.cancel()
 
     def methods(self) -> Sequence[MethodBinding]:
-        """Give the requests of the extension."""
+        """Return the requests of the extension."""
         return (
             MethodBinding("tasks/get", TaskParams, self._get, MODERN),
             MethodBinding("tasks/update", UpdateParams, self._update, MODERN),
@@ -186,7 +186,7 @@ class Tasks(Extension):
         if not task.settled.is_set():
             task.is_on_its_own = True
             self._tasks[task.id] = task
-            return {"resultType": "task", **task.shown()}
+            return {"resultType": "task", **task.facts()}
         if isinstance(task.outcome, Exception):
             raise task.outcome
         return task.outcome
@@ -240,7 +240,7 @@ class Tasks(Extension):
     async def _get(self, ctx: "ServerRequestContext[App, Any]", params: TaskParams) -> dict[str, Any]:
         task = self._found(ctx, params)
         asked = {"inputRequests": task.questions} if task.status == "input_required" else {}
-        return {"resultType": "complete", **task.shown(), **task.told, **asked}
+        return {"resultType": "complete", **task.facts(), **task.told, **asked}
 
     async def _update(self, ctx: "ServerRequestContext[App, Any]", params: UpdateParams) -> dict[str, Any]:
         task = self._found(ctx, params)

@@ -13,7 +13,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ResourcesListChang
 from mcp.types import EmptyResult
 
 from batchwright.core.errors import InvalidInput
-from batchwright.mcp_server.addresses import JOBS, all_of, parsed
+from batchwright.mcp_server.addresses import JOBS, all_of, parse
 
 if TYPE_CHECKING:
     from mcp.server.connection import Connection
@@ -47,7 +47,7 @@ class Updates:
         """See every message of a client as it goes by: as the SDK's middleware."""
         match ctx.method:
             case "initialize":
-                return _announced(await call_next(ctx))
+                return _announce(await call_next(ctx))
             case "notifications/initialized":
                 self._session(ctx)
                 return await call_next(ctx)
@@ -66,7 +66,7 @@ class Updates:
             NotFound: There is no such resource.
             InvalidInput: It asks for more than a session may.
         """
-        address, wanted = parsed(str(params.uri)), self._session(ctx)
+        address, wanted = parse(str(params.uri)), self._session(ctx)
         if address.job_id is not None:
             (await ctx.lifespan_context.use_cases()).contents.job(address.job_id)
         if len(wanted) >= MAX_SUBSCRIPTIONS:
@@ -90,11 +90,11 @@ class Updates:
             await self.bus.publish(ResourcesListChanged())
         async with anyio.create_task_group() as tasks:
             for connection, wanted in list(self._sessions.items()):
-                told = sorted(uri for uri in wanted if parsed(uri).plain in uris)
+                told = sorted(uri for uri in wanted if parse(uri).plain in uris)
                 tasks.start_soon(_send, connection, told, changed.is_list_other)
 
     def _session(self, ctx: "ServerRequestContext[App]") -> set[str]:
-        """Give the subscriptions of a session; they end with it."""
+        """Return the subscriptions of a session; they end with it."""
         # The SDK gives a request only its session, which is made anew each time; the connection stays.
         connection = ctx.session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         if connection not in self._sessions:
@@ -112,7 +112,7 @@ async def _send(connection: "Connection", uris: list[str], is_list_other: bool) 
         log.warning("A client does not read what it is told; it was not told of %d resources.", len(uris))
 
 
-def _announced(result: "HandlerResult") -> "HandlerResult":
+def _announce(result: "HandlerResult") -> "HandlerResult":
     """Say in the answer to a handshake that the list of resources changes: the SDK has no switch for it."""
     if not isinstance(result, Mapping):
         return result

@@ -86,11 +86,11 @@ class BatchAPI(Protocol):
         ...
 
     async def batch(self, batch_id: str) -> "Batch":
-        """Give a batch as it stands."""
+        """Return a batch as it stands."""
         ...
 
     def batches(self) -> "AsyncIterator[Batch]":
-        """Give all batches, newest first."""
+        """Yield all batches, newest first."""
         ...
 
     async def cancel_batch(self, batch_id: str) -> "Batch":
@@ -98,7 +98,7 @@ class BatchAPI(Protocol):
         ...
 
     def files(self) -> "AsyncIterator[FileObject]":
-        """Give all files, newest first."""
+        """Yield all files, newest first."""
         ...
 
     async def download(self, file_id: str, target: Path, *, max_bytes: int = MAX_FILE_BYTES) -> None:

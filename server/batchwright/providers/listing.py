@@ -48,7 +48,7 @@ class _Walk:
         self.is_over = False
 
     async def page(self) -> list[dict[str, Json]]:
-        """Give the new items of the next page."""
+        """Return the new items of the next page."""
         page = await self._asked()
         given = page_items(page)
         if given is None:
@@ -89,7 +89,7 @@ class _Walk:
 
 
 def _item(value: object) -> dict[str, Json] | None:
-    """Give an item of a list; what has no id, or none that can be meant, is none."""
+    """Return an item of a list; what has no id, or none that can be meant, is none."""
     fields = cast("dict[str, Json]", value) if isinstance(value, dict) else {}
     name = fields.get("id")
     return fields if isinstance(name, str) and 0 < len(name) <= _MAX_ID_CHARACTERS else None

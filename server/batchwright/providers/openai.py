@@ -23,8 +23,8 @@ from batchwright.core.errors import (
     ProviderUnclear,
     ProviderUnreachable,
 )
-from batchwright.core.jsonl import mended
-from batchwright.core.masking import account_name, masked
+from batchwright.core.jsonl import repair
+from batchwright.core.masking import account_name, mask
 from batchwright.core.model import Charges, Endpoint, Json, Limits, ProviderInfo, Request, ResultLine
 from batchwright.providers.batch_api import REFUSALS
 from batchwright.providers.listing import items
@@ -139,7 +139,7 @@ class OpenAIAPI:
         return ProviderInfo("service", host, name, charges=self._charges, url=url, key_print=self._key_print)
 
     def is_model_known(self, model: str) -> bool:
-        """Give true: only the service itself knows."""
+        """Return true: only the service itself knows."""
         return True
 
     @asynccontextmanager
@@ -149,7 +149,7 @@ class OpenAIAPI:
 
         async def ask(request: Request) -> ResultLine:
             body = at_standard_tier(request.body, endpoint) if self._charges == "batch" else request.body
-            async with self._told_apart():
+            async with self._classify_errors():
                 try:
                     answer = await self._client.post(
                         endpoint.removeprefix("/v1"),
@@ -160,9 +160,9 @@ class OpenAIAPI:
                 except APIStatusError as error:
                     if (message := message_of(error)) is None:
                         raise
-                    told = {"message": self._masked(message), "code": error.code, "param": error.param}
+                    told = {"message": self._mask(message), "code": error.code, "param": error.param}
                     return ResultLine(request.custom_id, error.status_code, {"error": told})
-            return ResultLine(request.custom_id, 200, mended(_is_a(dict, answer)))
+            return ResultLine(request.custom_id, 200, repair(_is_a(dict, answer)))
 
         yield ask
 
@@ -171,7 +171,7 @@ class OpenAIAPI:
         from openai.types import FileObject
 
         seconds = WAIT_SECONDS + (await anyio.Path(path).stat()).st_size / LEAST_UPLOAD_BYTES_A_SECOND
-        async with self._told_apart(seconds=seconds):
+        async with self._classify_errors(seconds=seconds):
             with path.open("rb") as source:
                 answer = await self._client.files.create(file=(name, source), purpose="batch")
         file = normal_file(_is_a(FileObject, answer))
@@ -185,7 +185,7 @@ class OpenAIAPI:
 
         if self._service.processes_files:
             await self._check_processed(input_file_id)
-        async with self._told_apart():
+        async with self._classify_errors():
             answer = await self._client.batches.create(
                 input_file_id=input_file_id,
                 endpoint=cast("Any", self._service.endpoint_names.get(endpoint, endpoint)),
@@ -195,13 +195,13 @@ class OpenAIAPI:
         return self._batch(_is_a(Batch, answer))
 
     async def batch(self, batch_id: str) -> "Batch":
-        """Give a batch as it stands."""
+        """Return a batch as it stands."""
         from openai.types import Batch
 
         return self._batch(await self._read(lambda: self._reading.batches.retrieve(batch_id), Batch))
 
     async def batches(self) -> "AsyncIterator[Batch]":
-        """Give all batches, newest first."""
+        """Yield all batches, newest first."""
         from openai.types import Batch
 
         async for batch in self._listed("batches", Batch):
@@ -212,12 +212,12 @@ class OpenAIAPI:
         from openai.types import Batch
 
         # To cancel a batch that has ended is a conflict; to make one is not.
-        async with self._told_apart(REFUSALS | {409}, seconds=self._bounds.read_seconds):
+        async with self._classify_errors(REFUSALS | {409}, seconds=self._bounds.read_seconds):
             answer = await self._client.batches.cancel(batch_id)
         return self._batch(_is_a(Batch, answer))
 
     async def files(self) -> "AsyncIterator[FileObject]":
-        """Give all files, newest first."""
+        """Yield all files, newest first."""
         from openai.types import FileObject
 
         async for file in self._listed("files", FileObject):
@@ -229,7 +229,7 @@ class OpenAIAPI:
 
         expected = await self._size(file_id)
         async with (
-            self._told_apart(seconds=None),
+            self._classify_errors(seconds=None),
             self._client.files.with_streaming_response.content(file_id) as response,
         ):
             await save(response.iter_bytes(), target, max_bytes=max_bytes, bounds=self._bounds)
@@ -247,15 +247,15 @@ class OpenAIAPI:
     async def _read(self, call: Callable[[], Awaitable[object]], kind: type[Answer]) -> Answer:
         """Ask for something that may be asked for twice: again, once, where no answer came."""
         try:
-            return await self._asked(call, kind)
+            return await self._ask(call, kind)
         except AnswerTooLarge:
             raise
         except (ProviderUnclear, ProviderUnreachable):
             await anyio.sleep(RETRY_SECONDS)
-            return await self._asked(call, kind)
+            return await self._ask(call, kind)
 
-    async def _asked(self, call: Callable[[], Awaitable[object]], kind: type[Answer]) -> Answer:
-        async with self._told_apart(seconds=self._bounds.read_seconds):
+    async def _ask(self, call: Callable[[], Awaitable[object]], kind: type[Answer]) -> Answer:
+        async with self._classify_errors(seconds=self._bounds.read_seconds):
             return _is_a(kind, await call())
 
     async def _listed(self, name: str, kind: "type[Item]") -> "AsyncGenerator[Item]":
@@ -275,7 +275,7 @@ class OpenAIAPI:
             yield cast("Item", kind.construct(None, **item))
 
     async def _size(self, file_id: str) -> int | None:
-        """Give the size that the service names, or None where it tells nothing about a file but its content."""
+        """Return the size that the service names, or None where it tells nothing about a file but its content."""
         from openai.types import FileObject
 
         async def retrieve() -> object:
@@ -303,7 +303,7 @@ class OpenAIAPI:
             raise ProviderNotNow("The provider is still reading the uploaded file. The batch is made when it is ready.")
 
     @asynccontextmanager
-    async def _told_apart(
+    async def _classify_errors(
         self, refusals: frozenset[int] = REFUSALS, *, seconds: float | None = WAIT_SECONDS
     ) -> AsyncGenerator[None]:
         """Turn the SDK's errors into ours, by what the call may have done; *refusals* are statuses that say no.
@@ -330,7 +330,7 @@ class OpenAIAPI:
                 said = done if is_read else ", which does not say what it did."
                 words = f"The provider answered HTTP {error.status_code}{said}"
                 raise ProviderUnclear(words, status=error.status_code) from error
-            raise refusal_of(error, message, mask=self._masked) from error
+            raise refusal_of(error, message, mask=self._mask) from error
         except TimeoutError as error:
             raise ProviderUnclear(f"The provider's answer did not come within {seconds:,.0f} seconds.") from error
         except APIConnectionError as error:
@@ -343,18 +343,18 @@ class OpenAIAPI:
             raise ProviderUnclear("The provider's answer could not be read.") from error
 
     def _batch(self, batch: "Batch") -> "Batch":
-        """Give a batch as OpenAI would show it; an error with a good status looks like one that says nothing."""
+        """Return a batch as OpenAI would show it; an error with a good status looks like one that says nothing."""
         if not isinstance(cast("Json", batch.id), str) or not batch.id:
             raise ProviderUnclear("The provider's answer names no batch. It is looked for again.")
-        return normal_batch(batch, self._masked)
+        return normal_batch(batch, self._mask)
 
-    def _masked(self, text: str) -> str:
+    def _mask(self, text: str) -> str:
         """Take out the key, what begins like it, and what looks like any key: a 401 echoes a part of it."""
-        return masked(text, self._client.api_key)
+        return mask(text, self._client.api_key)
 
 
 def _is_a(kind: type[Answer], answer: object) -> Answer:
-    """Give the answer if it is what was asked for: the SDK hands on a web page as its text.
+    """Return the answer if it is what was asked for: the SDK hands on a web page as its text.
 
     Raises:
         ProviderUnclear: It is not.

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from batchwright.core.error_bodies import refusal, said_in
+from batchwright.core.error_bodies import refusal, words_in
 from batchwright.core.errors import ProviderGone, ProviderNotNow, ProviderRefused
 from batchwright.core.problem import Problem
 
@@ -34,10 +34,10 @@ def no_such_call(what: str) -> Generator[None]:
 
 
 def message_of(error: "APIStatusError") -> str | None:
-    """Give the message of the provider's own error; None if it is not its own, but a gateway's page."""
+    """Return the message of the provider's own error; None if it is not its own, but a gateway's page."""
     body = cast("Json", error.body)
     if isinstance(body, dict):
-        return said_in(cast("Json", body)) or None
+        return words_in(cast("Json", body)) or None
     is_json = "json" in error.response.headers.get("content-type", "")
     return body if is_json and isinstance(body, str) and body else None
 

@@ -77,7 +77,7 @@ SERVICES = (
 
 
 def service_of(base_url: str) -> Service:
-    """Give what is known of the service at *base_url*; one that is not known is taken to be like OpenAI."""
+    """Return what is known of the service at *base_url*; one that is not known is taken to be like OpenAI."""
     host = urlsplit(base_url).hostname or ""
     return next((service for service in SERVICES if any(_is_host(host, name) for name in service.hosts)), OPENAI)
 
@@ -94,7 +94,7 @@ def _is_host(host: str, name: str) -> bool:
 
 
 def normal_batch(batch: "Batch", masked: Callable[[str], str]) -> "Batch":
-    """Give a batch as OpenAI would show it, its texts *masked*: they are the service's own.
+    """Return a batch as OpenAI would show it, its texts *masked*: they are the service's own.
 
     The SDK reads anything as a batch. What is of another shape than it should be is taken to be absent: what is said
     besides, above all where the results are, counts all the same.
@@ -118,7 +118,7 @@ def normal_batch(batch: "Batch", masked: Callable[[str], str]) -> "Batch":
 
 
 def normal_file(file: "FileObject") -> "FileObject":
-    """Give a file as OpenAI would show it; SiliconFlow puts an uploaded one into an envelope."""
+    """Return a file as OpenAI would show it; SiliconFlow puts an uploaded one into an envelope."""
     extra = file.model_extra or {}
     if not file.id and isinstance(inner := extra.get("data"), dict):
         file = type(file).construct(**cast("dict[str, Json]", inner))
@@ -133,7 +133,7 @@ def normal_file(file: "FileObject") -> "FileObject":
 
 
 def page_items(page: Mapping[str, Json]) -> list[object] | None:
-    """Give the items of a page of a list, null being how some write none; None: it is no page."""
+    """Return the items of a page of a list, null being how some write none; None: it is no page."""
     given = page.get("data")
     if "data" not in page or not isinstance(given, list | None):
         return None
@@ -141,13 +141,13 @@ def page_items(page: Mapping[str, Json]) -> list[object] | None:
 
 
 def next_cursor(page: Mapping[str, Json]) -> str | None:
-    """Give the mark of a list's next page where the service pages as Groq does; None: it pages by `after`."""
+    """Return the mark of a list's next page where the service pages as Groq does; None: it pages by `after`."""
     cursor = _fields(page.get("paging")).get("next_cursor")
     return cursor if isinstance(cursor, str) and cursor else None
 
 
 def _errors(errors: Json, masked: Callable[[str], str]) -> "Errors | None":
-    """Give a batch's errors, which may also be a text, an object, or a list of texts or of objects."""
+    """Return a batch's errors, which may also be a text, an object, or a list of texts or of objects."""
     from openai.types.batch import Errors
 
     if not errors:
@@ -171,7 +171,7 @@ def _error(item: Json, masked: Callable[[str], str]) -> "BatchError":
 
 
 def _fields(value: Json) -> dict[str, Json]:
-    """Give an object's fields, whether the SDK has read it as a type of its own or not; whatever else has none."""
+    """Return an object's fields, whether the SDK has read it as a type of its own or not; whatever else has none."""
     from openai import BaseModel
 
     if isinstance(value, BaseModel):
@@ -200,7 +200,7 @@ def _metadata(value: Json) -> dict[str, str] | None:
 
 
 def _counts(value: Json) -> "BatchRequestCounts | None":
-    """Give the requests of a batch by what became of them, as far as that is told."""
+    """Return the requests of a batch by what became of them, as far as that is told."""
     from openai.types.batch_request_counts import BatchRequestCounts
 
     told = _numbers(value, ("total", "completed", "failed"))
@@ -208,7 +208,7 @@ def _counts(value: Json) -> "BatchRequestCounts | None":
 
 
 def _usage(value: Json) -> "BatchUsage | None":
-    """Give the tokens of a batch, as far as they are told."""
+    """Return the tokens of a batch, as far as they are told."""
     from openai.types.batch_usage import BatchUsage
 
     told = _numbers(value, ("input_tokens", "output_tokens"))

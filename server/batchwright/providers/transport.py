@@ -86,14 +86,14 @@ async def save(chunks: AsyncIterable[bytes], target: Path, *, max_bytes: int, bo
 
 async def _save(chunks: AsyncIterable[bytes], target: Path, max_bytes: int, bounds: Bounds) -> None:
     try:
-        await _written(chunks, target, max_bytes, bounds)
+        await _write(chunks, target, max_bytes, bounds)
     except BaseException:
         with anyio.CancelScope(shield=True):
             await anyio.Path(target).unlink(missing_ok=True)
         raise
 
 
-async def _written(chunks: AsyncIterable[bytes], target: Path, max_bytes: int, bounds: Bounds) -> None:
+async def _write(chunks: AsyncIterable[bytes], target: Path, max_bytes: int, bounds: Bounds) -> None:
     began, size, looked_at = anyio.current_time(), 0, 0
     async with await anyio.open_file(target, "wb") as file:
         async for chunk in chunks:

@@ -15,7 +15,7 @@ _DIGEST_BYTES = 16
 
 
 def digest(line: bytes) -> bytes:
-    """Give a short hash of what a request line asks, whatever its custom_id."""
+    """Return a short hash of what a request line asks, whatever its custom_id."""
     return hashlib.blake2b(encoded_body(line), digest_size=_DIGEST_BYTES).digest()
 
 

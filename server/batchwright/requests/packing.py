@@ -22,7 +22,7 @@ MAX_INPUT_TOKENS = 8_192
 """Of one input: a longer one is refused, with all others of its request."""
 
 
-def packed(lines: Iterable[Line], most: int, limits: Limits, *, alone: Collection[str] = ()) -> Iterator[Line]:
+def pack(lines: Iterable[Line], most: int, limits: Limits, *, alone: Collection[str] = ()) -> Iterator[Line]:
     """Put up to *most* of *lines*, each of one input, into one request, as they come.
 
     Those with an id in *alone*, and those that are sure to be refused, are packed by themselves: a request that fails
@@ -67,7 +67,7 @@ def _pack(waiting: Sequence[tuple[Request, Line]]) -> Iterator[Line]:
 
 
 def members_of(folder: JobFolder, part: Part) -> Mapping[str, tuple[str, ...]]:
-    """Give the ids of the rows of each request of a part, by the request's own; empty where each has one row."""
+    """Return the ids of the rows of each request of a part, by the request's own; empty where each has one row."""
     path = folder.members(part)
     return dict(_members(path)) if path.exists() else {}
 

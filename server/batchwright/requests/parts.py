@@ -68,18 +68,18 @@ def write_parts(plan: PartPlan, lines: Iterable[Line], whole: Digest | None = No
     """
     parts: list[Part] = []
     sums: list[Totals] = []
-    for number, group in itertools.groupby(numbered(lines, plan.limits), key=itemgetter(0)):
+    for number, group in itertools.groupby(number_parts(lines, plan.limits), key=itemgetter(0)):
         part = Part(plan.job_id, plan.first_number + number - 1, "built", "", 0, 0, round=plan.round)
         # What the first part is made of is the beginning of all: most jobs have no other, and need no second hash.
         digest, *more = [whole] if whole and not parts else [hashlib.sha256(), *([whole] if whole else [])]
-        part, totals = _written(plan, part, map(itemgetter(1), group), digest.update, *(each.update for each in more))
+        part, totals = _write(plan, part, map(itemgetter(1), group), digest.update, *(each.update for each in more))
         parts.append(replace(part, sha256=digest.hexdigest()))
         sums.append(totals)
     plan.on_point("part_written")
     return Written(tuple(parts), _estimate(plan, sum(sums[1:], sums[0]) if sums else Totals()))
 
 
-def _written(plan: PartPlan, part: Part, lines: Iterable[Line], *also: Callable[[bytes], None]) -> tuple[Part, Totals]:
+def _write(plan: PartPlan, part: Part, lines: Iterable[Line], *also: Callable[[bytes], None]) -> tuple[Part, Totals]:
     """Write one part, and give each line *also* to these."""
     size, requests, load, tally, members = 0, 0, 0, Tally(), bytearray()
     path = plan.folder.requests(part)
@@ -112,12 +112,12 @@ def _micro(amount: Decimal | None) -> Decimal | None:
 
 
 def _estimate(plan: PartPlan, totals: Totals) -> Estimate:
-    """Give the estimate; only OpenAI's prices are known."""
+    """Return the estimate; only OpenAI's prices are known."""
     return estimate(price_at(plan.provider, plan.provider.model, endpoint=plan.recipe.endpoint), totals)
 
 
 def first_request(folder: JobFolder, parts: Iterable[Part]) -> Request:
-    """Give the first request of the first part."""
+    """Return the first request of the first part."""
     return decode_request(next(files.lines(folder.requests(next(iter(parts))))))
 
 
@@ -147,7 +147,7 @@ class Sized(Protocol):
 AnyLine = TypeVar("AnyLine", bound=Sized)
 
 
-def numbered(lines: Iterable[AnyLine], limits: Limits) -> Iterator[tuple[int, AnyLine]]:
+def number_parts(lines: Iterable[AnyLine], limits: Limits) -> Iterator[tuple[int, AnyLine]]:
     """Give each line the number of its part, counted from 1: parts are filled in order, each within *limits*.
 
     A single request that is over the enqueued limit is a part of its own: only the provider can refuse it.

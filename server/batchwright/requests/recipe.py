@@ -99,7 +99,7 @@ def template_columns(recipe: Recipe, columns: Sequence[str]) -> list[str]:
 
 
 def single_braces(prompt: str, columns: Sequence[str]) -> list[str]:
-    """Give the columns that *prompt* names as `{column}`, which is only text, where it has no `{{column}}` at all."""
+    """Return the columns that *prompt* names as `{column}`, which is only text, where it has no `{{column}}` at all."""
     return [] if "{{" in prompt else [column for column in columns if f"{{{column}}}" in prompt]
 
 
@@ -212,7 +212,7 @@ def _environment() -> "minijinja.Environment":
     env.keep_trailing_newline = True
     env.fuel = _FUEL
     env.remove_global("debug")
-    env.finalizer = _shown
+    env.finalizer = _show
     # Prompts are prose: `{#` is more often meant as text than as a comment, which would vanish without a word.
     env.comment_start_string, env.comment_end_string = "{#comment#", "#comment#}"
     return env
@@ -228,7 +228,7 @@ def _with_lookups(text: str, columns: Sequence[str]) -> str:
         # What stands before a filter may be the name, or the whole.
         for name in (match[1], match[1].partition("|")[0].rstrip()):
             if name in looked_up:
-                return match[0].replace(name, f"row[{_quoted(name)}]", 1)
+                return match[0].replace(name, f"row[{_quote(name)}]", 1)
         return match[0]
 
     pieces = _RAW.split(text)
@@ -240,11 +240,11 @@ def _code(source: str) -> Sequence[str]:
     return _RAW.split(source)[::2]
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     return msgspec.json.encode(name).decode()
 
 
-def _shown(value: Json) -> Json:
+def _show(value: Json) -> Json:
     match value:
         case None:
             return ""
@@ -257,7 +257,7 @@ def _shown(value: Json) -> Json:
 
 
 def _reason(error: Exception) -> str:
-    """Give the first line of a template error, without the excerpt of the template that follows it."""
+    """Return the first line of a template error, without the excerpt of the template that follows it."""
     return str(error).splitlines()[0].split(" (in ")[0]
 
 

@@ -43,7 +43,7 @@ class Renderer:
         self._measure = Measure(recipe.model, recipe.endpoint)
 
     def requests(self, frozen: Path, ids: Container[str] | None = None) -> Iterator[Rendered]:
-        """Give the request of each row, or of each whose custom_id is one of *ids*.
+        """Yield the request of each row, or of each whose custom_id is one of *ids*.
 
         Raises:
             InvalidInput: A row cannot be rendered; the sentence names it.

@@ -45,7 +45,7 @@ _decoder = msgspec.json.Decoder()
 
 
 def reader(recipe: Recipe) -> Callable[[ResultLine], Result]:
-    """Give the function that reads the result lines of *recipe*."""
+    """Return the function that reads the result lines of *recipe*."""
     validator = None
     if recipe.output_schema is not None:
         import jsonschema_rs
@@ -58,13 +58,13 @@ def reader(recipe: Recipe) -> Callable[[ResultLine], Result]:
         # Some servers call an answer complete that their limit has cut.
         is_whole = result.values is not None or result.outcome not in {"answered", "not_fitting"}
         is_full = isinstance(most, int) and result.output_tokens >= most
-        return result if is_whole or not is_full else _flawed(result, "cut_short", _CUT)
+        return result if is_whole or not is_full else _with_problem(result, "cut_short", _CUT)
 
     return read
 
 
-def unpacked(line: ResultLine, rows: Sequence[str]) -> Iterator[Result]:
-    """Give the result of each row whose input an embeddings request packed: by its index, whatever the order is.
+def unpack(line: ResultLine, rows: Sequence[str]) -> Iterator[Result]:
+    """Yield the result of each row whose input an embeddings request packed: by its index, whatever the order is.
 
     A request that failed did so for all. Its tokens stand with its first row.
     """
@@ -85,7 +85,7 @@ def unpacked(line: ResultLine, rows: Sequence[str]) -> Iterator[Result]:
             yield replace(result, text=msgspec.json.encode(found[0]).decode())
         else:
             what = "more than one vector" if len(found) > 1 else "no vector"
-            yield _flawed(result, "failed", Problem.found("odd_answer", f"the answer has {what} for this row"))
+            yield _with_problem(result, "failed", Problem.found("odd_answer", f"the answer has {what} for this row"))
 
 
 def _is_vector(value: Json) -> bool:
@@ -106,24 +106,24 @@ def _read(line: ResultLine, endpoint: Endpoint, validator: "jsonschema_rs.Valida
     try:
         read = _READERS[endpoint](_fields(line.body))
     except (KeyError, IndexError, TypeError, AttributeError):
-        return _flawed(result, "failed", Problem.found("odd_answer", f"the answer is not one of {endpoint}"))
+        return _with_problem(result, "failed", Problem.found("odd_answer", f"the answer is not one of {endpoint}"))
     into, out = result.input_tokens, result.output_tokens
     result = Result(line.custom_id, "answered", read.text, input_tokens=into, output_tokens=out)
     if flaw := _flaw(read):
-        return _flawed(result, *flaw)
-    return _fitted(result, validator) if validator is not None else result
+        return _with_problem(result, *flaw)
+    return _fit(result, validator) if validator is not None else result
 
 
 def _told(line: ResultLine) -> Result:
     """Say whether there is an answer at all, and what it took."""
     if line.error_code is not None:
-        return _flawed(Result(line.custom_id, "failed"), *_line_error(line.error_code, line.error_message))
+        return _with_problem(Result(line.custom_id, "failed"), *_line_error(line.error_code, line.error_message))
     tokens_in, tokens_out = tokens_used(line.body)
     result = Result(line.custom_id, "answered", input_tokens=tokens_in, output_tokens=tokens_out)
     if line.status_code is None:
-        return _flawed(result, "failed", Problem.found("odd_answer", "neither an answer nor an error"))
+        return _with_problem(result, "failed", Problem.found("odd_answer", "neither an answer nor an error"))
     if not 200 <= line.status_code < 300:
-        return _flawed(result, "failed", refusal(line.status_code, line.body))
+        return _with_problem(result, "failed", refusal(line.status_code, line.body))
     return result
 
 
@@ -147,22 +147,22 @@ def _flaw(read: "_Read") -> tuple[Outcome, Problem] | None:
     return None if read.text else ("failed", Problem.found("empty", "the answer is empty"))
 
 
-def _fitted(result: Result, validator: "jsonschema_rs.Validator") -> Result:
+def _fit(result: Result, validator: "jsonschema_rs.Validator") -> Result:
     try:
         value = _decoder.decode(result.text or "")
     except (msgspec.DecodeError, RecursionError):
-        return _flawed(result, "not_fitting", Problem.found("not_json", "the answer is not JSON"))
+        return _with_problem(result, "not_fitting", Problem.found("not_json", "the answer is not JSON"))
     try:
         for error in validator.iter_errors(value):
             place = "/".join(map(str, error.instance_path))
             words = f"{place + ': ' if place else ''}{error.message}"
-            return _flawed(result, "not_fitting", Problem.found("not_fitting", words))
+            return _with_problem(result, "not_fitting", Problem.found("not_fitting", words))
     except (ValueError, RecursionError):
-        return _flawed(result, "not_fitting", Problem.found("not_json", "the answer is nested too deep"))
+        return _with_problem(result, "not_fitting", Problem.found("not_json", "the answer is nested too deep"))
     return replace(result, values=value)
 
 
-def _flawed(result: Result, outcome: Outcome, problem: Problem) -> Result:
+def _with_problem(result: Result, outcome: Outcome, problem: Problem) -> Result:
     short = replace(problem, words=problem.words[:MAX_PROBLEM_CHARACTERS])
     return replace(result, outcome=outcome, problem=short)
 
@@ -180,7 +180,7 @@ class _Read:
 def _chat(body: Mapping[str, Json]) -> _Read:
     choice = body["choices"][0]
     message = choice["message"]
-    text = _joined(message.get("content"))
+    text = _join(message.get("content"))
     if not text and message.get("tool_calls"):
         text = msgspec.json.encode(message["tool_calls"]).decode()
     is_filtered = choice.get("finish_reason") == "content_filter"
@@ -219,8 +219,8 @@ def _embedding(body: Mapping[str, Json]) -> _Read:
     return _Read(msgspec.json.encode(vectors[0] if len(vectors) == 1 else vectors).decode() if vectors else None)
 
 
-def _joined(content: Json) -> str | None:
-    """Give the text of a message; some servers give it in parts."""
+def _join(content: Json) -> str | None:
+    """Return the text of a message; some servers give it in parts."""
     if isinstance(content, list):
         parts = (_fields(part) for part in cast("list[Json]", content))
         return "".join(_text(part.get("text")) or "" for part in parts)
@@ -228,7 +228,7 @@ def _joined(content: Json) -> str | None:
 
 
 def _text(value: Json) -> str | None:
-    """Give a text as it is, and whatever else a server put there as JSON."""
+    """Return a text as it is, and whatever else a server put there as JSON."""
     if value is None or isinstance(value, str):
         return value
     return msgspec.json.encode(value).decode()
@@ -242,5 +242,5 @@ _READERS: Mapping[Endpoint, Callable[[Mapping[str, Json]], _Read]] = {
 
 
 def _fields(value: Json) -> Mapping[str, Json]:
-    """Give a JSON object's fields; whatever else the server put there has none."""
+    """Return a JSON object's fields; whatever else the server put there has none."""
     return cast("Mapping[str, Json]", value) if isinstance(value, dict) else {}

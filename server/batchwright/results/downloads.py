@@ -42,8 +42,8 @@ class Found:
         return "; ".join(said) or None
 
 
-def named(path: Path, errors: tuple[LineError, ...]) -> tuple[LineError, ...]:
-    """Give the faults with the ids of the requests in their lines; a line that was damaged on disk has none."""
+def name_requests(path: Path, errors: tuple[LineError, ...]) -> tuple[LineError, ...]:
+    """Return the faults with the ids of the requests in their lines; a line that was damaged on disk has none."""
     wanted = {error.line for error in errors if error.line}
     if not wanted or not path.exists():
         return errors
@@ -56,7 +56,7 @@ def named(path: Path, errors: tuple[LineError, ...]) -> tuple[LineError, ...]:
 
 
 def ids_of(path: Path) -> set[str]:
-    """Give the ids of a part's requests; a line that was damaged on disk has none."""
+    """Return the ids of a part's requests; a line that was damaged on disk has none."""
     ids: set[str] = set()
     for line in files.lines(path) if path.exists() else ():
         with suppress(ValueError):
@@ -73,8 +73,8 @@ def mismatch(part: Part, found: Found) -> str | None:
     return None
 
 
-def measured(part: Part, folder: JobFolder) -> Part:
-    """Give a part with what its file holds.
+def measure(part: Part, folder: JobFolder) -> Part:
+    """Return a part with what its file holds.
 
     Raises:
         InvalidInput: It cannot be read as a batch's input.

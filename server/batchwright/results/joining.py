@@ -12,7 +12,7 @@ import msgspec
 
 from batchwright.core import files, system
 from batchwright.core.model import Json, Outcome, Recipe, Result
-from batchwright.tables.connection import WORKING, connection, identifier, pattern, quoted
+from batchwright.tables.connection import WORKING, connection, identifier, pattern, quote_sql
 from batchwright.tables.frozen import CUSTOM_ID, ROW, frozen_sql
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def is_embedding(recipe: Recipe) -> bool:
 
 
 def properties(recipe: Recipe) -> Mapping[str, Mapping[str, Json]]:
-    """Give the properties of the output schema, each of which has a column of its own."""
+    """Return the properties of the output schema, each of which has a column of its own."""
     return (recipe.output_schema or {}).get("properties", {})
 
 
@@ -126,10 +126,10 @@ class _Lines:
         self._room = max(_MIN_OBJECT_BYTES, longest + 1_000)
 
     def sql(self, text_type: str = "VARCHAR") -> str:
-        """Give the SQL of the lines, with texts as *text_type*."""
+        """Return the SQL of the lines, with texts as *text_type*."""
         columns = {"row": "BIGINT", "outcome": "VARCHAR", "problem": "VARCHAR", "told": "JSON", "text": text_type}
         columns |= {f"v{place}": "JSON" for place in range(len(properties(self.recipe)))}
-        shape = ", ".join(f"{quoted(name)}: '{kind}'" for name, kind in columns.items())
+        shape = ", ".join(f"{quote_sql(name)}: '{kind}'" for name, kind in columns.items())
         return (
             f"SELECT * FROM read_ndjson({pattern(self._path)}, maximum_object_size = {self._room}, "
             f"hive_partitioning = false, columns = {{{shape}}})"
@@ -260,11 +260,11 @@ def _are_finite(con: "duckdb.DuckDBPyConnection", path: Path, sql_type: str) -> 
 
 
 def _copy(con: "duckdb.DuckDBPyConnection", sql: str, target: Path) -> None:
-    con.execute(f"COPY ({sql}) TO {quoted(str(target))} ({WORKING})")
+    con.execute(f"COPY ({sql}) TO {quote_sql(str(target))} ({WORKING})")
 
 
 def _values(con: "duckdb.DuckDBPyConnection", schemas: Sequence[Mapping[str, Json]]) -> list[str]:
-    """Give the SQL of each property in the type that its schema gives it; what has no plain type stays JSON.
+    """Return the SQL of each property in the type that its schema gives it; what has no plain type stays JSON.
 
     One value that the type cannot hold, such as a whole number of 23 digits, leaves the whole column as JSON.
     """
@@ -285,7 +285,7 @@ def _values(con: "duckdb.DuckDBPyConnection", schemas: Sequence[Mapping[str, Jso
 
 
 def _is_kept(text: str, sql_type: str) -> str:
-    """Give the SQL of whether a value fits a type; a whole number does only with all its digits."""
+    """Return the SQL of whether a value fits a type; a whole number does only with all its digits."""
     cast = f"TRY_CAST({text} AS {sql_type})"
     if sql_type != "DOUBLE":
         return f"{cast} IS NOT NULL"
@@ -297,7 +297,7 @@ def _is_kept(text: str, sql_type: str) -> str:
 
 
 def _plain_type(schema: Mapping[str, Json]) -> str | None:
-    """Give the SQL type of the values that *schema* allows, beside null."""
+    """Return the SQL type of the values that *schema* allows, beside null."""
     if "anyOf" in schema:
         kinds = {_plain_type(part) for part in schema["anyOf"] if part != {"type": "null"}}
         return kinds.pop() if len(kinds) == 1 else None

@@ -17,7 +17,7 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import ANSWER_UNREADABLE, any_result, decode_result
 from batchwright.core.model import Part, Recipe, Result, ResultLine
 from batchwright.core.usage import tokens_used
-from batchwright.results.answers import reader, unpacked
+from batchwright.results.answers import reader, unpack
 from batchwright.results.downloads import Found, ids_of
 from batchwright.results.joining import LineWriter, index_of
 
@@ -127,7 +127,7 @@ class PartReader:
             self._write(custom_id, line)
 
     def _write(self, custom_id: str, line: ResultLine) -> None:
-        results = list(unpacked(line, self._rows_of(custom_id))) if self._is_packed else [self._read(line)]
+        results = list(unpack(line, self._rows_of(custom_id))) if self._is_packed else [self._read(line)]
         if all(result.text is None for result in results):
             self._without.setdefault(custom_id, results)
             return

@@ -139,7 +139,7 @@ def answer_columns(table: "ResultTable", progress: Progress = SILENT) -> list[An
         types = types_of(con, "joined")
         described: list[AnswerColumn] = []
         for name, alias in table.values.items():
-            described.append(_described(con, name, alias, types[alias]))
+            described.append(_describe(con, name, alias, types[alias]))
             progress.counted(len(described), len(table.values), "columns")
         return described
 
@@ -190,7 +190,7 @@ def _compare(con: "duckdb.DuckDBPyConnection", truth: str, answer: str, path: Pa
     con.execute(f"CREATE TEMP TABLE compared AS SELECT * FROM {lines}")
 
 
-def _described(con: "duckdb.DuckDBPyConnection", name: str, alias: str, sql_type: str) -> AnswerColumn:
+def _describe(con: "duckdb.DuckDBPyConnection", name: str, alias: str, sql_type: str) -> AnswerColumn:
     if sql_type.startswith("FLOAT["):
         return _vectors(con, name, alias)
     text = text_of(alias, sql_type)
@@ -241,7 +241,7 @@ def _spread(con: "duckdb.DuckDBPyConnection", value: str, middle: str, where: st
 
 
 def _top(con: "duckdb.DuckDBPyConnection", text: str, *, are_labels: bool) -> list[Value]:
-    """Give the most frequent values; of texts, only those that several rows have."""
+    """Return the most frequent values; of texts, only those that several rows have."""
     most = _SHOWN_LABELS if are_labels else _SHOWN_REPEATS
     where = "" if are_labels else "WHERE rows > 1"
     found = con.execute(f"SELECT first, rows FROM valued {where} ORDER BY rows DESC, first LIMIT {most:d}").fetchall()
@@ -261,7 +261,7 @@ def _alike(con: "duckdb.DuckDBPyConnection", text: str) -> list[list[Value]]:
 
 
 def _pairs(con: "duckdb.DuckDBPyConnection", truth: str, answer: str) -> tuple[list[Pair], int]:
-    """Give the most frequent disagreements, and how many others there are."""
+    """Return the most frequent disagreements, and how many others there are."""
     con.execute(
         "CREATE TEMP TABLE pairs AS SELECT t, a, count(*) AS rows, min(row) AS first FROM rated WHERE NOT agrees "
         "GROUP BY 1, 2"
@@ -275,7 +275,7 @@ def _pairs(con: "duckdb.DuckDBPyConnection", truth: str, answer: str) -> tuple[l
 
 
 def _scores(con: "duckdb.DuckDBPyConnection", truth: str, answer: str) -> tuple[list[LabelScore], int]:
-    """Give how well the most frequent labels were found, and how many others there are; none, if they are too many."""
+    """Return how well the most frequent labels were found, and how many others there are; none if too many."""
     con.execute(
         "CREATE TEMP TABLE scored AS SELECT label, sum(of_truth) AS rows, sum(1 - of_truth) AS answered, "
         "sum(is_right) AS good, min(row) FILTER (of_truth = 1) AS first_truth, min(row) AS first FROM ("
@@ -300,7 +300,7 @@ def _scores(con: "duckdb.DuckDBPyConnection", truth: str, answer: str) -> tuple[
 
 
 def _texts(con: "duckdb.DuckDBPyConnection", text: str, rows: Sequence[int]) -> Mapping[int, str]:
-    """Give the text of some rows as it was written, cut."""
+    """Return the text of some rows as it was written, cut."""
     if not rows:
         return {}
     wanted = ", ".join(f"{row:d}" for row in rows)
@@ -309,5 +309,5 @@ def _texts(con: "duckdb.DuckDBPyConnection", text: str, rows: Sequence[int]) -> 
 
 
 def _plain(text: str) -> str:
-    """Give the SQL of a text without case, and without spaces but one between words."""
+    """Return the SQL of a text without case, and without spaces but one between words."""
     return f"lower(trim(regexp_replace(coalesce({text}, ''), '\\s+', ' ', 'g')))"

@@ -18,7 +18,7 @@ from batchwright.core.untrusted import one_line, quote_name, quote_names
 from batchwright.results.causes.signs import MASKS, MAX_IDS, STATUS, ProblemRows
 from batchwright.results.joining import is_embedding, properties
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
-from batchwright.tables.connection import connection, identifier, pattern, quoted
+from batchwright.tables.connection import connection, identifier, pattern, quote_sql
 from batchwright.tables.frozen import CUSTOM_ID, ROW
 from batchwright.tables.reading import Table
 from batchwright.tables.saving import SaveKind, save
@@ -72,14 +72,14 @@ class ResultTable:
         """Group the rows without a good answer by outcome and by problems that are alike; the *most* frequent."""
         alike = "problem"
         for differing, instead in MASKS:
-            alike = f"regexp_replace({alike}, {quoted(differing)}, {quoted(instead)}, 'g')"
+            alike = f"regexp_replace({alike}, {quote_sql(differing)}, {quote_sql(instead)}, 'g')"
         with self.joined() as con:
             found = con.execute(
                 "SELECT outcome, arg_min(problem, first), told, sum(n), "
                 f"flatten(arg_min(ids, first, {MAX_IDS:d})) FROM (SELECT outcome, problem, told, count(*) AS n, "
                 f"min(row) AS first, arg_min(id, row, {MAX_IDS:d}) AS ids "
                 "FROM joined WHERE outcome NOT IN ('answered', 'running') GROUP BY outcome, problem, told) "
-                f"GROUP BY outcome, regexp_extract(problem, {quoted(STATUS)}), told, {alike} "
+                f"GROUP BY outcome, regexp_extract(problem, {quote_sql(STATUS)}), told, {alike} "
                 f"ORDER BY 4 DESC, min(first) LIMIT {most:d}"
             ).fetchall()
         return [
@@ -88,8 +88,8 @@ class ResultTable:
         ]
 
     def ids(self, outcomes: Collection[Outcome]) -> dict[str, Outcome]:
-        """Give the custom_ids of the rows with one of *outcomes*, each with its own."""
-        wanted = ", ".join(quoted(outcome) for outcome in outcomes) or "NULL"
+        """Return the custom_ids of the rows with one of *outcomes*, each with its own."""
+        wanted = ", ".join(quote_sql(outcome) for outcome in outcomes) or "NULL"
         with self.joined() as con:
             found = con.execute(f"SELECT id, outcome FROM joined WHERE outcome IN ({wanted})").fetchall()
         return dict(found)
@@ -97,8 +97,8 @@ class ResultTable:
     def rows(
         self, *, outcome: Outcome | None, offset: int, limit: int, columns: Sequence[str] | None = None
     ) -> JoinedRows:
-        """Give some joined rows, in the source's order; only those of *outcome*, unless that is None."""
-        where = f"WHERE outcome = {quoted(outcome)}" if outcome else ""
+        """Return some joined rows, in the source's order; only those of *outcome*, unless that is None."""
+        where = f"WHERE outcome = {quote_sql(outcome)}" if outcome else ""
         chosen = self.chosen(columns)
         with self.joined() as con:
             types = types_of(con, "joined")
@@ -122,7 +122,7 @@ class ResultTable:
             save(con, f"SELECT {named} FROM joined", target, kind, progress)
 
     def chosen(self, columns: Sequence[str] | None) -> Mapping[str, str]:
-        """Give *columns* as their names in the view that joins; those of the joined table unless some are named.
+        """Return *columns* as their names in the view that joins; those of the joined table unless some are named.
 
         A column may be named as it is, or as it is shown.
 
@@ -143,7 +143,7 @@ class ResultTable:
         return {name: known[name] for name in named}
 
     def tables(self) -> dict[str, Table]:
-        """Give what SQL may ask: `results`, with each row's number and custom_id, and `source`."""
+        """Return what SQL may ask: `results`, with each row's number and custom_id, and `source`."""
         with self.joined() as con:
             counted = con.execute("SELECT count(*) FROM joined").fetchone()
             source, joined = self._source_sql(con), self._sql(con)
@@ -228,7 +228,7 @@ class ResultTable:
         )
 
     def _source_sql(self, con: "duckdb.DuckDBPyConnection") -> str:
-        """Give the SQL of the source's rows in their order: read as they lie, unless they lie in another."""
+        """Return the SQL of the source's rows in their order: read as they lie, unless they lie in another."""
         row, frozen = identifier(ROW), _parquet(self.frozen)
         # Parquet's own numbering of rows cannot be had where the user has a column of its name.
         placed = f"SELECT {row} AS given, row_number() OVER () AS lies FROM {frozen}"
@@ -250,7 +250,7 @@ def _parquet(path: Path) -> str:
 
 
 def _free(wanted: str, taken: Collection[str]) -> str:
-    """Give a name that no column has, also but for case."""
+    """Return a name that no column has, also but for case."""
     lowered = {name.lower() for name in taken}
     name = wanted
     while name.lower() in lowered:

@@ -23,12 +23,12 @@ _FLOATS = frozenset({"FLOAT[]", "FLOAT[][]"})
 
 
 def types_of(con: "duckdb.DuckDBPyConnection", relation: str) -> dict[str, str]:
-    """Give the type of each column of a table, a view or a query."""
+    """Return the type of each column of a table, a view or a query."""
     return {str(row[0]): str(row[1]) for row in con.execute(f"DESCRIBE {relation}").fetchall()}
 
 
 def cell_sql(column: str, sql_type: str) -> str:
-    """Give the SQL that fetches a column so that `reader` can read it: dates, decimals and the like as their text."""
+    """Return the SQL that fetches a column so that `reader` can read it: dates, decimals and the like as their text."""
     name = identifier(column)
     if sql_type == "FLOAT":
         return float_sql(name)
@@ -38,12 +38,12 @@ def cell_sql(column: str, sql_type: str) -> str:
 
 
 def float_sql(column: str) -> str:
-    """Give the SQL of a column of floats, itself as SQL, as the doubles that are written like them: 0.1 as 0.1."""
+    """Return the SQL of a column of floats, itself as SQL, as the doubles that are written like them: 0.1 as 0.1."""
     return f"CAST(CAST({column} AS VARCHAR) AS DOUBLE)"
 
 
 def json_sql(column: str, sql_type: str) -> str:
-    """Give the SQL of a column, itself as SQL, as JSON text; what JSON has no word for may stand in it all the same."""
+    """Return the SQL of a column, itself as SQL, as JSON text; what JSON has no word for may stand in it."""
     if sql_type == "JSON":
         return f"CAST({column} AS VARCHAR)"
     if sql_type not in _FLOATS:
@@ -55,13 +55,13 @@ def json_sql(column: str, sql_type: str) -> str:
 
 
 def reader(sql_types: Sequence[str]) -> Callable[[Sequence[Json]], list[Json]]:
-    """Give the function from a fetched row to JSON values."""
+    """Return the function from a fetched row to JSON values."""
     if all(sql_type == "VARCHAR" for sql_type in sql_types):
         return list  # as nearly all data is, and there is much of it
     is_json = [sql_type == "JSON" or is_nested(sql_type) for sql_type in sql_types]
 
     def read(row: Sequence[Json]) -> list[Json]:
-        return [_decoded(cell) if json else _finite(cell) for json, cell in zip(is_json, row, strict=True)]
+        return [_decode(cell) if json else _finite(cell) for json, cell in zip(is_json, row, strict=True)]
 
     return read
 
@@ -76,7 +76,7 @@ def is_nested(sql_type: str) -> bool:
     return sql_type.endswith("]") or sql_type.startswith(("STRUCT", "MAP", "UNION"))
 
 
-def _decoded(cell: str | None) -> Json:
+def _decode(cell: str | None) -> Json:
     if cell is None:
         return None
     try:

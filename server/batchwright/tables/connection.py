@@ -57,7 +57,7 @@ def connection(
         con.execute(f"SET allowed_paths = [{', '.join(text for file in files for text in _spellings(file))}]")
         if folder is not None:
             con.execute(f"SET allowed_directories = [{', '.join(_spellings(folder))}]")
-            con.execute(f"SET temp_directory = {quoted(str(folder / 'spill'))}")
+            con.execute(f"SET temp_directory = {quote_sql(str(folder / 'spill'))}")
             if spill is not None:
                 con.execute(f"SET max_temp_directory_size = '{spill}'")
         con.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
@@ -89,12 +89,12 @@ def connection(
 
 
 def refusal(message: str, advice: str) -> InvalidInput:
-    """Give the error of SQL that cannot be run, in DuckDB's words."""
+    """Return the error of SQL that cannot be run, in DuckDB's words."""
     words = one_line(" ".join(message.split()), _SHOWN_CHARACTERS)
     return InvalidInput(f"The query cannot be run: {words.rstrip('.!?')}. {advice}")
 
 
-def quoted(text: str) -> str:
+def quote_sql(text: str) -> str:
     """Write *text* as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
 
@@ -106,11 +106,11 @@ def identifier(name: str) -> str:
 
 def pattern(path: Path) -> str:
     """Write *path* as an SQL string that only this file matches: DuckDB takes every name for a pattern."""
-    return quoted(re.sub(r"([*?\[])", r"[\1]", str(path)))
+    return quote_sql(re.sub(r"([*?\[])", r"[\1]", str(path)))
 
 
 def _spellings(path: Path) -> tuple[str, str]:
-    return quoted(str(path)), pattern(path)
+    return quote_sql(str(path)), pattern(path)
 
 
 def _sentence(error: "duckdb.Error", name: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import SILENT, Progress
-from batchwright.tables.connection import identifier, pattern, quoted
+from batchwright.tables.connection import identifier, pattern, quote_sql
 from batchwright.tables.csv_records import Records
 from batchwright.tables.source import Reading
 from batchwright.tables.text_file import TELL, first_bad_line
@@ -76,12 +76,12 @@ class CsvSource:
         for block in progress.through(self._chunks(), self._path.stat().st_size):
             self._records.add(block)
         # Quote and escape are fixed: left to itself, DuckDB reads a file with an open quote as if it had no quotes.
-        columns = ", ".join(f"{quoted(column)}: 'VARCHAR'" for column in self.columns)
+        columns = ", ".join(f"{quote_sql(column)}: 'VARCHAR'" for column in self.columns)
         longest = min(max(self._records.longest + 64, _LEAST_LINE_BYTES), MAX_LINE_BYTES)
         return (
             f"SELECT * FROM read_csv({pattern(self._path)}, auto_detect = false, strict_mode = true, "
-            f"header = {str(self._has_header).lower()}, delim = {quoted(self.delimiter)}, "
-            f"quote = {quoted(self._quote)}, escape = {quoted(self._escape)}, allow_quoted_nulls = false, "
+            f"header = {str(self._has_header).lower()}, delim = {quote_sql(self.delimiter)}, "
+            f"quote = {quote_sql(self._quote)}, escape = {quote_sql(self._escape)}, allow_quoted_nulls = false, "
             f"max_line_size = {longest}, buffer_size = {2 * longest}, "
             f"hive_partitioning = false, columns = {{{columns}}}){self._but_blank_lines}"
         )
@@ -102,7 +102,7 @@ class CsvSource:
             InvalidInput: DuckDB found another number of *rows*.
         """
         counted = self._records.count - self._has_header
-        if rows != counted and rows != self._counted_by_records():  # the second is much slower
+        if rows != counted and rows != self._count_by_records():  # the second is much slower
             raise InvalidInput(self.fault())
 
     def fault(self) -> str:
@@ -182,7 +182,7 @@ class CsvSource:
         return '"'
 
     def _first_record(self, text: str) -> str:
-        """Give the first line, taking line ends inside quotes as text."""
+        """Return the first line, taking line ends inside quotes as text."""
         is_quoted = is_escaped = False
         for place, character in enumerate(text):
             if is_escaped:
@@ -198,7 +198,7 @@ class CsvSource:
         return text
 
     def _first_rows(self, text: str) -> list[list[str]]:
-        """Give the first rows that are whole in *text*; what is broken below the first is told later."""
+        """Return the first rows that are whole in *text*; what is broken below the first is told later."""
         rows: list[list[str]] = []
         try:
             for cells in islice(csv.reader(io.StringIO(text, newline=""), **self._dialect), _ROWS_LOOKED_AT):
@@ -248,7 +248,7 @@ class CsvSource:
                 f"A column name of {self._name} holds a line break. Write the names without line breaks."
             )
 
-    def _counted_by_records(self) -> int:
+    def _count_by_records(self) -> int:
         """Count the records below the header as Python's reader sees them."""
         try:
             with self._path.open(encoding="utf-8-sig", newline="") as file:

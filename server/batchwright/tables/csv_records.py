@@ -35,7 +35,7 @@ class Records:
     def add(self, block: bytes) -> None:
         """Count the records that end in the next bytes."""
         if self._escaped:
-            block = self._unescaped(self._escaped, self._rest + block)
+            block = self._unescape(self._escaped, self._rest + block)
         if not block:
             return
         ends = self._ends(block)
@@ -45,15 +45,15 @@ class Records:
         if ends:
             self._open_bytes = len(block)
 
-    def _unescaped(self, escaped: re.Pattern[bytes], block: bytes) -> bytes:
-        """Give *block* without escaped quotes; an escape at its end waits for what it escapes."""
+    def _unescape(self, escaped: re.Pattern[bytes], block: bytes) -> bytes:
+        """Return *block* without escaped quotes; an escape at its end waits for what it escapes."""
         escapes = len(block) - len(block.rstrip(self._escape))
         whole = len(block) - escapes % 2
         self._rest = block[whole:]
         return escaped.sub(b"xx", block[:whole])
 
     def _ends(self, block: bytes) -> int:
-        """Give how many records end in *block*."""
+        """Return how many records end in *block*."""
         # Only line ends and quotes are left: what stands between every other two quotes is text.
         marks = block.translate(None, self._dropped)
         if self._has_blank_lines(block, marks.count(b"\r")):

@@ -60,7 +60,7 @@ class ExcelRows:
         import python_calamine
 
         self._name = name
-        has_faults = is_measured(path) and _unpacked(path, name, progress)
+        has_faults = is_measured(path) and _unpack(path, name, progress)
         try:
             with python_calamine.load_workbook(str(path)) as book:  # pyright: ignore[reportUnknownMemberType]  # not generic there
                 self.warnings = self._chosen(book.sheet_names, sheet)
@@ -152,7 +152,7 @@ def _too_large(name: str, most: str) -> InvalidInput:
     return InvalidInput(f"{name} has more than {most}. Save the sheet as CSV (UTF-8).")
 
 
-def _unpacked(path: Path, name: str, progress: Progress) -> bool:
+def _unpack(path: Path, name: str, progress: Progress) -> bool:
     """Unpack everything once, and keep nothing: what a file says of its size need not be so.
 
     Says whether there are cells with a fault.
@@ -190,14 +190,14 @@ class _Measure:
         self.texts = array("L")
         self.has_faults = False
         self._name = name
-        self._unpacked = 0
+        self._unpack = 0
         self._filled = 0
 
     def counted(self, file: BinaryIO, progress: Progress, said_bytes: int) -> Iterator[bytes]:
         while chunk := file.read(_CHUNK_BYTES):
-            self._unpacked += len(chunk)
-            self._refuse(self._unpacked > MAX_UNPACKED_BYTES, f"{MAX_UNPACKED_BYTES:,} bytes unpacked")
-            progress.at(self._unpacked / max(said_bytes, 1))
+            self._unpack += len(chunk)
+            self._refuse(self._unpack > MAX_UNPACKED_BYTES, f"{MAX_UNPACKED_BYTES:,} bytes unpacked")
+            progress.at(self._unpack / max(said_bytes, 1))
             yield chunk
 
     def look_at_sheet(self, chunks: Iterable[bytes]) -> None:
@@ -220,7 +220,7 @@ class _Measure:
 
 
 def _text_sizes(chunks: Iterable[bytes]) -> Iterator[int]:
-    """Give the size of each text that cells share."""
+    """Yield the size of each text that cells share."""
     size, end = 0, b""
     for chunk in chunks:
         *texts, rest = (end + chunk).split(_TEXT_END)

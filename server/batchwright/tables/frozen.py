@@ -12,7 +12,7 @@ from batchwright.core.model import Json, Source
 from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import quote_name, quote_names
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
-from batchwright.tables.connection import WORKING, connection, execute, identifier, pattern, quoted
+from batchwright.tables.connection import WORKING, connection, execute, identifier, pattern, quote_sql
 from batchwright.tables.reading import Scan, parquet_table
 from batchwright.tables.rows import ROWS_AT_ONCE, open_scan
 from batchwright.tables.source import Origin
@@ -71,17 +71,17 @@ def _frozen(
         raise InvalidInput(f"{name} has a column {reserved[0]!r}, a name that is used here. Rename the column.")
     numbered = f"SELECT row_number() OVER () AS {identifier(ROW)}, * FROM ({sql})"
     rows = f"SELECT *, {_custom_id(id_column, types)} AS {identifier(CUSTOM_ID)} FROM ({numbered})"
-    execute(con, f"COPY ({rows}) TO {quoted(str(frozen))} ({WORKING})", progress.stage(0.2, 1))
+    execute(con, f"COPY ({rows}) TO {quote_sql(str(frozen))} ({WORKING})", progress.stage(0.2, 1))
     return types
 
 
 def frozen_sql(frozen: Path) -> str:
-    """Give the SQL of a frozen source's rows."""
+    """Return the SQL of a frozen source's rows."""
     return f"SELECT * FROM read_parquet({pattern(frozen)}, hive_partitioning = false)"
 
 
 def frozen_rows(frozen: Path, columns: Sequence[str]) -> Iterator[tuple[str, Mapping[str, Json]]]:
-    """Give custom_id and the cells of *columns* for each row of a frozen source, in order, streaming."""
+    """Yield custom_id and the cells of *columns* for each row of a frozen source, in order, streaming."""
     with connection(files=[frozen]) as con:
         types = types_of(con, frozen_sql(frozen))
         cells = ", ".join([identifier(CUSTOM_ID), *(cell_sql(column, types[column]) for column in columns)])
@@ -93,10 +93,10 @@ def frozen_rows(frozen: Path, columns: Sequence[str]) -> Iterator[tuple[str, Map
                 yield custom_id, as_row(columns, read(row))
 
 
-def picked_rows(
+def pick_rows(
     frozen: Path, columns: Sequence[str], *, ids: Sequence[str] = (), numbers: Sequence[int] = ()
 ) -> list[tuple[int, str, Mapping[str, Json]]]:
-    """Give the rows of *numbers*, and the first with each of *ids*: number, custom_id and the cells of *columns*."""
+    """Return the rows of *numbers*, and the first with each of *ids*: number, custom_id and the cells of *columns*."""
     row, custom_id = identifier(ROW), identifier(CUSTOM_ID)
     with connection(files=[frozen]) as con:
         con.execute(f"CREATE VIEW frozen AS {frozen_sql(frozen)}")
@@ -126,7 +126,7 @@ def share_ids(frozen: Path, listed: Path) -> None:
     with connection(files=[frozen, listed, temporary], folder=frozen.parent) as con:
         con.execute(
             f"COPY (SELECT f.* REPLACE (coalesce(s.id, f.{custom_id}) AS {custom_id}) FROM ({frozen_sql(frozen)}) f "
-            f"LEFT JOIN ({shared}) s ON f.{row} = s.row ORDER BY f.{row}) TO {quoted(str(temporary))} ({WORKING})"
+            f"LEFT JOIN ({shared}) s ON f.{row} = s.row ORDER BY f.{row}) TO {quote_sql(str(temporary))} ({WORKING})"
         )
     files.sync(temporary)
     system.replace(temporary, frozen)

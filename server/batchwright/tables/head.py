@@ -18,7 +18,7 @@ MAX_PARQUET_BYTES = 100_000_000
 
 
 def columns(origin: Origin, folder: Path) -> tuple[str, ...] | None:
-    """Give the columns of *origin*, using *folder*; None: they are not told so soon.
+    """Return the columns of *origin*, using *folder*; None: they are not told so soon.
 
     Raises:
         InvalidInput: The file is broken or empty.

@@ -67,7 +67,7 @@ def profile(origin: Origin, *, folder: Path, sample_rows: int, progress: Progres
     ):
         con.execute(f"CREATE VIEW source AS {table.sql}")
         types = types_of(con, "source")
-        columns = _described(con, types, table.rows, progress.stage(0.7, 1, f"Describing {table.rows:,} rows"))
+        columns = _describe(con, types, table.rows, progress.stage(0.7, 1, f"Describing {table.rows:,} rows"))
         cells = ", ".join(cell_sql(column, sql_type) for column, sql_type in types.items())
         read = reader(list(types.values()))
         fetched = con.execute(f"SELECT {cells} FROM source LIMIT {sample_rows:d}").fetchall()
@@ -76,7 +76,7 @@ def profile(origin: Origin, *, folder: Path, sample_rows: int, progress: Progres
     return Profile(origin.name, origin.kind, table.rows, columns, sample, id_column, table.warnings)
 
 
-def _described(
+def _describe(
     con: "duckdb.DuckDBPyConnection", types: Mapping[str, str], rows: int, progress: Progress
 ) -> list[Column]:
     facts: list[str] = []

@@ -12,7 +12,7 @@ import msgspec
 from batchwright.core.errors import InvalidInput
 from batchwright.core.jsonl import duplicate_key
 from batchwright.core.progress import SILENT, Progress
-from batchwright.tables.connection import execute, identifier, pattern, quoted
+from batchwright.tables.connection import execute, identifier, pattern, quote_sql
 from batchwright.tables.csv_file import refuse_same_names
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class JsonlSource:
         refuse_same_names(self.columns, name)
 
     def sql(self, con: "duckdb.DuckDBPyConnection", progress: Progress = SILENT) -> str:
-        """Give the SQL of its rows, in *con*."""
-        raw = ", ".join(f"{quoted(column)}: 'JSON'" for column in self.columns)
+        """Return the SQL of its rows, in *con*."""
+        raw = ", ".join(f"{quote_sql(column)}: 'JSON'" for column in self.columns)
         size = max(_MIN_OBJECT_BYTES, 2 * self._longest)
         source = (
             f"read_ndjson({pattern(self._path)}, columns = {{{raw}}}, maximum_object_size = {size}, "
@@ -122,7 +122,7 @@ def _kind(value: "Json") -> str:
 
 
 def _sql_type(kinds: set[str]) -> str | None:
-    """Give the type that holds all of *kinds*; None where only JSON does."""
+    """Return the type that holds all of *kinds*; None where only JSON does."""
     match sorted(kinds - {"null"}):
         case [] | ["string"]:
             return "VARCHAR"
@@ -203,7 +203,7 @@ class JsonRows:
             text.take(",")
 
     def _held(self) -> Iterator[bytes]:
-        """Give the objects of the one array of objects that the object holds."""
+        """Yield the objects of the one array of objects that the object holds."""
         text, found, beside = self._text, "", list[str]()
         text.take("{")
         while text.peek() != "}":
@@ -245,7 +245,7 @@ class _Text:
         self._is_whole = False
 
     def peek(self, after: int = 0) -> str:
-        """Give the character of the next token, or of one after it where both are brackets; at the end none."""
+        """Return the character of the next token, or of one after it where both are brackets; at the end none."""
         place = self._place
         for _ in range(after + 1):
             while (place := _end_of_space(self._text, place)) == len(self._text) and not self._is_whole:
@@ -266,7 +266,7 @@ class _Text:
         self._move(self._place + 1)
 
     def value(self) -> str:
-        """Give the text of the next value, and go past it.
+        """Return the text of the next value, and go past it.
 
         Raises:
             InvalidInput: It is none, or longer than a row may be.

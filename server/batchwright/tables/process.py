@@ -63,7 +63,7 @@ def carry_out(module: str, order: msgspec.Struct, target: Path, bounds: Bounds, 
         DiskFault: It cannot be written.
     """
     with _TURNS.take(progress):
-        report = _reported(module, order, target, bounds, progress)
+        report = _report(module, order, target, bounds, progress)
     match report.error:
         case None:
             return report
@@ -74,7 +74,7 @@ def carry_out(module: str, order: msgspec.Struct, target: Path, bounds: Bounds, 
 
 
 def progress_file(target: Path) -> Path:
-    """Give the file beside *target* that says meanwhile how many percent are done."""
+    """Return the file beside *target* that says meanwhile how many percent are done."""
     return target.with_name(f"{target.name}.percent")
 
 
@@ -111,7 +111,7 @@ def _end_with_input() -> None:
     os._exit(1)
 
 
-def _reported(module: str, order: msgspec.Struct, target: Path, bounds: Bounds, progress: Progress) -> Report:
+def _report(module: str, order: msgspec.Struct, target: Path, bounds: Bounds, progress: Progress) -> Report:
     with Child(("-m", module)).start() as process:
         if process.stdin is None or process.stdout is None:
             raise InvalidInput("The other process has no pipes. Start the server again.")

@@ -14,7 +14,7 @@ import msgspec
 from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import Progress
 from batchwright.tables.cells import types_of
-from batchwright.tables.connection import MEMORY_LIMIT, WORKING, connection, identifier, pattern, quoted, refusal
+from batchwright.tables.connection import MEMORY_LIMIT, WORKING, connection, identifier, pattern, quote_sql, refusal
 from batchwright.tables.connection import execute as watched
 from batchwright.tables.process import Report, progress_of, serve
 from batchwright.tables.saving import SaveKind, cut_cell, save
@@ -54,7 +54,7 @@ class Order(msgspec.Struct, frozen=True):
 
 
 def too_much_memory() -> InvalidInput:
-    """Give the error of a query that needs too much memory."""
+    """Return the error of a query that needs too much memory."""
     return InvalidInput(
         f"The query needs more than {MEMORY_LIMIT} of memory. Take fewer rows or columns, or sort less."
     )
@@ -84,7 +84,7 @@ def execute(order: Order) -> int:
         try:
             cells = ", ".join(_kept(column, sql_type) for column, sql_type in types.items())
             query = f"SELECT {cells} FROM __batchwright_query"
-            copy = f"COPY ({query}) TO {quoted(order.target)} ({WORKING})"
+            copy = f"COPY ({query}) TO {quote_sql(order.target)} ({WORKING})"
             copied = watched(con, copy, progress.stage(0, 0.7 if order.save_as else 1)).fetchall()
             _show(con, order, progress.stage(0.7, 1))
         except duckdb.OutOfMemoryException as error:
@@ -107,7 +107,7 @@ def _show(con: "duckdb.DuckDBPyConnection", order: Order, progress: Progress) ->
 
 
 def _kept(column: str, sql_type: str) -> str:
-    """Give the SQL of a column that Parquet keeps as it is: it has no integers of 128 bits, such as `sum` gives."""
+    """Return the SQL of a column that Parquet keeps as it is: it has no integers of 128 bits, such as `sum` gives."""
     name = identifier(column)
     return f"to_json({name}) AS {name}" if "HUGEINT" in sql_type or "UNION(" in sql_type else name
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import SILENT, Progress
 from batchwright.tables.cells import types_of
-from batchwright.tables.connection import WORKING, connection, execute, identifier, pattern, quoted
+from batchwright.tables.connection import WORKING, connection, execute, identifier, pattern, quote_sql
 from batchwright.tables.csv_file import CsvSource
 from batchwright.tables.excel_file import sheet_rows, written
 from batchwright.tables.json_file import JsonlSource, JsonRows
@@ -113,12 +113,12 @@ def _with_file(table: Table, file: "DataFile") -> Table:
         return table
     if column.lower() in {name.lower() for name in table.columns}:
         raise InvalidInput(f"{file.name} has a column {column!r} of its own. Give file_column another name.")
-    sql = f"SELECT *, {quoted(file.name)} AS {identifier(column)} FROM ({table.sql})"
+    sql = f"SELECT *, {quote_sql(file.name)} AS {identifier(column)} FROM ({table.sql})"
     return replace(table, sql=sql, columns=(*table.columns, column))
 
 
 def parquet_table(con: "duckdb.DuckDBPyConnection", path: Path, name: str) -> Table:
-    """Give the table in a Parquet file that *con* reaches.
+    """Return the table in a Parquet file that *con* reaches.
 
     Raises:
         InvalidInput: It has no rows, or too many.
@@ -134,7 +134,7 @@ def parquet_table(con: "duckdb.DuckDBPyConnection", path: Path, name: str) -> Ta
 
 
 def scan(files: Sequence["DataFile"], folder: Path, progress: Progress = SILENT) -> Scan:
-    """Give the rows of files to be read once: those of a single text file straight from it, without a copy.
+    """Return the rows of files to be read once: those of a single text file straight from it, without a copy.
 
     Raises:
         InvalidInput: As for `read`; of a single file, what is only seen on the way is told on the way.
@@ -147,7 +147,7 @@ def scan(files: Sequence["DataFile"], folder: Path, progress: Progress = SILENT)
 
 
 def scan_of(table: Table, name: str) -> Scan:
-    """Give the rows of a table that was read whole before."""
+    """Return the rows of a table that was read whole before."""
 
     def refuse_missing(rows: int) -> None:
         if rows != table.rows:
@@ -167,7 +167,7 @@ def _read(file: "DataFile", folder: Path, progress: Progress) -> Table:
     target = folder / "rows.parquet"
     with connection(files=scan.paths, folder=folder, name=file.name, explain=scan.explain) as con:
         sql = scan.sql(con, progress.stage(0.4, 0.5))
-        execute(con, f"COPY ({sql}) TO {quoted(str(target))} ({WORKING})", progress.stage(0.5, 1))
+        execute(con, f"COPY ({sql}) TO {quote_sql(str(target))} ({WORKING})", progress.stage(0.5, 1))
         table = parquet_table(con, target, file.name)
     scan.refuse_missing(table.rows)
     for path in {file.path, *scan.paths}:

@@ -11,7 +11,7 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import SILENT, Progress
 from batchwright.tables import excel_target
 from batchwright.tables.cells import float_sql, is_nested, json_sql, types_of
-from batchwright.tables.connection import PARQUET, execute, identifier, quoted
+from batchwright.tables.connection import PARQUET, execute, identifier, quote_sql
 
 if TYPE_CHECKING:
     import duckdb
@@ -42,7 +42,7 @@ def _formula(character: str) -> str:
 
 
 _FORMULA = re.compile(_formula(r"\u{:04x}"))
-_FORMULA_IN_SQL = quoted(_formula(r"\x{{{:x}}}"))
+_FORMULA_IN_SQL = quote_sql(_formula(r"\x{{{:x}}}"))
 _NUMBERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"})
 _FRACTIONS = frozenset({"DOUBLE", "FLOAT"})
 _PLAIN = _NUMBERS | _FRACTIONS | {"VARCHAR", "BOOLEAN"}
@@ -96,7 +96,7 @@ def save(con: "duckdb.DuckDBPyConnection", sql: str, target: Path, kind: SaveKin
 
 
 def cut_cell(name: str, sql_type: str, most: int) -> str:
-    """Give the SQL of a column whose texts, and whose JSON, have at most *most* characters; what is cut is a text."""
+    """Return the SQL of a column whose texts, and whose JSON, have at most *most* characters; what is cut is a text."""
     column = identifier(name)
     if _is_number(sql_type):
         return column
@@ -121,7 +121,7 @@ def _select(cells: Iterable[str]) -> str:
 
 
 def _copy(con: "duckdb.DuckDBPyConnection", sql: str, target: Path, options: str, progress: Progress) -> None:
-    execute(con, f"COPY ({sql}) TO {quoted(str(target))} ({options})", progress)
+    execute(con, f"COPY ({sql}) TO {quote_sql(str(target))} ({options})", progress)
 
 
 def _write_lines(
@@ -140,7 +140,7 @@ def _write_lines(
 
 
 def _raw(cell: str | None) -> "Json":
-    """Give JSON text as it is, in one line; what JSON has no word for, such as NaN, stays a text."""
+    """Return JSON text as it is, in one line; what JSON has no word for, such as NaN, stays a text."""
     if cell is None:
         return None
     try:
@@ -151,7 +151,7 @@ def _raw(cell: str | None) -> "Json":
 
 
 def _csv_cell(column: str, sql_type: str) -> str:
-    """Give the SQL of a column as it is written to CSV."""
+    """Return the SQL of a column as it is written to CSV."""
     if _is_number(sql_type):
         return column
     text = text_of(column, sql_type)
@@ -162,7 +162,7 @@ def _csv_cell(column: str, sql_type: str) -> str:
 
 
 def _json_cell(column: str, sql_type: str) -> str:
-    """Give the SQL of a column as it is fetched for JSONL: plain values as they are, all others as JSON text."""
+    """Return the SQL of a column as it is fetched for JSONL: plain values as they are, all others as JSON text."""
     if sql_type in _FRACTIONS:
         # A float has its own shortest writing, not that of the double next to it; and JSON has no word for some.
         return f"CASE WHEN isfinite({column}) THEN {float_sql(column)} END"
@@ -170,7 +170,7 @@ def _json_cell(column: str, sql_type: str) -> str:
 
 
 def _in_sheet(column: str, sql_type: str) -> str:
-    """Give the SQL of a column as it is written to a sheet: numbers as far as Excel keeps them, else texts."""
+    """Return the SQL of a column as it is written to a sheet: numbers as far as Excel keeps them, else texts."""
     if sql_type == "FLOAT":
         return float_sql(column)
     if sql_type.startswith("DECIMAL"):
@@ -183,7 +183,7 @@ def _is_number(sql_type: str) -> bool:
 
 
 def text_of(column: str, sql_type: str) -> str:
-    """Give the SQL of a column as text, without the quotes of JSON."""
+    """Return the SQL of a column as text, without the quotes of JSON."""
     if sql_type == "JSON":
         has_parts = f"json_type({column}) IN ('OBJECT', 'ARRAY')"
         return f"CASE WHEN {has_parts} THEN CAST({column} AS VARCHAR) ELSE {column} ->> '$' END"

@@ -129,7 +129,7 @@ def reading(options: Mapping[str, object]) -> Reading:
 
 
 def _character(options: Mapping[str, object], name: str, *, but: str, like: str) -> str | None:
-    """Give an option that is one plain character; None: it is not given."""
+    """Return an option that is one plain character; None: it is not given."""
     given = options.get(name)
     if given is None:
         return None
@@ -155,7 +155,7 @@ def kind_of(path: Path) -> FileKind:
 
 
 def one_file(path: Path, name: str, *, sheet: str | None = None, how: Reading | None = None) -> Origin:
-    """Give the origin that is one file.
+    """Return the origin that is one file.
 
     Raises:
         InvalidInput: Its ending is none that can be read.
@@ -197,7 +197,7 @@ def _is_query(workspace: "Workspace", source: str) -> bool:
 
 
 def _files(workspace: "Workspace", name: str, how: Reading) -> list[DataFile]:
-    """Give the files that *name* means; one that exists is that file, whatever its name looks like."""
+    """Return the files that *name* means; one that exists is that file, whatever its name looks like."""
     try:
         path = workspace.file_to_read(name)
     except NotFound:
@@ -213,7 +213,7 @@ def _files(workspace: "Workspace", name: str, how: Reading) -> list[DataFile]:
 
 
 def _data_file(workspace: "Workspace", path: Path, how: Reading, sheet: str | None = None) -> DataFile:
-    name = workspace.shown(path) + (f"#{sheet}" if sheet else "")
+    name = workspace.display_name(path) + (f"#{sheet}" if sheet else "")
     return DataFile(path, name, kind_of(path), _is_gzipped(path), sheet, how, workspace)
 
 
@@ -226,7 +226,7 @@ def _plain(path: Path) -> Path:
 
 
 def _codec(encoding: object) -> str:
-    """Give the codec's own name; those that are no encoding of a text file are not taken."""
+    """Return the codec's own name; those that are no encoding of a text file are not taken."""
     try:
         name = codecs.lookup(str(encoding)).name
     except (LookupError, ValueError):

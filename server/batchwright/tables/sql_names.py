@@ -21,7 +21,7 @@ _REFUSED_FUNCTIONS = frozenset(
 
 
 def table_names(sql: str, *, advice: str = _ADVICE) -> list[str]:
-    """Give the names of the tables that a query reads, in its order; *advice* says which there are.
+    """Return the names of the tables that a query reads, in its order; *advice* says which there are.
 
     Raises:
         InvalidInput: It is not one query, or reads or does something else.
@@ -49,7 +49,7 @@ def table_names(sql: str, *, advice: str = _ADVICE) -> list[str]:
 
 
 def _tables(node: "Json", known: frozenset[str], advice: str) -> Iterator[str]:
-    """Give what is read under a node of the syntax tree; *known* are the names that WITH gives there."""
+    """Yield what is read under a node of the syntax tree; *known* are the names that WITH gives there."""
     if not isinstance(node, dict):
         for item in cast("list[Json]", node) if isinstance(node, list) else ():
             yield from _tables(item, known, advice)

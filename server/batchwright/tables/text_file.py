@@ -42,7 +42,7 @@ class PlainText:
 
 
 def plain_text(file: "DataFile", folder: Path, progress: Progress = SILENT) -> PlainText:
-    """Give a text file as UTF-8; where it is not, it is rewritten in *folder*, which takes up to two copies.
+    """Return a text file as UTF-8; where it is not, it is rewritten in *folder*, which takes up to two copies.
 
     Raises:
         InvalidInput: It is no whole gzip, inflates to too much, or its encoding is not known.
@@ -66,7 +66,7 @@ def plain_text(file: "DataFile", folder: Path, progress: Progress = SILENT) -> P
 
 
 def first_bad_line(path: Path) -> int:
-    """Give the number of the first line that is not UTF-8, as an editor counts them."""
+    """Return the number of the first line that is not UTF-8, as an editor counts them."""
     decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
     for chunk in _chunks(path):
         try:
@@ -98,7 +98,7 @@ def _inflate(file: "DataFile", target: Path, progress: Progress) -> None:
 
 
 def _encoding(path: Path, file: "DataFile", progress: Progress) -> str | None:
-    """Give the encoding that *path* is to be rewritten from; None: it is UTF-8, or what is wrong is told elsewhere."""
+    """Return the encoding that *path* is to be rewritten from; None: it is UTF-8, or its fault is told elsewhere."""
     if told := file.reading.encoding:
         return None if told in {"utf-8", "utf-8-sig", "ascii"} else told
     with path.open("rb") as opened:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 
 import batchwright
-from batchwright.core.untrusted import cleaned, cleaned_value, inert, inert_value, one_line, quote_name
+from batchwright.core.untrusted import clean, clean_value, inert, inert_value, one_line, quote_name
 from batchwright.mcp_server.views.view import Facts, Name, Sentence, Text, View, Words
 
 RENDERED = r"<(?:[^\W\d]|[/!?|\uff5c])|!\[|\]\(|\]:\s*\w+:"
@@ -34,8 +34,8 @@ def test_no_text_acts_and_to_make_it_inert_twice_changes_nothing(text: str) -> N
     """Also where taking something out brings two others together."""
     assert ACTING.search(inert(text)) is None
     assert inert(inert(text)) == inert(text)
-    assert ACTING.search(cleaned(text, 7)) is None
-    assert ACTING.search(str(cleaned_value([{text: text}]))) is None
+    assert ACTING.search(clean(text, 7)) is None
+    assert ACTING.search(str(clean_value([{text: text}]))) is None
 
 
 @given(text=st.text(st.characters(categories=["L", "N", "P", "S"], exclude_characters="<![]\u115f\u1160\u3164\uffa0")))

@@ -115,13 +115,13 @@ class _Caller:
     async def __call__(self, name: str, **arguments: object) -> Mapping[str, Any]:
         given = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in arguments.items())
         _say(f"\u2192 {name}({given})")
-        return await self._called(name, arguments, shown=True)
+        return await self._call(name, arguments, shown=True)
 
     async def quietly(self, name: str, **arguments: object) -> Mapping[str, Any]:
         """Call without printing."""
-        return await self._called(name, arguments, shown=False)
+        return await self._call(name, arguments, shown=False)
 
-    async def _called(self, name: str, arguments: dict[str, object], *, shown: bool) -> Mapping[str, Any]:
+    async def _call(self, name: str, arguments: dict[str, object], *, shown: bool) -> Mapping[str, Any]:
         bar = _Lines() if self._plain else _Bar()
         is_done = False
         try:

@@ -9,13 +9,13 @@ from batchwright.core.calls import OPEN, Call
 from batchwright.core.errors import InvalidInput
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Endpoint, Job, Json, ProviderInfo, Recipe, Request, SpendingLimits
-from batchwright.core.money import shown_most
+from batchwright.core.money import format_most
 from batchwright.core.untrusted import model_name, quote_name, quote_names
 from batchwright.costs.prices import Price, RequestTokens, add_up, estimate, price_at
 from batchwright.costs.spending import Agreement, trial_agreement, trial_question
 from batchwright.jobs.preflight import DraftWarning, check_recipe
 from batchwright.jobs.terms import Terms
-from batchwright.jobs.trials.rows import Choice, TriedRow, tried_rows
+from batchwright.jobs.trials.rows import Choice, TriedRow, choose_rows
 from batchwright.requests.measure import Measure
 from batchwright.requests.recipe import body_builder, template_columns
 
@@ -112,8 +112,8 @@ def plan_trial(
     used = {column for variant in variants for column in _columns(job, variant.recipe)}
     columns = tuple(column for column in job.source.columns if column in used)
     needed = [column for column in job.source.columns if column in used or (truth and column == truth.column)]
-    rows = tuple(tried_rows(job, folder, request.choice, needed))
-    asked = tuple(_asked(job, variants, rows))
+    rows = tuple(choose_rows(job, folder, request.choice, needed))
+    asked = tuple(_requests_of(job, variants, rows))
     agreed = trial_agreement(job, [each.ceiling_usd for each in asked], request.max_cost_usd)
     is_asked = not agreed.is_bounded or agreed.total_usd > spending.ask_above_usd
     terms = _terms(job, request, variants, agreed) if is_asked else Terms(None)
@@ -122,7 +122,7 @@ def plan_trial(
 
 def _terms(job: Job, request: TrialRequest, variants: Sequence[Variant], agreed: Agreement) -> Terms:
     refusal = (
-        f"Trying {job.id} may cost up to {shown_most(agreed.total_usd)}, and no maximum was named. Nothing was sent. "
+        f"Trying {job.id} may cost up to {format_most(agreed.total_usd)}, and no maximum was named. Nothing was sent. "
         f"Ask the user, then {Call('try_requests', job_id=job.id, max_cost_usd=OPEN)}."
     )
     question = trial_question(job, [variant.recipe.model for variant in variants], agreed)
@@ -130,7 +130,7 @@ def _terms(job: Job, request: TrialRequest, variants: Sequence[Variant], agreed:
 
 
 def _recipes(job: Job, request: TrialRequest) -> Sequence[Recipe]:
-    """Give the recipe of the draft as it is, and the others that are asked for, each once."""
+    """Return the recipe of the draft as it is, and the others that are asked for, each once."""
     own = job.recipe
     if request.prompts and own.prompt is None:
         raise InvalidInput(
@@ -161,7 +161,7 @@ def _variant(job: Job, recipe: Recipe, answering: Answering) -> Variant:
 
 
 def _columns(job: Job, recipe: Recipe) -> Sequence[str]:
-    """Give the columns that are shown beside the answers; a ready-made batch file has none but the ids."""
+    """Return the columns that are shown beside the answers; a ready-made batch file has none but the ids."""
     return template_columns(recipe, job.source.columns) if recipe.prompt is not None else ()
 
 
@@ -188,8 +188,8 @@ def _truth(job: Job, given: str) -> Truth:
     return Truth(column, name)
 
 
-def _asked(job: Job, variants: Sequence[Variant], rows: Sequence[TriedRow]) -> Iterator[Asked]:
-    """Give the requests row by row, so that where the time is over the first rows have all their answers."""
+def _requests_of(job: Job, variants: Sequence[Variant], rows: Sequence[TriedRow]) -> Iterator[Asked]:
+    """Yield the requests row by row, so that where the time is over the first rows have all their answers."""
     measures = [Measure(variant.recipe.model, variant.recipe.endpoint) for variant in variants]
     bodies = [_bodies(job, variant) for variant in variants]
     for row, tried in enumerate(rows):
@@ -201,7 +201,7 @@ def _asked(job: Job, variants: Sequence[Variant], rows: Sequence[TriedRow]) -> I
 
 
 def _bodies(job: Job, variant: Variant) -> Callable[[TriedRow], Mapping[str, Json]]:
-    """Give the function from a row to a body: the draft's own are taken as its files hold them."""
+    """Return the function from a row to a body: the draft's own are taken as its files hold them."""
     if variant.recipe == job.recipe:
         return lambda row: row.body
     if variant.recipe.prompt is None:

@@ -13,7 +13,7 @@ from batchwright.core.jsonl import decode_request
 from batchwright.core.model import Job, Json, Part, Request
 from batchwright.jobs.trials.estimates import MAX_ROWS, Which, places
 from batchwright.requests.packing import members_of
-from batchwright.tables.frozen import picked_rows
+from batchwright.tables.frozen import pick_rows
 
 MAX_NAME_CHARACTERS = 64
 
@@ -46,8 +46,8 @@ class TriedRow:
     body: Mapping[str, Json]
 
 
-def tried_rows(job: Job, folder: JobFolder, choice: Choice, columns: Sequence[str]) -> list[TriedRow]:
-    """Give the rows of a choice among the requests of *job*, whose parts are those of one round, in order.
+def choose_rows(job: Job, folder: JobFolder, choice: Choice, columns: Sequence[str]) -> list[TriedRow]:
+    """Return the rows of a choice among the requests of *job*, whose parts are those of one round, in order.
 
     Raises:
         NotFound: A named row is not there, or has no request in this round.
@@ -57,27 +57,27 @@ def tried_rows(job: Job, folder: JobFolder, choice: Choice, columns: Sequence[st
     if job.source.kind == "results" or not job.parts or not all(path.exists() for path in needed):
         raise NotReady(f"The requests of {job.id} are not here any more, so none can be tried. Make a new job.")
     if choice.named:
-        found = _named(job, frozen, choice.named, columns)
+        found = _named_rows(job, frozen, choice.named, columns)
         bodies = dict(_of_ids(folder, job.parts, {custom_id for _, custom_id, _ in found}))
     else:
         counts = [_rows_in(job, part) for part in job.parts]
         chosen = places(sum(counts), choice.count, which=choice.which, seed=choice.seed)
         bodies = dict(_at(folder, job.parts, counts, chosen))
         # Rows that share a request are shown by the first of them.
-        found = picked_rows(frozen, columns, ids=list(bodies))
+        found = pick_rows(frozen, columns, ids=list(bodies))
     for number, custom_id, _ in found:
         if custom_id not in bodies:
             raise NotFound(f"Row {number} of {job.id} is not among the requests of this round. Name another.")
     return [TriedRow(number, custom_id, cells, bodies[custom_id]) for number, custom_id, cells in found]
 
 
-def _named(
+def _named_rows(
     job: Job, frozen: Path, names: Sequence[str], columns: Sequence[str]
 ) -> list[tuple[int, str, Mapping[str, Json]]]:
     if len(names) > MAX_ROWS:
         raise InvalidInput(f"{len(names)} rows are named; {MAX_ROWS} are tried at a time. Name fewer.")
     numbers = [int(name) for name in names if name.isdecimal() and len(name) <= len(str(job.source.rows))]
-    rows = picked_rows(frozen, columns, ids=names, numbers=numbers)
+    rows = pick_rows(frozen, columns, ids=names, numbers=numbers)
     by_number = {str(row[0]): row for row in rows}
     by_id = {row[1]: row for row in reversed(rows)}
     found: dict[int, tuple[int, str, Mapping[str, Json]]] = {}
@@ -99,7 +99,7 @@ def _rows_in(job: Job, part: Part) -> int:
 def _at(
     folder: JobFolder, parts: Sequence[Part], counts: Sequence[int], chosen: Sequence[int]
 ) -> Iterator[tuple[str, Json]]:
-    """Give id and body of the rows at some places, counted over all parts; files without one are not read."""
+    """Yield id and body of the rows at some places, counted over all parts; files without one are not read."""
     for part, end, count in zip(parts, accumulate(counts), counts, strict=True):
         here = [place - end + count for place in chosen if end - count <= place < end]
         if not here:

@@ -149,7 +149,7 @@ class Trying:
         unsent = [answer.error for answer in answers if answer.error is not None and answer.is_free]
         if unsent and len(unsent) == len(answers):
             raise unsent[0]
-        tried = tuple(_tried(plan, answers, number) for number in range(len(plan.variants)))
+        tried = tuple(_attempt(plan, answers, number) for number in range(len(plan.variants)))
         pairs = [(one, two) for two in range(len(tried)) for one in range(two)]
         return Trial(
             plan,
@@ -202,7 +202,7 @@ def _cost(plan: TrialPlan, place: int, answer: _Answer) -> Decimal | None:
     return cost(variant.price, [used], processing="standard") if any(used) else None
 
 
-def _tried(plan: TrialPlan, answers: Sequence[_Answer], number: int) -> Tried:
+def _attempt(plan: TrialPlan, answers: Sequence[_Answer], number: int) -> Tried:
     variant = plan.variants[number]
     of_variant = [place for place, asked in enumerate(plan.asked) if asked.variant == number]
     read = reader(variant.recipe)

@@ -4,8 +4,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from batchwright.core.money import shown_most, shown_usd
-from batchwright.core.untrusted import cleaned, inert_value, one_line
+from batchwright.core.money import format_most, format_usd
+from batchwright.core.untrusted import clean, inert_value, one_line
 from batchwright.mcp_server.views.view import present
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ MAX_PROMPT_CHARACTERS = 400
 
 
 def of_job(overview: "Overview", now: datetime) -> "dict[str, Json]":
-    """Give what surrounds a job: where it comes from, its times, its money, its course and what may be submitted."""
+    """Return what surrounds a job: where it comes from, its times, its money, its course and what may be submitted."""
     job = overview.job
     facts: dict[str, Json] = {
         "at": _time(now),
         "source": one_line(job.source.name),
         "model": one_line(job.recipe.model),
-        "prompt": cleaned(job.recipe.prompt or "", MAX_PROMPT_CHARACTERS) or None,
+        "prompt": clean(job.recipe.prompt or "", MAX_PROMPT_CHARACTERS) or None,
         "created_at": _time(job.created_at),
         "submitted_at": _time(job.submitted_at),
         "ended_at": _time(job.ended_at),
@@ -39,7 +39,7 @@ def of_job(overview: "Overview", now: datetime) -> "dict[str, Json]":
 
 
 def of_jobs(jobs: "Iterable[Job]", now: datetime) -> "dict[str, Json]":
-    """Give the rows of several jobs by outcome."""
+    """Return the rows of several jobs by outcome."""
     return {KEY: {"at": _time(now), "counts": {job.id: present(job.counts) for job in jobs}}}
 
 
@@ -67,13 +67,13 @@ def _offer(offer: "Offer") -> "Json":
     if offer.provider.kind == "embedded":
         facts["is_here"] = True
     if offer.most_usd is not None:
-        facts["most"] = {"text": shown_most(offer.most_usd), "usd": float(offer.most_usd)}
+        facts["most"] = {"text": format_most(offer.most_usd), "usd": float(offer.most_usd)}
     return facts
 
 
 def _amount(amount: Decimal) -> "Json":
     """Write an amount as the answers do; the number is only for the length of a bar."""
-    return {"text": shown_usd(amount), "usd": float(amount)}
+    return {"text": format_usd(amount), "usd": float(amount)}
 
 
 def _point(point: "Point") -> "Json":

@@ -42,7 +42,7 @@ def _classify(filled: Filled) -> Plan:
         "parameters": _parameters(filled, 50),
         "deduplicate": True,
     }
-    return Plan(request, "labelled.csv", [_counted(name), *_measured(filled, name)])
+    return Plan(request, "labelled.csv", [_count_of(name), *_measured(filled, name)])
 
 
 def _extract(filled: Filled) -> Plan:
@@ -112,7 +112,7 @@ def _judge(filled: Filled) -> Plan:
         "output_schema": _schema({reason: {"type": "string"}, score: {"type": "integer", "enum": [1, 2, 3, 4, 5]}}),
         "parameters": _parameters(filled, 200),
     }
-    return Plan(request, "judged.csv", [_counted(score), *_measured(filled, score)])
+    return Plan(request, "judged.csv", [_count_of(score), *_measured(filled, score)])
 
 
 _SOURCE = Argument("source", "file, files or SQL over files in the workspace", is_required=True, completes="source")
@@ -219,7 +219,7 @@ def _parameters(filled: Filled, answer_tokens: int) -> Json:
     return {"max_completion_tokens": answer_tokens, **steady}
 
 
-def _counted(name: str) -> str:
+def _count_of(name: str) -> str:
     sql = f"SELECT {name}, count(*) AS n FROM results GROUP BY {name} ORDER BY n DESC"
     return str(Call("query_results", job_id=OPEN, sql=sql))
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def prompts() -> list[Prompt]:
-    """Give all prompts."""
+    """Return all prompts."""
     return [
         Prompt(
             name=walkthrough.name,

@@ -56,15 +56,15 @@ class Filled:
     columns: Sequence[str] | None
 
     def whole(self, name: str) -> str:
-        """Give what stands for an argument as it is, which may have several lines."""
+        """Return what stands for an argument as it is, which may have several lines."""
         return self.values.get(name, "").strip()
 
     def get(self, name: str, default: str = "") -> str:
-        """Give what stands for an argument, on one line."""
+        """Return what stands for an argument, on one line."""
         return " ".join(self.whole(name).split()) or default
 
     def names(self, name: str) -> list[str]:
-        """Give the things that are named for an argument, each once.
+        """Return the things that are named for an argument, each once.
 
         Raises:
             InvalidInput: They are too many.
@@ -76,7 +76,7 @@ class Filled:
         return found
 
     def chosen(self, name: str = "columns") -> list[str]:
-        """Give the columns that are named for an argument; all of the source, up to a number, where none are.
+        """Return the columns that are named for an argument; all of the source, up to a number, where none are.
 
         Raises:
             InvalidInput: The source has no such column.
@@ -100,7 +100,7 @@ class Filled:
         return found
 
     def free(self, name: str) -> str:
-        """Give a name for a result's column that the source does not have."""
+        """Return a name for a result's column that the source does not have."""
         taken = {column.lower() for column in self.columns or ()}
         while name.lower() in taken:
             name = f"new_{name}"

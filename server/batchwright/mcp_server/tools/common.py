@@ -33,7 +33,7 @@ _MAX_DOING_CHARACTERS = 200
 
 
 def answer(view: View, *, image: bytes | None = None, meta: dict[str, Json] | None = None) -> CallToolResult:
-    """Give a view as text and as structured content, with an image if there is one; *meta* is not for the model."""
+    """Return a view as text and as structured content, with an image if there is one; *meta* is not for the model."""
     text = TextContent(type="text", text=view.text())
     shown = [_png(image)] if image else []
     return CallToolResult(content=[text, *shown, *links(view)], structured_content=view.facts(), _meta=meta)
@@ -78,7 +78,7 @@ def progress_of(ctx: Context[App]) -> Progress:
 
 
 def usd(amount: float | None) -> Decimal | None:
-    """Give an amount as it was written: 0.1 is a tenth, not the binary number next to it."""
+    """Return an amount as it was written: 0.1 is a tenth, not the binary number next to it."""
     return None if amount is None else Decimal(str(amount))
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Self
 
 from batchwright.core.calls import OPEN, Advice, Call
 from batchwright.core.model import Job
-from batchwright.core.money import shown_most, shown_usd
+from batchwright.core.money import format_most, format_usd
 from batchwright.costs.prices import price
 from batchwright.costs.spending import ceiling_usd
 from batchwright.mcp_server.views.view import Name, Next, Sentence, View
@@ -44,9 +44,9 @@ def _range(known: "CostRange | None", ceiling: Decimal | None = None) -> str:
     """Write a range; its upper end is the *ceiling* of the parts, each rounded up, where that is given."""
     high = ceiling or (known.high_usd if known else None)
     if known is None or known.low_usd is None:
-        return "not known" if high is None else f"up to {shown_most(high)}"
-    low = shown_usd(known.low_usd)
-    return f"{low} and more" if high is None else f"{low} to {shown_most(high)}"
+        return "not known" if high is None else f"up to {format_most(high)}"
+    low = format_usd(known.low_usd)
+    return f"{low} and more" if high is None else f"{low} to {format_most(high)}"
 
 
 def job_cost(job: Job) -> str | None:
@@ -60,19 +60,19 @@ def job_cost(job: Job) -> str | None:
         said.append(f"not known: {job.provider.host} has its own prices")
     elif left:
         ceiling = ceiling_usd(left)
-        most = "what was agreed for it" if ceiling is None else f"up to {shown_most(ceiling)}"
-        said.append(f"{shown_usd(job.spent_usd)} is known; {most} counts as paid for what was given up")
+        most = "what was agreed for it" if ceiling is None else f"up to {format_most(ceiling)}"
+        said.append(f"{format_usd(job.spent_usd)} is known; {most} counts as paid for what was given up")
     elif any(part.cost_usd is None for part in ended):
         is_priced = price(job.recipe.model, endpoint=job.recipe.endpoint) is not None
         why = "the provider does not tell all tokens" if is_priced else f"{job.provider.model} has no known price"
-        known = f"; {shown_usd(job.spent_usd)} of it is known" if job.spent_usd else ""
+        known = f"; {format_usd(job.spent_usd)} of it is known" if job.spent_usd else ""
         said.append(f"not known: {why}{known}")
     elif job.ended_at is not None:
-        said.append(shown_usd(job.spent_usd))
+        said.append(format_usd(job.spent_usd))
     elif job.spent_usd or price(job.recipe.model, endpoint=job.recipe.endpoint):
-        said.append(f"{shown_usd(job.spent_usd)} so far")
+        said.append(f"{format_usd(job.spent_usd)} so far")
     if job.agreed_usd is not None:
-        said.append(_agreed(job, job.agreed_usd))
+        said.append(_describe_agreement(job, job.agreed_usd))
     return "; ".join(said) or None
 
 
@@ -81,7 +81,7 @@ def submit_notes(job: Job, agreed_now: Decimal | None, *, was_submitted: bool) -
     agreed = job.agreed_usd
     if was_submitted:
         is_other = agreed is not None and agreed_now not in {None, agreed}
-        kept = [f"What was agreed then stays: {shown_most(agreed)}."] if agreed is not None and is_other else []
+        kept = [f"What was agreed then stays: {format_most(agreed)}."] if agreed is not None and is_other else []
         return ["It was submitted before: nothing was sent again.", *kept]
     if agreed is None or agreed_now is not None:
         return []
@@ -93,19 +93,19 @@ def line_cost(job: Job) -> str | None:
     if job.submitted_at is not None or job.provider.charges == "nothing":
         return (job_cost(job) or "").partition(";")[0] or None
     ceiling = ceiling_usd(job.parts)
-    return "not bounded" if ceiling is None else f"up to {shown_most(ceiling)}"
+    return "not bounded" if ceiling is None else f"up to {format_most(ceiling)}"
 
 
-def _agreed(job: Job, agreed: Decimal) -> str:
+def _describe_agreement(job: Job, agreed: Decimal) -> str:
     """Say what was agreed for the current round: it is the most only where prices and lengths bound it."""
     is_bounded = job.provider.charges != "unknown" and all(part.ceiling_usd is not None for part in job.running_parts)
-    said = f"at most {shown_most(agreed)} agreed" if is_bounded else f"{shown_most(agreed)} agreed, not enforced"
+    said = f"at most {format_most(agreed)} agreed" if is_bounded else f"{format_most(agreed)} agreed, not enforced"
     costs = [part.cost_usd for part in job.parts if part.round == job.round and part.cost_usd is not None]
     spent = sum(costs, Decimal(0))
     if job.round > 1:
-        said += f" for this retry, which cost {shown_usd(spent)}" if job.ended_at else " for this retry"
+        said += f" for this retry, which cost {format_usd(spent)}" if job.ended_at else " for this retry"
     if spent > agreed:
-        said += f": {shown_most(spent - agreed)} over it, since nothing bounds the answers' length"
+        said += f": {format_most(spent - agreed)} over it, since nothing bounds the answers' length"
     return said
 
 
@@ -136,18 +136,18 @@ class CostsView(View):
 
 
 def _go_on(job: Job) -> Advice:
-    """Give the call that goes on with a compared job: of a draft, its answers are compared next."""
+    """Return the call that goes on with a compared job: of a draft, its answers are compared next."""
     if job.submitted_at is None:
         return Call("try_requests", job_id=job.id, models=[OPEN]), " compares how they answer, or another draft: "
     return Call("check_job", job_id=job.id), ", or another draft: "
 
 
 def _cost_line(line: "ModelCost", comparison: "Comparison") -> dict[str, str]:
-    """Give a model's costs; what is not known is left out."""
+    """Return a model's costs; what is not known is left out."""
     more = " and more" if comparison.is_open else ""
-    shown = {"model": line.model, "standard": f"{shown_usd(line.standard_usd)}{more}"}
+    shown = {"model": line.model, "standard": f"{format_usd(line.standard_usd)}{more}"}
     if line.batch_usd is not None:
-        shown["batch"] = f"{shown_usd(line.batch_usd)}{more}"
+        shown["batch"] = f"{format_usd(line.batch_usd)}{more}"
     if line.saving_percent is not None:
         shown["saving"] = f"{line.saving_percent}%"
     return shown

@@ -5,7 +5,7 @@ from typing import Self
 
 from batchwright.core.calls import Blank, Call
 from batchwright.core.model import Json
-from batchwright.core.untrusted import MARK, cleaned, one_line
+from batchwright.core.untrusted import MARK, clean, one_line
 from batchwright.mcp_server.views.view import MAX_SENTENCE_CHARACTERS, Facts, Name, Next, Sentence, View
 from batchwright.tables.inspection import Profile
 
@@ -73,7 +73,7 @@ class InspectView(View):
             columns=columns,
             columns_left_out=left_out or None,
             id_column=id_column,
-            sample=[_shown_row(row) for row in profile.sample],
+            sample=[_show_row(row) for row in profile.sample],
             warnings=list(profile.warnings[:MAX_WARNINGS]) or None,
             next=(draft,),
         )
@@ -84,13 +84,13 @@ def _is_plain(name: str) -> bool:
     return bool(name) and one_line(name, MAX_SENTENCE_CHARACTERS) == name and '"' not in name
 
 
-def _shown_row(row: Mapping[str, Json]) -> dict[str, Json]:
-    """Give a row fit for the conversation: cleaned, cut, and without its empty cells."""
-    from batchwright.mcp_server.views.fitting import fitted_value, shown_names
+def _show_row(row: Mapping[str, Json]) -> dict[str, Json]:
+    """Return a row fit for the conversation: cleaned, cut, and without its empty cells."""
+    from batchwright.mcp_server.views.fitting import display_names, fit_value
 
-    names = shown_names(list(row)[:MAX_SHOWN_COLUMNS])
+    names = display_names(list(row)[:MAX_SHOWN_COLUMNS])
     return {
-        shown: cleaned(row[name]) if isinstance(row[name], str) else fitted_value(row[name], MAX_NESTED_BYTES)
+        shown: clean(row[name]) if isinstance(row[name], str) else fit_value(row[name], MAX_NESTED_BYTES)
         for name, shown in names.items()
         if row[name] is not None
     }

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from batchwright.core.model import Json
-from batchwright.core.untrusted import cleaned, cleaned_value, one_line
+from batchwright.core.untrusted import clean, clean_value, one_line
 
 _LEAST_CELL_BYTES = 24
 _MARKS = 6
@@ -26,7 +26,7 @@ class FittedRows:
     columns_left_out: int
 
 
-def fitted_rows(
+def fit_rows(
     rows: Sequence[Mapping[str, Json]], columns: Sequence[str], *, room: int, first: Collection[str] = ()
 ) -> FittedRows:
     """Cut *rows* to about *room* bytes: the longest cells first, and columns only where even short cells do not fit.
@@ -45,30 +45,30 @@ def fitted_rows(
             break
         room -= names + sum(min(size, _LEAST_CELL_BYTES) for size in cells)
         sizes[column] = cells
-    kept = shown_names([column for column in columns if column in sizes])
+    kept = display_names([column for column in columns if column in sizes])
     each = [size for cells in sizes.values() for size in cells]
     most = _most(each, room + sum(min(size, _LEAST_CELL_BYTES) for size in each))
     fitted = [
-        {name: fitted_value(row[column], most) for column, name in kept.items() if row.get(column) is not None}
+        {name: fit_value(row[column], most) for column, name in kept.items() if row.get(column) is not None}
         for row in rows
     ]
     return FittedRows(fitted, len(columns) - len(kept))
 
 
-def fitted_value(value: Json, most: int) -> Json:
+def fit_value(value: Json, most: int) -> Json:
     """Clean a value, and cut it to about *most* bytes; what is nested and too long becomes a text."""
     if not isinstance(value, str):
-        plain = cleaned_value(value, max(most, _LEAST_CELL_BYTES))
+        plain = clean_value(value, max(most, _LEAST_CELL_BYTES))
         text = _encode(plain).decode()
         if len(text) <= max(most, _LEAST_CELL_BYTES):
             return plain
         value = text
-    text = cleaned(value, _MOST_CELL_CHARACTERS)
+    text = clean(value, _MOST_CELL_CHARACTERS)
     size = len(text.encode())
-    return text if size <= most else cleaned(value, max(4, most * len(text) // size))
+    return text if size <= most else clean(value, max(4, most * len(text) // size))
 
 
-def fitted_names(names: Sequence[str], room: int) -> list[str]:
+def fit_names(names: Sequence[str], room: int) -> list[str]:
     """Give as many cleaned names as fit *room* bytes, and say how many more there are."""
     shown: list[str] = []
     for name in names:
@@ -80,7 +80,7 @@ def fitted_names(names: Sequence[str], room: int) -> list[str]:
     return shown
 
 
-def shown_names(columns: Sequence[str]) -> dict[str, str]:
+def display_names(columns: Sequence[str]) -> dict[str, str]:
     """Give each column the name that is shown, also where two differ only in what is not."""
     names: dict[str, str] = {}
     for column in columns:
@@ -92,14 +92,14 @@ def shown_names(columns: Sequence[str]) -> dict[str, str]:
 
 
 def _size(value: Json) -> int:
-    """Give the bytes of a value as it would be shown whole."""
+    """Return the bytes of a value as it would be shown whole."""
     if isinstance(value, str):
         return len(value[:_MOST_CELL_CHARACTERS].encode(errors="replace"))
-    return len(_encode(cleaned_value(value))) if isinstance(value, list | dict) else len(str(value))
+    return len(_encode(clean_value(value))) if isinstance(value, list | dict) else len(str(value))
 
 
 def _most(sizes: Sequence[int], room: int) -> int:
-    """Give the size to cut to, so that all together fit *room*: what the short ones leave is for the long ones."""
+    """Return the size to cut to, so that all together fit *room*: what the short ones leave is for the long ones."""
     ordered = sorted(sizes)
     for place, size in enumerate(ordered):
         share = room // (len(ordered) - place)

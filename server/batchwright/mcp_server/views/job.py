@@ -7,7 +7,7 @@ from pydantic import Field
 
 from batchwright.core.calls import OPEN, Advice, Call
 from batchwright.core.model import Job, JobStatus, Json, Outcome
-from batchwright.core.untrusted import MARK, cleaned
+from batchwright.core.untrusted import MARK, clean
 from batchwright.costs.prices import price
 from batchwright.costs.spending import ceiling_usd
 from batchwright.mcp_server.views import problem
@@ -72,9 +72,9 @@ class DraftView(View):
             output_tokens_at_most=draft.estimate.output_tokens_bound or None,
             answered_by=job.provider.sentence,
             cost=draft_cost(draft),
-            first_request=_shown_request(draft.first_request.body),
-            retries=_retried(retried, job) if retried else None,
-            problems=problem.shown_of_retry(retried, job) if retried else None,
+            first_request=_show_request(draft.first_request.body),
+            retries=_describe_retry(retried, job) if retried else None,
+            problems=problem.show_of_retry(retried, job) if retried else None,
             warnings=warnings or None,
             about=MARK,
             next=(*better, " Or as it is: " if better else _mend_first(draft.warnings), *_try_and_submit(job)),
@@ -130,7 +130,7 @@ class JobView(View):
             seconds_left=round(counts.get("running", 0) / rate * 60) if rate and job.status == "running" else None,
             input_tokens=job.input_tokens or None,
             output_tokens=job.output_tokens or None,
-            problems=problem.shown(problems, job),
+            problems=problem.show(problems, job),
             notes=said or None,
             next=_next_call(job, problems),
         )
@@ -229,11 +229,11 @@ class JobsView(View):
 
 
 def running_seconds(job: Job, now: "datetime") -> float | None:
-    """Give how long a job has been running; None: it does not run."""
+    """Return how long a job has been running; None: it does not run."""
     return (now - job.submitted_at).total_seconds() if job.submitted_at and not job.ended_at else None
 
 
-def _shown_request(body: Mapping[str, Json]) -> str:
+def _show_request(body: Mapping[str, Json]) -> str:
     """Write a request as it will be sent, of many packed texts some."""
     import msgspec
 
@@ -246,8 +246,8 @@ def _shown_request(body: Mapping[str, Json]) -> str:
 
 
 def _start(text: str) -> str:
-    """Give the start of a text in one line."""
-    line = " ".join(cleaned(text, 4 * MAX_PROMPT_CHARACTERS).split())
+    """Return the start of a text in one line."""
+    line = " ".join(clean(text, 4 * MAX_PROMPT_CHARACTERS).split())
     return line if len(line) <= MAX_PROMPT_CHARACTERS else f"{line[: MAX_PROMPT_CHARACTERS - 1]}…"
 
 
@@ -321,7 +321,7 @@ def _next_call(job: Job, problems: "Sequence[Explained]") -> Advice:
 
 
 def _call_for_none(job: Job, problems: "Sequence[Explained]") -> Advice:
-    """Give what helps a job without a good answer; a retry names the outcomes that it does not take up by itself."""
+    """Return what helps a job without a good answer; a retry names the outcomes that it does not take up by itself."""
     if better := problem.instead(problems):
         return better
     if job.status == "failed":
@@ -333,7 +333,7 @@ def _call_for_none(job: Job, problems: "Sequence[Explained]") -> Advice:
     return Call("get_results", job_id=job.id), " to see why, then ", retried
 
 
-def _retried(retried: "Retried", job: Job) -> str:
+def _describe_retry(retried: "Retried", job: Job) -> str:
     """Say which rows a retry takes up, and what it changes."""
     rows = ", ".join(f"{rows:,} {outcome}" for outcome, rows in retried.outcomes.items())
     changes = f"mended: {'; '.join(retried.changes)}" if retried.changes else "sent as before"

@@ -74,12 +74,12 @@ class ProblemView(View):
         )
 
 
-def shown(found: "Sequence[Explained]", job: Job) -> list[dict[str, Json]] | None:
+def show(found: "Sequence[Explained]", job: Job) -> list[dict[str, Json]] | None:
     """Show the most frequent causes."""
     return [ProblemView.of(each, job).facts() for each in found[:MAX_SHOWN]] or None
 
 
-def shown_of_retry(retried: "Retried", job: Job) -> list[dict[str, Json]] | None:
+def show_of_retry(retried: "Retried", job: Job) -> list[dict[str, Json]] | None:
     """Show why the rows of a retry have no good answer, and what helps those that it does not."""
     views = [ProblemView.of(each, job, is_met=each not in retried.unmet) for each in retried.problems[:MAX_SHOWN]]
     return [view.facts() for view in views] or None
@@ -108,7 +108,7 @@ def notes(found: "Sequence[Explained]") -> list[str]:
 
 
 def remedy_call(found: "Sequence[Explained]", job: Job) -> Advice:
-    """Give the one call that helps most, and what has to be done before it; empty: no call is known to help."""
+    """Return the one call that helps most, and what has to be done before it; empty: no call is known to help."""
     from batchwright.results.causes.remedies import best
 
     arguments = best(found)

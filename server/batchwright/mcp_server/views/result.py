@@ -6,7 +6,7 @@ from pydantic import Field
 
 from batchwright.core.calls import Advice, Blank, Call
 from batchwright.core.model import Json
-from batchwright.core.untrusted import MARK, cleaned, one_line
+from batchwright.core.untrusted import MARK, clean, one_line
 from batchwright.mcp_server.views.job import job_cost
 from batchwright.mcp_server.views.problem import in_phrases, remedy_call
 from batchwright.mcp_server.views.view import Facts, Name, Next, Sentence, View, present
@@ -60,11 +60,11 @@ class ResultsView(View):
     @classmethod
     def of(cls, page: "ResultPage", *, offset: int, problems: "Sequence[Explained]" = ()) -> Self:
         """Show a page of results, and why rows have no good answer."""
-        from batchwright.mcp_server.views.fitting import fitted_names, fitted_rows
+        from batchwright.mcp_server.views.fitting import fit_names, fit_rows
 
         job, matching = page.job, page.joined.matching
         rows = [cells for _, cells in page.joined.rows]
-        fitted = fitted_rows(
+        fitted = fit_rows(
             rows, page.columns, room=_room(len(rows), len(page.columns), few=SHOWN_ROWS), first=page.answer_columns
         )
         number_name = _number_name(page)
@@ -80,7 +80,7 @@ class ResultsView(View):
             output_tokens=job.output_tokens or None,
             cost=job_cost(job),
             causes=in_phrases(problems, SHOWN_CAUSES),
-            columns=fitted_names(page.columns, NAMES_BYTES),
+            columns=fit_names(page.columns, NAMES_BYTES),
             shown=shown,
             matching=matching if matching != job.source.rows else None,
             left_out=left_out or None,
@@ -117,19 +117,19 @@ class QueryView(View):
 
     @classmethod
     def _of_rows(cls, reply: "Reply") -> Self:
-        from batchwright.mcp_server.views.fitting import fitted_names, fitted_rows
+        from batchwright.mcp_server.views.fitting import fit_names, fit_rows
 
         job, rows = reply.job, reply.rows
         if rows is None:
             raise ValueError("A reply has rows or a profile.")
-        fitted = fitted_rows(rows.rows, rows.columns, room=_room(len(rows.rows), len(rows.columns), few=SHOWN_ANSWERS))
+        fitted = fit_rows(rows.rows, rows.columns, room=_room(len(rows.rows), len(rows.columns), few=SHOWN_ANSWERS))
         left_out = rows.total - len(rows.rows)
         return cls(
             job_id=job.id,
             status=job.status,
             rows=rows.total,
             answered_by=job.provider.sentence,
-            columns=fitted_names(rows.columns, NAMES_BYTES),
+            columns=fit_names(rows.columns, NAMES_BYTES),
             shown=[dict(row) for row in fitted.rows],
             left_out=left_out or None,
             saved_as=reply.saved_as,
@@ -170,14 +170,14 @@ class QueryView(View):
 
 
 def _room(rows: int, columns: int, *, few: int) -> int:
-    """Give the bytes for rows; up to *few* are shown unless somebody asks for more, who then gets more."""
+    """Return the bytes for rows; up to *few* are shown unless somebody asks for more, who then gets more."""
     if rows == 1:
         return LONE_CELL_BYTES if columns == 1 else LONE_ROW_BYTES
     return FEW_ROWS_BYTES if rows <= few else ROW_BYTES * rows
 
 
 def _number_name(page: "ResultPage") -> str:
-    """Give the name that a row's number has beside its cells, which no column has that is shown."""
+    """Return the name that a row's number has beside its cells, which no column has that is shown."""
     name = page.number_name
     shown = {one_line(column) for column in page.columns if column != name}
     while name in shown:
@@ -307,7 +307,7 @@ def _spread_facts(spread: "Spread", middle: str) -> dict[str, float]:
 
 
 def _values(values: "Sequence[Value]") -> list[list[Json]]:
-    return [[cleaned(value.text, LABEL_CHARACTERS), value.rows] for value in values]
+    return [[clean(value.text, LABEL_CHARACTERS), value.rows] for value in values]
 
 
 def _agreement_facts(found: "Agreement") -> dict[str, Json]:
@@ -357,7 +357,7 @@ def _agreement_items(found: "Agreement") -> "Iterator[tuple[str, Json]]":
 
 
 def _label(text: str) -> str:
-    return cleaned(text, LABEL_CHARACTERS).strip() or "(empty)"
+    return clean(text, LABEL_CHARACTERS).strip() or "(empty)"
 
 
 def _present(**facts: Json) -> "Mapping[str, Json]":

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Self, cast
 
 from batchwright.core.calls import Advice, Call
 from batchwright.core.model import Job, Json, Outcome, Result
-from batchwright.core.money import shown_most, shown_usd
-from batchwright.core.untrusted import MARK, cleaned, cleaned_value, one_line, quote_name
+from batchwright.core.money import format_most, format_usd
+from batchwright.core.untrusted import MARK, clean, clean_value, one_line, quote_name
 from batchwright.costs.spending import ceiling_usd
 from batchwright.mcp_server.views.job import submit_call
 from batchwright.mcp_server.views.view import Facts, Name, Next, Sentence, View, present
@@ -98,9 +98,9 @@ def _rows(trial: "Trial") -> Iterator[dict[str, Json]]:
     for place, row in enumerate(plan.rows):
         results = [tried.results[place] for tried in trial.tried]
         said = [_answer(result, plan.job, most) for result in results]
-        line = _asked(plan, row, most)
+        line = _question_of(plan, row, most)
         if len(results) > 1:
-            line |= _compared([_by_property(*each) for each in zip(results, said, strict=True)])
+            line |= _compare([_by_property(*each) for each in zip(results, said, strict=True)])
         if len(results) == 1 and said[0] is not None:
             line["answer"] = said[0]
         if len(results) == 1 and results[0].outcome != "answered":
@@ -108,8 +108,8 @@ def _rows(trial: "Trial") -> Iterator[dict[str, Json]]:
         yield line
 
 
-def _asked(plan: "TrialPlan", row: "TriedRow", most: int) -> dict[str, Json]:
-    """Give what was asked about a row, and the right answer if it is known."""
+def _question_of(plan: "TrialPlan", row: "TriedRow", most: int) -> dict[str, Json]:
+    """Return what was asked about a row, and the right answer if it is known."""
     line: dict[str, Json] = {"row": row.number}
     if plan.job.source.id_column is not None:
         line["id"] = one_line(row.custom_id)
@@ -133,12 +133,12 @@ def _text_of(body: Mapping[str, Json]) -> Json:
 
 
 def _by_property(result: Result, answer: Json) -> dict[str, Json]:
-    """Give an answer by property, and the outcome where it is not a good one: then it has no properties."""
+    """Return an answer by property, and the outcome where it is not a good one: then it has no properties."""
     said = cast("dict[str, Json]", answer) if isinstance(answer, dict) else {} if answer is None else {"answer": answer}
     return said if result.outcome == "answered" else {**said, "outcome": result.outcome}
 
 
-def _compared(said: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
+def _compare(said: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
     """Give what the variants say of one row, each by its number; what all say alike is there once."""
     names = dict.fromkeys(name for each in said for name in each)
     alike = [name for name in names if all(name in each and each[name] == said[0][name] for each in said)]
@@ -161,7 +161,7 @@ def _answer(result: Result, job: Job, most: int) -> Json:
 
 
 def _vector(text: str) -> dict[str, Json]:
-    """Give the length of an embedding, and its first numbers; a request of a ready-made file may have several."""
+    """Return the length of an embedding, and its first numbers; a request of a ready-made file may have several."""
     import msgspec
 
     decoded: Json = msgspec.json.decode(text)
@@ -170,7 +170,7 @@ def _vector(text: str) -> dict[str, Json]:
     numbers = _numbers(values[0] if are_several else decoded)
     shown: dict[str, Json] = {
         "dimensions": len(numbers),
-        "first_numbers": cleaned_value([_short(number) for number in numbers[:SHOWN_NUMBERS]], MIN_CELL_BYTES),
+        "first_numbers": clean_value([_short(number) for number in numbers[:SHOWN_NUMBERS]], MIN_CELL_BYTES),
     }
     return shown | ({"vectors": len(values)} if are_several else {})
 
@@ -194,9 +194,9 @@ def _numbers(vector: Json) -> list[Json]:
 
 def _cut(value: Json, most_bytes: int) -> Json:
     """Clean a value, and cut it to so many bytes: those of other scripts take more tokens a character."""
-    from batchwright.mcp_server.views.fitting import fitted_value
+    from batchwright.mcp_server.views.fitting import fit_value
 
-    return fitted_value(value, most_bytes)
+    return fit_value(value, most_bytes)
 
 
 def _variant(plan: "TrialPlan", tried: "Tried", number: int) -> dict[str, Json]:
@@ -207,14 +207,14 @@ def _variant(plan: "TrialPlan", tried: "Tried", number: int) -> dict[str, Json]:
         shown["variant"] = number + 1
     shown["model"] = one_line(recipe.model)
     if len({variant.recipe.prompt for variant in plan.variants}) > 1:
-        shown["prompt"] = cleaned(recipe.prompt or "", MAX_PROMPT_CHARACTERS)
+        shown["prompt"] = clean(recipe.prompt or "", MAX_PROMPT_CHARACTERS)
     shown["counts"] = present(Counter[Outcome](result.outcome for result in tried.results))
     if tried.right is not None:
         shown["right"] = f"{tried.right[0]} of {tried.right[1]}"
     shown["input_tokens"] = sum(result.input_tokens for result in tried.results)
     shown["output_tokens"] = sum(result.output_tokens for result in tried.results)
     if len(plan.variants) > 1 and plan.agreed.agreed_usd is not None:
-        shown["cost"] = "not known" if tried.cost_usd is None else shown_usd(tried.cost_usd)
+        shown["cost"] = "not known" if tried.cost_usd is None else format_usd(tried.cost_usd)
     if whole := _whole(plan, tried, number):
         shown["whole_job"] = whole
     if problems := _problems(plan, tried.results):
@@ -229,7 +229,7 @@ def _problems(plan: "TrialPlan", results: Sequence[Result]) -> list[dict[str, Js
         if result.problem:
             rows.setdefault(f"{result.outcome}: {result.problem.words}", []).append(row.number)
     shown: list[dict[str, Json]] = [
-        {"problem": cleaned(problem, MAX_PROBLEM_CHARACTERS), "rows": numbers}
+        {"problem": clean(problem, MAX_PROBLEM_CHARACTERS), "rows": numbers}
         for problem, numbers in list(rows.items())[:MAX_SHOWN_PROBLEMS]
     ]
     more = len(rows) - len(shown)
@@ -248,11 +248,11 @@ def _whole(plan: "TrialPlan", tried: "Tried", number: int) -> str | None:
     if tried.whole is not None:
         low, mean, high = tried.whole.low_usd, tried.whole.mean_usd, tried.whole.high_usd
         how = "one at a time" if plan.job.provider.charges == "standard" else "as a batch"
-        is_range = output.has_range and not is_embedding and shown_usd(low) != shown_usd(high)
-        between = f" ({shown_usd(low)} to {shown_most(high)})" if is_range else ""
-        said += f", about {shown_usd(mean)} {how}{between}"
+        is_range = output.has_range and not is_embedding and format_usd(low) != format_usd(high)
+        between = f" ({format_usd(low)} to {format_most(high)})" if is_range else ""
+        said += f", about {format_usd(mean)} {how}{between}"
         most = ceiling_usd(plan.job.parts) if number == 0 else None
-        said += f"; at most {shown_most(most)}" if most is not None else ""
+        said += f"; at most {format_most(most)}" if most is not None else ""
     return said
 
 
@@ -276,12 +276,12 @@ def _cost(trial: "Trial") -> str:
     if not counted and not trial.uncertain:
         return "$0.00: all were refused, so nothing was bought"
     if trial.uncertain == 0:
-        return f"{shown_usd(counted)}, at standard prices: these were ordinary requests"
+        return f"{format_usd(counted)}, at standard prices: these were ordinary requests"
     known = sum((tried.cost_usd for tried in trial.tried if tried.cost_usd is not None), Decimal(0))
     if trial.plan.agreed.is_bounded:
-        return f"at most {shown_most(counted)}, at standard prices: not all of it is known"
-    some = f" {shown_usd(known)} of it is known;" if known else ""
-    return f"not known:{some} {shown_most(counted)} counts for the operator's limits"
+        return f"at most {format_most(counted)}, at standard prices: not all of it is known"
+    some = f" {format_usd(known)} of it is known;" if known else ""
+    return f"not known:{some} {format_most(counted)} counts for the operator's limits"
 
 
 def _notes(trial: "Trial") -> Iterator[str]:
@@ -304,12 +304,12 @@ def _next_call(trial: "Trial") -> Advice:
     job = trial.plan.job
     anew = "create_batch_file" if job.submitted_at is None else Call("retry_job", job_id=job.id)
     own, best = trial.tried[0], max(trial.tried, key=_worth)
-    if not _answered(best) and _is_nowhere(trial):
+    if not _answer_count(best) and _is_nowhere(trial):
         other = (anew, f" with another endpoint, or a base URL that has {job.recipe.endpoint}")
         if job.provider.kind != "service" or not job.drafted_parts:
             return other
         return "the server may answer batches only, so without a trial: ", *submit_call(job), "; ", *other
-    if not _answered(best):
+    if not _answer_count(best):
         return anew, " with what the problems say mended, then try_requests again"
     as_it_is = _call_as_it_is(job)
     if len(trial.tried) == 1:
@@ -323,7 +323,7 @@ def _next_call(trial: "Trial") -> Advice:
 
 
 def _call_as_it_is(job: Job) -> Advice:
-    """Give the call that goes on with a job as it is."""
+    """Return the call that goes on with a job as it is."""
     if job.drafted_parts:
         return submit_call(job)
     return (Call("check_job" if job.ended_at is None else "get_results", job_id=job.id),)
@@ -337,8 +337,8 @@ def _is_nowhere(trial: "Trial") -> bool:
 
 def _worth(tried: "Tried") -> tuple[int, int]:
     """Give what a variant is better by: the right answers, then the good ones."""
-    return tried.right[0] if tried.right else 0, _answered(tried)
+    return tried.right[0] if tried.right else 0, _answer_count(tried)
 
 
-def _answered(tried: "Tried") -> int:
+def _answer_count(tried: "Tried") -> int:
     return sum(result.outcome == "answered" for result in tried.results)

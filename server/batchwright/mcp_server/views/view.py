@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from batchwright.core.calls import Advice
-from batchwright.core.untrusted import cleaned, inert_value, one_line
+from batchwright.core.untrusted import clean, inert_value, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,9 +40,9 @@ Name = Annotated[str, AfterValidator(one_line)]
 """Of a file, a column, a model, a host, a batch or a row: one short line."""
 Sentence = Annotated[str, AfterValidator(partial(one_line, most=MAX_SENTENCE_CHARACTERS))]
 """Of ours, with pieces in it that others wrote: one line."""
-Words = Annotated[str, AfterValidator(partial(cleaned, most=MAX_WORDS_CHARACTERS))]
+Words = Annotated[str, AfterValidator(partial(clean, most=MAX_WORDS_CHARACTERS))]
 """What a provider or a model says of itself: some lines."""
-Text = Annotated[str, AfterValidator(partial(cleaned, most=MAX_TEXT_CHARACTERS)), DATA]
+Text = Annotated[str, AfterValidator(partial(clean, most=MAX_TEXT_CHARACTERS)), DATA]
 """A longer text, which may have many lines."""
 Facts = Annotated[dict[str, Any], BeforeValidator(inert_value)]
 """Cells by their name, or the like. Whoever fills it cuts it: only together they know what fits."""
@@ -68,11 +68,11 @@ class View(BaseModel):
     model_config = ConfigDict(frozen=True, defer_build=True)
 
     def facts(self) -> "dict[str, Json]":
-        """Give the structured content."""
+        """Return the structured content."""
         return self.model_dump(mode="json", exclude_none=True)
 
     def text(self) -> str:
-        """Give the same facts as lines of `name: value`."""
+        """Return the same facts as lines of `name: value`."""
         fields = type(self).model_fields
         lines = (_text_line(name, value, is_data=DATA in fields[name].metadata) for name, value in self.facts().items())
         return "\n".join(lines)
@@ -103,5 +103,5 @@ def _inside(value: "Json") -> str:
 
 
 def present(counts: "Mapping[Outcome, int]") -> "dict[Outcome, int]":
-    """Give the counts that are not 0."""
+    """Return the counts that are not 0."""
     return {name: count for name, count in counts.items() if count}

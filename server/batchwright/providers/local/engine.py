@@ -148,18 +148,18 @@ class LocalEngine:
         )
         self._store.save_batch(batch)
         self._start(batch)
-        return self._shown(batch)
+        return self._to_batch(batch)
 
     async def batch(self, batch_id: str) -> "Batch":
-        """Give a batch as it stands; one that nobody runs, since its process died, goes on."""
+        """Return a batch as it stands; one that nobody runs, since its process died, goes on."""
         record = self._store.batch(batch_id)
         self._start(record)
-        return self._shown(record)
+        return self._to_batch(record)
 
     async def batches(self) -> "AsyncIterator[Batch]":
-        """Give all batches, newest first."""
+        """Yield all batches, newest first."""
         for record in self._store.batches():
-            yield self._shown(record)
+            yield self._to_batch(record)
 
     async def cancel_batch(self, batch_id: str) -> "Batch":
         """Ask for a batch to end; whichever process runs it sees that within a moment."""
@@ -168,10 +168,10 @@ class LocalEngine:
             raise ProviderRefused(f"Cannot cancel a batch with status '{record.status}'.")
         (self._store.batch_folder(batch_id) / "cancel").touch()
         self._start(record)
-        return self._shown(record)
+        return self._to_batch(record)
 
     async def files(self) -> "AsyncIterator[FileObject]":
-        """Give all files, newest first."""
+        """Yield all files, newest first."""
         for record in self._store.files():
             yield _file_object(record)
 
@@ -185,7 +185,7 @@ class LocalEngine:
         """Delete a file; one that is gone already is no error."""
         self._store.delete_file(file_id)
 
-    def _shown(self, record: BatchRecord) -> "Batch":
+    def _to_batch(self, record: BatchRecord) -> "Batch":
         broken = self._breaks.get(record.id)
         return _batch(replace(record, problem=broken.problem) if broken else record)
 

@@ -50,7 +50,7 @@ class ModelServer:
 
 
 def recognise(url: str, key: str | None = None) -> str | None:
-    """Give the name of the model server on this machine that answers at *url*; None: it may be anything else.
+    """Return the name of the model server on this machine that answers at *url*; None: it may be anything else.
 
     Raises:
         OSError, HTTPException: Nothing answers.

@@ -47,19 +47,19 @@ class Free:
         """Do nothing."""
 
     def has_any(self) -> bool:
-        """Give false: nothing is charged."""
+        """Return false: nothing is charged."""
         return False
 
     def may_have_paid(self, number: int) -> bool:
-        """Give false: nothing is charged."""
+        """Return false: nothing is charged."""
         return False
 
     def allows(self, number: int) -> bool:
-        """Give true."""
+        """Return true."""
         return True
 
     async def begin(self, number: int) -> bool:
-        """Give true."""
+        """Return true."""
         return True
 
     def not_sent(self, number: int) -> None:

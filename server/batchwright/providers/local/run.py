@@ -66,7 +66,7 @@ class BatchRun:
         await anyio.to_thread.run_sync(self._make_sure_of_room)
         recorder = await self._recorder()
         try:
-            self._payments = await anyio.to_thread.run_sync(self._opened_payments)
+            self._payments = await anyio.to_thread.run_sync(self._open_payments)
             if self._batch.status != "finalizing":
                 await self._send_all(recorder)
                 if self._batch.status == "failed":
@@ -84,7 +84,7 @@ class BatchRun:
             return await anyio.to_thread.run_sync(Recorder, self._folder, self._requests)
         raise AssertionError("a scope that is not cancelled swallows nothing")
 
-    def _opened_payments(self) -> Free | Payments:
+    def _open_payments(self) -> Free | Payments:
         """Open what is written down of the requests' cost."""
         if (most := self._batch.metadata.get(MOST_KEY)) is None:
             return Free()
@@ -102,14 +102,14 @@ class BatchRun:
             room.unlink(missing_ok=True)
 
     async def _validate(self) -> bool:
-        errors, total, model = await anyio.to_thread.run_sync(self._checked)
+        errors, total, model = await anyio.to_thread.run_sync(self._check)
         if errors:
             self._save(status="failed", failed_at=self._now.seconds(), errors=errors[:MAX_ERRORS], total=total)
             return False
         self._save(status="in_progress", in_progress_at=self._now.seconds(), total=total, model=model)
         return True
 
-    def _checked(self) -> tuple[list[LineError], int, str | None]:
+    def _check(self) -> tuple[list[LineError], int, str | None]:
         total = 0
 
         def counted() -> Iterator[bytes]:
@@ -226,7 +226,7 @@ class BatchRun:
                 recorder.add(number, line, self._store.new_id("batch_req_"), "")
 
     def _never_ran(self) -> tuple[str, str]:
-        """Give the code and the words for requests that were never sent."""
+        """Return the code and the words for requests that were never sent."""
         if self._batch.cancelling_at is not None:
             return "batch_cancelled", "This request was not executed before the batch was cancelled."
         if self._now.seconds() >= self._batch.expires_at or not self._payments.is_paid:

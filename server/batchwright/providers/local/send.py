@@ -14,7 +14,7 @@ import msgspec
 
 from batchwright.core.bounds import longest_answer
 from batchwright.core.errors import BatchwrightError, ProviderAway, ProviderUnclear
-from batchwright.core.jsonl import ANSWER_LOST, KEPT_BYTES, mended_value
+from batchwright.core.jsonl import ANSWER_LOST, KEPT_BYTES, repair_value
 from batchwright.core.model import Json, Request, ResultLine
 from batchwright.core.problem import Problem
 from batchwright.providers.local.payments import Free, Payments
@@ -68,7 +68,7 @@ class Sender:
         self._target = target
         self._endpoint = endpoint
         self._payments = payments
-        self._delay = delay or _jittered
+        self._delay = delay or _jitter
         self._seconds = seconds
         self.trouble: Problem | None = None
         """Why nothing comes back at the moment; None while answers come."""
@@ -86,7 +86,7 @@ class Sender:
         await self._session.close()
 
     async def answer(self, request: Request, number: int = 0) -> ResultLine | None:
-        """Give the answer to *request*: good or bad, it is final. None: it may not be sent, or not again.
+        """Return the answer to *request*: good or bad, it is final. None: it may not be sent, or not again.
 
         Args:
             request: Is sent as often as that can help.
@@ -133,7 +133,7 @@ class Sender:
         return ResultLine(request.custom_id, error_code=code, error_message=message)
 
     async def answer_once(self, request: Request) -> ResultLine:
-        """Give what comes back for *request*, which is sent a single time.
+        """Return what comes back for *request*, which is sent a single time.
 
         Raises:
             ProviderUnreachable: It was not sent. The target may have reasons of its own for that.
@@ -163,7 +163,7 @@ class Sender:
             if connection.key and response.status >= 300:
                 # Some servers say which key they refuse.
                 data = data.replace(connection.key.encode(), b"[the key]")
-            answer = _decoded(data, response.status)
+            answer = _decode(data, response.status)
             retry_after = _seconds(response.headers.get("Retry-After"))
         if response.status < 300:
             answer = self._target.answer_body(self._endpoint, request.body, answer)
@@ -181,7 +181,7 @@ async def _whole(response: aiohttp.ClientResponse, most: int) -> bytes:
     return bytes(data if len(data) <= most else data[:KEPT_BYTES])
 
 
-def _jittered(tries: int, retry_after: float | None) -> float:
+def _jitter(tries: int, retry_after: float | None) -> float:
     return delay_seconds(tries, retry_after, random.random())  # noqa: S311  # only spreads requests in time
 
 
@@ -199,13 +199,13 @@ def _can_help_again(status: int, body: Json) -> bool:
     return not (isinstance(error, dict) and cast("Mapping[str, Json]", error).get("code") == "insufficient_quota")
 
 
-def _decoded(data: bytes, status: int) -> Json:
+def _decode(data: bytes, status: int) -> Json:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # NaN, or half a character: the answer beside it is paid for.
         with suppress(ValueError, RecursionError):
-            if isinstance(answer := mended_value(data), dict):
+            if isinstance(answer := repair_value(data), dict):
                 return cast("Json", answer)
         text = data[:500].decode("utf-8", errors="replace")
         return {"error": {"message": f"The endpoint's answer (HTTP {status}) is not JSON: {text}", "code": None}}

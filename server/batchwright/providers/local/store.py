@@ -80,7 +80,7 @@ class Store:
         self._batches = folder / "batches"
 
     def new_id(self, prefix: str) -> str:
-        """Give an id that no other object has."""
+        """Return an id that no other object has."""
         return prefix + secrets.token_hex(12)
 
     def add_file(self, source: Path, name: str, *, purpose: str, created_at: int, order: int) -> FileRecord:
@@ -111,7 +111,7 @@ class Store:
         return file_id
 
     def file(self, file_id: str) -> FileRecord:
-        """Give a file's record.
+        """Return a file's record.
 
         Raises:
             ProviderRefused: There is none.
@@ -122,13 +122,13 @@ class Store:
         return msgspec.json.decode(path.read_bytes(), type=FileRecord)
 
     def files(self) -> Iterator[FileRecord]:
-        """Give all files, newest first."""
+        """Yield all files, newest first."""
         paths = self._files.glob("*.json") if self._files.exists() else ()
         records = [msgspec.json.decode(path.read_bytes(), type=FileRecord) for path in paths]
         yield from sorted(records, key=lambda record: (-record.order, record.id))
 
     def content(self, file: FileRecord) -> Path:
-        """Give the path of a file's content."""
+        """Return the path of a file's content."""
         return self._files.parent / file.content
 
     def delete_file(self, file_id: str) -> None:
@@ -141,11 +141,11 @@ class Store:
         self.content(record).unlink(missing_ok=True)
 
     def batch_folder(self, batch_id: str) -> Path:
-        """Give the folder of a batch."""
+        """Return the folder of a batch."""
         return self._batches / _safe(batch_id)
 
     def batch(self, batch_id: str) -> BatchRecord:
-        """Give a batch's record.
+        """Return a batch's record.
 
         Raises:
             ProviderRefused: There is none.
@@ -162,7 +162,7 @@ class Store:
         files.write_whole(folder / "record.json", msgspec.json.encode(asdict(batch)))
 
     def batches(self) -> Iterator[BatchRecord]:
-        """Give all batches, newest first."""
+        """Yield all batches, newest first."""
         paths = self._batches.glob("*/record.json") if self._batches.exists() else ()
         records = [msgspec.json.decode(path.read_bytes(), type=BatchRecord) for path in paths]
         yield from sorted(records, key=lambda record: (-record.order, record.id))

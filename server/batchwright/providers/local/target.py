@@ -56,7 +56,7 @@ class Target(Protocol):
         ...
 
     async def connection(self, endpoint: str) -> Connection:
-        """Give the address to send to now; it may change when what is behind it was started again."""
+        """Return the address to send to now; it may change when what is behind it was started again."""
         ...
 
     def request_body(self, endpoint: str, body: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -102,7 +102,7 @@ class RemoteEndpoint:
         return ProviderInfo("endpoint", self._host, name, charges=charges, url=self.base.url, key_print=self.key_print)
 
     def is_model_known(self, model: str) -> bool:  # only the endpoint itself knows
-        """Give true: only the endpoint itself knows."""
+        """Return true: only the endpoint itself knows."""
         return True
 
     def costs(self, model: str, endpoint: Endpoint) -> Costs | None:
@@ -115,7 +115,7 @@ class RemoteEndpoint:
         yield
 
     async def connection(self, endpoint: str) -> Connection:  # one address for all
-        """Give its one address."""
+        """Return its one address."""
         return self.base
 
     def request_body(self, endpoint: str, body: Mapping[str, Json]) -> Mapping[str, Json]:

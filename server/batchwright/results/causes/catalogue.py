@@ -216,5 +216,5 @@ def cause_of(outcome: Outcome, problem: Problem | None) -> Cause:
 
 
 def root(param: str) -> str:
-    """Give the parameter that a path begins with: `reasoning` of `reasoning.effort`."""
+    """Return the parameter that a path begins with: `reasoning` of `reasoning.effort`."""
     return re.split(r"[.\[]", param.removeprefix("body."), maxsplit=1)[0]

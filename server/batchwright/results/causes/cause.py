@@ -104,7 +104,7 @@ class Cause:
 
 
 def words(*patterns: str) -> re.Pattern[str]:
-    """Give the pattern that finds one of *patterns*, in small letters or large."""
+    """Return the pattern that finds one of *patterns*, in small letters or large."""
     return re.compile("|".join(patterns), re.IGNORECASE)
 
 
@@ -114,5 +114,5 @@ def by(*arguments: Argument) -> frozenset[Argument]:
 
 
 def names(text: str) -> frozenset[str]:
-    """Give the names in a text."""
+    """Return the names in a text."""
     return frozenset(text.split())

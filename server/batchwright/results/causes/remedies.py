@@ -93,9 +93,7 @@ class Mended:
         return wanted.keys() <= self.parameters.keys() and ("model" not in problem.arguments or self.model is not None)
 
 
-def explained(
-    problems: Iterable[ProblemRows], job: Job, parameters: Mapping[str, Json], meant: Meant
-) -> list[Explained]:
+def explain(problems: Iterable[ProblemRows], job: Job, parameters: Mapping[str, Json], meant: Meant) -> list[Explained]:
     """Group *problems* of *job* by cause, the most rows first; *parameters* are those that its requests had."""
     groups: dict[tuple[Outcome, str, str], Explained] = {}
     for problem in problems:
@@ -105,7 +103,7 @@ def explained(
             ids = (*before.ids, *problem.ids)[:MAX_IDS]
             groups[key] = replace(before, rows=before.rows + problem.rows, ids=ids)
         else:
-            groups[key] = _explained(cause, problem, job, parameters, meant)
+            groups[key] = _explain(cause, problem, job, parameters, meant)
     return sorted(groups.values(), key=lambda group: -group.rows)
 
 
@@ -116,18 +114,18 @@ def various(outcome: Outcome, rows: int, job: Job) -> Explained:
 
 
 def best(found: Sequence[Explained]) -> Mapping[str, Json] | None:
-    """Give the arguments of the one retry that helps most: that of the most rows, with others that go along."""
+    """Return the arguments of the one retry that helps most: that of the most rows, with others that go along."""
     ready = [(each, each.arguments) for each in found if each.arguments]
     if not ready:
         return None
     first, arguments = ready[0]
     for each, others in ready[1:]:
         if each.helps == first.helps or each.helps != "helps once mended":
-            arguments = _joined(arguments, others)
+            arguments = _join(arguments, others)
     return arguments
 
 
-def _explained(cause: Cause, problem: ProblemRows, job: Job, parameters: Mapping[str, Json], meant: Meant) -> Explained:
+def _explain(cause: Cause, problem: ProblemRows, job: Job, parameters: Mapping[str, Json], meant: Meant) -> Explained:
     told = signs(problem.problem) if problem.problem else None
     meaning, helps, advice, mended_by = cause.meaning, cause.helps, cause.advice, cause.mended_by
     changes = _changes(cause, told, job, parameters, meant)
@@ -168,7 +166,7 @@ def _explained(cause: Cause, problem: ProblemRows, job: Job, parameters: Mapping
 def _changes(
     cause: Cause, told: Problem | None, job: Job, parameters: Mapping[str, Json], meant: Meant
 ) -> Mapping[str, Json] | None:
-    """Give what of the recipe is to be changed; None: nothing, or it cannot be said."""
+    """Return what of the recipe is to be changed; None: nothing, or it cannot be said."""
     changed: Mapping[str, Json] = {}
     model = None
     match cause.change:
@@ -216,7 +214,7 @@ def _set_a_limit(name: str) -> str:
 
 
 def _limit_name(job: Job) -> str:
-    """Give the parameter that bounds an answer, as the job's endpoint and model take it."""
+    """Return the parameter that bounds an answer, as the job's endpoint and model take it."""
     if job.recipe.endpoint == "/v1/responses":
         return "max_output_tokens"
     family = family_of(job.recipe.model) if job.provider.kind == "service" else None
@@ -232,7 +230,7 @@ def _number(found: re.Match[str]) -> int:
     return int(found[1].replace(",", ""))
 
 
-def _joined(one: Mapping[str, Json], other: Mapping[str, Json]) -> Mapping[str, Json]:
+def _join(one: Mapping[str, Json], other: Mapping[str, Json]) -> Mapping[str, Json]:
     """Put two retries together; where they change the same thing in two ways, the first stays alone."""
     changed, added = one.get("parameters", {}), other.get("parameters", {})
     is_split = any(changed[name] != added[name] for name in changed.keys() & added.keys())

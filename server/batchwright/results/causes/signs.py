@@ -84,7 +84,7 @@ def signs(problem: Problem) -> Problem:
 
 
 def alike(words: str) -> str:
-    """Give the words without what differs from row to row: numbers, ids, addresses and quoted values."""
+    """Return the words without what differs from row to row: numbers, ids, addresses and quoted values."""
     status = re.search(STATUS, words)
     words = words[:MAX_WORDS]
     for pattern, instead in MASKS:

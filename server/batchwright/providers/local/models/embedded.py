@@ -105,7 +105,7 @@ class EmbeddedModels:
                     await process.stop()
 
     async def connection(self, endpoint: str) -> Connection:
-        """Give the address of the model's process, which is started where it does not run."""
+        """Return the address of the model's process, which is started where it does not run."""
         kind = _kind(endpoint)
         running = self._running[kind.module]
         if running.process is None or not running.process.is_alive:
@@ -115,7 +115,7 @@ class EmbeddedModels:
         return running.process.connection
 
     def request_body(self, endpoint: str, body: Mapping[str, Json]) -> Mapping[str, Json]:
-        """Give the schema of `/v1/responses` also as chat names it: llama.cpp's server reads only that."""
+        """Return the schema of `/v1/responses` also as chat names it: llama.cpp's server reads only that."""
         if endpoint != "/v1/responses":
             return body
         match body.get("text"):
@@ -158,7 +158,7 @@ class EmbeddedModels:
         def report(done: int, total: int) -> None:
             self.note = f"fetching {kind.name}: {done / 1e6:.0f} of {total / 1e6:.0f} MB"
 
-        return await weights.fetched(file, self._cache, report)
+        return await weights.fetch(file, self._cache, report)
 
     def _name(self, kind: Kind) -> str:
         return self._own_model.stem if kind is CHAT and self._own_model else kind.name

@@ -141,7 +141,7 @@ class Embedder:
         self._session = ort.InferenceSession(files["model"], options, providers=["CPUExecutionProvider"])
 
     def answer(self, body: bytes) -> bytes:
-        """Give the JSON that answers *body*, or raise what is wrong with it."""
+        """Return the JSON that answers *body*, or raise what is wrong with it."""
         request = embedding_request(body)
         texts = [request.input] if isinstance(request.input, str) else request.input
         tokens = [self._tokenizer.tokens(text) for text in texts]
@@ -171,7 +171,7 @@ def embedding_request(body: bytes) -> EmbeddingRequest:
         return msgspec.json.decode(body, type=EmbeddingRequest)
     except ValueError as error:  # not UTF-8, not JSON, or not such a request
         field = re.search(r"(?:\$\.|field `)(\w+)", str(error))
-        raise refused(f"{error}. {ADVICE}", field[1] if field else None) from error
+        raise refuse(f"{error}. {ADVICE}", field[1] if field else None) from error
 
 
 def refuse_too_long(tokens: Sequence[Sequence[int]]) -> None:
@@ -179,10 +179,10 @@ def refuse_too_long(tokens: Sequence[Sequence[int]]) -> None:
     for index, count in enumerate(map(len, tokens)):
         if count > MAX_TOKENS:
             message = f"Input {index} has {count} tokens; this model reads at most {MAX_TOKENS}. Shorten or split it."
-            raise refused(message, "input", "context_length_exceeded")
+            raise refuse(message, "input", "context_length_exceeded")
 
 
-def refused(
+def refuse(
     message: str, param: str | None = None, code: str | None = None, kind: type[web.HTTPError] = web.HTTPBadRequest
 ) -> web.HTTPError:
     """Make an error for aiohttp to answer with, in OpenAI's shape."""
@@ -208,11 +208,11 @@ def app(settings: Settings, embedder: Embedder) -> web.Application:
     async def embeddings(request: web.Request) -> web.Response:
         given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
         if not hmac.compare_digest(given, f"Bearer {settings.api_key}".encode()):
-            raise refused("The API key is missing or wrong.", code="invalid_api_key", kind=web.HTTPUnauthorized)
+            raise refuse("The API key is missing or wrong.", code="invalid_api_key", kind=web.HTTPUnauthorized)
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge as error:
-            raise refused(f"The body is larger than {MAX_BODY_BYTES} bytes. Send fewer texts at a time.") from error
+            raise refuse(f"The body is larger than {MAX_BODY_BYTES} bytes. Send fewer texts at a time.") from error
         answer = await anyio.to_thread.run_sync(embedder.answer, body, limiter=slots)
         return web.Response(body=answer, content_type="application/json")
 

