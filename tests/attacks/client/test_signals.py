@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,9 +27,6 @@ pytestmark = [pytest.mark.anyio, needs_signals]
 END_SECONDS = 5
 SLOW = "SELECT count(*) AS n FROM range(1000000) a, range(1000000) b WHERE hash(a.range * b.range) = 1"
 HELLO = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "0"}}
-ON_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-)
 
 
 @dataclass
@@ -176,35 +172,3 @@ async def test_a_submission_in_flight_is_finished_when_it_is_told_to_end(
     assert status == 0
     assert job["status"] == "running"
     assert len(server.batches) == 1
-
-
-@pytest.mark.slow
-def test_one_ctrl_c_ends_it_on_a_terminal(tmp_path: Path) -> None:
-    """Whoever tries the command by hand must get the prompt back."""
-    import pty
-
-    ours, theirs = pty.openpty()
-    env = {**os.environ, **environment(tmp_path)}
-    hello = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HELLO}
-    with subprocess.Popen(
-        [sys.executable, "-c", ON_TERMINAL, SCRIPT],
-        env=env,
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    ) as process:
-        try:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            os.write(ours, json.dumps(hello).encode() + b"\n")
-            assert b"serverInfo" in process.stdout.readline()
-            os.write(ours, b"\x03")
-            status = process.wait(END_SECONDS)
-            said = process.stderr.read()
-        finally:
-            process.kill()
-            os.close(ours)
-            os.close(theirs)
-
-    assert (status, said) == (0, b"")
