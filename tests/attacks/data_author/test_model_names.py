@@ -86,7 +86,7 @@ async def _failed_job(session: Session, server: OpenAIServer) -> str:
 @pytest.mark.parametrize("name", BAD.values(), ids=BAD)
 def test_a_setting_refuses_it(name: str) -> None:
     """It is the model of every job that names none."""
-    with pytest.raises(InvalidInput, match=r"BATCHWRIGHT_MODEL: .* is not the name of a model"):
+    with pytest.raises(InvalidInput, match=r"BATCHWRIGHT_MODEL cannot be used: .* is not the name of a model"):
         Settings.from_env({"BATCHWRIGHT_MODEL": name})
 
 
@@ -97,7 +97,7 @@ def test_the_program_does_not_write_it_to_a_terminal(tmp_path: Path) -> None:
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False, input="")
 
     assert done.returncode == 2
-    assert done.stderr.startswith("batchwright: BATCHWRIGHT_MODEL: 'gpt-5' is not the name of a model")
+    assert done.stderr.startswith("batchwright: BATCHWRIGHT_MODEL cannot be used: 'gpt-5' is not the name of a model")
     assert done.stderr.strip().isprintable()
 
 

@@ -15,7 +15,7 @@ from batchwright.mcp_server.views.file import DeletedView, FilesView
 
 
 async def list_files(ctx: Context[App], limit: Limit = 20, offset: Offset = 0) -> Annotated[CallToolResult, FilesView]:
-    """See what lies at the provider of batches: input and result files, their size, age and job."""
+    """List the files stored at the batch provider: input and result files, with size, age and job."""
     files = (await ctx.request_context.lifespan_context.use_cases()).files
     return _answer(FilesView.of(await files.all(), limit=limit, offset=offset))
 

@@ -46,7 +46,7 @@ async def submit_job(
     user_says: Annotated[
         UserSays,
         Field(
-            description="only the user's own word: resend an unconfirmed batch, go_on after a freeze, give_up on a "
+            description="set only when the user said so: resend an unconfirmed batch, go_on after a freeze, give_up a "
             "stuck batch"
         ),
     ] = "",
@@ -94,7 +94,7 @@ async def list_jobs(ctx: Context[App], limit: Limit = 20, offset: Offset = 0) ->
 async def adopt_batch(
     ctx: Context[App], batch_id: Annotated[str, Field(description="from list_jobs: others", max_length=200)]
 ) -> Annotated[CallToolResult, JobView]:
-    """Take up a batch that was made elsewhere as a job: watch it, and get its results. Sends nothing."""
+    """Import a batch that was created elsewhere as a job: watch it and get its results. Sends nothing."""
     app = ctx.request_context.lifespan_context
     use_cases = await app.use_cases()
     job = await use_cases.adoption.adopt(batch_id)
@@ -116,9 +116,9 @@ async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are fl
     model: Annotated[str, Field(description="another model; empty: as before", max_length=200)] = "",
     parameters: Annotated[dict[str, Any], Field(description="body fields to change; null removes one")] = {},  # noqa: B006  # never changed
 ) -> Annotated[CallToolResult, DraftView]:
-    """Draft a new round over an ended job's rows without a good answer, mended if wanted; submit_job then sends it.
+    """Draft a retry of a finished job's rows without a good answer, optionally with a changed prompt or model.
 
-    The results of all rounds join into one. Spends nothing.
+    submit_job then sends it. The results of all rounds are joined. Spends nothing.
     """
     from batchwright.jobs.mending import RETRIED, Mending
 
