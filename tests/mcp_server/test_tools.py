@@ -532,7 +532,7 @@ class BadInput:
         ("get_results", {"job_id": "DRAFT"}, "is a draft and was never run."),
         ("delete_files", {}, "Give one of the two."),
         ("delete_files", {"file_ids": ["file-none"]}, "There is no file 'file-none' at the provider."),
-        ("compare_costs", {}, "Give a job_id, or rows with the input_tokens and output_tokens of one request."),
+        ("compare_costs", {}, "Nothing to compare. Give a job_id, or rows"),
         (
             "compare_costs",
             {"rows": 5},
