@@ -28,11 +28,11 @@ from batchwright.mcp_server.tools.catalogue import all_tools
 from batchwright.providers.local.models.weights import MINILM, MINILM_TOKENIZER, SMOLLM2
 from batchwright.results.causes.catalogue import CAUSES, VARIOUS
 from tests.external.distribution import written
-from tests.support.paths import PACKAGE, ROOT
+from tests.support.paths import ROOT
 from tests.support.session import Mode
 
 README = ROOT / "README.md"
-GUIDE = PACKAGE / "mcp_server" / "guide"
+GUIDE = ROOT / "server" / "batchwright" / "mcp_server" / "guide"
 DOCUMENTS = (README, *sorted(GUIDE.glob("*.md")))
 SNAPSHOT = ROOT / "tests" / "mcp_server" / "tools.json"
 INSTALLED = Launch("batchwright")

@@ -24,14 +24,14 @@ from pathlib import Path
 from tests.benchmarks.data import made
 from tests.benchmarks.whole import SERVICE_URL, serve_at_once
 from tests.benchmarks.workloads import IN_FLIGHT, INSTANT_URL, WORKLOADS, Workload, answer_at_once
-from tests.support.paths import PACKAGE
+from tests.support.paths import ROOT
 
 WAIT_SECONDS = 1_800
 _HEAD: tuple[str, ...] = (
     "| what | against | CPU, times the reference's | wanted | CPU seconds | peak MB |",
     "|---|---|---|---|---|---|",
 )
-PAGE = PACKAGE / "mcp_server" / "guide" / "speed.md"
+PAGE = ROOT / "server" / "batchwright" / "mcp_server" / "guide" / "speed.md"
 
 
 def main() -> None:
