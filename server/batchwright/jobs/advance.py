@@ -100,7 +100,7 @@ class Runs:
 
     async def _advance_parts(self, job_id: str, look: "Look") -> None:
         while True:
-            was_cancelled = self._journal.is_cancelled(job_id)
+            was_cancelled = self._journal.queries.is_cancelled(job_id)
             await self._steps.confirmation.cancel_late(self._journal.job(job_id))
             job = self._journal.job(job_id)
             if job.ended_at is not None:
@@ -109,7 +109,7 @@ class Runs:
             for part in sorted(job.running_parts, key=lambda part: part.state not in {*LIVE_STATES, "ended"}):
                 await self._advance_part(job, part, look)
             after = self._journal.job(job_id)
-            if self._journal.is_cancelled(job_id) == was_cancelled and len(after.parts) == len(job.parts):
+            if self._journal.queries.is_cancelled(job_id) == was_cancelled and len(after.parts) == len(job.parts):
                 break
         if all(part.state in RESTING for part in after.running_parts):
             # Once begun it is brought to its end: on a large job it may take longer than the call that began it.
@@ -118,7 +118,7 @@ class Runs:
 
     async def _advance_part(self, job: Job, part: Part, look: "Look") -> None:
         was_looked_for = False
-        is_left = self._journal.is_cancelled(job.id) and self._steps.confirmation.is_quiet(part)
+        is_left = self._journal.queries.is_cancelled(job.id) and self._steps.confirmation.is_quiet(part)
         while (step := next_step(part, was_looked_for=was_looked_for, is_left=is_left)) not in _RESTING_STEPS:
             before = part
             was_looked_for = was_looked_for or step == "look_for_batch"
@@ -161,18 +161,18 @@ class Runs:
             stopped = (
                 Problem.found("disk", reason) if isinstance(error, OSError) else replace(error.problem, words=reason)
             )
-            self._journal.save_part(replace(part, problem=stopped))
-        elif self._api.lists_everything or self._journal.is_cancelled(job.id):
+            self._journal.parts.save(replace(part, problem=stopped))
+        elif self._api.lists_everything or self._journal.queries.is_cancelled(job.id):
             again = f"; if another key shows batch {part.batch_id}, adopt_batch takes it up" if part.batch_id else ""
             gone = Problem.found("gone", f"it is gone at the provider: {error}{again}")
-            self._journal.save_part(replace(part, state="failed", problem=gone), "gone")
+            self._journal.parts.save(replace(part, state="failed", problem=gone), "gone")
         else:
             # With another key or project the provider does not show it either, and it may be paid for.
             words = (
                 f"the provider does not show batch {part.batch_id} ({error}): start the server with the key and "
                 "project that it was made with, or give it up with cancel_job"
             )
-            self._journal.save_part(replace(part, problem=Problem.found("not_shown", words)))
+            self._journal.parts.save(replace(part, problem=Problem.found("not_shown", words)))
 
 
 def _differences(now: ProviderInfo, drafted: ProviderInfo) -> list[str]:

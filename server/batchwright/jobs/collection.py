@@ -72,7 +72,7 @@ class Collection:
 
     async def poll(self, job: Job, part: Part, folder: JobFolder, look: "Look") -> Part:
         """Look at the part's batch, and cancel it if that is wished."""
-        to_cancel = self._journal.is_cancelled(job.id) and part.state != "cancelling"
+        to_cancel = self._journal.queries.is_cancelled(job.id) and part.state != "cancelling"
         batch = await (self._api.batch if to_cancel else look)(part.batch_id or "")
         if batch is None:
             return part
@@ -187,7 +187,7 @@ class Collection:
             return
         for path in targets:
             path.unlink()
-        self._journal.save_part(replace(part, state="submitted"))
+        self._journal.parts.save(replace(part, state="submitted"))
         raise ProviderUnreachable(f"The results of {part_name(part)} did not arrive whole: {fault}. Fetched again.")
 
     def _is_all_there_is(self, part: Part, paths: Sequence[Path]) -> bool:
@@ -206,11 +206,11 @@ class Collection:
     def _note(self, part: Part, before: Part) -> Part:
         """Record what a look showed; the same part as before says that there is nothing more to do now."""
         if part != before:
-            self._journal.save_part(part)
+            self._journal.parts.save(part)
         return before
 
     def _record(self, part: Part, event: "EventKind", detail: str | None = None) -> Part:
-        self._journal.save_part(part, event, detail)
+        self._journal.parts.save(part, event, detail)
         return part
 
 

@@ -45,16 +45,16 @@ class Confirmation:
             adopted = replace(part, state="submitted", batch_id=found[0], problem=None)
             if len(found) > 1:
                 became = [await self._stop(batch_id) for batch_id in found[1:]]
-                self._journal.standing.freeze(
+                self._journal.freezes.add(
                     f"The provider shows {len(found)} batches for part {part.number} of {part.job_id}: the oldest is "
                     f"kept, {', '.join(became)}."
                 )
-            return self._journal.close_attempt(adopted, "created")
+            return self._journal.parts.close_attempt(adopted, "created")
         if self._api.lists_everything:
-            return self._journal.close_attempt(replace(part, state="uploaded", problem=None), "not_sent")
+            return self._journal.parts.close_attempt(replace(part, state="uploaded", problem=None), "not_sent")
         if part.state == "unknown":
-            return self._journal.save_changed(replace(part, problem=_NOT_CONFIRMED), part)
-        return self._journal.save_part(replace(part, state="unknown", problem=_NOT_CONFIRMED), "unknown")
+            return self._journal.parts.save_changed(replace(part, problem=_NOT_CONFIRMED), part)
+        return self._journal.parts.save(replace(part, state="unknown", problem=_NOT_CONFIRMED), "unknown")
 
     async def resend(self, part: Part) -> Part:
         """Have an unconfirmed part sent again by the user's word, with a new file, once the old one is gone.
@@ -68,7 +68,7 @@ class Confirmation:
         self._refuse_early(part, "sent again")
         # Without its input file, a creation that is still on its way fails.
         await self._api.delete_file(part.file_id or "")
-        return self._journal.close_attempt(without_batch(part), "resent")
+        return self._journal.parts.close_attempt(without_batch(part), "resent")
 
     def is_quiet(self, part: Part) -> bool:
         """Whether an unconfirmed part's batch is hardly to be expected any more."""
@@ -97,7 +97,7 @@ class Confirmation:
                 "for; adopt_batch takes it up again"
             )
         given_up = replace(part, state="given_up", problem=Problem.found("given_up", words))
-        return self._journal.close_attempt(given_up, "given_up")
+        return self._journal.parts.close_attempt(given_up, "given_up")
 
     def _quiet_left(self, part: Part) -> float:
         return self._quiet_seconds - self._journal.attempts.seconds_open(part)
@@ -116,7 +116,7 @@ class Confirmation:
 
     async def cancel_late(self, job: Job) -> None:
         """Stop or take up batches of attempts that the user had sent again or left, should they show up after all."""
-        if not (resent := self._journal.attempts.left(job.id)):
+        if not (resent := self._journal.attempts.abandoned(job.id)):
             return
         oldest = min(attempt.file_created_at for attempt in resent.values()) - _CLOCK_SLACK_SECONDS
         with suppress(ProviderError):  # they are looked for each time, and the job goes on
@@ -141,8 +141,8 @@ class Confirmation:
             return
         if status != "failed":
             became = await self._stop(batch.id)
-            self._journal.standing.freeze(f"A batch of part {part.number} of {job.id} showed up late: {became}.")
-        self._journal.found_late(attempt.nonce, batch.id)
+            self._journal.freezes.add(f"A batch of part {part.number} of {job.id} showed up late: {became}.")
+        self._journal.attempts.found_late(attempt.nonce, batch.id)
 
     async def _stop(self, batch_id: str) -> str:
         """Cancel a batch that should not be there, and say what became of it."""

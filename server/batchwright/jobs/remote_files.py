@@ -130,7 +130,7 @@ class RemoteFiles:
 
     async def _refuse_unsafe_deletion(self, job_id: str) -> None:
         job = await self._advance(job_id)
-        if job.submitted_at is None and self._journal.was_restored(job_id):
+        if job.submitted_at is None and self._journal.events.has(job_id, "restored"):
             raise NotReady(
                 f"{job_id} is a draft of a journal that was lost: a batch of it may run that the provider does not "
                 "show yet. Nothing was deleted. Look with `list_jobs` for `others`, or submit it."
@@ -150,10 +150,10 @@ class RemoteFiles:
 
     def _job_of(self, file: "FileObject") -> str | None:
         """Return the job of a file: as the journal has it, or by the name that this program gave it."""
-        if job_id := self._journal.catalog.job_of_file(file.id):
+        if job_id := self._journal.queries.job_of_file(file.id):
             return job_id
         named = job_of_upload(file.filename or "")
-        return named if named and self._journal.has_job(named) else None
+        return named if named and self._journal.queries.has_job(named) else None
 
 
 def _more(things: Sequence[object]) -> str:

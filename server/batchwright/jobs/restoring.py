@@ -59,22 +59,22 @@ class Restoring:
         lost = [
             folder
             for folder in self._folders.all()
-            if folder.job_file.exists() and not self._journal.has_job(folder.job_id)
+            if folder.job_file.exists() and not self._journal.queries.has_job(folder.job_id)
         ]
         if not lost:
             return
-        was_empty = self._journal.job_count() == 0
+        was_empty = self._journal.queries.job_count() == 0
         batches = await self._by_job()
         found: list[Job | None] = []
         for folder in lost:
             with folder.held() as is_held:
                 # Whoever else holds it is drafting it, or takes it up, just now.
-                if is_held and not self._journal.has_job(folder.job_id):
+                if is_held and not self._journal.queries.has_job(folder.job_id):
                     found.append(await self._of_folder(folder.job_id, (batches or {}).get(folder.job_id, ())))
         taken = [job for job in found if job is not None]
         may_run = any(job.submitted_at for job in taken) or any(folder.job_id in (batches or ()) for folder in lost)
         if found and (was_empty or may_run or (taken and batches is None)):
-            self._journal.standing.freeze(
+            self._journal.freezes.add(
                 f"The journal was lost; {len(taken)} of {len(found)} jobs were made anew from their folders and the "
                 "provider's list. Check with `list_jobs` that none is missing that may be running."
             )
@@ -88,12 +88,12 @@ class Restoring:
 
     async def meet(self, host: str) -> None:
         """At a new journal's first submission to a provider: take up the jobs that an earlier journal left there."""
-        if self._journal.standing.is_host_known(host):
+        if self._journal.providers.was_searched(host):
             return
         try:
             found = await self._by_job() or {}
         except AnswerTooLarge as error:
-            self._journal.standing.freeze(
+            self._journal.freezes.add(
                 f"{host} shows more than can be looked through, so it is not known whether a journal that was lost "
                 f"left jobs there: {error} Make sure that this job is none of them."
             )
@@ -103,11 +103,13 @@ class Restoring:
                 f"{host} could not be asked what an earlier journal left there: {error} Nothing was submitted: "
                 "try again."
             ) from error
-        here = self._journal.standing.origin()
+        here = self._journal.queries.origin()
         unknown = {
             job_id: made
             for job_id, made in found.items()
-            if not (self._journal.has_job(job_id) or all(is_from_elsewhere(batch.metadata, here) for batch in made))
+            if not (
+                self._journal.queries.has_job(job_id) or all(is_from_elsewhere(batch.metadata, here) for batch in made)
+            )
         }
         taken: list[str] = []
         for job_id, batches in list(unknown.items())[:MAX_REBUILT]:
@@ -116,17 +118,17 @@ class Restoring:
             except BatchwrightError as error:
                 log.warning("%s: it cannot be taken up: %s", job_id, type(error).__name__)
         if unknown:
-            self._journal.standing.freeze(
+            self._journal.freezes.add(
                 f"{host} shows batches of {len(unknown)} jobs that this journal does not know, from a journal of this "
                 f"machine that was lost, or of an older version; {len(taken)} were taken up, see `list_jobs`. "
                 "Make sure that this job is none of them."
             )
-        self._journal.standing.know_host(host)
+        self._journal.providers.mark_searched(host)
 
     async def look_again(self, job: Job) -> None:
         """Before rows of another journal are sent: take up the batches that the provider shows for them by now."""
         is_draft = job.submitted_at is None
-        if not self._journal.was_restored(job.id) or not (is_draft or job.ended_at is not None):
+        if not self._journal.events.has(job.id, "restored") or not (is_draft or job.ended_at is not None):
             return
         batches = (await self._by_job() or {}).get(job.id)
         if batches and is_draft:
@@ -137,7 +139,7 @@ class Restoring:
 
     def job_of(self, batch: "Batch") -> str | None:
         """Return the job that the journal knows a batch of; None: it does not know the batch."""
-        return self._journal.job_of_batch(batch.id, (batch.metadata or {}).get(NONCE_KEY, ""))
+        return self._journal.queries.job_of_batch(batch.id, (batch.metadata or {}).get(NONCE_KEY, ""))
 
     async def give_back(self, job: Job, batch: "Batch") -> Job | None:
         """Return a batch to the part that it was made for; None: the part has another one, or is another one now."""

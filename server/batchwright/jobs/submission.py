@@ -72,7 +72,7 @@ class Submission:
 
     async def upload(self, job: Job, part: Part, folder: JobFolder) -> Part:
         """Give the provider the part's file, if there is room for its batch."""
-        if self._journal.is_cancelled(job.id):
+        if self._journal.queries.is_cancelled(job.id):
             return self._never_submitted(part)
         waiting = self._waiting(job, part)
         if waiting is not None:
@@ -83,39 +83,39 @@ class Submission:
         if not path.exists() or await anyio.to_thread.run_sync(files.sha256, path) != part.sha256:
             words = f"{path.name} is not as it was checked: it was changed on disk, so it was not sent"
             failed = replace(part, state="failed", problem=Problem.found("changed_here", words))
-            return self._journal.save_part(failed, "changed_on_disk")
+            return self._journal.parts.save(failed, "changed_on_disk")
         name = upload_name(part, self._journal.attempts.count(part))
         file_id = created_at = None
         if part.state == "uploading":
             file_id, created_at = await self._find_upload(name, part.size_bytes)
-        self._journal.save_part(replace(part, state="uploading"))
+        self._journal.parts.save(replace(part, state="uploading"))
         self._on_point("upload_meant")
         if file_id is None:
             file = await self._api.upload(path, name=name)
             file_id, created_at = file.id, file.created_at
         self._on_point("upload_answered")
         uploaded = replace(part, state="uploaded", file_id=file_id, file_created_at=created_at or None, problem=None)
-        self._journal.save_part(uploaded, "uploaded")
+        self._journal.parts.save(uploaded, "uploaded")
         self._on_point("uploaded")
         return uploaded
 
     async def create_batch(self, job: Job, part: Part) -> Part:
         """Have the part's batch made: one request is sent, and what it did is written down."""
-        if self._journal.is_cancelled(job.id) or part.file_id is None:
+        if self._journal.queries.is_cancelled(job.id) or part.file_id is None:
             return self._never_submitted(part)
         waiting = self._waiting(job, part)
         if waiting is not None:
             return waiting
         nonce = secrets.token_hex(16)
         try:
-            part = self._journal.open_attempt(part, nonce, share=_share(job, part), limits=self._rules.spending)
+            part = self._journal.parts.open_attempt(part, nonce, share=_share(job, part), limits=self._rules.spending)
         except NotReady as error:
-            return self._journal.save_changed(replace(part, problem=error.problem), part)
+            return self._journal.parts.save_changed(replace(part, problem=error.problem), part)
         self._on_point("submission_meant")
         metadata = {JOB_KEY: job.id, PART_KEY: str(part.number), NONCE_KEY: nonce, HASH_KEY: part.sha256}
-        metadata |= self._journal.standing.origin()
+        metadata |= self._journal.queries.origin()
         if job.provider.kind == "endpoint" and job.provider.charges != "nothing":
-            metadata[MOST_KEY] = str(self._journal.share_of(part))
+            metadata[MOST_KEY] = str(self._journal.ledger.reserved(part))
         # What was begun is written down, also if the assistant hangs up meanwhile.
         with anyio.CancelScope(shield=True):
             part = await self._send(job, part, metadata)
@@ -123,9 +123,9 @@ class Submission:
 
     async def take_back(self, job: Job, part: Part, errors: tuple[LineError, ...]) -> Part:
         """Take back a batch that the provider refused whole since too much is enqueued: it waits for its turn."""
-        others = self._journal.standing.enqueued(job.provider) - part.load
+        others = self._journal.providers.enqueued(job.provider) - part.load
         if limit := enqueued_limit(errors):
-            self._journal.standing.learn_enqueued_limit(job.provider, limit)
+            self._journal.providers.learn_enqueued_limit(job.provider, limit)
         waits = Problem.found("waits", f"{_WAITS}: the provider lets no more be enqueued now")
         fresh = replace(without_batch(part), problem=waits)
         # So much was too much, whatever the provider's count says: others may use the limit too, or it counts more than
@@ -139,7 +139,7 @@ class Submission:
         limit = self._limit(job.provider)
         if others <= 0 and (limit is None or part.load <= limit or _is_one(job, part)):
             self._pause(part, None)
-        self._journal.close_attempt(fresh, "void")
+        self._journal.parts.close_attempt(fresh, "void")
         if part.file_id:
             with suppress(ProviderError):
                 await self._api.delete_file(part.file_id)
@@ -155,23 +155,23 @@ class Submission:
             if self._journal.attempts.count(part, "refused") + 1 >= MAX_REFUSALS:
                 words = f"it was refused {MAX_REFUSALS} times, and given up: {error.problem.words}"
                 refused = replace(error.told, words=words) if error.told else Problem.found("refused_often", words)
-                return self._journal.close_attempt(replace(part, state="failed", problem=refused), "refused")
-            self._journal.close_attempt(replace(part, state="uploaded"), "refused")
+                return self._journal.parts.close_attempt(replace(part, state="failed", problem=refused), "refused")
+            self._journal.parts.close_attempt(replace(part, state="uploaded"), "refused")
             self._pause(part, error.after_seconds)
             raise
         except ProviderRefused as error:
-            return self._journal.close_attempt(replace(part, state="failed", problem=error.problem), "refused")
+            return self._journal.parts.close_attempt(replace(part, state="failed", problem=error.problem), "refused")
         except ProviderUnreachable:
-            self._journal.close_attempt(replace(part, state="uploaded"), "not_sent")
+            self._journal.parts.close_attempt(replace(part, state="uploaded"), "not_sent")
             raise
         except ProviderError as error:
             # The attempt stays open: its batch may exist, so it is looked for before anything else.
-            unknown = self._journal.save_part(replace(part, state="unknown", problem=error.problem), "unknown")
+            unknown = self._journal.parts.save(replace(part, state="unknown", problem=error.problem), "unknown")
             self._on_point("unknown_written")
             return unknown
         self._on_point("submission_answered")
         part = replace(part, state="submitted", batch_id=batch.id, batch_status=batch.status, problem=None)
-        self._journal.close_attempt(part, "created")
+        self._journal.parts.close_attempt(part, "created")
         self._on_point("submitted")
         return part
 
@@ -191,7 +191,7 @@ class Submission:
     def _limit(self, provider: ProviderInfo) -> int | None:
         limits = [
             self._rules.enqueued_limit,
-            self._journal.standing.enqueued_limit(provider),
+            self._journal.providers.enqueued_limit(provider),
             self._shrunk.get((provider.host, provider.model)),
         ]
         return min((limit for limit in limits if limit is not None), default=None)
@@ -207,11 +207,11 @@ class Submission:
         limit = self._limit(job.provider)
         if limit is None or part.load > limit:
             return None
-        if self._journal.standing.enqueued(job.provider) + part.load <= limit:
+        if self._journal.providers.enqueued(job.provider) + part.load <= limit:
             return None
         what = "inputs" if job.recipe.endpoint == "/v1/embeddings" else "tokens"
         words = f"{_WAITS}: about {limit:,} {what} of {job.provider.model} may be enqueued at a time"
-        return self._journal.save_changed(replace(part, problem=Problem.found("waits", words)), part)
+        return self._journal.parts.save_changed(replace(part, problem=Problem.found("waits", words)), part)
 
     def _pause(self, part: Part, seconds: float | None) -> None:
         """Leave a part alone for a while; longer each time, if the provider does not say how long."""
@@ -236,12 +236,12 @@ class Submission:
         measure = Measure(job.recipe.model, job.recipe.endpoint)
         lines = lines_again(folder, part, measure, plan.limits)
         pieces = (await anyio.to_thread.run_sync(write_parts, plan, lines)).parts
-        self._journal.split_part(part, pieces)
+        self._journal.parts.split(part, pieces)
         return replace(part, state="split")
 
     def _never_submitted(self, part: Part) -> Part:
         ended = replace(part, state="verified", batch_status="cancelled", problem=None)
-        return self._journal.save_part(ended, "never_submitted")
+        return self._journal.parts.save(ended, "never_submitted")
 
 
 def _is_one(job: Job, part: Part) -> bool:
