@@ -413,7 +413,7 @@ def test_a_file_cannot_be_written_into_a_file(tmp_path: Path) -> None:
     """It is refused before the results are made."""
     (tmp_path / "t.csv").touch()
 
-    with pytest.raises(InvalidInput, match=r"lies in 't\.csv', which is no folder"):
+    with pytest.raises(InvalidInput, match=r"lies in 't\.csv', which is not a folder"):
         opened(tmp_path).file_to_write("t.csv/inside.csv", overwrite=False)
 
 

@@ -1,4 +1,4 @@
-"""What the text of a setting stands for, and what is wrong with it in a sentence that shows no secret."""
+"""How the text of a setting is read, or refused in a sentence that shows no secret."""
 
 import os
 import re
@@ -24,12 +24,12 @@ _KEY_NAMES = {"OPENAI_BASE_URL": "OPENAI_API_KEY", "BATCHWRIGHT_ENDPOINT": "BATC
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How a setting is read.
+    """How a setting is read and presented.
 
     Attributes:
-        read: Gives what a text stands for; it is told the variable's name too, and raises `InvalidSetting`.
-        kind: How a program that asks for the setting shows it; a secret is hidden there.
-        choices: The values that it may have; empty: any.
+        read: Returns the value of a text, given the variable's name too; raises `InvalidSetting`.
+        kind: How a program that asks for the setting presents it; a secret is hidden.
+        choices: The possible values; empty: any.
     """
 
     read: Callable[[str, str], Any]
@@ -38,7 +38,7 @@ class Reader:
 
 
 def one_of(values: object) -> Reader:
-    """Make the reader of a `Literal`, in small letters or large."""
+    """Return the reader of a `Literal`, which ignores case."""
     choices = get_args(values)
     return Reader(partial(_one_of, choices=choices), choices=choices)
 
@@ -76,7 +76,7 @@ def _url(name: str, text: str) -> str:
 
 
 def secret_in_address(name: str) -> InvalidSetting:
-    """Refuse an address that is shown in answers and logs, and has a secret in it."""
+    """Build the error for an address with a secret in it: addresses are shown in answers and logs."""
     return InvalidSetting(name, f"holds more than an address. Put the key into {_KEY_NAMES[name]}.")
 
 
@@ -94,7 +94,7 @@ def _key(name: str, text: str) -> str:
 
 
 def token(name: str, text: str) -> str:
-    """Read a bearer token as it stands in *name*, a setting or a file."""
+    """Read a bearer token from *name*, a setting or a file."""
     if len(text) < MIN_SECRET_CHARACTERS:
         raise InvalidSetting(name, f"has fewer than {MIN_SECRET_CHARACTERS} characters. Make a longer secret of it.")
     return _key(name, text)

@@ -1,17 +1,17 @@
-"""How long this program waits where no setting says it. Whoever runs it within a test may have it wait for less."""
+"""How long this program waits if no setting says it. Tests make it wait for less."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What is waited for, and how long.
+    """How long each wait takes.
 
     Attributes:
-        quiet_seconds: How long an unconfirmed attempt is left alone before the user may have it sent again.
-        pause_seconds: How long a part rests after its first refusal for now; each further rest takes twice as long.
-        poll_seconds: How soon a job is looked at again while somebody waits for it.
-        for_disk: Whether each write of the journal waits until it is on the disk, where a power failure leaves it.
+        quiet_seconds: Before the user may resend an unconfirmed attempt.
+        pause_seconds: After a part's first refusal for now; each further pause is twice as long.
+        poll_seconds: Between polls of a job that somebody waits for.
+        for_disk: Whether the journal waits until each write is on the disk, where it survives a power failure.
     """
 
     quiet_seconds: float = 60.0
