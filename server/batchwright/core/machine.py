@@ -14,10 +14,6 @@ _RANDOM_OR_LOCAL = 0b11 << 40
 @cache
 def machine() -> str | None:
     """Return the machine's name; None: nothing identifies it permanently, as in most containers."""
-    own = system.machine_id() or _hardware_address()
-    return hashlib.sha256(_SALT + own.encode()).hexdigest()[:32] if own else None
-
-
-def _hardware_address() -> str | None:
     address = uuid.getnode()
-    return None if address & _RANDOM_OR_LOCAL else f"{address:x}"
+    own = system.machine_id() or ("" if address & _RANDOM_OR_LOCAL else f"{address:x}")
+    return hashlib.sha256(_SALT + own.encode()).hexdigest()[:32] if own else None

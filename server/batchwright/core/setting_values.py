@@ -96,7 +96,7 @@ def _key(name: str, text: str) -> str:
 def token(name: str, text: str) -> str:
     """Read a bearer token from *name*, a setting or a file."""
     if len(text) < MIN_SECRET_CHARACTERS:
-        raise InvalidSetting(name, f"has fewer than {MIN_SECRET_CHARACTERS} characters. Make a longer secret of it.")
+        raise InvalidSetting(name, f"has fewer than {MIN_SECRET_CHARACTERS} characters. Set a longer one.")
     return _key(name, text)
 
 
@@ -104,35 +104,34 @@ def _hosts(name: str, text: str) -> tuple[str, ...]:
     read = tuple(host for part in text.split(",") if (host := part.strip().lower()))
     if wrong := [host for host in read if not _HOST.fullmatch(host)]:
         raise InvalidSetting(
-            name, f"holds {wrong[0][:80]!r}, which is no host name. Write it like batches.example.com."
+            name, f"holds {wrong[0][:80]!r}, which is not a host name. Write it like batches.example.com."
         )
     return read
 
 
-def _usd(name: str, text: str) -> Decimal:
-    with suppress(InvalidOperation):
-        amount = Decimal(text)
-        if amount.is_finite() and 0 <= amount <= 10**9:
-            return amount
-    raise InvalidSetting(name, f"is {text[:20]!r}, not an amount in US dollars. Write it like 2.50.")
+def _number(
+    name: str, text: str, *, read: Callable[[str], float | Decimal], within: tuple[float, float], what: str
+) -> float | Decimal:
+    with suppress(ValueError, InvalidOperation):
+        if text.isascii() and within[0] <= (number := read(text)) <= within[1]:
+            return number
+    raise InvalidSetting(name, f"is {text[:20]!r}, not {what}")
 
 
-def _whole(name: str, text: str, most: int) -> int:
-    digits = text.replace(",", "").replace("_", "")
-    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 13 or not 1 <= int(digits) <= most:
-        raise InvalidSetting(name, f"is {text[:20]!r}, not a whole number from 1 to {most}. Set one.")
-    return int(digits)
+def _whole(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
-def _seconds(name: str, text: str) -> float:
-    with suppress(ValueError):
-        if 0.1 <= (read := float(text)) <= 3600:
-            return read
-    raise InvalidSetting(name, f"is {text[:20]!r}, not a number of seconds from 0.1 to 3600. Set one.")
+def _up_to(most: int) -> Reader:
+    what = f"a whole number from 1 to {most}. Set one."
+    return Reader(partial(_number, read=_whole, within=(1, most), what=what), "number")
 
 
 FILE, FOLDER, FOLDERS = Reader(_path, "file"), Reader(_path, "folder"), Reader(_folders, "folder")
 KEY, TOKEN = Reader(_key, "secret"), Reader(token, "secret")
 URL, MODEL, HOSTS = Reader(_url), Reader(_model), Reader(_hosts)
-USD, SECONDS = Reader(_usd, "number"), Reader(_seconds, "number")
-TOKENS, CONNECTIONS = (Reader(partial(_whole, most=most), "number") for most in (10**12, 1024))
+_AMOUNT = "an amount in US dollars. Write it like 2.50."
+_INTERVAL = "a number of seconds from 0.1 to 3600. Set one."
+USD = Reader(partial(_number, read=Decimal, within=(0, 10**9), what=_AMOUNT), "number")
+SECONDS = Reader(partial(_number, read=float, within=(0.1, 3600), what=_INTERVAL), "number")
+TOKENS, CONNECTIONS = _up_to(10**12), _up_to(1024)

@@ -184,19 +184,17 @@ class Settings:
 
     def data_folder(self) -> Path:
         """Return the folder of the journal and the jobs, which may not exist yet."""
-        if self.data_dir:
-            return self.data_dir
-        import platformdirs
-
-        return platformdirs.user_data_path("batchwright", appauthor=False).absolute()
+        return self.data_dir or _platform_folder("user_data_path")
 
     def cache_folder(self) -> Path:
         """Return the folder of model weights, which may not exist yet."""
-        if self.cache_dir:
-            return self.cache_dir
-        import platformdirs
+        return self.cache_dir or _platform_folder("user_cache_path")
 
-        return platformdirs.user_cache_path("batchwright", appauthor=False).absolute()
+
+def _platform_folder(kind: Literal["user_data_path", "user_cache_path"]) -> Path:
+    import platformdirs
+
+    return getattr(platformdirs, kind)("batchwright", appauthor=False).absolute()
 
 
 def _rows() -> dict[str, Setting]:

@@ -5,7 +5,7 @@ import errno
 import itertools
 import os
 import stat
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -102,7 +102,8 @@ class Workspace:
             if given.is_absolute() and not given.is_relative_to(root):
                 continue
             relative = given.relative_to(root) if given.is_absolute() else given
-            found = list(itertools.islice(_matches(root, relative), most + 1))
+            matches = (path for path in root.glob(str(relative)) if not (_is_hidden_below(root, path) or path.is_dir()))
+            found = list(itertools.islice(matches, most + 1))
             if len(found) > most:
                 raise InvalidInput(f"{pattern!r} matches more than {most:,} files. Name fewer, or merge them.")
             if found:
@@ -284,12 +285,6 @@ def default_root(start: Path, home: Path) -> Path:
     return start
 
 
-def _matches(root: Path, pattern: Path) -> Iterator[Path]:
-    for path in root.glob(str(pattern)):
-        if not _is_hidden_below(root, path) and not path.is_dir():
-            yield path
-
-
 def _is_hidden_below(root: Path, path: Path) -> bool:
     """Whether a step of a path below *root* is hidden; the path to *root* is the user's own choice."""
     return any(map(system.is_hidden, itertools.takewhile(lambda step: step != root, (path, *path.parents))))
@@ -312,9 +307,7 @@ def _path(name: str) -> Path:
             f"The file name has {len(name):,} characters, more than a file name may have. Choose a shorter one."
         )
     if ".." in Path(name).parts:
-        raise OutsideWorkspace(
-            f"{name!r} contains '..', which is never followed. Name the file from the workspace."
-        )
+        raise OutsideWorkspace(f"{name!r} contains '..', which is never followed. Name the file from the workspace.")
     if system.is_read_otherwise(Path(name)):
         raise InvalidInput(f"{name!r} is not a file's own name on Windows. Name the file as its folder shows it.")
     try:
