@@ -266,7 +266,7 @@ def test_an_attempt_of_the_first_version_may_end_in_the_new_ways(tmp_path: Path)
 
 
 def test_a_journal_is_brought_to_the_newest_schema_once(tmp_path: Path) -> None:
-    """The next start finds nothing to do, and an upgraded journal is like a new one."""
+    """The next start finds nothing to do, and an upgraded journal is like a new one, of which there is no copy."""
     upgraded, new = tmp_path / "upgraded.db", tmp_path / "new.db"
     of_first_schema(upgraded)
     schemas: list[list[tuple[str, str]]] = []
@@ -278,6 +278,7 @@ def test_a_journal_is_brought_to_the_newest_schema_once(tmp_path: Path) -> None:
             assert version == len(list(resources.files("batchwright.journal").joinpath("sql").iterdir()))
 
     assert schemas[0] == schemas[1] == schemas[2]
+    assert not list(tmp_path.glob("new.db.version-*"))
 
 
 def test_an_upgrade_that_fails_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
@@ -347,13 +348,6 @@ def test_a_journal_is_copied_before_it_is_changed_and_only_the_last_copy_stays(t
     assert kept.stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.glob("*.part"))
     assert (older.exists(), of_another.exists()) == (False, True)
-
-
-def test_a_new_journal_is_not_copied(tmp_path: Path) -> None:
-    """There is nothing to go back to."""
-    open_database(tmp_path / "journal.db", now=now).close()
-
-    assert not list(tmp_path.glob("journal.db.version-*"))
 
 
 def test_a_process_of_the_version_before_goes_on_beside_a_new_one(tmp_path: Path) -> None:

@@ -414,27 +414,26 @@ def test_the_newest_submitted_job_that_asked_the_same_is_found(tmp_path: Path) -
 
 def test_an_attempt_is_on_disk_before_it_can_be_acted_on(tmp_path: Path) -> None:
     """If the process dies while the batch is made, the next one must know that there may be one."""
-    part = job().parts[0]
-    with opened(tmp_path / "journal.db") as journal:
+    with opened(tmp_path / "journal.db") as journal, opened(tmp_path / "journal.db") as other:
         journal.add_job(job())
+        submit(other, "job_a")
 
-        given_back = opened_attempt(journal, part, "nonce-1")
+        given_back = opened_attempt(journal, job().parts[0], "nonce-1")
 
-        with opened(tmp_path / "journal.db") as after_a_crash:
-            assert after_a_crash.attempts.open_nonce(part) == "nonce-1"
-            assert after_a_crash.job("job_a").parts == (given_back,)
-            assert given_back.state == "submitting"
+        assert other.attempts.open_nonce(given_back) == "nonce-1"
+        assert other.job("job_a").parts == (given_back,)
+        assert given_back.state == "submitting"
+        assert journal.job("job_a") == other.job("job_a")
 
 
-@pytest.mark.parametrize(
-    "act",
-    [
-        lambda journal: submit(journal, "job_a"),
-        lambda journal: journal.mark_cancelled("job_a"),
-        lambda journal: journal.mark_ended("job_a", {"answered": 2}, tokens=(10, 5)),
-    ],
-    ids=["submitted", "cancelled", "ended"],
-)
+ACTS: dict[str, Callable[[Journal], object]] = {
+    "submitted": lambda journal: submit(journal, "job_a"),
+    "cancelled": lambda journal: journal.mark_cancelled("job_a"),
+    "ended": lambda journal: journal.mark_ended("job_a", {"answered": 2}, tokens=(10, 5)),
+}
+
+
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
 def test_what_happens_to_a_job_twice_counts_once(tmp_path: Path, act: Callable[[Journal], object]) -> None:
     """Assistants repeat their calls, and two processes may come to the end of one job: the first time counts."""
     with opened(tmp_path / "journal.db") as journal:
@@ -513,18 +512,6 @@ def test_the_job_of_a_file_is_found_by_its_input_output_or_error_file(tmp_path: 
         assert [journal.queries.job_of_file(name) for name in ("in", "out", "err")] == ["job_a"] * 3
         assert journal.queries.job_of_file("file-job_b-1") == "job_b"
         assert journal.queries.job_of_file("stranger") is None
-
-
-def test_two_open_journals_see_what_the_other_wrote(tmp_path: Path) -> None:
-    """Every chat has a server process of its own, and all share one journal."""
-    with opened(tmp_path / "journal.db") as one, opened(tmp_path / "journal.db") as other:
-        one.add_job(job())
-        submit(other, "job_a")
-        one.parts.save(replace(job().parts[0], completed=2))
-
-        assert one.job("job_a") == other.job("job_a")
-        assert other.job("job_a").counts["answered"] == 2
-        assert one.queries.unfinished() == ["job_a"]
 
 
 @pytest.mark.slow

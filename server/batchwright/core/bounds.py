@@ -69,13 +69,10 @@ def most_results(recipe: Recipe, part: Part) -> int:
     sent = _LEAST_BYTES + _ECHO * part.size_bytes + part.requests * _AROUND_BYTES
     if recipe.endpoint == "/v1/embeddings":
         return sent + (part.load or _MAX_INPUTS) * _vector_bytes(recipe)
-    return sent + part.requests * _answer_bytes(recipe)
-
-
-def _answer_bytes(recipe: Recipe) -> int:
     longest = next((recipe.parameters[name] for name in _LONGEST if name in recipe.parameters), None)
     is_plain = recipe.prompt is not None and recipe.parameters.keys() <= _PLAIN
-    return longest * _TOKEN_BYTES if is_plain and isinstance(longest, int) else _OPEN_ANSWER_BYTES
+    answer = longest * _TOKEN_BYTES if is_plain and isinstance(longest, int) else _OPEN_ANSWER_BYTES
+    return sent + part.requests * answer
 
 
 def _vector_bytes(recipe: Recipe) -> int:

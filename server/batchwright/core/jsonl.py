@@ -158,7 +158,9 @@ def _result(value: Json) -> ResultLine:
     status = response.get("status_code")
     return ResultLine(
         custom_id=custom_id,
-        status_code=int(status) if isinstance(status, int) or str(status).isdecimal() else None,
+        status_code=int(status)
+        if isinstance(status, int) or (isinstance(status, str) and status.isdecimal())
+        else None,
         body=_decode_body(response.get("body")),
         error_code=str(_object(error).get("code") or _object(error).get("type") or "unknown") if error else None,
         error_message=error_text({"error": error}) if error else None,

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -39,15 +39,14 @@ class Reader:
 
 def one_of(values: object) -> Reader:
     """Return the reader of a `Literal`, which ignores case."""
-    choices = get_args(values)
-    return Reader(partial(_one_of, choices=choices), choices=choices)
+    choices = {choice.lower(): choice for choice in get_args(values)}
 
+    def read(name: str, text: str) -> str:
+        if found := choices.get(text.lower()):
+            return found
+        raise InvalidSetting(name, f"is {text[:40]!r}. Set {' or '.join(choices.values())}, or leave it out.")
 
-def _one_of(name: str, text: str, choices: Sequence[str]) -> str:
-    found = next((choice for choice in choices if choice.lower() == text.lower()), None)
-    if found is None:
-        raise InvalidSetting(name, f"is {text[:40]!r}. Set {' or '.join(choices)}, or leave it out.")
-    return found
+    return Reader(read, choices=tuple(choices.values()))
 
 
 def _path(name: str, text: str) -> Path:
