@@ -313,16 +313,6 @@ def test_a_missing_file_is_answered_with_what_is_there(tmp_path: Path) -> None:
     assert "There are: tickets.csv, orders.PARQUET." in str(caught.value)
 
 
-def test_an_empty_workspace_says_where_to_put_data(tmp_path: Path) -> None:
-    """There is nothing to choose from, so the folder itself is the advice."""
-    workspace = opened(tmp_path / "data")
-
-    with pytest.raises(NotFound, match="Put the data file there") as caught:
-        workspace.file_to_read("t.csv")
-
-    assert str(tmp_path / "data") in str(caught.value)
-
-
 def test_the_names_most_like_the_one_that_is_not_there_come_first(tmp_path: Path) -> None:
     """A folder of 10,000 files must not fill the conversation, nor hide the one that was meant."""
     workspace = opened(tmp_path)
@@ -345,7 +335,7 @@ def test_the_names_most_like_the_one_that_is_not_there_come_first(tmp_path: Path
         ),
         ("tickets.csv", "There are: sub/tickets.csv, top.csv, sub/."),
         ("none/at/all.csv", "There are: top.csv, sub/."),
-        ("sub/deeper/x.csv", "Put the data file there."),
+        ("sub/deeper/x.csv", "in the workspace DATA. Put the data file there."),
         (".hidden/x.csv", "There are: top.csv, sub/."),
         ("link/x.csv", "lies outside the workspace"),
     ],
@@ -364,7 +354,7 @@ def test_a_file_that_is_not_there_is_looked_for_in_its_folder_and_in_the_others(
     with pytest.raises(BatchwrightError) as caught:
         workspace.file_to_read(name)
 
-    assert told in str(caught.value)
+    assert told.replace("DATA", str(tmp_path / "data")) in str(caught.value)
     assert "secret" not in str(caught.value)
     assert "x1" not in str(caught.value)
 

@@ -97,7 +97,7 @@ async def test_all_jobs_of_a_day_stay_within_the_operators_limit(tmp_path: Path,
 
     told = (
         "All jobs together may cost $12.00 within 24 hours, of which $9.99 is taken; this would take up to $5.00. "
-        "Wait until running jobs have ended and their real cost is known, or have BATCHWRIGHT_MAX_DAY_USD raised."
+        "Wait until running jobs have finished and their real cost is known, or have BATCHWRIGHT_MAX_DAY_USD raised."
     )
     assert texts == [told, told]
     assert server.posts == 2

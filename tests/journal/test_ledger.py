@@ -490,7 +490,7 @@ def test_the_day_says_when_there_is_room_again(tmp_path: Path) -> None:
         "There is room again at 2026-11-04T12:00+00:00: submit it then",
         "There is room again at 2026-11-04T13:00+00:00: submit it then",
         "There is room again at 2026-11-04T14:00+00:00: submit it then",
-        "Wait until running jobs have ended and their real cost is known",
+        "Wait until running jobs have finished and their real cost is known",
         "Draft it with fewer rows",
     ]
 
@@ -575,7 +575,7 @@ def test_what_is_reserved_counts_for_as_long_as_the_job_runs(tmp_path: Path) -> 
         journal.add_job(priced_job("job_b", "1"))
 
         machine.go_on(timedelta(days=3))
-        with pytest.raises(OverLimit, match="Wait until running jobs have ended"):
+        with pytest.raises(OverLimit, match="Wait until running jobs have finished"):
             agreed(journal, journal.job("job_b"))
         journal.parts.save(ended(made.parts[0], "10"))
         machine.go_on(timedelta(hours=12))

@@ -32,10 +32,10 @@ def read(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise InvalidInput(f"{path} cannot be read: {error.strerror}. Remove it: a new one is made.") from error
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}. Remove it, and a new one is created.") from error
     try:
         if not system.is_private(os.fstat(descriptor)):
-            raise InvalidInput(f"{path} is open to other users of this machine. Remove it: a new one is made.")
+            raise InvalidInput(f"{path} is open to other users of this machine. Remove it, and a new one is created.")
         return os.read(descriptor, _MAX_BYTES)
     finally:
         os.close(descriptor)

@@ -4,7 +4,7 @@ import glob
 import re
 import sqlite3
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from importlib import resources
 from pathlib import Path, PurePath
@@ -152,7 +152,8 @@ def _keep_copy(path: Path, version: int) -> None:
     temporary.replace(kept)
     for older in path.parent.glob(f"{glob.escape(path.name)}.version-*"):
         if older != kept:
-            older.unlink(missing_ok=True)
+            with suppress(OSError):  # on Windows somebody may have it open; the next migration deletes it
+                older.unlink()
 
 
 def _former_problem(note: str) -> str:

@@ -150,7 +150,7 @@ def _wait_for_room(now: datetime, settled: list[tuple[float, Decimal]], too_much
         if freed >= too_much:
             at = now + timedelta(seconds=DAY_SECONDS - age + 59)  # to the next whole minute
             return f"There is room again at {at.isoformat(timespec='minutes')}: submit it then"
-    return "Wait until running jobs have ended and their real cost is known"
+    return "Wait until running jobs have finished and their real cost is known"
 
 
 class Trials:
