@@ -6,7 +6,7 @@ from typing import Literal
 
 from batchwright.core.clock import Uptime, seconds_between
 from batchwright.core.model import Part
-from batchwright.journal.database import Database
+from batchwright.journal.database import DatabasePart
 
 Closing = Literal["created", "refused", "not_sent", "void", "resent", "given_up"]
 """How an attempt ended. `void`: its batch was refused whole and ran nothing; `resent`: the user had it sent again;
@@ -26,11 +26,8 @@ class Attempt:
     file_created_at: int
 
 
-class Attempts:
-    """The attempts of all parts, in an open database. `Parts` opens and closes them, within its transactions."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
+class Attempts(DatabasePart):
+    """The attempts of all parts. `Parts` opens and closes them, within its transactions."""
 
     def open(self, part: Part, nonce: str) -> None:
         """Record that a batch is about to be made for *part*.

@@ -52,6 +52,13 @@ class Database(sqlite3.Connection):
         self.execute("COMMIT")
 
 
+class DatabasePart:
+    """A part of the journal: its queries and changes of some tables of an open database."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+
 def open_database(
     path: Path, *, now: Callable[[], datetime], uptime: Callable[[], Uptime] = uptime, for_disk: bool = True
 ) -> Database:

@@ -11,17 +11,14 @@ from contextlib import suppress
 from datetime import datetime
 
 from batchwright.core.clock import Moment, Uptime, seconds_between
-from batchwright.journal.database import Database
+from batchwright.journal.database import DatabasePart
 
 _KEPT_SECONDS = 600.0
 """The most that a restart forgets of the time before it."""
 
 
-class Elapsed:
-    """Seconds since the journal was made, in an open database: never more than have really passed."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
+class Elapsed(DatabasePart):
+    """Seconds since the journal was made: never more than have really passed."""
 
     def seconds(self) -> float:
         """Return the seconds that have passed."""

@@ -1,9 +1,9 @@
-"""What happened to jobs, in an open database. Events are only ever added, within a transaction of the journal."""
+"""What happened to jobs. Events are only ever added, within a transaction of the journal."""
 
 from datetime import datetime
 from typing import Literal
 
-from batchwright.journal.database import Database
+from batchwright.journal.database import DatabasePart
 
 EventKind = Literal[
     "drafted",
@@ -31,11 +31,8 @@ EventKind = Literal[
 """From `drafted` to `ended` of a job, then of one of its parts. `restored`: another journal's job was imported."""
 
 
-class Events:
+class Events(DatabasePart):
     """The events of all jobs."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def add(self, job_id: str, kind: EventKind, part: int | None = None, detail: object = None) -> None:
         """Record that something happened now."""

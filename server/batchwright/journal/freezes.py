@@ -1,16 +1,13 @@
-"""Freezes: while one holds, nothing is submitted, by any process. In an open database."""
+"""Freezes: while one holds, nothing is submitted, by any process."""
 
 from batchwright.core.errors import SubmissionsFrozen
-from batchwright.journal.database import Database
+from batchwright.journal.database import DatabasePart
 
 _ASK_FIRST = 'Nothing is submitted until the user agrees: then pass user_says="go_on".'
 
 
-class Freezes:
+class Freezes(DatabasePart):
     """Why nothing may be submitted; only the user's word lifts it."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
     def refuse(self, advice: str = _ASK_FIRST) -> None:
         """Refuse to continue during a freeze, with its reason and *advice*.

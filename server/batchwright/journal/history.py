@@ -9,7 +9,7 @@ from datetime import datetime
 import msgspec
 
 from batchwright.core.model import Job, Outcome
-from batchwright.journal.database import Database
+from batchwright.journal.database import DatabasePart
 
 MAX_POINTS = 100
 """Of one job. Beyond that, the point that shows least is dropped."""
@@ -26,11 +26,8 @@ class Point:
     round: int = 1
 
 
-class History:
-    """Points of progress, in an open database."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
+class History(DatabasePart):
+    """Points of progress."""
 
     def note(self, job: Job) -> None:
         """Record a submitted job's progress if it has changed."""

@@ -1,14 +1,11 @@
 """When the provider was last polled: whoever polls next does so for all callers and processes, and not too soon."""
 
 from batchwright.core.clock import Uptime, seconds_between
-from batchwright.journal.database import Database
+from batchwright.journal.database import DatabasePart
 
 
-class Looks:
-    """When each thing was last polled, in an open database."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
+class Looks(DatabasePart):
+    """When each thing was last polled."""
 
     def claim(self, what: str, seconds: float) -> bool:
         """Take the turn to poll *what*; false if somebody did within *seconds*."""

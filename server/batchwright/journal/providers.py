@@ -3,16 +3,13 @@
 from datetime import timedelta
 
 from batchwright.core.model import LIVE_STATES, ProviderInfo
-from batchwright.journal.database import Database
+from batchwright.journal.database import DatabasePart
 
 _LIVE = ", ".join(f"'{state}'" for state in LIVE_STATES)
 
 
-class KnownProviders:
-    """Enqueued limits and searched hosts, in an open database."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
+class KnownProviders(DatabasePart):
+    """Enqueued limits and searched hosts."""
 
     def learn_enqueued_limit(self, provider: ProviderInfo, amount: int) -> None:
         """Record how much of a model the provider lets be enqueued."""

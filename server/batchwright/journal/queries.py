@@ -8,14 +8,11 @@ import msgspec
 from batchwright.core.machine import machine
 from batchwright.core.model import Endpoint, Job, ProviderInfo, Recipe
 from batchwright.core.provenance import JOURNAL_KEY, MACHINE_KEY
-from batchwright.journal.database import Database
+from batchwright.journal.database import DatabasePart
 
 
-class Queries:
-    """Reads from an open database, and changes nothing."""
-
-    def __init__(self, db: Database) -> None:
-        self._db = db
+class Queries(DatabasePart):
+    """Reads the journal, and changes nothing."""
 
     def origin(self) -> dict[str, str]:
         """Return the metadata by which batches of this journal say where they come from."""
