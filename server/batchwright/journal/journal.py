@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 
+from batchwright.core import transitions
 from batchwright.core.clock import Moment, Uptime, uptime
 from batchwright.core.errors import NotFound, NotReady
 from batchwright.core.model import Job, Outcome, Part, ProviderInfo, Recipe, SpendingLimits
@@ -22,6 +23,7 @@ from batchwright.journal.ledger import Ledger, Trials
 from batchwright.journal.looks import Looks
 from batchwright.journal.queries import Catalog
 from batchwright.journal.rows import PART_COLUMNS, encode, job_of, part_values
+from batchwright.journal.waits import Waits
 
 
 class Journal:
@@ -52,6 +54,7 @@ class Journal:
         self.history = History(self._db, now)
         self.looks = Looks(self._db, self._moment)
         self.trials = Trials(self._db, self._ledger, self.standing)
+        self.waits = Waits(self._db, self._moment)
 
     def close(self) -> None:
         """Close the database."""
@@ -273,7 +276,7 @@ class Journal:
     def split_part(self, part: Part, pieces: Sequence[Part]) -> None:
         """Put smaller parts in the place of one that has no batch, with what is reserved for it."""
         with writing(self._db) as db:
-            self._save_part(replace(part, state="split", problem=None))
+            self._save_part(transitions.split(part))
             # What was written off counts as well: each piece needs its share of as much again.
             last = usd(self._ledger.last_reserved(part.job_id, part.number) or 0)
             ceilings = {piece.number: piece.ceiling_usd for piece in pieces if piece.ceiling_usd}
@@ -299,7 +302,7 @@ class Journal:
             OverLimit: It may cost more than was agreed, or than the operator allows.
             Frozen: Nothing is submitted now.
         """
-        submitting = replace(part, state="submitting")
+        submitting = transitions.submitting(part)
         with writing(self._db):
             self.standing.refuse_while_frozen()
             self.attempts.open(part, nonce)
