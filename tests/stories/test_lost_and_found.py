@@ -345,7 +345,7 @@ async def test_before_rows_of_a_lost_journal_are_retried_their_batch_is_looked_f
 
     assert len(batches) == 3
     assert restored["counts"] == {"answered": 2, "never_ran": 1}
-    assert "no batch of it was found when its journal was made anew" in restored["problems"][0]["details"]
+    assert "no batch of it was found when its journal was rebuilt" in restored["problems"][0]["details"]
     assert retry.startswith(f"{job_id} is running: a retry is for a job that has ended.")
     assert job["counts"] == {"answered": 3}
     assert server.posts == 3
