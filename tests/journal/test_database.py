@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from importlib import resources
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -19,7 +19,7 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.core.problem import Problem
 from batchwright.journal.attempts import Attempt
-from batchwright.journal.database import network_file_system, open_database, writing
+from batchwright.journal.database import network_file_system, open_database
 from batchwright.journal.events import EventKind
 from batchwright.journal.journal import Journal
 from tests.support.former_files import FOLDER
@@ -53,7 +53,7 @@ LINUX = [
 def test_the_file_is_opened_with_everything_that_a_crash_asks_for(tmp_path: Path) -> None:
     """A transaction that was committed is on the disk, and a reader never waits for a writer."""
     names = ("journal_mode", "synchronous", "fullfsync", "foreign_keys")
-    with closing(open_database(tmp_path / "journal.db")) as db:
+    with closing(open_database(tmp_path / "journal.db", now=now)) as db:
         found = {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
 
     assert found == {"journal_mode": "wal", "synchronous": 2, "fullfsync": 1, "foreign_keys": 1}
@@ -61,17 +61,17 @@ def test_the_file_is_opened_with_everything_that_a_crash_asks_for(tmp_path: Path
 
 def test_only_who_says_so_does_not_wait_for_the_disk(tmp_path: Path) -> None:
     """A test loses no power; everybody else may."""
-    with closing(open_database(tmp_path / "journal.db", for_disk=False)) as db:
+    with closing(open_database(tmp_path / "journal.db", now=now, for_disk=False)) as db:
         assert db.execute("PRAGMA synchronous").fetchone()[0] == 0
 
 
 def test_a_transaction_that_fails_writes_nothing(tmp_path: Path) -> None:
     """Half of what belongs together is worse than nothing, also when the process is told to stop in the middle."""
-    with closing(open_database(tmp_path / "journal.db")) as db:
-        with suppress(KeyboardInterrupt), writing(db):
+    with closing(open_database(tmp_path / "journal.db", now=now)) as db:
+        with suppress(KeyboardInterrupt), db.writing():
             db.execute("INSERT INTO known_host VALUES ('a', '')")
             raise KeyboardInterrupt
-        with writing(db):
+        with db.writing():
             db.execute("INSERT INTO known_host VALUES ('b', '')")
 
         assert [tuple(row) for row in db.execute("SELECT host FROM known_host").fetchall()] == [("b",)]
@@ -80,8 +80,11 @@ def test_a_transaction_that_fails_writes_nothing(tmp_path: Path) -> None:
 def test_a_second_writer_is_kept_out_from_the_beginning_of_a_transaction(tmp_path: Path) -> None:
     """What was looked at must still hold when it is acted on."""
     path = tmp_path / "journal.db"
-    with closing(open_database(path)) as db, closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other:
-        with writing(db), pytest.raises(sqlite3.OperationalError) as caught:
+    with (
+        closing(open_database(path, now=now)) as db,
+        closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as other,
+    ):
+        with db.writing(), pytest.raises(sqlite3.OperationalError) as caught:
             other.execute("BEGIN IMMEDIATE")
 
         assert caught.value.sqlite_errorcode == sqlite3.SQLITE_BUSY
@@ -141,7 +144,7 @@ def test_a_share_of_windows_is_another_machines(folder: str, *, is_share: bool) 
     """A drive that stands for one is led back to it, and the system calls its file system NTFS."""
     found = network_file_system(PureWindowsPath(folder), [("C:\\", "NTFS")])
 
-    assert found == ("a share of Windows" if is_share else None)
+    assert found == ("a Windows share" if is_share else None)
 
 
 def test_of_two_mounts_at_one_place_the_later_one_counts() -> None:
@@ -151,8 +154,13 @@ def test_of_two_mounts_at_one_place_the_later_one_counts() -> None:
     assert network_file_system(PurePosixPath("/home/ann"), mounts) == "nfs4"
 
 
+def now() -> datetime:
+    """Return the time at which journals are opened here."""
+    return START
+
+
 def job(job_id: str) -> Job:
-    """Give a job as the first version knew it."""
+    """Return a job as the first version knew it."""
     return Job(
         id=job_id,
         created_at=START,
@@ -231,11 +239,11 @@ def test_a_journal_of_the_first_version_keeps_its_jobs_and_attempts(tmp_path: Pa
 
         assert found == replace(job("job_a"), submitted_at=START)
         assert [made.id for made in journal.jobs(limit=9)] == ["job_a", "job_b"]
-        assert journal.unfinished() == ["job_a", "job_b"]
+        assert journal.queries.unfinished() == ["job_a", "job_b"]
         assert (journal.attempts.open_nonce(first), journal.attempts.open_nonce(second)) == (None, "job_a-3")
         assert journal.attempts.seconds_open(second) == 5.0
         assert [journal.attempts.count(second, outcome) for outcome in (None, "refused", "not_sent")] == [1, 1, 0]
-        assert journal.job_of_batch("batch-job_b-1") == "job_b"
+        assert journal.queries.job_of_batch("batch-job_b-1") == "job_b"
         assert journal.events.of("job_a") == [(START, None, "drafted", None)]
 
 
@@ -244,13 +252,13 @@ def test_a_job_of_the_first_version_comes_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     of_first_schema(path, job("job_a"))
 
-    with closing(Journal(path, now=lambda: START)) as journal:
+    with closing(Journal(path, now=now)) as journal:
         first, second = journal.job("job_a").parts
         with pytest.raises(sqlite3.IntegrityError):
-            journal.open_attempt(second, "nonce", share=None, limits=SpendingLimits())
-        journal.close_attempt(replace(second, state="submitted", batch_id="batch-2"), "created")
+            journal.parts.open_attempt(second, "nonce", share=None, limits=SpendingLimits())
+        journal.parts.close_attempt(replace(second, state="submitted", batch_id="batch-2"), "created")
         for part in journal.job("job_a").parts:
-            journal.save_part(replace(part, state="verified", batch_status="completed", cost_usd=Decimal(0)))
+            journal.parts.save(replace(part, state="verified", batch_status="completed", cost_usd=Decimal(0)))
         journal.mark_ended("job_a", {"answered": 4}, tokens=(8, 4))
         retried = replace(first, number=3, round=2, state="built", batch_id=None, batch_status=None)
         journal.add_round(journal.job("job_a"), [retried], kept={"answered": 2})
@@ -267,14 +275,14 @@ def test_an_attempt_of_the_first_version_may_end_in_the_new_ways(tmp_path: Path)
     path = tmp_path / "journal.db"
     of_first_schema(path, job("job_a"))
 
-    with closing(Journal(path, now=lambda: START)) as journal:
+    with closing(Journal(path, now=now)) as journal:
         first, second = journal.job("job_a").parts
-        journal.close_attempt(replace(first, state="uploaded", batch_id=None), "void")
-        journal.close_attempt(replace(second, state="built", file_id=None), "resent")
+        journal.parts.close_attempt(replace(first, state="uploaded", batch_id=None), "void")
+        journal.parts.close_attempt(replace(second, state="built", file_id=None), "resent")
 
-        assert journal.attempts.left("job_a") == {"job_a-3": Attempt("job_a-3", 2, 0)}
+        assert journal.attempts.abandoned("job_a") == {"job_a-3": Attempt("job_a-3", 2, 0)}
         assert journal.attempts.count(first, "void") == 1
-        assert journal.job_of_batch("batch-job_a-1") == "job_a"
+        assert journal.queries.job_of_batch("batch-job_a-1") == "job_a"
 
 
 def test_a_journal_is_brought_to_the_newest_schema_once(tmp_path: Path) -> None:
@@ -283,7 +291,7 @@ def test_a_journal_is_brought_to_the_newest_schema_once(tmp_path: Path) -> None:
     of_first_schema(upgraded)
     schemas: list[list[tuple[str, str]]] = []
     for path in (upgraded, upgraded, new):
-        with closing(open_database(path)) as db:
+        with closing(open_database(path, now=now)) as db:
             rows = db.execute("SELECT type, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY type, name")
             schemas.append([tuple(row) for row in rows.fetchall()])
             version = db.execute("PRAGMA user_version").fetchone()[0]
@@ -301,7 +309,7 @@ def test_an_upgrade_that_fails_leaves_the_journal_as_it_was(tmp_path: Path) -> N
         before = list(db.iterdump())
 
     with pytest.raises(InvalidInput, match=r"^The journal .*journal\.db cannot be opened: .+ Check the folder"):
-        open_database(path)
+        open_database(path, now=now)
 
     with closing(sqlite3.connect(path)) as db:
         assert list(db.iterdump()) == before
@@ -319,7 +327,7 @@ def test_the_problems_of_the_version_before_get_their_codes(tmp_path: Path) -> N
     path = tmp_path / "journal.db"
     of_version_7(path).close()
 
-    with closing(Journal(path, now=lambda: START)) as journal:
+    with closing(Journal(path, now=now)) as journal:
         parts = [part for job in journal.jobs(limit=9) for part in job.parts]
 
     assert {part.state: part.problem.code for part in parts if part.problem} == {"unknown": "not_confirmed"}
@@ -334,33 +342,36 @@ def test_the_events_of_the_version_before_get_their_kinds(tmp_path: Path) -> Non
         for kind in FORMER_KINDS:
             db.execute("INSERT INTO event (at, job_id, kind) VALUES (?, ?, ?)", (START.isoformat(), job_id, kind))
 
-    with closing(Journal(path, now=lambda: START)) as journal:
+    with closing(Journal(path, now=now)) as journal:
         assert [event[2:] for event in journal.events.of(job_id)] == list(FORMER_KINDS.values())
-        assert journal.was_restored(job_id)
+        assert journal.events.has(job_id, "restored")
     assert {kind for kind, _ in FORMER_KINDS.values()} <= {*get_args(EventKind)}
 
 
-def test_a_journal_is_copied_before_it_is_changed(tmp_path: Path) -> None:
-    """Whoever has to go back to the version before has something to go back to."""
-    path = tmp_path / "journal.db"
+def test_a_journal_is_copied_before_it_is_changed_and_only_the_last_copy_stays(tmp_path: Path) -> None:
+    """Whoever has to go back to the version before can; older prompts must not pile up."""
+    path, kept = tmp_path / "journal.db", tmp_path / "journal.db.version-7"
+    older, of_another = tmp_path / "journal.db.version-6", tmp_path / "other.db.version-6"
     with closing(of_version_7(path)) as db:
+        for copy in (older, of_another):
+            copy.touch()
         db.execute("INSERT INTO known_host VALUES ('a', '')")
         before = list(db.iterdump())
 
-        open_database(path).close()
-        open_database(path).close()
+        open_database(path, now=now).close()
+        open_database(path, now=now).close()
 
-    kept = tmp_path / "journal.db.version-7"
     with closing(sqlite3.connect(kept)) as db:
         assert list(db.iterdump()) == before
         assert db.execute("PRAGMA user_version").fetchone() == (7,)
     assert kept.stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.glob("*.part"))
+    assert (older.exists(), of_another.exists()) == (False, True)
 
 
 def test_a_new_journal_is_not_copied(tmp_path: Path) -> None:
     """There is nothing to go back to."""
-    open_database(tmp_path / "journal.db").close()
+    open_database(tmp_path / "journal.db", now=now).close()
 
     assert not list(tmp_path.glob("journal.db.version-*"))
 
@@ -368,7 +379,7 @@ def test_a_new_journal_is_not_copied(tmp_path: Path) -> None:
 def test_a_process_of_the_version_before_goes_on_beside_a_new_one(tmp_path: Path) -> None:
     """Assistants are upgraded one by one: what the old one writes is words alone, and is understood all the same."""
     path = tmp_path / "journal.db"
-    with closing(of_version_7(path)) as old, closing(Journal(path, now=lambda: START)) as journal:
+    with closing(of_version_7(path)) as old, closing(Journal(path, now=now)) as journal:
         (part,) = (part for job in journal.jobs(limit=9) for part in job.parts if part.problem)
 
         def told_by_old(note: str | None) -> Problem | None:
@@ -378,14 +389,14 @@ def test_a_process_of_the_version_before_goes_on_beside_a_new_one(tmp_path: Path
         waits = "it waits until earlier batches have ended: about 5 tokens of m may be enqueued at a time"
         assert told_by_old(waits) == Problem.found("waits", waits)
         assert told_by_old(None) is None
-        journal.save_part(part)
+        journal.parts.save(part)
         assert journal.job(part.job_id).parts[0] == part
         assert old.execute("SELECT note FROM part WHERE job_id = ?", (part.job_id,)).fetchone() == (part.note,)
 
 
 def filled(path: Path) -> bytes:
     """Write a journal of many pages, and give its content."""
-    with closing(Journal(path, now=lambda: START)) as journal:
+    with closing(Journal(path, now=now)) as journal:
         for number in range(40):
             recipe = Recipe("/v1/chat/completions", "m", "x" * 3_000)
             journal.add_job(replace(job(f"job_{number}"), recipe=recipe))
@@ -397,7 +408,7 @@ def refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
     with pytest.raises(InvalidInput) as caught:
-        open_database(path)
+        open_database(path, now=now)
 
     assert str(caught.value).startswith(f"The journal {path} cannot be read: ")
     assert "move it and the files beside it that begin with its name elsewhere" in str(caught.value)

@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from batchwright.core.errors import Frozen
+from batchwright.core.errors import SubmissionsFrozen
 from batchwright.core.model import LIVE_STATES, Job, Part, PartState, ProviderInfo, Recipe, Source, SpendingLimits
 from tests.support.journals import opened
 from tests.support.values import OPENAI, START
@@ -35,12 +35,12 @@ def test_nothing_is_submitted_while_there_is_a_freeze(tmp_path: Path) -> None:
             journal.add_job(job(job_id, "uploaded"))
         journal.agree(journal.job("job_a"), {}, agreed_usd=None, limits=SpendingLimits())
         before = journal.job("job_a"), journal.job("job_b"), journal.events.of("job_a"), journal.events.of("job_b")
-        journal.standing.freeze("Two batches were found.")
+        journal.freezes.add("Two batches were found.")
 
-        with pytest.raises(Frozen) as refused:
+        with pytest.raises(SubmissionsFrozen) as refused:
             journal.agree(journal.job("job_b"), {}, agreed_usd=None, limits=SpendingLimits())
-        with pytest.raises(Frozen):
-            journal.open_attempt(before[0].parts[0], "nonce", share=None, limits=SpendingLimits())
+        with pytest.raises(SubmissionsFrozen):
+            journal.parts.open_attempt(before[0].parts[0], "nonce", share=None, limits=SpendingLimits())
 
         after = journal.job("job_a"), journal.job("job_b"), journal.events.of("job_a"), journal.events.of("job_b")
         assert after == before
@@ -56,12 +56,12 @@ def test_what_ran_before_a_freeze_comes_to_its_end(tmp_path: Path) -> None:
         journal.add_job(job("job_a", "uploaded"))
         journal.agree(journal.job("job_a"), {1: Decimal(1)}, agreed_usd=Decimal(1), limits=SpendingLimits())
         part = journal.job("job_a").parts[0]
-        submitting = journal.open_attempt(part, "nonce", share=Decimal(1), limits=SpendingLimits())
-        journal.standing.freeze("Two batches were found.")
+        submitting = journal.parts.open_attempt(part, "nonce", share=Decimal(1), limits=SpendingLimits())
+        journal.freezes.add("Two batches were found.")
 
         created = replace(submitting, state="submitted", batch_id="batch-1")
-        journal.close_attempt(created, "created")
-        journal.save_part(replace(created, state="verified", cost_usd=Decimal("0.5")))
+        journal.parts.close_attempt(created, "created")
+        journal.parts.save(replace(created, state="verified", cost_usd=Decimal("0.5")))
         journal.mark_ended("job_a", {"answered": 1}, tokens=(1, 1))
 
         assert journal.job("job_a").ended_at is not None
@@ -72,30 +72,30 @@ def test_a_freeze_holds_for_every_process_until_the_user_lifts_it(tmp_path: Path
     """Also for one that is started later."""
     path = tmp_path / "journal.db"
     with opened(path) as one, opened(path) as other:
-        one.standing.refuse_while_frozen()
-        one.standing.freeze("The journal was lost.")
+        one.freezes.refuse()
+        one.freezes.add("The journal was lost.")
         with opened(path) as later:
-            assert [each.standing.frozen() for each in (one, other, later)] == ["The journal was lost."] * 3
+            assert [each.freezes.reason() for each in (one, other, later)] == ["The journal was lost."] * 3
 
-        other.standing.thaw()
+        other.freezes.lift()
 
-        assert one.standing.frozen() is None
-        one.standing.refuse_while_frozen()
+        assert one.freezes.reason() is None
+        one.freezes.refuse()
 
 
 def test_the_users_word_lifts_all_that_is_there_and_nothing_that_comes_later(tmp_path: Path) -> None:
     """The user hears all reasons before they say yes; a new one is a new question."""
     with opened(tmp_path / "journal.db") as journal:
-        journal.standing.freeze("First.")
-        journal.standing.freeze("Second.")
-        told = journal.standing.frozen()
-        journal.standing.thaw()
-        lifted = journal.standing.frozen()
-        journal.standing.thaw()
+        journal.freezes.add("First.")
+        journal.freezes.add("Second.")
+        told = journal.freezes.reason()
+        journal.freezes.lift()
+        lifted = journal.freezes.reason()
+        journal.freezes.lift()
 
-        journal.standing.freeze("Third.")
+        journal.freezes.add("Third.")
 
-        assert (told, lifted, journal.standing.frozen()) == ("First. Second.", None, "Third.")
+        assert (told, lifted, journal.freezes.reason()) == ("First. Second.", None, "Third.")
 
 
 def test_a_limit_is_learned_for_a_model_at_a_host(tmp_path: Path) -> None:
@@ -103,13 +103,13 @@ def test_a_limit_is_learned_for_a_model_at_a_host(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     elsewhere, larger = replace(OPENAI, host="other.example.com"), replace(OPENAI, model="gpt-5")
     with opened(path) as journal:
-        nothing = journal.standing.enqueued_limit(OPENAI)
-        journal.standing.learn_enqueued_limit(OPENAI, 900_000)
-        journal.standing.learn_enqueued_limit(larger, 90_000)
-        journal.standing.learn_enqueued_limit(OPENAI, 2_000_000)
+        nothing = journal.providers.enqueued_limit(OPENAI)
+        journal.providers.learn_enqueued_limit(OPENAI, 900_000)
+        journal.providers.learn_enqueued_limit(larger, 90_000)
+        journal.providers.learn_enqueued_limit(OPENAI, 2_000_000)
 
     with opened(path) as journal:
-        found = [journal.standing.enqueued_limit(provider) for provider in (OPENAI, larger, elsewhere)]
+        found = [journal.providers.enqueued_limit(provider) for provider in (OPENAI, larger, elsewhere)]
 
     assert nothing is None
     assert found == [2_000_000, 90_000, None]
@@ -120,11 +120,11 @@ def test_what_is_enqueued_is_what_has_or_may_have_a_batch_that_has_not_ended(tmp
     states = get_args(PartState)
     live = sum(2**number for number, state in enumerate(states) if state in LIVE_STATES)
     with opened(tmp_path / "journal.db") as journal:
-        empty = journal.standing.enqueued(OPENAI)
+        empty = journal.providers.enqueued(OPENAI)
         journal.add_job(job("job_a", *states))
         journal.add_job(job("job_b", "submitted", "built"))
 
-        assert (empty, journal.standing.enqueued(OPENAI)) == (0, live + 1)
+        assert (empty, journal.providers.enqueued(OPENAI)) == (0, live + 1)
     assert set(LIVE_STATES) == {"submitting", "unknown", "submitted", "cancelling"}
 
 
@@ -135,17 +135,17 @@ def test_what_is_enqueued_elsewhere_or_for_another_model_takes_no_room(tmp_path:
         journal.add_job(job("job_a", "submitted", provider=elsewhere))
         journal.add_job(job("job_b", "built", "submitted", provider=larger))
 
-        assert [journal.standing.enqueued(each) for each in (OPENAI, elsewhere, larger)] == [0, 1, 2]
+        assert [journal.providers.enqueued(each) for each in (OPENAI, elsewhere, larger)] == [0, 1, 2]
 
 
 def test_a_host_is_met_once(tmp_path: Path) -> None:
     """Its batches are looked through for those of a lost journal, and not before every submission."""
     path = tmp_path / "journal.db"
     with opened(path) as one, opened(path) as other:
-        before = one.standing.is_host_known("api.openai.com")
-        was_new = one.standing.know_host("api.openai.com")
+        before = one.providers.was_searched("api.openai.com")
+        for journal in (one, other):
+            journal.providers.mark_searched("api.openai.com")
 
-        assert (before, was_new) == (False, True)
-        assert other.standing.is_host_known("api.openai.com")
-        assert not other.standing.know_host("api.openai.com")
-        assert not other.standing.is_host_known("other.example.com")
+        assert not before
+        assert other.providers.was_searched("api.openai.com")
+        assert not other.providers.was_searched("other.example.com")

@@ -120,7 +120,7 @@ def test_jobs_are_given_newest_first_and_page_by_page(tmp_path: Path) -> None:
 
         assert [found.id for found in journal.jobs(limit=9)] == ["job_3", "job_2", "job_1", "job_0"]
         assert [found.id for found in journal.jobs(limit=2, offset=1)] == ["job_2", "job_1"]
-        assert journal.job_count() == 4
+        assert journal.queries.job_count() == 4
 
 
 def test_parts_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_a_job_that_cannot_be_recorded_whole_is_not_recorded_at_all(tmp_path: Pa
         with pytest.raises(sqlite3.IntegrityError):
             journal.add_job(replace(made, parts=(made.parts[0], made.parts[0])))
 
-        assert journal.job_count() == 0
+        assert journal.queries.job_count() == 0
         assert journal.events.of("job_a") == []
 
 
@@ -181,7 +181,7 @@ def test_no_attempt_is_opened_for_a_part_that_has_a_batch(tmp_path: Path) -> Non
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
         submitting = opened_attempt(journal, part, "nonce-1")
-        journal.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
+        journal.parts.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
 
         with pytest.raises(sqlite3.IntegrityError):
             opened_attempt(journal, part, "nonce-2")
@@ -220,10 +220,10 @@ def test_one_batch_belongs_to_one_part(tmp_path: Path) -> None:
     made = job(parts=2)
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(made)
-        journal.save_part(replace(made.parts[0], batch_id="batch-1"))
+        journal.parts.save(replace(made.parts[0], batch_id="batch-1"))
 
         with pytest.raises(sqlite3.IntegrityError):
-            journal.save_part(replace(made.parts[1], batch_id="batch-1"))
+            journal.parts.save(replace(made.parts[1], batch_id="batch-1"))
 
 
 @pytest.mark.parametrize("outcome", ["refused", "not_sent", "resent"])
@@ -233,7 +233,7 @@ def test_after_an_attempt_that_made_no_batch_another_may_be_opened(tmp_path: Pat
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
         opened_attempt(journal, part, "nonce-1")
-        journal.close_attempt(part, outcome)
+        journal.parts.close_attempt(part, outcome)
 
         opened_attempt(journal, part, "nonce-2")
 
@@ -246,13 +246,13 @@ def test_after_a_batch_that_ran_nothing_another_may_be_made_and_the_first_is_sti
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
         submitting = opened_attempt(journal, part, "nonce-1")
-        journal.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
+        journal.parts.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
 
-        journal.close_attempt(part, "void")
+        journal.parts.close_attempt(part, "void")
         opened_attempt(journal, part, "nonce-2")
-        journal.close_attempt(replace(part, state="submitted", batch_id="batch-2"), "created")
+        journal.parts.close_attempt(replace(part, state="submitted", batch_id="batch-2"), "created")
 
-        found = [journal.job_of_batch(batch_id) for batch_id in ("batch-1", "batch-2", "batch-3")]
+        found = [journal.queries.job_of_batch(batch_id) for batch_id in ("batch-1", "batch-2", "batch-3")]
         assert found == ["job_a", "job_a", None]
         counts = [journal.attempts.count(part, outcome) for outcome in (None, "void", "created", "refused")]
         assert counts == [2, 1, 1, 0]
@@ -266,10 +266,10 @@ def test_attempts_that_were_sent_again_are_remembered_by_their_nonces(tmp_path: 
         journal.add_job(job("job_b"))
         for part, nonce in ((made.parts[1], "nonce-1"), (job("job_b").parts[0], "nonce-2")):
             opened_attempt(journal, part, nonce)
-            journal.close_attempt(part, "resent")
+            journal.parts.close_attempt(part, "resent")
         opened_attempt(journal, made.parts[0], "nonce-3")
 
-        assert journal.attempts.left("job_a") == {"nonce-1": Attempt("nonce-1", 2, 0)}
+        assert journal.attempts.abandoned("job_a") == {"nonce-1": Attempt("nonce-1", 2, 0)}
         assert [journal.attempts.count(part) for part in made.parts] == [0, 1]
 
 
@@ -281,7 +281,7 @@ def test_a_part_that_was_split_gives_way_to_its_pieces(tmp_path: Path) -> None:
         submit(journal, "job_a")
         pieces = [replace(made.parts[0], number=number, requests=1, file_id=None, state="built") for number in (3, 4)]
 
-        journal.split_part(made.parts[0], pieces)
+        journal.parts.split(made.parts[0], pieces)
 
         found = journal.job("job_a")
         assert found.parts == (replace(made.parts[0], state="split"), made.parts[1], *pieces)
@@ -294,7 +294,7 @@ def ended(journal: Journal, outcomes: dict[Outcome, int]) -> Job:
     """Bring a job of one part to its end."""
     submit(journal, "job_a")
     for part in journal.job("job_a").running_parts:
-        journal.save_part(replace(part, state="verified", batch_status="completed"))
+        journal.parts.save(replace(part, state="verified", batch_status="completed"))
     journal.mark_ended("job_a", outcomes, tokens=(10, 5))
     return journal.job("job_a")
 
@@ -311,8 +311,8 @@ def test_a_drafted_round_changes_nothing_until_it_is_submitted(tmp_path: Path) -
 
         assert journal.job("job_a") == replace(before, parts=(*before.parts, again))
         assert journal.job("job_a").drafted_parts == (again,)
-        assert journal.drafted_round(journal.job("job_a")) == (mended, before.provider)
-        assert journal.unfinished() == []
+        assert journal.queries.drafted_round(journal.job("job_a")) == (mended, before.provider)
+        assert journal.queries.unfinished() == []
 
 
 def test_a_submitted_round_runs_over_its_own_rows_with_its_own_recipe(tmp_path: Path) -> None:
@@ -332,8 +332,8 @@ def test_a_submitted_round_runs_over_its_own_rows_with_its_own_recipe(tmp_path: 
         assert (found.round, found.recipe, found.running_parts) == (2, mended, (again,))
         assert (found.submitted_at, found.cancelled_at, found.ended_at) == (before.submitted_at, None, None)
         assert found.counts == {**dict.fromkeys(OUTCOMES, 0), "answered": 1, "running": 1}
-        assert journal.drafted_round(found) == (mended, before.provider)
-        assert journal.unfinished() == ["job_a"]
+        assert journal.queries.drafted_round(found) == (mended, before.provider)
+        assert journal.queries.unfinished() == ["job_a"]
 
 
 def test_a_round_that_is_drafted_again_takes_the_place_of_the_draft(tmp_path: Path) -> None:
@@ -348,7 +348,7 @@ def test_a_round_that_is_drafted_again_takes_the_place_of_the_draft(tmp_path: Pa
         journal.add_round(before, [second], kept={})
 
         assert journal.job("job_a") == replace(before, parts=(*before.parts, second))
-        assert journal.drafted_round(journal.job("job_a")) == (before.recipe, before.provider)
+        assert journal.queries.drafted_round(journal.job("job_a")) == (before.recipe, before.provider)
 
 
 def test_a_job_that_is_found_with_its_batches_runs_already(tmp_path: Path) -> None:
@@ -359,10 +359,10 @@ def test_a_job_that_is_found_with_its_batches_runs_already(tmp_path: Path) -> No
         journal.add_job(replace(made, parts=parts), nonces={1: "nonce-1"})
 
         found = journal.job("job_a")
-        assert (found.status, found.parts, journal.unfinished()) == ("running", parts, ["job_a"])
-        assert journal.job_of_batch("batch-1") == "job_a"
+        assert (found.status, found.parts, journal.queries.unfinished()) == ("running", parts, ["job_a"])
+        assert journal.queries.job_of_batch("batch-1") == "job_a"
         assert [event[1:] for event in journal.events.of("job_a")] == [(None, "restored", None)]
-        assert journal.was_restored("job_a")
+        assert journal.events.has("job_a", "restored")
         with pytest.raises(sqlite3.IntegrityError):
             opened_attempt(journal, parts[0], "nonce-2")
 
@@ -373,8 +373,8 @@ def test_a_draft_of_another_journal_is_a_draft_that_is_known_as_such(tmp_path: P
         journal.add_job(job(), nonces={})
         journal.add_job(job("job_b"))
 
-        assert (journal.job("job_a"), journal.unfinished()) == (job(), [])
-        assert [journal.was_restored(name) for name in ("job_a", "job_b", "job_c")] == [True, False, False]
+        assert (journal.job("job_a"), journal.queries.unfinished()) == (job(), [])
+        assert [journal.events.has(name, "restored") for name in ("job_a", "job_b", "job_c")] == [True, False, False]
 
 
 def test_a_draft_that_is_forgotten_can_be_recorded_anew(tmp_path: Path) -> None:
@@ -385,7 +385,7 @@ def test_a_draft_that_is_forgotten_can_be_recorded_anew(tmp_path: Path) -> None:
         journal.add_job(job("job_b"))
 
         is_forgotten = journal.forget_draft(journal.job("job_a"))
-        was_there = journal.has_job("job_a")
+        was_there = journal.queries.has_job("job_a")
         journal.add_job(replace(job(), parts=(submitted,)), nonces={1: "nonce-1"})
 
         assert is_forgotten
@@ -418,12 +418,12 @@ def test_the_newest_submitted_job_that_asked_the_same_is_found(tmp_path: Path) -
         }
         for each in made.values():
             journal.add_job(each)
-        nothing = journal.same_job(made["this"])
+        nothing = journal.queries.same_job(made["this"])
         for name in ("old", "other", "new", "this"):
             submit(journal, name)
 
         assert nothing is None
-        assert [journal.same_job(made[name]) for name in ("this", "draft", "new", "other")] == [
+        assert [journal.queries.same_job(made[name]) for name in ("this", "draft", "new", "other")] == [
             "new",
             "this",
             "this",
@@ -438,7 +438,7 @@ def test_jobs_of_which_the_hash_is_not_known_are_not_taken_for_the_same(tmp_path
             journal.add_job(job(name))
             submit(journal, name)
 
-        assert journal.same_job(job("new")) is None
+        assert journal.queries.same_job(job("new")) is None
 
 
 def test_an_attempt_is_on_disk_before_it_can_be_acted_on(tmp_path: Path) -> None:
@@ -477,7 +477,7 @@ def test_a_closed_attempt_has_no_open_nonce(tmp_path: Path) -> None:
         opened_attempt(journal, part, "nonce-1")
         submitted = replace(part, state="submitted", batch_id="batch-1")
 
-        journal.close_attempt(submitted, "created")
+        journal.parts.close_attempt(submitted, "created")
 
         assert journal.attempts.open_nonce(part) is None
         assert journal.job("job_a").parts == (submitted,)
@@ -550,9 +550,9 @@ def test_events_are_given_in_the_order_in_which_they_happened(tmp_path: Path) ->
         submit(journal, "job_a")
         submitting = opened_attempt(journal, part, "nonce-1")
         submit(journal, "job_b")
-        journal.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
-        journal.save_part(replace(submitting, state="ended", batch_id="batch-1"), "batch_ended", "completed")
-        journal.save_part(replace(submitting, state="ended", batch_id="batch-1", problem=Problem.said("seen")))
+        journal.parts.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
+        journal.parts.save(replace(submitting, state="ended", batch_id="batch-1"), "batch_ended", "completed")
+        journal.parts.save(replace(submitting, state="ended", batch_id="batch-1", problem=Problem.said("seen")))
         journal.mark_ended("job_a", {}, tokens=(0, 0))
 
         events = journal.events.of("job_a")
@@ -575,7 +575,7 @@ def test_unfinished_jobs_are_those_that_were_submitted_and_have_not_ended_oldest
         journal.mark_ended("ended", {}, tokens=(0, 0))
         journal.mark_cancelled("cancelled")
 
-        assert journal.unfinished() == ["first", "cancelled", "second"]
+        assert journal.queries.unfinished() == ["first", "cancelled", "second"]
 
 
 def test_the_job_of_a_file_is_found_by_its_input_output_or_error_file(tmp_path: Path) -> None:
@@ -584,11 +584,11 @@ def test_the_job_of_a_file_is_found_by_its_input_output_or_error_file(tmp_path: 
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
         journal.add_job(job("job_b"))
-        journal.save_part(replace(part, file_id="in", output_file_id="out", error_file_id="err"))
+        journal.parts.save(replace(part, file_id="in", output_file_id="out", error_file_id="err"))
 
-        assert [journal.catalog.job_of_file(name) for name in ("in", "out", "err")] == ["job_a"] * 3
-        assert journal.catalog.job_of_file("file-job_b-1") == "job_b"
-        assert journal.catalog.job_of_file("stranger") is None
+        assert [journal.queries.job_of_file(name) for name in ("in", "out", "err")] == ["job_a"] * 3
+        assert journal.queries.job_of_file("file-job_b-1") == "job_b"
+        assert journal.queries.job_of_file("stranger") is None
 
 
 def test_two_open_journals_see_what_the_other_wrote(tmp_path: Path) -> None:
@@ -596,11 +596,11 @@ def test_two_open_journals_see_what_the_other_wrote(tmp_path: Path) -> None:
     with opened(tmp_path / "journal.db") as one, opened(tmp_path / "journal.db") as other:
         one.add_job(job())
         submit(other, "job_a")
-        one.save_part(replace(job().parts[0], completed=2))
+        one.parts.save(replace(job().parts[0], completed=2))
 
         assert one.job("job_a") == other.job("job_a")
         assert other.job("job_a").counts["answered"] == 2
-        assert one.unfinished() == ["job_a"]
+        assert one.queries.unfinished() == ["job_a"]
 
 
 @pytest.mark.slow

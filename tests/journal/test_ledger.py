@@ -86,7 +86,7 @@ def test_what_costs_nothing_takes_nothing(tmp_path: Path) -> None:
         nothing = SpendingLimits(job_usd=Decimal(0), day_usd=Decimal(0))
 
         assert journal.agree(journal.job("job_a"), {}, agreed_usd=None, limits=nothing)
-        journal.open_attempt(journal.job("job_a").parts[0], "nonce", share=None, limits=nothing)
+        journal.parts.open_attempt(journal.job("job_a").parts[0], "nonce", share=None, limits=nothing)
 
     assert entries(path) == []
 
@@ -185,7 +185,7 @@ def test_all_rounds_of_a_job_together_are_within_the_operators_limit(tmp_path: P
     path = tmp_path / "journal.db"
     with opened(path) as journal:
         first = submitted(journal, "job_a", "2", limits=limits)
-        journal.save_part(ended(first.parts[0], "2"))
+        journal.parts.save(ended(first.parts[0], "2"))
         journal.mark_ended("job_a", {}, tokens=(0, 0))
         journal.add_round(first, priced_job("job_a", "1", "0.01", round_number=2).parts, kept={})
 
@@ -262,7 +262,7 @@ def test_the_real_cost_takes_the_place_of_what_was_reserved(tmp_path: Path) -> N
     with opened(path) as journal:
         made = submitted(journal, "job_a", "6", "4")
 
-        journal.save_part(ended(made.parts[0], "0.25"), "verified")
+        journal.parts.save(ended(made.parts[0], "0.25"), "verified")
 
         submitted(journal, "job_b", "5.75")
         assert journal.job("job_a").spent_usd == Decimal("0.25")
@@ -281,7 +281,7 @@ def test_a_cost_that_is_not_known_counts_with_all_that_was_reserved(tmp_path: Pa
     with opened(path) as journal:
         made = submitted(journal, "job_a", "6")
 
-        journal.save_part(ended(made.parts[0], None, "failed"))
+        journal.parts.save(ended(made.parts[0], None, "failed"))
 
     assert entries(path)[1:] == [("release", "job_a", 1, 6_000_000), ("settle", "job_a", 1, 6_000_000)]
 
@@ -292,7 +292,7 @@ def test_a_batch_that_cost_more_than_was_thought_counts_with_what_it_cost(tmp_pa
     with opened(path) as journal:
         made = submitted(journal, "job_a", "6")
 
-        journal.save_part(ended(made.parts[0], "7.5"))
+        journal.parts.save(ended(made.parts[0], "7.5"))
 
     assert taken(path) == Decimal("7.5")
 
@@ -302,11 +302,11 @@ def test_a_part_that_is_settled_twice_counts_once(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     with opened(path) as journal:
         made = submitted(journal, "job_a", "6")
-        journal.save_part(ended(made.parts[0], "2"))
+        journal.parts.save(ended(made.parts[0], "2"))
         once = entries(path)
 
-        journal.save_part(ended(made.parts[0], "2"))
-        journal.save_part(replace(ended(made.parts[0], "2"), problem=Problem.said("files deleted")))
+        journal.parts.save(ended(made.parts[0], "2"))
+        journal.parts.save(replace(ended(made.parts[0], "2"), problem=Problem.said("files deleted")))
 
     assert entries(path) == once
     assert taken(path) == 2
@@ -319,7 +319,7 @@ def test_a_part_that_ended_without_a_batch_gives_back_everything(tmp_path: Path,
     with opened(path) as journal:
         made = submitted(journal, "job_a", "6", "4")
 
-        journal.save_part(replace(made.parts[0], state=state))
+        journal.parts.save(replace(made.parts[0], state=state))
 
         submitted(journal, "job_b", "6")
     assert entries(path)[2:] == [("release", "job_a", 1, 6_000_000), ("reserve", "job_b", 1, 6_000_000)]
@@ -332,7 +332,7 @@ def test_a_part_that_has_not_come_to_its_end_keeps_what_is_reserved(tmp_path: Pa
     with opened(path) as journal:
         made = submitted(journal, "job_a", "6")
 
-        journal.save_part(replace(made.parts[0], state=state, batch_id="batch-1"))
+        journal.parts.save(replace(made.parts[0], state=state, batch_id="batch-1"))
 
     assert entries(path) == [("reserve", "job_a", 1, 6_000_000)]
 
@@ -342,11 +342,11 @@ def test_a_refused_attempt_gives_back_what_was_reserved_and_the_next_reserves_it
     path = tmp_path / "journal.db"
     with opened(path) as journal:
         part = submitted(journal, "job_a", "6").parts[0]
-        journal.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
-        journal.close_attempt(part, "refused")
+        journal.parts.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.close_attempt(part, "refused")
         in_between = taken(path)
 
-        journal.open_attempt(part, "nonce-2", share=part.ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.open_attempt(part, "nonce-2", share=part.ceiling_usd, limits=TEN_A_DAY)
 
     assert in_between == 0
     assert entries(path) == [
@@ -362,9 +362,9 @@ def test_an_attempt_that_bought_something_or_goes_on_keeps_what_is_reserved(tmp_
     path = tmp_path / "journal.db"
     with opened(path) as journal:
         part = submitted(journal, "job_a", "6").parts[0]
-        journal.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
 
-        journal.close_attempt(part, outcome)
+        journal.parts.close_attempt(part, outcome)
 
     assert entries(path) == [("reserve", "job_a", 1, 6_000_000)]
 
@@ -374,11 +374,11 @@ def test_a_batch_that_was_refused_whole_keeps_what_is_reserved_for_the_next(tmp_
     path = tmp_path / "journal.db"
     with opened(path) as journal:
         part = submitted(journal, "job_a", "6").parts[0]
-        journal.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
-        journal.close_attempt(replace(part, batch_id="batch-1"), "created")
+        journal.parts.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.close_attempt(replace(part, batch_id="batch-1"), "created")
 
-        journal.close_attempt(part, "void")
-        journal.open_attempt(part, "nonce-2", share=part.ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.close_attempt(part, "void")
+        journal.parts.open_attempt(part, "nonce-2", share=part.ceiling_usd, limits=TEN_A_DAY)
 
     assert entries(path) == [("reserve", "job_a", 1, 6_000_000)]
 
@@ -388,10 +388,10 @@ def test_a_part_that_is_given_up_after_it_was_refused_gives_back_everything(tmp_
     path = tmp_path / "journal.db"
     with opened(path) as journal:
         part = submitted(journal, "job_a", "6").parts[0]
-        journal.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
-        journal.close_attempt(replace(part, batch_id="batch-1"), "created")
+        journal.parts.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.close_attempt(replace(part, batch_id="batch-1"), "created")
 
-        journal.close_attempt(replace(part, state="failed", batch_id="batch-1"), "void")
+        journal.parts.close_attempt(replace(part, state="failed", batch_id="batch-1"), "void")
 
     assert entries(path)[1:] == [("release", "job_a", 1, 6_000_000)]
 
@@ -401,13 +401,13 @@ def test_an_attempt_that_there_is_no_money_for_is_not_opened(tmp_path: Path) -> 
     path = tmp_path / "journal.db"
     with opened(path) as journal:
         part = submitted(journal, "job_a", "6").parts[0]
-        journal.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
-        journal.close_attempt(part, "refused")
+        journal.parts.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.close_attempt(part, "refused")
         submitted(journal, "job_b", "5")
         before, events = journal.job("job_a"), journal.events.of("job_a")
 
         with pytest.raises(OverLimit, match="All jobs together"):
-            journal.open_attempt(part, "nonce-2", share=part.ceiling_usd, limits=TEN_A_DAY)
+            journal.parts.open_attempt(part, "nonce-2", share=part.ceiling_usd, limits=TEN_A_DAY)
 
         assert journal.job("job_a") == before
         assert journal.events.of("job_a") == events
@@ -420,10 +420,10 @@ def test_a_part_that_is_sent_again_by_the_users_word_is_paid_for_twice(tmp_path:
     path = tmp_path / "journal.db"
     with opened(path) as journal:
         part = submitted(journal, "job_a", "4").parts[0]
-        journal.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
-        journal.close_attempt(part, "resent")
+        journal.parts.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.close_attempt(part, "resent")
 
-        journal.open_attempt(part, "nonce-2", share=part.ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.open_attempt(part, "nonce-2", share=part.ceiling_usd, limits=TEN_A_DAY)
 
         assert journal.job("job_a").agreed_usd == 8
     assert taken(path) == 8
@@ -434,10 +434,10 @@ def test_a_part_that_was_refused_is_tried_again_for_what_was_agreed(tmp_path: Pa
     path = tmp_path / "journal.db"
     with opened(path) as journal:
         part = submitted(journal, "job_a", "6").parts[0]
-        journal.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
-        journal.close_attempt(part, "refused")
+        journal.parts.open_attempt(part, "nonce-1", share=part.ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.close_attempt(part, "refused")
 
-        journal.open_attempt(part, "nonce-2", share=Decimal(7), limits=TEN_A_DAY)
+        journal.parts.open_attempt(part, "nonce-2", share=Decimal(7), limits=TEN_A_DAY)
 
     assert taken(path) == 6
 
@@ -449,7 +449,7 @@ def test_an_attempt_for_a_job_that_nobody_agreed_to_takes_nothing(tmp_path: Path
         journal.add_job(priced_job("job_a", "1"))
 
         with pytest.raises(OverLimit, match=r"\$0\.00 was agreed"):
-            journal.open_attempt(journal.job("job_a").parts[0], "nonce", share=Decimal(1), limits=TEN_A_DAY)
+            journal.parts.open_attempt(journal.job("job_a").parts[0], "nonce", share=Decimal(1), limits=TEN_A_DAY)
 
         assert journal.attempts.open_nonce(journal.job("job_a").parts[0]) is None
     assert entries(path) == []
@@ -464,7 +464,7 @@ def test_the_pieces_of_a_part_have_what_was_reserved_for_it(tmp_path: Path) -> N
         cheap, dear = replace(whole, number=3, requests=2), replace(whole, number=4, requests=1)
         pieces = [replace(cheap, ceiling_usd=Decimal(1)), replace(dear, ceiling_usd=Decimal(2))]
 
-        journal.split_part(whole, pieces)
+        journal.parts.split(whole, pieces)
 
         assert [(part.number, part.state) for part in journal.job("job_a").running_parts] == [
             (2, "uploaded"),
@@ -487,11 +487,11 @@ def test_a_piece_that_is_refused_for_now_can_be_sent_again(tmp_path: Path) -> No
             replace(whole, number=number, requests=1, ceiling_usd=Decimal(ceiling))
             for number, ceiling in ((2, "1.8"), (3, "0.2"))
         ]
-        journal.split_part(whole, pieces)
-        journal.open_attempt(pieces[0], "nonce-1", share=pieces[0].ceiling_usd, limits=TEN_A_DAY)
-        journal.close_attempt(pieces[0], "refused")
+        journal.parts.split(whole, pieces)
+        journal.parts.open_attempt(pieces[0], "nonce-1", share=pieces[0].ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.close_attempt(pieces[0], "refused")
 
-        journal.open_attempt(pieces[0], "nonce-2", share=pieces[0].ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.open_attempt(pieces[0], "nonce-2", share=pieces[0].ceiling_usd, limits=TEN_A_DAY)
 
         assert journal.attempts.open_nonce(pieces[0]) == "nonce-2"
     assert taken(path) == 2
@@ -503,7 +503,7 @@ def test_the_day_says_when_there_is_room_again(tmp_path: Path) -> None:
     with opened(path, machine) as journal:
         for job_id, cost in (("job_a", "4"), ("job_b", "3"), ("job_c", "2")):
             made = submitted(journal, job_id, cost)
-            journal.save_part(ended(made.parts[0], cost))
+            journal.parts.save(ended(made.parts[0], cost))
             machine.go_on(timedelta(hours=1))
         submitted(journal, "job_d", "1")
 
@@ -533,7 +533,7 @@ def test_when_there_is_said_to_be_room_there_is(tmp_path: Path) -> None:
     path, machine = tmp_path / "journal.db", Machine(START + timedelta(seconds=59))
     with opened(path, machine) as journal:
         made = submitted(journal, "job_a", "10")
-        journal.save_part(ended(made.parts[0], "10"))
+        journal.parts.save(ended(made.parts[0], "10"))
         journal.add_job(priced_job("job_b", "1"))
         with pytest.raises(OverLimit) as caught:
             agreed(journal, journal.job("job_b"))
@@ -563,7 +563,7 @@ def test_the_limit_of_a_day_is_no_longer_and_no_shorter_for_a_clock_that_was_set
     path, machine = tmp_path / "journal.db", Machine()
     with opened(path, machine) as journal:
         made = submitted(journal, "job_a", "10")
-        journal.save_part(ended(made.parts[0], "10"))
+        journal.parts.save(ended(made.parts[0], "10"))
         machine.at += moved
         journal.add_job(priced_job("job_b", "0.01"))
 
@@ -581,7 +581,7 @@ def test_when_there_is_room_is_said_by_the_clock_as_it_is_set_now(tmp_path: Path
     path, machine = tmp_path / "journal.db", Machine()
     with opened(path, machine) as journal:
         made = submitted(journal, "job_a", "10")
-        journal.save_part(ended(made.parts[0], "10"))
+        journal.parts.save(ended(made.parts[0], "10"))
         machine.go_on(timedelta(hours=23))
         machine.at = datetime(2025, 1, 1, 9, 30, tzinfo=UTC)
         journal.add_job(priced_job("job_b", "1"))
@@ -595,7 +595,7 @@ def test_a_restart_of_the_machine_frees_nothing(tmp_path: Path) -> None:
     path, machine = tmp_path / "journal.db", Machine()
     with opened(path, machine) as journal:
         made = submitted(journal, "job_a", "10")
-        journal.save_part(ended(made.parts[0], "10"))
+        journal.parts.save(ended(made.parts[0], "10"))
     machine.restart()
     with opened(path, machine) as journal:
         journal.add_job(priced_job("job_b", "1"))
@@ -621,7 +621,7 @@ def test_what_is_reserved_counts_for_as_long_as_the_job_runs(tmp_path: Path) -> 
         machine.go_on(timedelta(days=3))
         with pytest.raises(OverLimit, match="Wait until running jobs have ended"):
             agreed(journal, journal.job("job_b"))
-        journal.save_part(ended(made.parts[0], "10"))
+        journal.parts.save(ended(made.parts[0], "10"))
         machine.go_on(timedelta(hours=12))
         with pytest.raises(OverLimit, match="There is room again at "):
             agreed(journal, journal.job("job_b"))
@@ -637,12 +637,12 @@ def test_an_attempt_looks_no_older_for_a_clock_that_was_set(tmp_path: Path, move
     with opened(path, machine) as journal:
         part = submitted(journal, "job_a", "1").parts[0]
         before = journal.attempts.seconds_open(part)
-        journal.open_attempt(part, "nonce", share=part.ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.open_attempt(part, "nonce", share=part.ceiling_usd, limits=TEN_A_DAY)
 
         machine.at += moved
         machine.go_on(timedelta(seconds=7))
         after_a_while = journal.attempts.seconds_open(part)
-        journal.close_attempt(part, "not_sent")
+        journal.parts.close_attempt(part, "not_sent")
 
         assert (before, after_a_while, journal.attempts.seconds_open(part)) == (0.0, 7.0, 0.0)
 
@@ -652,7 +652,7 @@ def test_an_attempt_that_was_open_over_a_restart_is_as_old_as_the_restart(tmp_pa
     path, machine = tmp_path / "journal.db", Machine()
     with opened(path, machine) as journal:
         part = submitted(journal, "job_a", "1").parts[0]
-        journal.open_attempt(part, "nonce", share=part.ceiling_usd, limits=TEN_A_DAY)
+        journal.parts.open_attempt(part, "nonce", share=part.ceiling_usd, limits=TEN_A_DAY)
     machine.restart()
     with opened(path, machine) as journal:
         machine.go_on(timedelta(minutes=5))
@@ -690,10 +690,10 @@ def test_whatever_is_submitted_no_24_hours_cost_more_than_the_limit(
             assert was_agreed == fits
             if was_agreed and isinstance(end, float):
                 cost = (most * Decimal(end)).quantize(Decimal("1e-6"))
-                journal.save_part(ended(part, str(cost)))
+                journal.parts.save(ended(part, str(cost)))
                 spent.append((machine.at, cost))
             elif was_agreed and end == "refused":
-                journal.save_part(replace(part, state="failed"))
+                journal.parts.save(replace(part, state="failed"))
             elif was_agreed:
                 running[part.job_id] = most
             machine.go_on(timedelta(hours=hours))

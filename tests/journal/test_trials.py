@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.core.errors import Frozen, InvalidInput, OverLimit
+from batchwright.core.errors import InvalidInput, OverLimit, SubmissionsFrozen
 from batchwright.core.model import SpendingLimits
 from batchwright.costs.spending import trial_agreement, trial_question
 from tests.costs.test_spending import job as job_of
@@ -73,10 +73,10 @@ def test_a_trial_is_forgotten_by_the_limit_after_a_day_whatever_the_clock_says(t
 def test_nothing_is_tried_while_nothing_may_be_submitted(tmp_path: Path) -> None:
     """The journal was lost, say: what was spent today is not known."""
     with opened(tmp_path / "j.db") as journal:
-        journal.standing.freeze("The journal was lost.")
-        with pytest.raises(Frozen, match="The journal was lost"):
+        journal.freezes.add("The journal was lost.")
+        with pytest.raises(SubmissionsFrozen, match="The journal was lost"):
             journal.trials.open("job_a", Decimal(1), TEN_A_DAY)
-        journal.standing.thaw()
+        journal.freezes.lift()
         journal.trials.open("job_a", Decimal(1), TEN_A_DAY)
 
 

@@ -379,7 +379,7 @@ async def test_a_late_batch_is_kept_while_nothing_was_sent_again(
         if becomes == "completed":
             server.finish(late)
         with closing(Journal(tmp_path / "data" / "journal.db", now=lambda: datetime.now(UTC))) as journal:
-            journal.standing.freeze("Something happened.")
+            journal.freezes.add("Something happened.")
         await session.call("submit_job", job_id=job_id, user_says="resend")
         posts = server.posts
         server.appear()

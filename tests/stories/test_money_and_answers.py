@@ -53,7 +53,7 @@ def test_a_round_is_not_redrafted_once_it_is_submitted(tmp_path: Path) -> None:
     with closing(Journal(tmp_path / "journal.db", now=lambda: START)) as journal:
         journal.add_job(made)
         journal.agree(made, {1: Decimal(1)}, agreed_usd=Decimal(1), limits=SpendingLimits())
-        journal.save_part(replace(part, state="verified"))
+        journal.parts.save(replace(part, state="verified"))
         journal.mark_ended("job_a", {"expired": 1}, tokens=(1, 1))
         first = journal.job("job_a")
         journal.add_round(first, [replace(part, number=2, round=2)], kept={})
@@ -365,12 +365,12 @@ def test_a_learned_limit_is_forgotten_after_a_day(tmp_path: Path) -> None:
     """Limits grow with what an account has paid: a job should not stay in small pieces for ever."""
     now = START
     with closing(Journal(tmp_path / "journal.db", now=lambda: now)) as journal:
-        journal.standing.learn_enqueued_limit(OPENAI, 900_000)
+        journal.providers.learn_enqueued_limit(OPENAI, 900_000)
         now = START + timedelta(hours=23)
-        within = journal.standing.enqueued_limit(OPENAI)
+        within = journal.providers.enqueued_limit(OPENAI)
         now = START + timedelta(hours=25)
-        later = journal.standing.enqueued_limit(OPENAI)
-        journal.standing.learn_enqueued_limit(OPENAI, 2_000_000)
-        again = journal.standing.enqueued_limit(OPENAI)
+        later = journal.providers.enqueued_limit(OPENAI)
+        journal.providers.learn_enqueued_limit(OPENAI, 2_000_000)
+        again = journal.providers.enqueued_limit(OPENAI)
 
     assert (within, later, again) == (900_000, None, 2_000_000)

@@ -95,4 +95,4 @@ def submit(journal: Journal, job_id: str) -> bool:
 
 def opened_attempt(journal: Journal, part: Part, nonce: str) -> Part:
     """Open an attempt for a part that costs nothing."""
-    return journal.open_attempt(part, nonce, share=None, limits=SpendingLimits())
+    return journal.parts.open_attempt(part, nonce, share=None, limits=SpendingLimits())

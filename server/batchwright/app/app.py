@@ -106,7 +106,7 @@ class App:
             self._stirred = anyio.Event()
             try:
                 if self._use_cases is not None:
-                    await tell(self._use_cases.changes.look())
+                    await tell(self._use_cases.changes.check())
             except Exception as error:  # noqa: BLE001  # the top of a task of its own
                 log.error("Clients cannot be told of changes: %s", type(error).__name__)
 

@@ -253,7 +253,7 @@ def _journal(settings: Settings) -> Iterator[Finding]:
             yield "fault", str(error)
             return
         with closing(journal):
-            count, unfinished = journal.job_count(), len(journal.unfinished())
+            count, unfinished = journal.queries.job_count(), len(journal.queries.unfinished())
     if not count:
         yield "ok", "No jobs yet."
     elif not unfinished:

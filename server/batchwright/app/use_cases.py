@@ -95,7 +95,7 @@ async def open_use_cases(  # noqa: PLR0913  # the one place where everything mee
     await drafting.clean_up()
     return UseCases(
         adoption=adoption,
-        changes=Changes(journal.catalog),
+        changes=Changes(journal),
         contents=Contents(journal, folders, runs, workspace),
         costs=Comparing(journal, folders, workspace, now=now),
         decisions=decisions,

@@ -8,7 +8,7 @@ BatchwrightError
 ├── NotReady             right, but too early, or too late
 │   ├── OverLimit            more money than was agreed, or than the operator allows
 │   ├── NotAgreed            the user has not agreed to it
-│   └── Frozen               nothing is submitted until the user says so
+│   └── SubmissionsFrozen    nothing is submitted until the user says so
 ├── DiskFault            the disk is full, or may not be written
 ├── MissingExtra         an optional part of the program is not installed
 └── ProviderError        whoever runs batches
@@ -78,7 +78,7 @@ class NotAgreed(NotReady):
     """The user was asked, and did not agree."""
 
 
-class Frozen(NotReady):
+class SubmissionsFrozen(NotReady):
     """Something is not as it should be, and nothing is submitted until the user says so."""
 
     code = "frozen"

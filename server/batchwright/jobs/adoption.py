@@ -74,7 +74,7 @@ class Adoption:
         return await self._runs.advance((await self._adopt(batch_id)).id)
 
     async def _adopt(self, batch_id: str) -> Job:
-        if job_id := self._journal.job_of_batch(batch_id):
+        if job_id := self._journal.queries.job_of_batch(batch_id):
             return await self._adopt_again(job_id, batch_id)
         batch = await self._api.batch(batch_id)
         if job_id := self._restoring.job_of(batch):
@@ -82,7 +82,7 @@ class Adoption:
         made_for = job_of_batch(batch.metadata)
         if made_for is None:
             return await self._remote_jobs.make(new_job_id(), [batch])
-        if self._journal.has_job(made_for):
+        if self._journal.queries.has_job(made_for):
             given_to = await self._restoring.give_back(self._journal.job(made_for), batch)
             return given_to or await self._remote_jobs.make(new_job_id(), [batch])
         siblings = [each async for each in self._api.batches() if job_of_batch(each.metadata) == made_for]

@@ -104,7 +104,7 @@ class Runs:
         shown: dict[int, Shown] = {}
         was_cancelled: bool | None = None
         while True:
-            if was_cancelled is not (is_cancelled := self._journal.is_cancelled(job_id)):
+            if was_cancelled is not (is_cancelled := self._journal.queries.is_cancelled(job_id)):
                 await self._steps.confirmation.cancel_late(self._journal.job(job_id))
                 shown, was_cancelled = {}, is_cancelled
             job = self._journal.job(job_id)
@@ -158,7 +158,7 @@ class Runs:
             case "cancel":
                 return await collection.cancel(job, part, seen)
             case "record":
-                return self._journal.save_changed(seen, part)
+                return self._journal.parts.save_changed(seen, part)
             case "take_back":
                 return await submission.take_back(job, seen)
             case "end":
@@ -182,18 +182,18 @@ class Runs:
             stopped = (
                 Problem.found("disk", reason) if isinstance(error, OSError) else replace(error.problem, words=reason)
             )
-            self._journal.save_part(replace(part, problem=stopped))
-        elif self._api.lists_everything or self._journal.is_cancelled(job.id):
+            self._journal.parts.save(replace(part, problem=stopped))
+        elif self._api.lists_everything or self._journal.queries.is_cancelled(job.id):
             again = f"; if another key shows batch {part.batch_id}, adopt_batch takes it up" if part.batch_id else ""
             gone = Problem.found("gone", f"it is gone at the provider: {error}{again}")
-            self._journal.save_part(transitions.failed(part, gone), "gone")
+            self._journal.parts.save(transitions.failed(part, gone), "gone")
         else:
             # A provider does not show the batches of another key or project either, and they may be paid for.
             words = (
                 f"the provider does not show batch {part.batch_id} ({error}): start the server with the key and "
                 "project that it was made with, or give it up with cancel_job"
             )
-            self._journal.save_part(replace(part, problem=Problem.found("not_shown", words)))
+            self._journal.parts.save(replace(part, problem=Problem.found("not_shown", words)))
 
 
 def _differences(now: ProviderInfo, drafted: ProviderInfo) -> list[str]:

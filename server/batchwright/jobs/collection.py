@@ -73,15 +73,15 @@ class Collection:
             raise
         except ProviderRefused as error:  # if it has ended just now, the next poll shows how
             refused = Problem.found("not_cancelled", f"it could not be cancelled: {error}")
-            return self._journal.save_changed(replace(seen, problem=refused), part)
+            return self._journal.parts.save_changed(replace(seen, problem=refused), part)
         self._on_point("cancel_answered")
-        return self._journal.save_part(transitions.cancelling(self._as_shown(job, part, batch)), "cancelling")
+        return self._journal.parts.save(transitions.cancelling(self._as_shown(job, part, batch)), "cancelling")
 
     async def end(self, seen: Part, folder: JobFolder) -> Part:
         """Record that a batch has finished, and which requests its faults are about."""
         errors = await anyio.to_thread.run_sync(name_requests, folder.requests(seen), seen.errors)
         ended = transitions.ended(replace(seen, errors=errors))
-        self._journal.save_part(ended, "batch_ended", ended.batch_status)
+        self._journal.parts.save(ended, "batch_ended", ended.batch_status)
         self._on_point("end_seen")
         return ended
 
@@ -108,7 +108,7 @@ class Collection:
         problem = Problem.found(code, "; ".join(notes)) if notes else None
         is_failed = bool(lost) or is_empty
         part = transitions.collected(part, known, problem, is_failed=is_failed)
-        self._journal.save_part(part, "failed" if is_failed else "verified")
+        self._journal.parts.save(part, "failed" if is_failed else "verified")
         self._on_point("verified")
         return part
 
@@ -161,7 +161,7 @@ class Collection:
             return
         for path in targets:
             path.unlink()
-        self._journal.save_part(transitions.reopened(part))
+        self._journal.parts.save(transitions.reopened(part))
         raise _not_whole(part, fault)
 
     async def _count_fetch(self, part: Part, paths: Sequence[Path]) -> tuple[int, float]:

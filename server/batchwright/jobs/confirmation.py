@@ -41,17 +41,17 @@ class Confirmation:
         if found:
             if len(found) > 1:
                 became = [await self._stop(batch_id) for batch_id in found[1:]]
-                self._journal.standing.freeze(
+                self._journal.freezes.add(
                     f"The provider shows {len(found)} batches for part {part.number} of {part.job_id}: the oldest is "
                     f"kept, {', '.join(became)}."
                 )
-            return self._journal.close_attempt(transitions.submitted(part, found[0]), "created")
+            return self._journal.parts.close_attempt(transitions.submitted(part, found[0]), "created")
         if self._api.lists_everything:
-            return self._journal.close_attempt(transitions.not_sent(part, None), "not_sent")
+            return self._journal.parts.close_attempt(transitions.not_sent(part, None), "not_sent")
         unknown = transitions.unconfirmed(part, _NOT_CONFIRMED)
         if part.state == "unknown":
-            return self._journal.save_changed(unknown, part)
-        return self._journal.save_part(unknown, "unknown")
+            return self._journal.parts.save_changed(unknown, part)
+        return self._journal.parts.save(unknown, "unknown")
 
     async def resend(self, part: Part) -> Part:
         """Send an unconfirmed part again, as the user decided: with a new file, after the old one is deleted.
@@ -65,7 +65,7 @@ class Confirmation:
         self._refuse_early(part, "sent again")
         # Without its input file, a creation that is still in progress fails.
         await self._api.delete_file(part.file_id or "")
-        return self._journal.close_attempt(transitions.built(part), "resent")
+        return self._journal.parts.close_attempt(transitions.built(part), "resent")
 
     def is_quiet(self, part: Part) -> bool:
         """Whether an unconfirmed part was sent so long ago that its batch is unlikely to show up."""
@@ -94,7 +94,7 @@ class Confirmation:
                 "for; adopt_batch takes it up again"
             )
         given_up = transitions.given_up(part, Problem.found("given_up", words))
-        return self._journal.close_attempt(given_up, "given_up")
+        return self._journal.parts.close_attempt(given_up, "given_up")
 
     def _quiet_left(self, part: Part) -> float:
         return self._quiet_seconds - self._journal.attempts.seconds_open(part)
@@ -113,7 +113,7 @@ class Confirmation:
 
     async def cancel_late(self, job: Job) -> None:
         """Cancel or adopt batches that show up after the user decided to resend or give up their attempts."""
-        if not (resent := self._journal.attempts.left(job.id)):
+        if not (resent := self._journal.attempts.abandoned(job.id)):
             return
         oldest = min(attempt.file_created_at for attempt in resent.values()) - _CLOCK_SLACK_SECONDS
         with suppress(ProviderError):  # the next check looks again, and the job continues
@@ -138,8 +138,8 @@ class Confirmation:
             return
         if status != "failed":
             became = await self._stop(batch.id)
-            self._journal.standing.freeze(f"A batch of part {part.number} of {job.id} showed up late: {became}.")
-        self._journal.found_late(attempt.nonce, batch.id)
+            self._journal.freezes.add(f"A batch of part {part.number} of {job.id} showed up late: {became}.")
+        self._journal.attempts.found_late(attempt.nonce, batch.id)
 
     async def _stop(self, batch_id: str) -> str:
         """Cancel a batch that should not exist, and say what became of it."""

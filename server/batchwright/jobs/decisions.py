@@ -69,7 +69,7 @@ class Decisions:
         if user_says == "give_up":
             return await self._give_up(job_id), True
         if user_says == "go_on":
-            self._journal.standing.thaw()
+            self._journal.freezes.lift()
         drafted = self._overviews.as_drafted(job)
         if not drafted.parts:
             return await self._runs.advance(job_id), True

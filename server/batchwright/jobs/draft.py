@@ -107,7 +107,7 @@ class Drafting:
             folder.save_job(made.job)
             self._journal.add_job(made.job)
         self._on_point("drafted")
-        if earlier := self._journal.same_job(made.job):
+        if earlier := self._journal.queries.same_job(made.job):
             note = f"The same data, prompt and model were run before, as {earlier}: get_results gives its answers."
             made = replace(made, warnings=[*made.warnings, DraftWarning("run_before", note)])
         return made
@@ -116,10 +116,10 @@ class Drafting:
         """Remove what drafts left that were cut off: folders of no job, whose lock died with its process."""
         for folder in self._folders.all():
             is_draft = folder.lock_file.exists() and not folder.job_file.exists()
-            if is_draft and not self._journal.has_job(folder.job_id):
+            if is_draft and not self._journal.queries.has_job(folder.job_id):
                 with folder.held() as is_held:
                     # Looked at again under the lock: the draft may have become a job meanwhile.
-                    is_left_over = is_held and not self._journal.has_job(folder.job_id)
+                    is_left_over = is_held and not self._journal.queries.has_job(folder.job_id)
                 if is_left_over:
                     folder.remove()
 

@@ -54,17 +54,17 @@ class Overviews:
 
     def of(self, job: "Job") -> Overview:
         """Return the overview of a job as it stands."""
-        course, day = self._journal.history.of(job.id), self._journal.taken_of_day()
+        course, day = self._journal.history.of(job.id), self._journal.ledger.taken_of_day()
         return Overview(job, course, self._limits, day, self._offer(job))
 
     def as_drafted(self, job: "Job") -> "Job":
         """Return a job with the parts, recipe and provider of the round that a submission would run."""
-        recipe, provider = self._journal.drafted_round(job)
+        recipe, provider = self._journal.queries.drafted_round(job)
         return replace(job, recipe=recipe, provider=provider, parts=job.drafted_parts)
 
     def _offer(self, job: "Job") -> Offer | None:
         # A job that runs again has no draft.
-        if not job.drafted_parts or not self._journal.has_job(job.id):
+        if not job.drafted_parts or not self._journal.queries.has_job(job.id):
             return None
         drafted = self.as_drafted(job)
         charges = drafted.provider.charges != "nothing"

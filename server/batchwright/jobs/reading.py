@@ -58,7 +58,7 @@ class Contents:
     def page(self, *, limit: int, offset: int) -> JobPage:
         """Return jobs, newest first; batches that were made elsewhere are not looked for."""
         jobs = self._journal.jobs(limit=limit, offset=offset)
-        return JobPage(jobs, self._journal.job_count(), (), self._journal.standing.frozen())
+        return JobPage(jobs, self._journal.queries.job_count(), (), self._journal.freezes.reason())
 
     def job(self, job_id: str) -> Job:
         """Return a job, with a note where it does not go on here.
@@ -74,15 +74,15 @@ class Contents:
 
     def changed_at(self, jobs: Sequence[Job]) -> Mapping[str, datetime]:
         """Return the time of the last event of each job."""
-        return self._journal.catalog.changed_at([job.id for job in jobs])
+        return self._journal.queries.changed_at([job.id for job in jobs])
 
     def ids(self, typed: str, limit: int) -> tuple[Sequence[str], int]:
         """Return the ids of jobs that hold *typed*, newest first, and how many there are in all."""
-        return self._journal.catalog.ids(typed, limit)
+        return self._journal.queries.ids(typed, limit)
 
     def models(self, endpoint: Endpoint) -> Sequence[str]:
         """Return the models that jobs of an endpoint were made for, the last used first."""
-        return self._journal.catalog.models(endpoint)
+        return self._journal.queries.models(endpoint)
 
     def data_files(self) -> Sequence[str]:
         """Return the names of the data files at the top of the workspace."""

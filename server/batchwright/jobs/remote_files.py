@@ -123,7 +123,7 @@ class RemoteFiles:
 
     async def _refuse_unsafe_deletion(self, job_id: str) -> None:
         job = await self._advance(job_id)
-        if job.submitted_at is None and self._journal.was_restored(job_id):
+        if job.submitted_at is None and self._journal.events.has(job_id, "restored"):
             raise NotReady(
                 f"{job_id} is a draft from a lost journal, and the provider may not show its running batch yet. "
                 "Nothing was deleted. Look for `others` with `list_jobs`, or submit it."
@@ -143,10 +143,10 @@ class RemoteFiles:
 
     def _job_of(self, file: "FileObject") -> str | None:
         """Return the job of a file: the one in the journal, or the one in the name that this program gave it."""
-        if job_id := self._journal.catalog.job_of_file(file.id):
+        if job_id := self._journal.queries.job_of_file(file.id):
             return job_id
         named = job_of_upload(file.filename or "")
-        return named if named and self._journal.has_job(named) else None
+        return named if named and self._journal.queries.has_job(named) else None
 
 
 def _more(things: Sequence[object]) -> str:

@@ -47,7 +47,7 @@ class RemoteJobs:
         try:
             return await self._take_up(job_id, batches, folder)
         except BaseException as error:
-            if is_new and not self._journal.has_job(job_id):
+            if is_new and not self._journal.queries.has_job(job_id):
                 folder.remove()
             if isinstance(error, InvalidInput) and batches[0].errors:
                 raise InvalidInput(f"{error} {describe_faults(batches[0].errors.data or ())}") from error

@@ -51,22 +51,22 @@ class Restoring:
         lost = [
             folder
             for folder in self._folders.all()
-            if folder.job_file.exists() and not self._journal.has_job(folder.job_id)
+            if folder.job_file.exists() and not self._journal.queries.has_job(folder.job_id)
         ]
         if not lost:
             return
-        was_empty = self._journal.job_count() == 0
+        was_empty = self._journal.queries.job_count() == 0
         batches = await self._by_job()
         found: list[Job | None] = []
         for folder in lost:
             with folder.held() as is_held:
                 # Another process that holds it is drafting or restoring it.
-                if is_held and not self._journal.has_job(folder.job_id):
+                if is_held and not self._journal.queries.has_job(folder.job_id):
                     found.append(await self._restore_folder(folder.job_id, (batches or {}).get(folder.job_id, ())))
         taken = [job for job in found if job is not None]
         may_run = any(job.submitted_at for job in taken) or any(folder.job_id in (batches or ()) for folder in lost)
         if found and (was_empty or may_run or (taken and batches is None)):
-            self._journal.standing.freeze(
+            self._journal.freezes.add(
                 f"The journal was lost; {len(taken)} of {len(found)} jobs were restored from their folders and the "
                 "provider's list. Check with `list_jobs` that no running job is missing."
             )
@@ -80,12 +80,12 @@ class Restoring:
 
     async def meet(self, host: str) -> None:
         """Before a new journal's first submission to a host: restore the jobs that an earlier journal left there."""
-        if self._journal.standing.is_host_known(host):
+        if self._journal.providers.was_searched(host):
             return
         try:
             found = await self._by_job() or {}
         except AnswerTooLarge as error:
-            self._journal.standing.freeze(
+            self._journal.freezes.add(
                 f"{host} lists more batches than can be searched, so a lost journal may have left jobs there: {error} "
                 "Make sure that this job is not one of them."
             )
@@ -95,11 +95,13 @@ class Restoring:
                 f"{host} could not be asked whether an earlier journal left jobs there: {error} Nothing was submitted. "
                 "Try again."
             ) from error
-        here = self._journal.standing.origin()
+        here = self._journal.queries.origin()
         unknown = {
             job_id: made
             for job_id, made in found.items()
-            if not (self._journal.has_job(job_id) or all(is_from_elsewhere(batch.metadata, here) for batch in made))
+            if not (
+                self._journal.queries.has_job(job_id) or all(is_from_elsewhere(batch.metadata, here) for batch in made)
+            )
         }
         taken: list[str] = []
         for job_id, batches in list(unknown.items())[:MAX_REBUILT]:
@@ -108,17 +110,17 @@ class Restoring:
             except BatchwrightError as error:
                 log.warning("%s: cannot be restored: %s", job_id, type(error).__name__)
         if unknown:
-            self._journal.standing.freeze(
+            self._journal.freezes.add(
                 f"{host} shows batches of {len(unknown)} jobs that this journal does not know, from a lost journal of "
                 f"this machine, or from an older version; {len(taken)} were restored, see `list_jobs`. "
                 "Make sure that this job is not one of them."
             )
-        self._journal.standing.know_host(host)
+        self._journal.providers.mark_searched(host)
 
     async def look_again(self, job: Job) -> None:
         """Before a restored job is sent: adopt the batches that the provider shows for it by now."""
         is_draft = job.submitted_at is None
-        if not self._journal.was_restored(job.id) or not (is_draft or job.ended_at is not None):
+        if not self._journal.events.has(job.id, "restored") or not (is_draft or job.ended_at is not None):
             return
         batches = (await self._by_job() or {}).get(job.id)
         if batches and is_draft:
@@ -129,7 +131,7 @@ class Restoring:
 
     def job_of(self, batch: "Batch") -> str | None:
         """Return the job that the journal knows a batch of; None: it does not know the batch."""
-        return self._journal.job_of_batch(batch.id, (batch.metadata or {}).get(NONCE_KEY, ""))
+        return self._journal.queries.job_of_batch(batch.id, (batch.metadata or {}).get(NONCE_KEY, ""))
 
     async def give_back(self, job: Job, batch: "Batch") -> Job | None:
         """Return a batch to the part it was made for; None: the part has another batch, or was drafted anew."""

@@ -71,7 +71,7 @@ class Submission:
     def room(self, job: Job) -> Room:
         """Return how much of a job may be sent now."""
         limit = self._limit(job.provider)
-        enqueued = 0 if limit is None else self._journal.standing.enqueued(job.provider)
+        enqueued = 0 if limit is None else self._journal.providers.enqueued(job.provider)
         return Room(limit, enqueued, self._journal.waits.paused(job.id))
 
     def note_wait(self, job: Job, part: Part) -> None:
@@ -79,11 +79,11 @@ class Submission:
         what = "inputs" if job.recipe.endpoint == "/v1/embeddings" else "tokens"
         limit = self._limit(job.provider) or 0
         words = f"{_WAITS}: about {limit:,} {what} of {job.provider.model} may be enqueued at a time"
-        self._journal.save_changed(replace(part, problem=Problem.found("waits", words)), part)
+        self._journal.parts.save_changed(replace(part, problem=Problem.found("waits", words)), part)
 
     def leave_out(self, part: Part) -> Part:
         """Never submit a part: its job was cancelled before its turn."""
-        return self._journal.save_part(transitions.left_out(part), "never_submitted")
+        return self._journal.parts.save(transitions.left_out(part), "never_submitted")
 
     async def split(self, job: Job, part: Part, folder: JobFolder) -> Part:
         """Put smaller parts in the place of one that is larger than the enqueued limit."""
@@ -101,7 +101,7 @@ class Submission:
         measure = Measure(job.recipe.model, job.recipe.endpoint)
         lines = lines_again(folder, part, measure, plan.limits)
         pieces = (await anyio.to_thread.run_sync(write_parts, plan, lines)).parts
-        self._journal.split_part(part, pieces)
+        self._journal.parts.split(part, pieces)
         return transitions.split(part)
 
     async def upload(self, part: Part, folder: JobFolder) -> Part:
@@ -110,18 +110,18 @@ class Submission:
         if not path.exists() or await anyio.to_thread.run_sync(files.sha256, path) != part.sha256:
             words = f"{path.name} was changed on disk after it was checked, so it was not sent"
             changed = transitions.failed(part, Problem.found("changed_here", words))
-            return self._journal.save_part(changed, "changed_on_disk")
+            return self._journal.parts.save(changed, "changed_on_disk")
         name = upload_name(part, self._journal.attempts.count(part))
         file_id = created_at = None
         if part.state == "uploading":
             file_id, created_at = await self._find_upload(name, part.size_bytes)
-        self._journal.save_part(transitions.uploading(part))
+        self._journal.parts.save(transitions.uploading(part))
         self._on_point("upload_meant")
         if file_id is None:
             file = await self._api.upload(path, name=name)
             file_id, created_at = file.id, file.created_at
         self._on_point("upload_answered")
-        uploaded = self._journal.save_part(transitions.uploaded(part, file_id, created_at), "uploaded")
+        uploaded = self._journal.parts.save(transitions.uploaded(part, file_id, created_at), "uploaded")
         self._on_point("uploaded")
         return uploaded
 
@@ -129,14 +129,14 @@ class Submission:
         """Create the part's batch: send one request, and record what it did."""
         nonce = secrets.token_hex(16)
         try:
-            part = self._journal.open_attempt(part, nonce, share=_share(job, part), limits=self._rules.spending)
+            part = self._journal.parts.open_attempt(part, nonce, share=_share(job, part), limits=self._rules.spending)
         except NotReady as error:
-            return self._journal.save_changed(replace(part, problem=error.problem), part)
+            return self._journal.parts.save_changed(replace(part, problem=error.problem), part)
         self._on_point("submission_meant")
         metadata = {JOB_KEY: job.id, PART_KEY: str(part.number), NONCE_KEY: nonce, HASH_KEY: part.sha256}
-        metadata |= self._journal.standing.origin()
+        metadata |= self._journal.queries.origin()
         if job.provider.kind == "endpoint" and job.provider.charges != "nothing":
-            metadata[MOST_KEY] = str(self._journal.share_of(part))
+            metadata[MOST_KEY] = str(self._journal.ledger.reserved(part))
         # The outcome is recorded even if the assistant hangs up meanwhile.
         with anyio.CancelScope(shield=True):
             part = await self._send(job, part, metadata)
@@ -147,9 +147,9 @@ class Submission:
 
         *part* has what its batch shows.
         """
-        others = self._journal.standing.enqueued(job.provider) - part.load
+        others = self._journal.providers.enqueued(job.provider) - part.load
         if limit := enqueued_limit(part.errors):
-            self._journal.standing.learn_enqueued_limit(job.provider, limit)
+            self._journal.providers.learn_enqueued_limit(job.provider, limit)
         fresh = transitions.built(part, Problem.found("waits", f"{_WAITS}: the provider lets no more be enqueued now"))
         # This was too much, whatever limit the provider names: others may use it too, or it counts more than we do.
         # If nothing of ours was in the way, the part waits once before it is split.
@@ -161,7 +161,7 @@ class Submission:
             self._journal.waits.tighten_limit(job.provider, max(1, others + part.load - 1))
         if others <= 0 and not is_too_large(job, part, self._limit(job.provider)):
             self._pause(part, None)
-        self._journal.close_attempt(fresh, "void")
+        self._journal.parts.close_attempt(fresh, "void")
         if part.file_id:
             with suppress(ProviderError):
                 await self._api.delete_file(part.file_id)
@@ -169,7 +169,7 @@ class Submission:
 
     async def _send(self, job: Job, part: Part, metadata: Mapping[str, str]) -> Part:
         """Send the one request that makes a batch, and record what it did."""
-        close = self._journal.close_attempt
+        close = self._journal.parts.close_attempt
         try:
             batch = await self._api.create_batch(
                 input_file_id=part.file_id or "", endpoint=job.recipe.endpoint, metadata=metadata
@@ -189,7 +189,7 @@ class Submission:
             raise
         except ProviderError as error:
             # The attempt stays open: its batch may exist, so it is looked for before anything else.
-            unknown = self._journal.save_part(transitions.unconfirmed(part, error.problem), "unknown")
+            unknown = self._journal.parts.save(transitions.unconfirmed(part, error.problem), "unknown")
             self._on_point("unknown_written")
             return unknown
         self._on_point("submission_answered")
@@ -208,7 +208,7 @@ class Submission:
     def _limit(self, provider: ProviderInfo) -> int | None:
         limits = [
             self._rules.enqueued_limit,
-            self._journal.standing.enqueued_limit(provider),
+            self._journal.providers.enqueued_limit(provider),
             self._journal.waits.tightened_limit(provider),
         ]
         return min((limit for limit in limits if limit is not None), default=None)

@@ -63,10 +63,10 @@ class SubmissionTerms:
         asked: list[str] = []
         if (drafted := self._overviews.as_drafted(job)).parts:
             agreed = agreement(drafted, drafted.parts, max_cost_usd, self._limits)
-            duplicate = self._journal.same_job(job) if job.submitted_at is None else None
+            duplicate = self._journal.queries.same_job(job) if job.submitted_at is None else None
             if not agreed.is_bounded or agreed.total_usd > self._limits.ask_above_usd:
                 asked.append(question(drafted, drafted.parts, agreed, duplicate=duplicate))
-        if user_says == "go_on" and (reason := self._journal.standing.frozen()):
+        if user_says == "go_on" and (reason := self._journal.freezes.reason()):
             asked.append(f"Continue submitting? {one_line(reason, _MAX_REASON_CHARACTERS)}")
         return " ".join(asked) or None
 
@@ -86,14 +86,14 @@ class SubmissionTerms:
 
     def unconfirmed_usd(self, job: Job) -> Decimal:
         """Return what it costs to send a job's unconfirmed parts again."""
-        return sum((self._journal.share_of(part) for part in job.parts if part.state == "unknown"), Decimal(0))
+        return sum((self._journal.ledger.reserved(part) for part in job.parts if part.state == "unknown"), Decimal(0))
 
     def _question_to_leave(self, job: Job) -> str | None:
         """Return the question before stuck parts are given up; None: none is stuck."""
         if not (stuck := stuck_parts(job, self._now())):
             return None
         rows = sum(part.requests for part in stuck)
-        counted = sum((self._journal.share_of(part) for part in stuck), Decimal(0))
+        counted = sum((self._journal.ledger.reserved(part) for part in stuck), Decimal(0))
         cost = f", and up to {format_most(counted)} counts as paid" if counted else ""
         return (
             f"Give up {rows:,} requests of {job.id}? They may be answered and paid for: their rows become unconfirmed"

@@ -96,12 +96,12 @@ class Watch:
             await self.resume(with_others=not offset)
         others = self._others() if not offset and self.is_remote else ()
         jobs = self._journal.jobs(limit=limit, offset=offset)
-        return JobPage(jobs, self._journal.job_count(), others, self._journal.standing.frozen())
+        return JobPage(jobs, self._journal.queries.job_count(), others, self._journal.freezes.reason())
 
     async def resume(self, *, with_others: bool = False) -> None:
         """Advance every unfinished job, unless somebody did so just now."""
         self._journal.elapsed.keep(self._api.told.now())
-        unfinished = self._journal.unfinished()
+        unfinished = self._journal.queries.unfinished()
         if not self.is_remote:
             await self._advance_all(unfinished, None)
         elif unfinished or with_others:
@@ -110,7 +110,7 @@ class Watch:
 
     def unfinished(self) -> Sequence[Job]:
         """Return the submitted jobs that have not finished, oldest first."""
-        return [self._runs.with_note(self._journal.job(job_id)) for job_id in self._journal.unfinished()]
+        return [self._runs.with_note(self._journal.job(job_id)) for job_id in self._journal.queries.unfinished()]
 
     def rest_seconds(self, poll_seconds: float) -> float:
         """Return how long no poll is needed: not long while a batch is validated."""
@@ -159,10 +159,10 @@ class Watch:
         if kept is None:
             return None
         others = msgspec.json.decode(kept, type=list[ForeignBatch])
-        return [batch for batch in others if self._journal.job_of_batch(batch.batch_id) is None]
+        return [batch for batch in others if self._journal.queries.job_of_batch(batch.batch_id) is None]
 
     async def _walk(self) -> "Look":
-        jobs = [self._journal.job(job_id) for job_id in self._journal.unfinished()]
+        jobs = [self._journal.job(job_id) for job_id in self._journal.queries.unfinished()]
         wanted = {batch_id for job in jobs for batch_id in self._batches_of(job)}
         shown, others, error = await self._walk_list(wanted, least=MAX_LISTED)
         kept = None if error else msgspec.json.encode(others).decode()

@@ -1,4 +1,4 @@
-"""Which jobs have changed since the last look, by whichever process: each writes what it did into the one journal."""
+"""Which jobs have changed since the last check, in whichever process: all write to the one journal."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -6,38 +6,33 @@ from typing import TYPE_CHECKING
 from batchwright.journal.events import EventKind
 
 if TYPE_CHECKING:
-    from batchwright.journal.queries import Catalog
+    from batchwright.journal.journal import Journal
 
-_LISTED_ANEW: frozenset[EventKind] = frozenset({"drafted", "restored", "ended"})
-"""Events with which a job, or its results, come into being."""
+_NEW_IN_LISTS: frozenset[EventKind] = frozenset({"drafted", "restored", "ended"})
+"""Events that bring a job, or its results, into being."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What is other than at the last look.
-
-    Attributes:
-        jobs: Ids of the jobs that changed, or are new.
-        is_list_other: Whether there is a job, or there are results, that were not there before.
-    """
+    """The ids of jobs that are new or changed, and whether lists of jobs and results have new entries."""
 
     jobs: frozenset[str]
-    is_list_other: bool
+    has_new_entries: bool
 
 
 class Changes:
-    """Remembers the last look; the first is at its making."""
+    """Remembers what the last check found; the first one is made on construction."""
 
-    def __init__(self, catalog: "Catalog") -> None:
-        self._catalog = catalog
-        self._event = catalog.last_event()
-        self._progress = catalog.progress()
+    def __init__(self, journal: "Journal") -> None:
+        self._journal = journal
+        self._event = journal.events.newest()
+        self._progress = journal.queries.progress()
 
-    def look(self) -> Changed:
-        """Say what has changed since the last look."""
-        newest, progress = self._catalog.last_event(), self._catalog.progress()
-        events = self._catalog.events_after(self._event)
+    def check(self) -> Changed:
+        """Return what has changed since the last check."""
+        newest, progress = self._journal.events.newest(), self._journal.queries.progress()
+        events = self._journal.events.after(self._event)
         moved = {job_id for job_id, how_far in progress.items() if self._progress.get(job_id) != how_far}
         self._event, self._progress = newest, progress
         jobs = frozenset(moved | {job_id for job_id, _ in events})
-        return Changed(jobs, any(kind in _LISTED_ANEW for _, kind in events))
+        return Changed(jobs, any(kind in _NEW_IN_LISTS for _, kind in events))

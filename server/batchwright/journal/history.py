@@ -1,29 +1,25 @@
-"""How far jobs had come, and when. In the journal, for charts alone: nothing is decided by it."""
+"""The course of jobs over time, for charts only: no decision depends on it."""
 
 import logging
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from batchwright.core.model import Outcome
-from batchwright.journal.database import writing
-
-if TYPE_CHECKING:
-    from batchwright.core.model import Job
+from batchwright.core.model import Job, Outcome
+from batchwright.journal.database import Database
 
 MAX_POINTS = 100
-"""Of one job. Where there are more, the one that tells least gives way."""
+"""Of one job. Beyond that, the point that shows least is dropped."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """How many rows had which outcome at a time; the sum is the job's rows."""
+    """The outcomes of a job's rows at one time; the sum is the number of rows."""
 
     at: datetime
     counts: Mapping[Outcome, int]
@@ -33,12 +29,11 @@ class Point:
 class History:
     """Points of progress, in an open database."""
 
-    def __init__(self, db: sqlite3.Connection, now: Callable[[], datetime]) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._now = now
 
-    def note(self, job: "Job") -> None:
-        """Record how far a submitted job has come, if that is other than it was."""
+    def note(self, job: Job) -> None:
+        """Record a submitted job's progress if it has changed."""
         if job.submitted_at is None:
             return
         counts = msgspec.json.encode({name: count for name, count in job.counts.items() if count}).decode()
@@ -47,14 +42,14 @@ class History:
                 "SELECT counts, round FROM progress WHERE job_id = ? ORDER BY id DESC LIMIT 1", (job.id,)
             ).fetchone()
             if last is None or tuple(last) != (counts, job.round):
-                with writing(self._db) as db:
-                    db.execute(
+                with self._db.writing():
+                    self._db.execute(
                         "INSERT INTO progress (job_id, at, round, counts) VALUES (?, ?, ?, ?)",
-                        (job.id, self._now().isoformat(), job.round, counts),
+                        (job.id, self._db.now().isoformat(), job.round, counts),
                     )
                     self._thin(job.id)
         except sqlite3.Error as error:
-            # A job must not stand still for want of a chart.
+            # A job must not stop because of its chart.
             log.warning("%s: its progress is not recorded: %s", job.id, type(error).__name__)
 
     def of(self, job_id: str) -> list[Point]:
@@ -70,7 +65,7 @@ class History:
         ]
 
     def _thin(self, job_id: str) -> None:
-        """Take out the point whose neighbours are nearest to each other, of too many; the first and the last stay."""
+        """If there are too many points, drop the one whose neighbours are closest; the first and the last stay."""
         rows = self._db.execute("SELECT id, at FROM progress WHERE job_id = ? ORDER BY id", (job_id,)).fetchall()
         if len(rows) <= MAX_POINTS:
             return

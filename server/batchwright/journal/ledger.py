@@ -1,157 +1,126 @@
 """Money in the journal: reserved before it may be spent, released or settled afterwards. In whole micro-dollars.
 
-A batch may run for a day, and its share stays reserved meanwhile. A trial is over within a minute: it counts as spent
-at its most before it is sent, and at its cost afterwards.
+A batch may run for a day, and its share stays reserved meanwhile. A trial takes less than a minute: it counts as spent
+at its maximum before it is sent, and at its cost afterwards.
 
-Every method is part of a transaction that the journal has begun: a limit that is looked at here still holds when the
-reservation is written.
+Every method of `Ledger` is part of a transaction that the journal has begun: a limit that was checked still holds when
+the reservation is written.
 """
 
-import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from batchwright.core.clock import Moment
-from batchwright.core.errors import Frozen, OverLimit
-from batchwright.core.model import SpendingLimits
+from batchwright.core.errors import OverLimit
+from batchwright.core.model import Part, SpendingLimits
 from batchwright.core.money import format_most, format_usd, microusd, usd
-from batchwright.journal.database import writing
+from batchwright.journal.database import Database
 from batchwright.journal.elapsed import Elapsed
-from batchwright.journal.freezes import Standing
+from batchwright.journal.freezes import Freezes
 
 DAY_SECONDS = 86_400
+_LIFT_FIRST = (
+    'Nothing is sent until the user agrees: list_jobs tells more, and submit_job with user_says="go_on" lifts it.'
+)
 
 
 class Ledger:
     """What was reserved, released and settled, in an open database."""
 
-    def __init__(self, db: sqlite3.Connection, moment: Callable[[], Moment]) -> None:
+    def __init__(self, db: Database) -> None:
         self._db = db
-        self._moment = moment
-        self.elapsed = Elapsed(db, moment)
+        self.elapsed = Elapsed(db)
 
     def reserve(
-        self, job_id: str, round_number: int, shares: Mapping[int, int], *, agreed: int, limits: SpendingLimits
+        self, job_id: str, round_number: int, shares: Mapping[int, Decimal], *, agreed: Decimal, limits: SpendingLimits
     ) -> None:
         """Reserve what each part of a round may cost; *agreed* is the most that the user let the round cost.
 
         Raises:
             OverLimit: The sum is more than was agreed, or than the operator allows; nothing was reserved.
         """
-        wanted = sum(shares.values())
-        if (needed := self._taken(job_id, round_number) + wanted) > agreed:
+        amounts = {part: usd(microusd(share)) for part, share in shares.items()}
+        wanted, most = sum(amounts.values(), Decimal(0)), usd(microusd(agreed))
+        if (needed := self._sum("job_id = ? AND round = ?", job_id, round_number) + wanted) > most:
             raise OverLimit(
-                f"{job_id} may cost up to {_most(needed)}, and {_shown(agreed)} was agreed. "
+                f"{job_id} may cost up to {format_most(needed)}, and {format_usd(most)} was agreed. "
                 "Ask the user, then pass a higher max_cost_usd."
             )
-        self._refuse_dear_job(job_id, wanted, microusd(limits.job_usd))
-        self._refuse_full_day(wanted, microusd(limits.day_usd))
-        for part, amount in shares.items():
+        self.refuse_over_limits(job_id, wanted, limits)
+        for part, amount in amounts.items():
             self._write("reserve", job_id, part, round_number, amount)
 
-    def release(self, job_id: str, part: int) -> None:
-        """Let go of what is reserved for a part: nothing was bought."""
-        round_number, amount = self.reserved(job_id, part)
-        if amount:
-            self._write("release", job_id, part, round_number, amount)
+    def release(self, part: Part) -> None:
+        """Release what is reserved for a part: nothing was bought."""
+        if amount := self.reserved(part):
+            self._write("release", part.job_id, part.number, part.round, amount)
 
-    def settle(self, job_id: str, part: int, cost: int | None) -> None:
-        """Put the real cost of a part in the place of what was reserved; None: that is not known, so all counts."""
-        round_number, amount = self.reserved(job_id, part)
-        if amount:
-            self._write("release", job_id, part, round_number, amount)
-            self._write("settle", job_id, part, round_number, amount if cost is None else cost)
+    def settle(self, part: Part, cost_usd: Decimal | None) -> None:
+        """Replace what is reserved for a part by its real cost; None: that is not known, so all of it counts."""
+        if amount := self.reserved(part):
+            self.release(part)
+            cost = amount if cost_usd is None else cost_usd
+            self._write("settle", part.job_id, part.number, part.round, cost)
 
-    def move(self, job_id: str, part: int, shares: Mapping[int, int]) -> None:
+    def move(self, part: Part, shares: Mapping[int, Decimal]) -> None:
         """Reserve for the pieces of a part what is reserved for it."""
-        round_number, amount = self.reserved(job_id, part)
-        if amount:
-            self._write("release", job_id, part, round_number, amount)
+        if self.reserved(part):
+            self.release(part)
             for piece, share in shares.items():
-                self._write("reserve", job_id, piece, round_number, share)
+                self._write("reserve", part.job_id, piece, part.round, share)
 
-    def write_off(self, job_id: str, part: int) -> None:
-        """Count what is reserved for a part as spent: a batch that nobody could find may have been made for it."""
-        self.settle(job_id, part, None)
-
-    def open_trial(self, job_id: str, most: int, *, limits: SpendingLimits) -> int:
-        """Count the most that a trial of a job may cost as spent from now on, and give the trial's number.
-
-        So it counts, and its day passes, also if nobody is left to say what it did cost.
+    def refuse_over_limits(self, job_id: str, wanted: Decimal, limits: SpendingLimits) -> None:
+        """Refuse what would cost a job, or all jobs within 24 hours, more than the operator allows.
 
         Raises:
-            OverLimit: It may cost more than the operator allows; nothing was counted.
+            OverLimit: It would.
         """
-        self._refuse_dear_job(job_id, most, microusd(limits.job_usd))
-        self._refuse_full_day(most, microusd(limits.day_usd))
-        now = self._moment()
-        row = self._db.execute(
-            "INSERT INTO trial (at, boot, uptime, elapsed, job_id, microusd) VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
-            (now.at.isoformat(), now.uptime.boot, now.uptime.seconds, self.elapsed.note(), job_id, most),
-        ).fetchone()
-        return row[0]
-
-    def settle_trial(self, number: int, cost: int) -> None:
-        """Put what a trial did cost in the place of the most that it might have."""
-        self._db.execute("UPDATE trial SET microusd = ? WHERE id = ?", (cost, number))
-
-    def last_reserved(self, job_id: str, part: int) -> int | None:
-        """Return what was last reserved for a part; None: never anything."""
-        row = self._db.execute(
-            "SELECT microusd FROM ledger WHERE job_id = ? AND part = ? AND kind = 'reserve' ORDER BY id DESC LIMIT 1",
-            (job_id, part),
-        ).fetchone()
-        return row[0] if row else None
-
-    def reserved(self, job_id: str, part: int) -> tuple[int, int]:
-        """Return the round and the amount of what is reserved for a part now."""
-        row = self._db.execute(
-            "SELECT max(round), sum(CASE kind WHEN 'reserve' THEN microusd ELSE -microusd END) FROM ledger "
-            "WHERE job_id = ? AND part = ? AND kind <> 'settle'",
-            (job_id, part),
-        ).fetchone()
-        return row[0] or 1, row[1] or 0
-
-    def taken_of_day(self) -> int:
-        """Return what counts for the limit of a day: reserved now, or spent within the last 24 hours."""
-        return self._sum("kind <> 'settle'") + sum(amount for _, amount in self._settled())
-
-    def _taken(self, job_id: str, round_number: int | None = None) -> int:
-        where = "job_id = ?" if round_number is None else f"job_id = ? AND round = {round_number:d}"
-        return self._sum(where, job_id)
-
-    def _sum(self, where: str, *values: str) -> int:
-        row = self._db.execute(
-            f"SELECT sum(CASE kind WHEN 'release' THEN -microusd ELSE microusd END) FROM ledger WHERE {where}", values
-        ).fetchone()
-        return row[0] or 0
-
-    def _refuse_dear_job(self, job_id: str, wanted: int, limit: int) -> None:
-        row = self._db.execute("SELECT sum(microusd) FROM trial WHERE job_id = ?", (job_id,)).fetchone()
-        if (needed := self._taken(job_id) + (row[0] or 0) + wanted) > limit:
+        tried = usd(self._db.first("SELECT sum(microusd) FROM trial WHERE job_id = ?", job_id) or 0)
+        if (needed := self._sum("job_id = ?", job_id) + tried + wanted) > limits.job_usd:
             raise OverLimit(
-                f"{job_id} may cost up to {_most(needed)}, and the operator allows {_shown(limit)} a job. Give it "
-                "fewer rows or shorter answers, or have BATCHWRIGHT_MAX_JOB_USD raised."
+                f"{job_id} may cost up to {format_most(needed)}, and the operator allows "
+                f"{format_usd(limits.job_usd)} a job. Give it fewer rows or shorter answers, or have "
+                "BATCHWRIGHT_MAX_JOB_USD raised."
             )
+        self._refuse_full_day(wanted, limits.day_usd)
 
-    def _refuse_full_day(self, wanted: int, limit: int) -> None:
-        settled, taken = self._settled(), self.taken_of_day()
-        too_much = taken + wanted - limit
-        if too_much <= 0:
+    def last_reserved(self, part: Part) -> Decimal | None:
+        """Return what was last reserved for a part; None: never anything."""
+        micro = self._db.first(
+            "SELECT microusd FROM ledger WHERE job_id = ? AND part = ? AND kind = 'reserve' ORDER BY id DESC LIMIT 1",
+            *(part.job_id, part.number),
+        )
+        return None if micro is None else usd(micro)
+
+    def reserved(self, part: Part) -> Decimal:
+        """Return what is reserved for a part now; each settlement releases it first."""
+        return self._sum("kind <> 'settle' AND job_id = ? AND part = ?", part.job_id, part.number)
+
+    def taken_of_day(self) -> Decimal:
+        """Return what counts towards the daily limit: reserved now, or spent within the last 24 hours."""
+        return self._sum("kind <> 'settle'") + sum((amount for _, amount in self._settled()), Decimal(0))
+
+    def _sum(self, where: str, *values: object) -> Decimal:
+        query = f"SELECT sum(CASE kind WHEN 'release' THEN -microusd ELSE microusd END) FROM ledger WHERE {where}"
+        return usd(self._db.first(query, *values) or 0)
+
+    def _refuse_full_day(self, wanted: Decimal, limit: Decimal) -> None:
+        taken = self.taken_of_day()
+        if taken + wanted <= limit:
             return
         if wanted > limit:
             raise OverLimit(
-                f"All jobs together may cost {_shown(limit)} within 24 hours, and this alone may take up to "
-                f"{_most(wanted)}. Draft it with fewer rows, or have BATCHWRIGHT_MAX_DAY_USD raised."
+                f"All jobs together may cost {format_usd(limit)} within 24 hours, and this alone may take up to "
+                f"{format_most(wanted)}. Draft it with fewer rows, or have BATCHWRIGHT_MAX_DAY_USD raised."
             )
         raise OverLimit(
-            f"All jobs together may cost {_shown(limit)} within 24 hours, of which {_shown(taken)} is taken; "
-            f"this would take up to {_most(wanted)}. {_reset(self._moment().at, settled, too_much)}, or have "
+            f"All jobs together may cost {format_usd(limit)} within 24 hours, of which {format_usd(taken)} is taken; "
+            f"this would take up to {format_most(wanted)}. "
+            f"{_wait_for_room(self._db.now(), self._settled(), taken + wanted - limit)}, or have "
             "BATCHWRIGHT_MAX_DAY_USD raised."
         )
 
-    def _settled(self) -> list[tuple[float, int]]:
+    def _settled(self) -> list[tuple[float, Decimal]]:
         """Return what was spent within the last day, each with its age in seconds."""
         now = self.elapsed.seconds()
         rows = self._db.execute(
@@ -159,23 +128,23 @@ class Ledger:
             "UNION ALL SELECT ? - elapsed AS age, microusd FROM trial WHERE microusd > 0 AND age < ?",
             (now, DAY_SECONDS, now, DAY_SECONDS),
         ).fetchall()
-        return [(row["age"], row["microusd"]) for row in rows]
+        return [(row["age"], usd(row["microusd"])) for row in rows]
 
-    def _write(self, kind: str, job_id: str, part: int, round_number: int, amount: int) -> None:
-        now = self._moment()
+    def _write(self, kind: str, job_id: str, part: int, round_number: int, amount: Decimal) -> None:
+        now = self._db.moment()
         self._db.execute(
             "INSERT INTO ledger (at, boot, uptime, elapsed, job_id, part, round, kind, microusd) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *(now.at.isoformat(), now.uptime.boot, now.uptime.seconds, self.elapsed.note()),
-                *(job_id, part, round_number, kind, amount),
+                *(job_id, part, round_number, kind, microusd(amount)),
             ),
         )
 
 
-def _reset(now: datetime, settled: list[tuple[float, int]], too_much: int) -> str:
+def _wait_for_room(now: datetime, settled: list[tuple[float, Decimal]], too_much: Decimal) -> str:
     """Say when there is room again: when enough of what was spent is a day old."""
-    freed = 0
+    freed = Decimal(0)
     for age, amount in sorted(settled, reverse=True):
         freed += amount
         if freed >= too_much:
@@ -184,38 +153,34 @@ def _reset(now: datetime, settled: list[tuple[float, int]], too_much: int) -> st
     return "Wait until running jobs have ended and their real cost is known"
 
 
-def _most(micro: int) -> str:
-    return format_most(usd(micro))
-
-
-def _shown(micro: int) -> str:
-    return format_usd(usd(micro))
-
-
 class Trials:
     """The trials of all jobs, in an open database. Each call is one transaction."""
 
-    def __init__(self, db: sqlite3.Connection, ledger: Ledger, standing: Standing) -> None:
+    def __init__(self, db: Database, ledger: Ledger, freezes: Freezes) -> None:
         self._db = db
         self._ledger = ledger
-        self._standing = standing
+        self._freezes = freezes
 
     def open(self, job_id: str, most_usd: Decimal, limits: SpendingLimits) -> int:
-        """Count the most that a trial may cost as spent, before anything is sent, and give the trial's number.
+        """Count the most that a trial may cost as spent, before anything is sent, and return the trial's number.
+
+        It counts for a day from now, even if nobody is left to record what it did cost.
 
         Raises:
             OverLimit: It may cost more than the operator allows a job, or all jobs within 24 hours.
-            Frozen: Nothing is sent now.
+            SubmissionsFrozen: Nothing is sent now.
         """
-        with writing(self._db):
-            if reason := self._standing.frozen():
-                raise Frozen(
-                    f"{reason} Nothing is sent until the user agrees: list_jobs tells more, and submit_job with "
-                    'user_says="go_on" lifts it.'
-                )
-            return self._ledger.open_trial(job_id, microusd(most_usd), limits=limits)
+        with self._db.writing():
+            self._freezes.refuse(_LIFT_FIRST)
+            self._ledger.refuse_over_limits(job_id, most_usd, limits)
+            now = self._db.moment()
+            return self._db.first(
+                "INSERT INTO trial (at, boot, uptime, elapsed, job_id, microusd) VALUES (?, ?, ?, ?, ?, ?) "
+                "RETURNING id",
+                *(now.at.isoformat(), now.uptime.boot, now.uptime.seconds, self._ledger.elapsed.note()),
+                *(job_id, microusd(most_usd)),
+            )
 
     def settle(self, number: int, cost_usd: Decimal) -> None:
-        """Put what a trial did cost in the place of the most that it might have."""
-        with writing(self._db):
-            self._ledger.settle_trial(number, microusd(cost_usd))
+        """Replace the most that a trial might have cost by what it did cost."""
+        self._db.execute("UPDATE trial SET microusd = ? WHERE id = ?", (microusd(cost_usd), number))

@@ -1,7 +1,8 @@
-"""Parts and values as rows of the journal's tables: written and read back without loss."""
+"""Jobs and parts as rows of the journal's tables, written and read back without loss."""
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -13,23 +14,9 @@ from batchwright.core.model import Job, LineError, Outcome, Part, ProviderInfo, 
 from batchwright.core.money import microusd, usd
 from batchwright.core.problem import Problem
 
-PART_COLUMNS = (
-    *("job_id", "number", "state", "sha256", "size_bytes", "requests", "file_id", "batch_id", "batch_status"),
-    *(
-        "output_file_id",
-        "error_file_id",
-        "completed",
-        "failed",
-        "note",
-        "problem",
-        "errors",
-        "round",
-        "load",
-        "file_created_at",
-    ),
-    *("ceiling_microusd", "least_microusd", "cost_microusd", "used_input_tokens", "used_output_tokens"),
-    "expires_at",
-)
+_FIELDS = tuple(field.name for field in fields(Part))
+_AMOUNTS = {name: name.replace("_usd", "_microusd") for name in _FIELDS if name.endswith("_usd")}
+PART_COLUMNS = (*(_AMOUNTS.get(name, name) for name in _FIELDS), "note")
 
 
 def job_of(row: sqlite3.Row, current: sqlite3.Row, parts: Sequence[sqlite3.Row]) -> Job:
@@ -56,33 +43,27 @@ def job_of(row: sqlite3.Row, current: sqlite3.Row, parts: Sequence[sqlite3.Row])
 
 def part_of(row: sqlite3.Row) -> Part:
     """Read a part."""
-    fields: dict[str, Any] = {column: row[column] for column in PART_COLUMNS}
-    fields["problem"] = _problem(fields.pop("note"), row["problem"])
-    fields["errors"] = msgspec.json.decode(row["errors"], type=tuple[LineError, ...])
-    for name in ("ceiling", "least", "cost"):
-        fields[f"{name}_usd"] = money(fields.pop(f"{name}_microusd"))
-    return Part(**fields)
+    values: dict[str, Any] = {name: row[_AMOUNTS.get(name, name)] for name in _FIELDS}
+    values |= {name: money(values[name]) for name in _AMOUNTS}
+    values["problem"] = _problem(row["note"], row["problem"])
+    values["errors"] = msgspec.json.decode(row["errors"], type=tuple[LineError, ...])
+    return Part(**values)
 
 
 def part_values(part: Part) -> tuple[Any, ...]:
     """Return the values of a part's columns."""
-    amounts = {
-        "ceiling_microusd": part.ceiling_usd,
-        "least_microusd": part.least_usd,
-        "cost_microusd": part.cost_usd,
-    }
-    fields = {column: getattr(part, column) for column in PART_COLUMNS if column not in amounts}
-    fields["errors"] = encode(part.errors)
-    fields["problem"] = None if part.problem is None else encode(part.problem)
-    fields |= {name: None if amount is None else microusd(amount) for name, amount in amounts.items()}
-    return tuple(fields[column] for column in PART_COLUMNS)
+    values = {name: getattr(part, name) for name in (*_FIELDS, "note")}
+    values |= {name: None if values[name] is None else microusd(values[name]) for name in _AMOUNTS}
+    values["problem"] = None if part.problem is None else encode(part.problem)
+    values["errors"] = encode(part.errors)
+    return tuple(values.values())
 
 
 def _problem(note: str | None, stored: str | None) -> Problem | None:
     if note is None:
         return None
     problem = msgspec.json.decode(stored, type=Problem) if stored else None
-    # A process of the version before that still runs writes only the note.
+    # A process of the former version, if one still runs, writes only the note.
     return problem if problem and problem.words == note else former_note(note)
 
 

@@ -86,12 +86,12 @@ class Updates:
         uris = dict.fromkeys([JOBS, *(uri for job_id in sorted(changed.jobs) for uri in all_of(job_id))])
         for uri in uris:
             await self.bus.publish(ResourceUpdated(uri))
-        if changed.is_list_other:
+        if changed.has_new_entries:
             await self.bus.publish(ResourcesListChanged())
         async with anyio.create_task_group() as tasks:
             for connection, wanted in list(self._sessions.items()):
                 told = sorted(uri for uri in wanted if parse(uri).plain in uris)
-                tasks.start_soon(_send, connection, told, changed.is_list_other)
+                tasks.start_soon(_send, connection, told, changed.has_new_entries)
 
     def _session(self, ctx: "ServerRequestContext[App]") -> set[str]:
         """Return the subscriptions of a session; they end with it."""
@@ -102,11 +102,11 @@ class Updates:
         return self._sessions.setdefault(connection, set())
 
 
-async def _send(connection: "Connection", uris: list[str], is_list_other: bool) -> None:  # noqa: FBT001  # a task's
+async def _send(connection: "Connection", uris: list[str], has_new_entries: bool) -> None:  # noqa: FBT001  # a task's
     with anyio.move_on_after(SEND_SECONDS) as scope:
         for uri in uris:
             await connection.send_resource_updated(uri)
-        if is_list_other:
+        if has_new_entries:
             await connection.send_resource_list_changed()
     if scope.cancelled_caught:
         log.warning("A client does not read what it is told; it was not told of %d resources.", len(uris))

@@ -26,7 +26,7 @@ def spend(journal: Journal) -> None:
     provider = ProviderInfo("service", "api.example.com", "m", charges="batch")
     journal.add_job(Job("job_a", START, source, recipe, provider, parts=(part,)))
     journal.agree(journal.job("job_a"), {1: Decimal(10)}, agreed_usd=Decimal(10), limits=TEN_A_DAY)
-    journal.save_part(part)
+    journal.parts.save(part)
 
 
 @pytest.mark.parametrize("tells_runs", [True, False])
@@ -36,12 +36,12 @@ def test_a_clock_set_forward_frees_nothing(tmp_path: Path, tells_runs: bool) -> 
     with opened(tmp_path / "journal.db", machine) as journal:
         spend(journal)
         machine.at += YEARS
-        at_once = journal.taken_of_day()
+        at_once = journal.ledger.taken_of_day()
     machine.restart(timedelta(minutes=1))
     with opened(tmp_path / "journal.db", machine) as journal:
         machine.go_on(timedelta(minutes=1))
 
-        assert (at_once, journal.taken_of_day()) == (Decimal(10), Decimal(10))
+        assert (at_once, journal.ledger.taken_of_day()) == (Decimal(10), Decimal(10))
 
 
 @pytest.mark.parametrize("tells_runs", [True, False])
@@ -54,7 +54,7 @@ def test_a_day_with_the_machine_on_is_enough(tmp_path: Path, tells_runs: bool) -
         machine.at -= YEARS
         machine.restart(16 * HOUR)
         with opened(tmp_path / "journal.db", machine) as journal:
-            before = journal.taken_of_day()
+            before = journal.ledger.taken_of_day()
             journal.elapsed.keep(None)
             machine.go_on(8 * HOUR)
             journal.elapsed.keep(None)
@@ -62,7 +62,7 @@ def test_a_day_with_the_machine_on_is_enough(tmp_path: Path, tells_runs: bool) -
         assert before == Decimal(10)
 
     with opened(tmp_path / "journal.db", machine) as journal:
-        assert journal.taken_of_day() == Decimal(0)
+        assert journal.ledger.taken_of_day() == Decimal(0)
 
 
 def test_the_night_counts_when_the_provider_tells_the_time(tmp_path: Path) -> None:
@@ -73,10 +73,10 @@ def test_the_night_counts_when_the_provider_tells_the_time(tmp_path: Path) -> No
         journal.elapsed.keep(machine.told)
     machine.restart(24 * HOUR)
     with opened(tmp_path / "journal.db", machine) as journal:
-        before = journal.taken_of_day()
+        before = journal.ledger.taken_of_day()
         journal.elapsed.keep(machine.told)
 
-        assert (before, journal.taken_of_day()) == (Decimal(10), Decimal(0))
+        assert (before, journal.ledger.taken_of_day()) == (Decimal(10), Decimal(0))
 
 
 @pytest.mark.parametrize("tells_runs", [True, False])
@@ -90,7 +90,7 @@ def test_one_clock_alone_frees_nothing(tmp_path: Path, moved: str, tells_runs: b
         setattr(machine, moved, START + YEARS)
         machine.go_on(HOUR)
         journal.elapsed.keep(machine.told)
-        within_a_run = journal.taken_of_day()
+        within_a_run = journal.ledger.taken_of_day()
         setattr(machine, moved, START - YEARS)
         machine.go_on(HOUR)
         journal.elapsed.keep(machine.told)
@@ -99,7 +99,7 @@ def test_one_clock_alone_frees_nothing(tmp_path: Path, moved: str, tells_runs: b
     with opened(tmp_path / "journal.db", machine) as journal:
         journal.elapsed.keep(machine.told)
 
-        assert (within_a_run, journal.taken_of_day()) == (Decimal(10), Decimal(10))
+        assert (within_a_run, journal.ledger.taken_of_day()) == (Decimal(10), Decimal(10))
 
 
 def test_a_provider_cannot_end_a_day_within_a_run_of_the_machine(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_provider_cannot_end_a_day_within_a_run_of_the_machine(tmp_path: Path)
         machine.go_on(HOUR)
         journal.elapsed.keep(machine.told)
 
-        assert journal.taken_of_day() == Decimal(10)
+        assert journal.ledger.taken_of_day() == Decimal(10)
 
 
 def test_what_was_spent_before_an_upgrade_is_as_old_as_it_was(tmp_path: Path) -> None:
@@ -138,11 +138,11 @@ def test_what_was_spent_before_an_upgrade_is_as_old_as_it_was(tmp_path: Path) ->
             )
         db.commit()
     with opened(tmp_path / "journal.db", machine) as journal:
-        now = journal.taken_of_day()
+        now = journal.ledger.taken_of_day()
         journal.elapsed.keep(None)
         machine.go_on(20 * HOUR)
 
-        assert (now, journal.taken_of_day()) == (Decimal(12), Decimal(10))
+        assert (now, journal.ledger.taken_of_day()) == (Decimal(12), Decimal(10))
 
 
 async def kept(tmp_path: Path) -> tuple[str | None, str | None]:

@@ -81,7 +81,7 @@ async def test_an_account_that_shows_no_end_of_batches_freezes_a_fresh_journal(
             folders = JobFolders(tmp_path)
             remote_jobs = RemoteJobs(journal, api, folders=folders, now=now)
             await Restoring(journal, api, remote_jobs, folders=folders).meet("host")
-            frozen, is_known = journal.standing.frozen(), journal.standing.is_host_known("host")
+            frozen, is_known = journal.freezes.reason(), journal.providers.was_searched("host")
 
     assert (frozen or "").startswith("host lists more batches than can be searched")
     assert is_known
@@ -108,7 +108,7 @@ def test_two_journals_have_two_names_and_one_keeps_its_own(tmp_path: Path) -> No
     names: list[str] = []
     for path in (tmp_path / "one.db", tmp_path / "one.db", tmp_path / "other.db"):
         with closing(Journal(path, now=now)) as journal:
-            names.append(journal.standing.origin()[JOURNAL_KEY])
+            names.append(journal.queries.origin()[JOURNAL_KEY])
 
     first, again, other = names
     assert first == again != other

@@ -113,7 +113,7 @@ class Trying:
             OverLimit: It may cost more than the user agreed to.
         """
         job = self._journal.job(request.job_id)
-        recipe, provider = self._journal.drafted_round(job)
+        recipe, provider = self._journal.queries.drafted_round(job)
         job = replace(job, recipe=recipe, provider=provider, parts=job.drafted_parts or job.running_parts)
         if not self._runs.is_answered_here(job):
             raise NotReady(
@@ -130,7 +130,7 @@ class Trying:
 
         Raises:
             OverLimit: It may cost more than the operator allows.
-            Frozen: Nothing is sent now.
+            SubmissionsFrozen: Nothing is sent now.
             BatchwrightError: Nothing could be sent.
         """
         answers = [_Answer() for _ in plan.asked]
