@@ -21,7 +21,7 @@ from batchwright.core.model import (
     Source,
 )
 from batchwright.core.problem import Problem
-from batchwright.jobs.recovery import WAITING, Action, Room, Shown, next_actions
+from batchwright.jobs.recovery import WAITING, Action, Room, Shown, next_actions, stuck_parts
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)
 ODD = Problem.found("unclear", "no answer came")
@@ -134,6 +134,16 @@ def test_parts_share_the_room_in_their_order_after_those_that_have_a_batch() -> 
         (5, "upload"),
         (6, "wait_for_room"),
     ]
+
+
+@pytest.mark.parametrize(("state", "late"), [("ended", False), ("submitted", True), ("cancelling", True)])
+def test_what_may_never_move_on_is_stuck(state: PartState, *, late: bool) -> None:
+    """Results that cannot be had at any time; a batch only when its time is over."""
+    before, after = int(NOW.timestamp()) - 1, int(NOW.timestamp()) + 1
+
+    assert stuck_parts(job(part(state, expires_at=before)), NOW)
+    assert bool(stuck_parts(job(part(state, expires_at=after)), NOW)) != late
+    assert not stuck_parts(job(part("verified", expires_at=before)), NOW)
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """What batches and their faults say: nothing is sent twice, and nothing of a stranger is taken."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from batchwright.jobs.recovery import (
     enqueued_limit,
     is_final,
     is_over_enqueued_limit,
-    is_stuck,
     made_by,
     piece_load,
 )
@@ -36,17 +34,6 @@ class Batch:
 def part(state: PartState) -> Part:
     """Give a part in *state*."""
     return Part("job", 1, state, sha256="", size_bytes=1, requests=1)
-
-
-@pytest.mark.parametrize(("state", "late"), [("ended", False), ("submitted", True), ("cancelling", True)])
-def test_what_may_never_move_on_is_stuck(state: PartState, *, late: bool) -> None:
-    """Results that cannot be had at any time; a batch only when its time is over."""
-    now = datetime(2026, 11, 30, tzinfo=UTC)
-    seconds = int(now.timestamp())
-
-    assert is_stuck(replace(part(state), expires_at=seconds - 1), now)
-    assert is_stuck(replace(part(state), expires_at=seconds + 1), now) != late
-    assert not is_stuck(replace(part("verified"), expires_at=seconds - 1), now)
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "expired", "cancelled", "COMPLETED", "Expired"])

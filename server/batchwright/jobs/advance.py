@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _TOGETHER: frozenset[Action] = frozenset({"poll", "look_for_batch", "cancel", "record", "end", "leave_out"})
-"""These are done for all parts first. After anything else it is decided anew: it takes time, and room."""
+"""These come first, for all parts. Anything else takes time and room, so after each it is decided anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,8 @@ class Runs:
             to_do = [(part, action) for part, action in actions if action not in WAITING]
             if not to_do:
                 break
-            for part, action in [each for each in to_do if each[1] in _TOGETHER] or to_do[:1]:
+            together = [(part, action) for part, action in to_do if action in _TOGETHER]
+            for part, action in together or to_do[:1]:
                 shown[part.number] = await self._carry_out(action, job, part, shown.get(part.number), look)
         for part, action in actions:
             if action == "wait_for_room":

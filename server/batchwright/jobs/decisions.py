@@ -102,16 +102,16 @@ class Decisions:
             raise NotReady(f"{job_id} is a draft: nothing runs, and nothing was spent. There is nothing to cancel.")
         if job.ended_at is not None:
             raise NotReady(f"{job_id} has already finished: {job.status}. `get_results` has its results.")
-        before = unending_parts(job, self._now())
+        before = {part.number for part in unending_parts(job, self._now())}
         self._journal.mark_cancelled(job_id)
         job = await self._runs.advance(job_id)
-        if before & unending_parts(job, self._now()):
-
-            def unending(job: Job) -> list[Part]:
-                still = before & unending_parts(job, self._now())
-                return [part for part in job.running_parts if part.number in still]
-
-            await self._decide(job_id, unending, self._confirmation.give_up, f"{job_id} continues. See `check_job`.")
+        if any(part.number in before for part in unending_parts(job, self._now())):
+            await self._decide(
+                job_id,
+                lambda job: [part for part in unending_parts(job, self._now()) if part.number in before],
+                self._confirmation.give_up,
+                f"{job_id} continues. See `check_job`.",
+            )
         return self._journal.job(job_id)
 
     async def discard(self, job: Job) -> Job | None:
@@ -159,15 +159,11 @@ class Decisions:
                 f"If {job.id} is sent again and both are paid, it may cost up to {format_most(again)}, above "
                 f"max_cost_usd {format_usd(max_cost_usd)}. Ask the user for that much, or omit max_cost_usd."
             )
-
-        def unknown(job: Job) -> list[Part]:
-            return [part for part in job.parts if part.state == "unknown"]
-
         if self._runs.is_answered_here(job):
             advice = "Start the server with the former settings, or draft it again with create_batch_file."
             self._runs.refuse_changed(job, advice)
         nothing = f"{job.id} has nothing unconfirmed, so there is nothing to resend. See `check_job`."
-        return await self._decide(job.id, unknown, self._confirmation.resend, nothing)
+        return await self._decide(job.id, _unknown_parts, self._confirmation.resend, nothing)
 
     async def _give_up(self, job_id: str) -> Job:
         """Give up what is stuck in a job, after everything else has advanced.
@@ -208,3 +204,7 @@ class Decisions:
             for part in parts:
                 await act(part)
         return await self._runs.advance(job_id)
+
+
+def _unknown_parts(job: Job) -> list[Part]:
+    return [part for part in job.parts if part.state == "unknown"]

@@ -41,16 +41,6 @@ LEAVING = (
 """How the user leaves what may never finish."""
 
 _LIMIT = re.compile(r"Limit:\s*([\d,._ ]*\d)")
-MAX_FAULTS = 3
-"""How many faults of a batch that was refused whole are named."""
-
-
-class ToldFault(Protocol):
-    """A fault of a batch, in the provider's words."""
-
-    code: str | None
-    line: int | None
-    message: str | None
 
 
 class ListedBatch(Protocol):
@@ -171,26 +161,21 @@ def is_overdue(part: Part, now: datetime) -> bool:
     return is_live and part.expires_at is not None and part.expires_at < now.timestamp()
 
 
-def is_stuck(part: Part, now: datetime) -> bool:
-    """Whether a part that was just polled may never finish by itself, so that the user may give it up."""
-    return part.state in {"submitting", "unknown", "ended"} or is_overdue(part, now)
-
-
 def stuck_parts(job: Job, now: datetime) -> list[Part]:
-    """Return the parts of a job that may never finish by themselves; a cancelled job waits for no batch."""
+    """Return the parts that may never finish by themselves, so that the user may give them up.
+
+    A cancelled job waits for no batch.
+    """
     if job.submitted_at is None or job.ended_at is not None:
         return []
-    live = LIVE_STATES if job.cancelled_at else ()
-    return [part for part in job.running_parts if part.state in live or is_stuck(part, now)]
+    stuck = {"submitting", "unknown", "ended", *(LIVE_STATES if job.cancelled_at else ())}
+    return [part for part in job.running_parts if part.state in stuck or is_overdue(part, now)]
 
 
-def unending_parts(job: Job, now: datetime) -> set[int]:
-    """Return the numbers of the parts whose results cannot be fetched now, or whose cancelled batch never ends."""
-    return {
-        part.number
-        for part in job.running_parts
-        if part.state == "ended" or (part.state == "cancelling" and is_overdue(part, now))
-    }
+def unending_parts(job: Job, now: datetime) -> list[Part]:
+    """Return the parts whose results cannot be fetched now, or whose cancelled batch never ends."""
+    parts = job.running_parts
+    return [each for each in parts if each.state == "ended" or (each.state == "cancelling" and is_overdue(each, now))]
 
 
 def overdue(part: Part, now: datetime) -> Problem:
@@ -229,13 +214,6 @@ def enqueued_limit(errors: Sequence[LineError]) -> int | None:
         if found := _LIMIT.search(error.message):
             return int(re.sub(r"\D", "", found[1]))
     return None
-
-
-def describe_faults(faults: Sequence[ToldFault]) -> str:
-    """Say why a provider refused a whole batch, line by line."""
-    said = [f"{f'line {each.line}: ' if each.line else ''}{each.code}: {each.message}" for each in faults[:MAX_FAULTS]]
-    more = f"; and {len(faults) - MAX_FAULTS:,} more" if len(faults) > MAX_FAULTS else ""
-    return f"The provider says why it failed: {'; '.join(said)}{more}."
 
 
 def piece_load(limit: int) -> int:

@@ -18,16 +18,19 @@ from batchwright.core.model import Job, Part, Request
 from batchwright.core.provenance import NONCE_KEY
 from batchwright.core.untrusted import is_model_name
 from batchwright.jobs.batch_file import batch_file_recipe
-from batchwright.jobs.recovery import describe_faults, is_final
+from batchwright.jobs.recovery import is_final
 from batchwright.results.downloads import measure
 from batchwright.tables.frozen import freeze
 from batchwright.tables.source import one_file
 
 if TYPE_CHECKING:
-    from openai.types import Batch
+    from openai.types import Batch, BatchError
 
     from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import BatchAPI
+
+
+_MAX_FAULTS = 3
 
 
 class RemoteJobs:
@@ -50,7 +53,7 @@ class RemoteJobs:
             if is_new and not self._journal.queries.has_job(job_id):
                 folder.remove()
             if isinstance(error, InvalidInput) and batches[0].errors:
-                raise InvalidInput(f"{error} {describe_faults(batches[0].errors.data or ())}") from error
+                raise InvalidInput(f"{error} {_describe_faults(batches[0].errors.data or ())}") from error
             raise
 
     async def _take_up(self, job_id: str, batches: "Sequence[Batch]", folder: JobFolder) -> Job:
@@ -116,6 +119,13 @@ class RemoteJobs:
             provider=self._api.answering(recipe.model or None, recipe.endpoint),
             parts=tuple(parts),
         )
+
+
+def _describe_faults(faults: "Sequence[BatchError]") -> str:
+    """Say why a provider refused a whole batch, line by line."""
+    said = [f"{f'line {each.line}: ' if each.line else ''}{each.code}: {each.message}" for each in faults[:_MAX_FAULTS]]
+    more = f"; and {len(faults) - _MAX_FAULTS:,} more" if len(faults) > _MAX_FAULTS else ""
+    return f"The provider says why it failed: {'; '.join(said)}{more}."
 
 
 def with_batch(part: Part, batch: "Batch") -> Part:
