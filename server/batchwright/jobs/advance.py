@@ -104,10 +104,12 @@ class Runs:
         shown: dict[int, Shown] = {}
         was_cancelled: bool | None = None
         while True:
-            if was_cancelled is not (is_cancelled := self._journal.queries.is_cancelled(job_id)):
-                await self._steps.confirmation.cancel_late(self._journal.job(job_id))
-                shown, was_cancelled = {}, is_cancelled
             job = self._journal.job(job_id)
+            if was_cancelled is not (is_cancelled := job.cancelled_at is not None):
+                # At first, and anew when the user cancels the job meanwhile.
+                shown, was_cancelled = {}, is_cancelled
+                await self._steps.confirmation.cancel_late(job)
+                job = self._journal.job(job_id)
             if job.ended_at is not None:
                 return
             actions = next_actions(job, shown, self._steps.submission.room(job))
