@@ -9,7 +9,7 @@ import anyio
 from batchwright.core import transitions
 from batchwright.core.errors import BatchwrightError, NotReady, ProviderError, ProviderGone
 from batchwright.core.job_folder import JobFolders
-from batchwright.core.model import Job, Part, ProviderInfo
+from batchwright.core.model import Job, Part
 from batchwright.core.problem import Problem
 from batchwright.jobs.collection import RESTING, Collection
 from batchwright.jobs.confirmation import Confirmation
@@ -83,11 +83,18 @@ class Runs:
         Raises:
             NotReady: They changed.
         """
-        now = self._api.answering(job.recipe.model, job.recipe.endpoint)
-        if changed := _differences(now, job.provider):
-            names = " and ".join(changed)
-            has = "have" if len(changed) > 1 or names == "prices" else "has"
-            raise NotReady(f"The {names} of {now.host} {has} changed since {job.id} was drafted. {advice}")
+        now, drafted = self._api.answering(job.recipe.model, job.recipe.endpoint), job.provider
+        compared = {
+            "address": (now.url, drafted.url),
+            "key": (now.key_print, drafted.key_print),
+            "prices": (now.charges, drafted.charges),
+        }
+        changed = [name for name, (new, old) in compared.items() if new != old]
+        if changed and drafted.url is not None:  # None: it was drafted before this was recorded
+            has = "have" if len(changed) > 1 or changed == ["prices"] else "has"
+            raise NotReady(
+                f"The {' and '.join(changed)} of {now.host} {has} changed since {job.id} was drafted. {advice}"
+            )
 
     def with_note(self, job: Job) -> Job:
         """Return a job, with a note if it cannot continue because it was made for another provider."""
@@ -197,15 +204,3 @@ class Runs:
                 "project that it was made with, or give it up with cancel_job"
             )
             self._journal.parts.save(replace(part, problem=Problem.found("not_shown", words)))
-
-
-def _differences(now: ProviderInfo, drafted: ProviderInfo) -> list[str]:
-    """Name what changed that decides who pays for a job, and at which prices."""
-    if drafted.url is None:  # it was drafted before this was recorded
-        return []
-    changed = {
-        "address": now.url != drafted.url,
-        "key": now.key_print != drafted.key_print,
-        "prices": now.charges != drafted.charges,
-    }
-    return [name for name, is_other in changed.items() if is_other]

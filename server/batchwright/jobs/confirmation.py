@@ -100,11 +100,7 @@ class Confirmation:
         return self._quiet_seconds - self._journal.attempts.seconds_open(part)
 
     def _refuse_early(self, part: Part, before: str) -> None:
-        """Refuse to call a batch lost that may still show up.
-
-        Raises:
-            NotReady: It was sent only just now.
-        """
+        """Refuse to call a batch lost that may still show up."""
         if (left := self._quiet_left(part)) > 0:
             raise NotReady(
                 f"Part {part.number} of {part.job_id} was sent only just now, and its batch may still show up. "

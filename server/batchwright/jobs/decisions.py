@@ -146,13 +146,7 @@ class Decisions:
         return job
 
     async def _resend(self, job: Job, max_cost_usd: Decimal | None) -> Job:
-        """Send the unconfirmed parts of a job again.
-
-        Raises:
-            OverLimit: It may cost more than the user allows.
-            NotReady: None is unconfirmed, it is too early, the job is for another provider, or another process works
-                on it.
-        """
+        """Send the unconfirmed parts of a job again."""
         again = self._terms.unconfirmed_usd(job) + (job.agreed_usd or Decimal(0))
         if max_cost_usd is not None and max_cost_usd < again:
             raise OverLimit(
@@ -166,12 +160,7 @@ class Decisions:
         return await self._decide(job.id, _unknown_parts, self._confirmation.resend, nothing)
 
     async def _give_up(self, job_id: str) -> Job:
-        """Give up what is stuck in a job, after everything else has advanced.
-
-        Raises:
-            NotReady: Nothing is stuck, it is too early, the job is for another provider, or another process works on
-                it.
-        """
+        """Give up what is stuck in a job, after everything else has advanced."""
         was_over = self._journal.job(job_id).ended_at is not None
         if (job := await self._runs.advance(job_id)).ended_at and not was_over:
             return job
@@ -186,11 +175,7 @@ class Decisions:
     async def _decide(
         self, job_id: str, of: Callable[[Job], list[Part]], act: Callable[[Part], Awaitable[Part]], nothing: str
     ) -> Job:
-        """Do with some parts of a job what only the user may decide, and advance the job.
-
-        Raises:
-            NotReady: There is *nothing* of the kind, the job is for another provider, or another process works on it.
-        """
+        """Do with some parts of a job what only the user may decide, and advance it; without parts, say *nothing*."""
         if not self._runs.is_answered_here(self._journal.job(job_id)):
             raise NotReady(
                 f"{job_id} was sent to a provider that this server does not have, and only that provider knows whether "
