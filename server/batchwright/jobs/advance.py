@@ -120,10 +120,10 @@ class Runs:
             if job.ended_at is not None:
                 return
             actions = next_actions(job, shown, self._steps.submission.room(job))
-            to_do = [(part, action) for part, action in actions if action not in WAITING]
+            to_do = [each for each in actions if each[1] not in WAITING]
             if not to_do:
                 break
-            together = [(part, action) for part, action in to_do if action in _TOGETHER]
+            together = [each for each in to_do if each[1] in _TOGETHER]
             for part, action in together or to_do[:1]:
                 shown[part.number] = await self._carry_out(action, job, part, shown.get(part.number), look)
         for part, action in actions:
