@@ -175,7 +175,7 @@ async def test_a_list_that_is_none_does_not_say_that_nothing_runs(tmp_path: Path
         refused = await session.error("submit_job", job_id=again, max_cost_usd=0.5)
         frozen = await session.error("submit_job", job_id=again, max_cost_usd=0.5)
 
-    assert "Nothing was submitted: try again" in refused
+    assert "Nothing was submitted. Try again." in refused
     assert "from a journal of this machine that was lost" in frozen
     assert server.posts == 1
 
