@@ -1,8 +1,8 @@
 """How long ago something was: nobody makes it longer or shorter by setting the clock."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,20 +42,13 @@ def test_no_time_that_went_by_is_negative_or_longer_than_the_machine_runs(one: U
     assert seconds_between(one, one) == 0.0
 
 
-@dataclass
-class Answer:
-    """An answer with a date, or without."""
-
-    headers: dict[str, str]
-
-
 @pytest.mark.anyio
 @pytest.mark.parametrize("date", ["Tue, 03 Nov 2026 12:00:00 GMT", "Tue, 03 Nov 2026 13:00:00 +0100"])
 async def test_a_server_tells_the_time_which_goes_on(date: str) -> None:
     """It is asked seldom, and the time is wanted often."""
     told = ToldTime()
     before = told.now()
-    await told.listen(Answer({"Date": date}))
+    await told.listen(httpx2.Response(200, headers={"Date": date}))
     now = told.now()
 
     assert before is None
@@ -68,7 +61,7 @@ async def test_a_server_tells_the_time_which_goes_on(date: str) -> None:
 async def test_a_server_that_tells_no_time_tells_none(headers: dict[str, str]) -> None:
     """What cannot be read is not guessed."""
     told = ToldTime()
-    await told.listen(Answer(headers))
+    await told.listen(httpx2.Response(200, headers=headers))
 
     assert told.now() is None
 

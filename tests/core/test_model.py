@@ -109,30 +109,25 @@ def test_outcomes_add_up_to_the_rows_where_several_share_a_request(parts: list[P
     assert finished < requests or counts["running"] == 0
 
 
-def test_a_draft_has_run_nothing() -> None:
-    """Nothing is running before the user agreed to it."""
-    assert job(part("built"), submitted=False).counts == {**dict.fromkeys(OUTCOMES, 0), "never_ran": 10}
-
-
-def test_while_it_runs_finished_answers_count_as_answered_and_errors_as_failed() -> None:
-    """Only counts are known until the files are read; the rest is still running."""
-    running = job(part("submitted", completed=6, failed=1), part("built", number=2))
-
-    assert running.counts == {**dict.fromkeys(OUTCOMES, 0), "answered": 6, "failed": 1, "running": 13}
-
-
-def test_rows_of_a_batch_that_failed_as_a_whole_never_ran() -> None:
-    """They are neither running nor failed by themselves, and a new round may ask them again."""
-    failed = job(part("failed"), part("verified", number=2, completed=10))
-
-    assert failed.counts == {**dict.fromkeys(OUTCOMES, 0), "answered": 10, "never_ran": 10}
-
-
-def test_once_results_are_read_their_outcomes_are_the_counts() -> None:
-    """The provider's `completed` includes refusals and cut answers; what was read knows better."""
-    read = job(part("verified", completed=10), outcomes={"answered": 7, "refused": 2, "cut_short": 1})
-
-    assert read.counts == {**dict.fromkeys(OUTCOMES, 0), "answered": 7, "refused": 2, "cut_short": 1}
+@pytest.mark.parametrize(
+    ("made", "counts"),
+    [
+        (job(part("built"), submitted=False), {"never_ran": 10}),
+        (
+            job(part("submitted", completed=6, failed=1), part("built", number=2)),
+            {"answered": 6, "failed": 1, "running": 13},
+        ),
+        (job(part("failed"), part("verified", number=2, completed=10)), {"answered": 10, "never_ran": 10}),
+        (
+            job(part("verified", completed=10), outcomes={"answered": 7, "refused": 2, "cut_short": 1}),
+            {"answered": 7, "refused": 2, "cut_short": 1},
+        ),
+    ],
+    ids=["a draft", "on its way", "a batch that failed as a whole", "read"],
+)
+def test_rows_are_counted_by_what_is_known_of_them(made: Job, counts: dict[Outcome, int]) -> None:
+    """The provider's counts until the results are read; those of a batch that failed whole never ran."""
+    assert made.counts == {**dict.fromkeys(OUTCOMES, 0), **counts}
 
 
 def test_the_outcomes_are_all_named_once() -> None:
@@ -149,6 +144,7 @@ def test_the_outcomes_are_all_named_once() -> None:
         (job(part("verified", ended_as="completed"), part("submitted", number=2)), "running"),
         (job(part("submitted"), cancelled=True), "cancelling"),
         (job(part("verified", ended_as="completed")), "completed"),
+        (job(part("verified", ended_as="completed"), cancelled=True), "completed"),
         (job(part("verified", ended_as="completed"), part("verified", number=2, ended_as="expired")), "expired"),
         (job(part("verified", ended_as="completed"), part("verified", number=2, ended_as="cancelled")), "cancelled"),
         (job(part("verified", ended_as="cancelled"), part("verified", number=2, ended_as="expired")), "expired"),
@@ -165,48 +161,37 @@ def test_the_status_of_a_job_follows_from_its_parts(made: Job, status: JobStatus
     assert made.status == status
 
 
-def test_a_job_cancelled_after_its_last_batch_ended_is_completed() -> None:
-    """The cancellation came too late and changed nothing: every answer is there."""
-    assert job(part("verified", ended_as="completed"), cancelled=True).status == "completed"
-
-
 def test_only_the_four_endings_are_terminal() -> None:
     """A status in this set is believed for ever."""
     assert {"completed", "failed", "expired", "cancelled"} == TERMINAL_BATCH_STATUSES
 
 
-def test_the_embedded_model_says_that_it_is_a_demonstration() -> None:
-    """Nobody should take its answers for a GPT's."""
-    sentence = ProviderInfo("embedded", "this machine", "tiny-1b", is_demonstration=True).sentence
-
-    assert sentence == "tiny-1b, a small model on this machine: free, and a demonstration, not a substitute for a GPT"
-
-
-def test_a_model_of_the_users_own_is_not_called_a_demonstration() -> None:
-    """Who chose a model knows what it is."""
-    assert ProviderInfo("embedded", "this machine", "mine").sentence == "mine, on this machine: free"
-
-
-def test_an_endpoint_says_where_it_is_and_that_its_cost_is_not_counted() -> None:
-    """The rows leave for that host, and its price is not known here."""
-    sentence = ProviderInfo("endpoint", "localhost:11434", "llama3").sentence
-
-    assert sentence.startswith("llama3 at localhost:11434, ")
-    assert "any cost there is not counted here" in sentence
-
-
-def test_a_service_says_that_it_runs_batches() -> None:
-    """The cost is said beside it, from what its provider charges."""
-    service = ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch")
-
-    assert service.sentence == "gpt-5-mini at api.openai.com, in batches"
-
-
-def test_an_endpoint_whose_prices_are_known_does_not_say_that_its_cost_is_not_counted() -> None:
-    """It is counted then, at the standard price."""
-    endpoint = ProviderInfo("endpoint", "api.openai.com", "gpt-5-mini", charges="standard")
-
-    assert endpoint.sentence == "gpt-5-mini at api.openai.com, called one request at a time"
+@pytest.mark.parametrize(
+    ("provider", "sentence"),
+    [
+        (
+            ProviderInfo("embedded", "this machine", "tiny-1b", is_demonstration=True),
+            "tiny-1b, a small model on this machine: free, and a demonstration, not a substitute for a GPT",
+        ),
+        (ProviderInfo("embedded", "this machine", "mine"), "mine, on this machine: free"),
+        (
+            ProviderInfo("endpoint", "localhost:11434", "llama3"),
+            "llama3 at localhost:11434, called one request at a time: any cost there is not counted here",
+        ),
+        (
+            ProviderInfo("endpoint", "api.openai.com", "gpt-5-mini", charges="standard"),
+            "gpt-5-mini at api.openai.com, called one request at a time",
+        ),
+        (
+            ProviderInfo("service", "api.openai.com", "gpt-5-mini", charges="batch"),
+            "gpt-5-mini at api.openai.com, in batches",
+        ),
+    ],
+    ids=["demonstration", "own model", "unknown prices", "known prices", "service"],
+)
+def test_who_answers_is_said_with_the_price(provider: ProviderInfo, sentence: str) -> None:
+    """Nobody should take a demonstration for a GPT, or a cost that is not counted for none."""
+    assert provider.sentence == sentence
 
 
 def test_who_answers_is_the_same_whatever_it_charges() -> None:

@@ -413,7 +413,7 @@ def test_a_file_cannot_be_written_into_a_file(tmp_path: Path) -> None:
     """It is refused before the results are made."""
     (tmp_path / "t.csv").touch()
 
-    with pytest.raises(InvalidInput, match=r"lies in 't\.csv', which is no folder"):
+    with pytest.raises(InvalidInput, match=r"lies in 't\.csv', which is not a folder"):
         opened(tmp_path).file_to_write("t.csv/inside.csv", overwrite=False)
 
 
@@ -427,55 +427,34 @@ def test_the_first_folder_is_made_when_something_is_written(tmp_path: Path) -> N
     assert path.parent.is_dir()
 
 
-def test_a_new_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [[], ["old"]])
+def test_a_new_file_appears_only_when_it_is_complete(tmp_path: Path, before: list[str]) -> None:
     """Another program that watches the folder must not read a half file."""
     target = tmp_path / "t.csv"
+    for text in before:
+        target.write_text(text)
 
-    with opened(tmp_path).new_file(target, overwrite=False) as file:
+    with opened(tmp_path).new_file(target, overwrite=bool(before)) as file:
         file.write(b"half")
-        was_there = target.exists()
+        meanwhile = [path.read_text() for path in tmp_path.iterdir() if path == target]
         file.write(b", whole")
 
-    assert not was_there
-    assert target.read_text() == "half, whole"
-    assert list(tmp_path.iterdir()) == [target]
+    assert meanwhile == before
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["half, whole"]
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_body_that_fails_leaves_nothing_behind(tmp_path: Path, *, overwrite: bool) -> None:
-    """A full disk in the middle must not leave a file that looks like results."""
-    with (  # noqa: PT012  # the body of the block is what fails
-        pytest.raises(ZeroDivisionError),
-        opened(tmp_path).new_file(tmp_path / "t.csv", overwrite=overwrite) as file,
-    ):
+def test_a_body_that_fails_leaves_what_was_there(tmp_path: Path, *, overwrite: bool) -> None:
+    """A full disk in the middle must not leave a file that looks like results, nor take the old ones."""
+    target = tmp_path / "t.csv"
+    if overwrite:
+        target.write_text("old")
+
+    with pytest.raises(ZeroDivisionError), opened(tmp_path).new_file(target, overwrite=overwrite) as file:  # noqa: PT012  # the body of the block is what fails
         file.write(b"half")
         raise ZeroDivisionError
 
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_body_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
-    """Until the new results are whole, the old ones are the best there are."""
-    target = tmp_path / "t.csv"
-    target.write_text("old")
-
-    with pytest.raises(ZeroDivisionError), opened(tmp_path).new_file(target, overwrite=True) as file:  # noqa: PT012  # the body of the block is what fails
-        file.write(b"half")
-        raise ZeroDivisionError
-
-    assert target.read_text() == "old"
-    assert list(tmp_path.iterdir()) == [target]
-
-
-def test_a_file_is_replaced_when_that_is_wanted(tmp_path: Path) -> None:
-    """The user said so."""
-    target = tmp_path / "t.csv"
-    target.write_text("old")
-
-    with opened(tmp_path).new_file(target, overwrite=True) as file:
-        file.write(b"new")
-
-    assert target.read_text() == "new"
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"] * overwrite
 
 
 def test_a_file_that_came_into_being_meanwhile_is_kept(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -47,22 +46,20 @@ LINUX = [
     ("/home/local", "xfs"),
     ("/home/local/team", "cifs"),
     ("/mnt/cloud", "fuse.sshfs"),
+    ("/auto", "autofs"),
 ]
 
 
-def test_the_file_is_opened_with_everything_that_a_crash_asks_for(tmp_path: Path) -> None:
-    """A transaction that was committed is on the disk, and a reader never waits for a writer."""
+@pytest.mark.parametrize(("for_disk", "synchronous"), [(True, 2), (False, 0)])
+def test_the_file_is_opened_with_everything_that_a_crash_asks_for(
+    tmp_path: Path, *, for_disk: bool, synchronous: int
+) -> None:
+    """A transaction that was committed is on the disk, unless a test that loses no power says otherwise."""
     names = ("journal_mode", "synchronous", "fullfsync", "foreign_keys")
-    with closing(open_database(tmp_path / "journal.db", now=now)) as db:
-        found = {name: db.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
+    with closing(open_database(tmp_path / "journal.db", now=now, for_disk=for_disk)) as db:
+        found = {name: db.first(f"PRAGMA {name}") for name in names}
 
-    assert found == {"journal_mode": "wal", "synchronous": 2, "fullfsync": 1, "foreign_keys": 1}
-
-
-def test_only_who_says_so_does_not_wait_for_the_disk(tmp_path: Path) -> None:
-    """A test loses no power; everybody else may."""
-    with closing(open_database(tmp_path / "journal.db", now=now, for_disk=False)) as db:
-        assert db.execute("PRAGMA synchronous").fetchone()[0] == 0
+    assert found == {"journal_mode": "wal", "synchronous": synchronous, "fullfsync": 1, "foreign_keys": 1}
 
 
 def test_a_transaction_that_fails_writes_nothing(tmp_path: Path) -> None:
@@ -103,12 +100,13 @@ def test_a_second_writer_is_kept_out_from_the_beginning_of_a_transaction(tmp_pat
         ("/home/localhost", "nfs4"),
         ("/homes/ann", None),
         ("/mnt/cloud/a/b", "fuse.sshfs"),
+        ("/auto/ann", "nfs4"),
     ],
 )
 def test_the_file_system_of_a_folder_is_that_of_the_nearest_mount(folder: str, kind: str | None) -> None:
-    """A local disk may be mounted below a network's, and a name may begin like another."""
-    assert network_file_system(PurePosixPath(folder), LINUX) == kind
-    assert network_file_system(PurePosixPath(folder), LINUX[::-1]) == kind
+    """A local disk may be mounted below a network's; a mount on demand is listed before that of the other machine."""
+    assert network_file_system(PurePosixPath(folder), [*LINUX, ("/auto", "nfs4")]) == kind
+    assert network_file_system(PurePosixPath(folder), [*LINUX[::-1], ("/auto", "nfs4")]) == kind
 
 
 @pytest.mark.parametrize("kind", ["nfs", "NFS", "smbfs", "smb3", "afpfs", "glusterfs", "lustre", "fuse.rclone"])
@@ -147,13 +145,6 @@ def test_a_share_of_windows_is_another_machines(folder: str, *, is_share: bool) 
     assert found == ("a Windows share" if is_share else None)
 
 
-def test_of_two_mounts_at_one_place_the_later_one_counts() -> None:
-    """A mount on demand is listed first with its own type, and then with that of the machine that it leads to."""
-    mounts = [("/", "ext4"), ("/home", "autofs"), ("/home", "nfs4")]
-
-    assert network_file_system(PurePosixPath("/home/ann"), mounts) == "nfs4"
-
-
 def now() -> datetime:
     """Return the time at which journals are opened here."""
     return START
@@ -174,17 +165,6 @@ def job(job_id: str) -> Job:
     )
 
 
-def statements(name: str) -> Iterator[str]:
-    """Give the statements of a schema's script."""
-    script = resources.files("batchwright.journal").joinpath("sql", name).read_text(encoding="utf-8")
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
 def of_first_schema(path: Path, *jobs: Job) -> None:
     """Write a journal as the first version did; an attempt of each job's second part is open."""
 
@@ -194,8 +174,8 @@ def of_first_schema(path: Path, *jobs: Job) -> None:
         return msgspec.json.encode(fields).decode()
 
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        for statement in statements("0001.sql"):
-            db.execute(statement)
+        script = resources.files("batchwright.journal").joinpath("sql", "0001.sql")
+        db.executescript(script.read_text(encoding="utf-8"))
         for made in jobs:
             db.execute(
                 "INSERT INTO job (id, created_at, source, recipe, provider, submitted_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -286,7 +266,7 @@ def test_an_attempt_of_the_first_version_may_end_in_the_new_ways(tmp_path: Path)
 
 
 def test_a_journal_is_brought_to_the_newest_schema_once(tmp_path: Path) -> None:
-    """The next start finds nothing to do, and an upgraded journal is like a new one."""
+    """The next start finds nothing to do, and an upgraded journal is like a new one, of which there is no copy."""
     upgraded, new = tmp_path / "upgraded.db", tmp_path / "new.db"
     of_first_schema(upgraded)
     schemas: list[list[tuple[str, str]]] = []
@@ -298,6 +278,7 @@ def test_a_journal_is_brought_to_the_newest_schema_once(tmp_path: Path) -> None:
             assert version == len(list(resources.files("batchwright.journal").joinpath("sql").iterdir()))
 
     assert schemas[0] == schemas[1] == schemas[2]
+    assert not list(tmp_path.glob("new.db.version-*"))
 
 
 def test_an_upgrade_that_fails_leaves_the_journal_as_it_was(tmp_path: Path) -> None:
@@ -369,13 +350,6 @@ def test_a_journal_is_copied_before_it_is_changed_and_only_the_last_copy_stays(t
     assert (older.exists(), of_another.exists()) == (False, True)
 
 
-def test_a_new_journal_is_not_copied(tmp_path: Path) -> None:
-    """There is nothing to go back to."""
-    open_database(tmp_path / "journal.db", now=now).close()
-
-    assert not list(tmp_path.glob("journal.db.version-*"))
-
-
 def test_a_process_of_the_version_before_goes_on_beside_a_new_one(tmp_path: Path) -> None:
     """Assistants are upgraded one by one: what the old one writes is words alone, and is understood all the same."""
     path = tmp_path / "journal.db"
@@ -422,13 +396,15 @@ def test_a_journal_that_was_cut_is_refused_in_a_sentence_and_left_alone(tmp_path
     refused(tmp_path / "journal.db", content[: 20 + int(len(content) * kept)])
 
 
-@pytest.mark.parametrize(("start", "end"), [(0, 16), (4_096, None)], ids=["in the head", "after the first page"])
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, 16), (4_096, None), (0, None)], ids=["in the head", "after the first page", "all of it"]
+)
 def test_a_journal_that_was_overwritten_is_refused_in_a_sentence_and_left_alone(
     tmp_path: Path, start: int, end: int | None
 ) -> None:
-    """A new one in its place would know nothing of what is running, and send it again."""
+    """A new one in its place would know nothing of what is running; or it is something else of the user's."""
     content = bytearray(filled(tmp_path / "whole.db"))
-    content[start:end] = bytes(len(content[start:end]))
+    content[start:end] = b"?" * len(content[start:end])
     refused(tmp_path / "journal.db", bytes(content))
 
 

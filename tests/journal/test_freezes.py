@@ -116,26 +116,20 @@ def test_a_limit_is_learned_for_a_model_at_a_host(tmp_path: Path) -> None:
 
 
 def test_what_is_enqueued_is_what_has_or_may_have_a_batch_that_has_not_ended(tmp_path: Path) -> None:
-    """A batch too many would be refused whole; one that is not confirmed takes its room too."""
+    """A batch too many would be refused whole; limits are by account and model."""
     states = get_args(PartState)
     live = sum(2**number for number, state in enumerate(states) if state in LIVE_STATES)
+    elsewhere, larger = replace(OPENAI, host="other.example.com"), replace(OPENAI, model='gpt-5 "x" 100%')
     with opened(tmp_path / "journal.db") as journal:
         empty = journal.providers.enqueued(OPENAI)
         journal.add_job(job("job_a", *states))
         journal.add_job(job("job_b", "submitted", "built"))
+        journal.add_job(job("job_c", "submitted", provider=elsewhere))
+        journal.add_job(job("job_d", "built", "submitted", provider=larger))
 
-        assert (empty, journal.providers.enqueued(OPENAI)) == (0, live + 1)
+        enqueued = [journal.providers.enqueued(each) for each in (OPENAI, elsewhere, larger)]
+    assert (empty, enqueued) == (0, [live + 1, 1, 2])
     assert set(LIVE_STATES) == {"submitting", "unknown", "submitted", "cancelling"}
-
-
-def test_what_is_enqueued_elsewhere_or_for_another_model_takes_no_room(tmp_path: Path) -> None:
-    """Limits are by account and model."""
-    elsewhere, larger = replace(OPENAI, host="other.example.com"), replace(OPENAI, model='gpt-5 "x" 100%')
-    with opened(tmp_path / "journal.db") as journal:
-        journal.add_job(job("job_a", "submitted", provider=elsewhere))
-        journal.add_job(job("job_b", "built", "submitted", provider=larger))
-
-        assert [journal.providers.enqueued(each) for each in (OPENAI, elsewhere, larger)] == [0, 1, 2]
 
 
 def test_a_host_is_met_once(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The journal: what was written is there after any restart, and no part can have two batches."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, timedelta
@@ -26,8 +27,8 @@ from batchwright.core.model import (
 )
 from batchwright.core.money import usd
 from batchwright.core.problem import Problem, Speaker
-from batchwright.journal.attempts import Attempt
-from batchwright.journal.journal import Closing, Journal
+from batchwright.journal.attempts import Attempt, Closing
+from batchwright.journal.journal import Journal
 from tests.support.journals import job, opened, opened_attempt, submit
 from tests.support.systems import needs_modes
 from tests.support.values import START
@@ -123,15 +124,6 @@ def test_jobs_are_given_newest_first_and_page_by_page(tmp_path: Path) -> None:
         assert journal.queries.job_count() == 4
 
 
-def test_parts_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    """The results are read in the order of the requests."""
-    made = job(parts=12)
-    with opened(tmp_path / "journal.db") as journal:
-        journal.add_job(replace(made, parts=made.parts[::-1]))
-
-        assert [part.number for part in journal.job("job_a").parts] == list(range(1, 13))
-
-
 def test_an_unknown_job_is_an_error_that_names_the_next_call(tmp_path: Path) -> None:
     """The assistant may have the id from another chat; a very long one is not echoed whole."""
     with opened(tmp_path / "journal.db") as journal, pytest.raises(NotFound, match="list_jobs") as caught:
@@ -141,14 +133,15 @@ def test_an_unknown_job_is_an_error_that_names_the_next_call(tmp_path: Path) -> 
 
 
 def test_a_second_job_of_one_id_is_refused_and_the_first_kept(tmp_path: Path) -> None:
-    """An id names one job for ever."""
+    """An id names one job for ever; its parts come in the order of their numbers, in which results are read."""
+    made = job(parts=12)
     with opened(tmp_path / "journal.db") as journal:
-        journal.add_job(job(parts=2))
+        journal.add_job(replace(made, parts=made.parts[::-1]))
 
         with pytest.raises(sqlite3.IntegrityError):
             journal.add_job(job(parts=1))
 
-        assert journal.job("job_a") == job(parts=2)
+        assert journal.job("job_a") == made
 
 
 def test_a_job_that_cannot_be_recorded_whole_is_not_recorded_at_all(tmp_path: Path) -> None:
@@ -162,15 +155,20 @@ def test_a_job_that_cannot_be_recorded_whole_is_not_recorded_at_all(tmp_path: Pa
         assert journal.events.of("job_a") == []
 
 
-def test_two_open_attempts_for_one_part_are_refused_by_the_database(tmp_path: Path) -> None:
-    """Each could make a batch, and the user would pay twice."""
-    part = job().parts[0]
-    with opened(tmp_path / "journal.db") as journal, opened(tmp_path / "journal.db") as other:
+def test_two_live_attempts_for_one_part_are_refused_by_the_database(tmp_path: Path) -> None:
+    """Each could make a batch, and the user would pay twice; whatever the program does wrong, no two have made one."""
+    part, path = job().parts[0], tmp_path / "journal.db"
+    with opened(path) as journal, opened(path) as other, closing(sqlite3.connect(path)) as db:
         journal.add_job(job())
         opened_attempt(journal, part, "nonce-1")
 
         with pytest.raises(sqlite3.IntegrityError):
             opened_attempt(other, part, "nonce-2")
+        with pytest.raises(sqlite3.IntegrityError):
+            db.execute(
+                "INSERT INTO attempt (job_id, part, nonce, file_id, opened_at, outcome) "
+                "VALUES ('job_a', 1, 'nonce-2', 'f', '', 'created')"
+            )
 
         assert other.attempts.open_nonce(part) == "nonce-1"
 
@@ -181,31 +179,17 @@ def test_no_attempt_is_opened_for_a_part_that_has_a_batch(tmp_path: Path) -> Non
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
         submitting = opened_attempt(journal, part, "nonce-1")
-        journal.parts.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
+        submitted = journal.parts.close_attempt(replace(submitting, state="submitted", batch_id="batch-1"), "created")
 
         with pytest.raises(sqlite3.IntegrityError):
             opened_attempt(journal, part, "nonce-2")
 
-        assert journal.job("job_a").parts[0].state == "submitted"
+        assert journal.job("job_a").parts == (submitted,)
+        assert journal.attempts.open_nonce(part) is None
 
 
-def test_two_created_attempts_for_one_part_are_refused_by_the_database(tmp_path: Path) -> None:
-    """Whatever the program does wrong, the journal never holds two live batches of one part."""
-    path = tmp_path / "journal.db"
-    with opened(path) as journal:
-        journal.add_job(job())
-        insert = (
-            "INSERT INTO attempt (job_id, part, nonce, file_id, opened_at, outcome) VALUES ('job_a', 1, ?, 'f', '', ?)"
-        )
-        with closing(sqlite3.connect(path)) as db:
-            db.execute(insert, ("nonce-1", "created"))
-
-            with pytest.raises(sqlite3.IntegrityError):
-                db.execute(insert, ("nonce-2", "created"))
-
-
-def test_a_nonce_is_used_once(tmp_path: Path) -> None:
-    """A batch is found by its nonce, so two must not share one."""
+def test_a_nonce_is_used_once_and_a_refused_attempt_leaves_its_part_as_it_was(tmp_path: Path) -> None:
+    """A batch is found by its nonce, so two must not share one; attempt, state and event are one transaction."""
     made = job(parts=2)
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(made)
@@ -213,6 +197,9 @@ def test_a_nonce_is_used_once(tmp_path: Path) -> None:
 
         with pytest.raises(sqlite3.IntegrityError):
             opened_attempt(journal, made.parts[1], "nonce")
+
+        assert journal.job("job_a").parts[1] == made.parts[1]
+        assert [event[1:] for event in journal.events.of("job_a")] == [(None, "drafted", None), (1, "submitting", None)]
 
 
 def test_one_batch_belongs_to_one_part(tmp_path: Path) -> None:
@@ -410,120 +397,56 @@ def test_a_job_that_was_submitted_is_never_forgotten(tmp_path: Path) -> None:
 
 
 def test_the_newest_submitted_job_that_asked_the_same_is_found(tmp_path: Path) -> None:
-    """The user is told before paying for the same answers again; a draft has none."""
+    """The user is told before paying for the same answers again; a draft has none, nor has a job without a hash."""
     with opened(tmp_path / "journal.db") as journal:
-        made = {
-            name: replace(job(name), sha256="f" * 64 if name == "other" else "0" * 64)
-            for name in ("old", "new", "draft", "other", "this")
-        }
+        hashes = {"old": "0", "new": "0", "draft": "0", "other": "f", "this": "0", "adopted": "", "of version 1": ""}
+        made = {name: replace(job(name), sha256=sha256 * 64) for name, sha256 in hashes.items()}
         for each in made.values():
             journal.add_job(each)
         nothing = journal.queries.same_job(made["this"])
-        for name in ("old", "other", "new", "this"):
+        for name in ("old", "other", "new", "this", "adopted", "of version 1"):
             submit(journal, name)
 
+        names = ("this", "draft", "new", "other", "adopted")
         assert nothing is None
-        assert [journal.queries.same_job(made[name]) for name in ("this", "draft", "new", "other")] == [
-            "new",
-            "this",
-            "this",
-            None,
-        ]
-
-
-def test_jobs_of_which_the_hash_is_not_known_are_not_taken_for_the_same(tmp_path: Path) -> None:
-    """Adopted ones, and those of the first version, have none."""
-    with opened(tmp_path / "journal.db") as journal:
-        for name in ("old", "new"):
-            journal.add_job(job(name))
-            submit(journal, name)
-
-        assert journal.queries.same_job(job("new")) is None
+        assert [journal.queries.same_job(made[name]) for name in names] == ["new", "this", "this", None, None]
 
 
 def test_an_attempt_is_on_disk_before_it_can_be_acted_on(tmp_path: Path) -> None:
     """If the process dies while the batch is made, the next one must know that there may be one."""
-    part = job().parts[0]
+    with opened(tmp_path / "journal.db") as journal, opened(tmp_path / "journal.db") as other:
+        journal.add_job(job())
+        submit(other, "job_a")
+
+        given_back = opened_attempt(journal, job().parts[0], "nonce-1")
+
+        assert other.attempts.open_nonce(given_back) == "nonce-1"
+        assert other.job("job_a").parts == (given_back,)
+        assert given_back.state == "submitting"
+        assert journal.job("job_a") == other.job("job_a")
+
+
+ACTS: dict[str, Callable[[Journal], object]] = {
+    "submitted": lambda journal: submit(journal, "job_a"),
+    "cancelled": lambda journal: journal.mark_cancelled("job_a"),
+    "ended": lambda journal: journal.mark_ended("job_a", {"answered": 2}, tokens=(10, 5)),
+}
+
+
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
+def test_what_happens_to_a_job_twice_counts_once(tmp_path: Path, act: Callable[[Journal], object]) -> None:
+    """Assistants repeat their calls, and two processes may come to the end of one job: the first time counts."""
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
-
-        given_back = opened_attempt(journal, part, "nonce-1")
-
-        with opened(tmp_path / "journal.db") as after_a_crash:
-            assert after_a_crash.attempts.open_nonce(part) == "nonce-1"
-            assert after_a_crash.job("job_a").parts == (given_back,)
-            assert given_back.state == "submitting"
-
-
-def test_an_attempt_that_is_refused_leaves_the_part_as_it_was(tmp_path: Path) -> None:
-    """Attempt, state and event are one transaction."""
-    made = job(parts=2)
-    with opened(tmp_path / "journal.db") as journal:
-        journal.add_job(made)
-        opened_attempt(journal, made.parts[0], "nonce")
-
-        with pytest.raises(sqlite3.IntegrityError):
-            opened_attempt(journal, made.parts[1], "nonce")
-
-        assert journal.job("job_a").parts[1] == made.parts[1]
-        assert [event[1:] for event in journal.events.of("job_a")] == [(None, "drafted", None), (1, "submitting", None)]
-
-
-def test_a_closed_attempt_has_no_open_nonce(tmp_path: Path) -> None:
-    """Nothing is looked for any more."""
-    part = job().parts[0]
-    with opened(tmp_path / "journal.db") as journal:
-        journal.add_job(job())
-        opened_attempt(journal, part, "nonce-1")
-        submitted = replace(part, state="submitted", batch_id="batch-1")
-
-        journal.parts.close_attempt(submitted, "created")
-
-        assert journal.attempts.open_nonce(part) is None
-        assert journal.job("job_a").parts == (submitted,)
-
-
-def test_a_job_that_is_submitted_twice_is_submitted_once(tmp_path: Path) -> None:
-    """Assistants repeat their calls; the first time is the true one."""
-    with opened(tmp_path / "journal.db") as journal:
-        journal.add_job(job())
-        was_first = submit(journal, "job_a")
+        first = act(journal)
         once, events = journal.job("job_a"), journal.events.of("job_a")
 
-        is_second = submit(journal, "job_a")
+        second = act(journal)
 
-        assert (was_first, is_second) == (True, False)
+        assert (first, second) in {(True, False), (None, None)}
         assert journal.job("job_a") == once
         assert journal.events.of("job_a") == events
         assert len(events) == 2
-
-
-def test_a_cancellation_that_is_said_twice_counts_once(tmp_path: Path) -> None:
-    """Assistants repeat their calls; the first time is the true one."""
-    with opened(tmp_path / "journal.db") as journal:
-        journal.add_job(job())
-        journal.mark_cancelled("job_a")
-        once, events = journal.job("job_a"), journal.events.of("job_a")
-
-        journal.mark_cancelled("job_a")
-
-        assert journal.job("job_a") == once
-        assert journal.events.of("job_a") == events
-        assert len(events) == 2
-
-
-def test_an_end_that_is_recorded_twice_counts_once(tmp_path: Path) -> None:
-    """Two processes may come to the end of one job at the same time."""
-    with opened(tmp_path / "journal.db") as journal:
-        journal.add_job(job())
-        submit(journal, "job_a")
-        journal.mark_ended("job_a", {"answered": 2}, tokens=(10, 5))
-        once, events = journal.job("job_a"), journal.events.of("job_a")
-
-        journal.mark_ended("job_a", {"answered": 2}, tokens=(10, 5))
-
-        assert journal.job("job_a") == once
-        assert journal.events.of("job_a") == events
 
 
 def test_the_end_of_a_job_keeps_its_outcomes_and_tokens(tmp_path: Path) -> None:
@@ -591,18 +514,6 @@ def test_the_job_of_a_file_is_found_by_its_input_output_or_error_file(tmp_path: 
         assert journal.queries.job_of_file("stranger") is None
 
 
-def test_two_open_journals_see_what_the_other_wrote(tmp_path: Path) -> None:
-    """Every chat has a server process of its own, and all share one journal."""
-    with opened(tmp_path / "journal.db") as one, opened(tmp_path / "journal.db") as other:
-        one.add_job(job())
-        submit(other, "job_a")
-        one.parts.save(replace(job().parts[0], completed=2))
-
-        assert one.job("job_a") == other.job("job_a")
-        assert other.job("job_a").counts["answered"] == 2
-        assert one.queries.unfinished() == ["job_a"]
-
-
 @pytest.mark.slow
 def test_many_processes_can_make_the_journal_at_the_same_moment(tmp_path: Path) -> None:
     """A client starts its servers together, also for the very first time."""
@@ -656,17 +567,6 @@ def test_a_journal_that_a_newer_program_wrote_is_refused_and_left_alone(tmp_path
     with closing(sqlite3.connect(path)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (99,)
         assert db.execute("SELECT count(*) FROM job").fetchone() == (1,)
-
-
-def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
-    """It may be something of the user's, under a mistyped setting."""
-    path = tmp_path / "journal.db"
-    path.write_bytes(b"something else " * 100)
-
-    with pytest.raises(InvalidInput, match=r"cannot be read: .*If it is damaged, move it "), opened(path):
-        pass
-
-    assert path.read_bytes() == b"something else " * 100
 
 
 @pytest.mark.parametrize("where", ["folder", "file/journal.db"])

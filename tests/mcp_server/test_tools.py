@@ -493,7 +493,7 @@ class BadInput:
     CALLS: tuple[tuple[str, dict[str, Any], str], ...] = (
         ("inspect_data", {"source": "none.csv"}, "No file 'none.csv' in the workspace"),
         ("inspect_data", {"source": "/etc/passwd"}, "'/etc/passwd' lies outside the workspace"),
-        ("inspect_data", {"source": "../secret.csv"}, "'../secret.csv' goes up with '..'"),
+        ("inspect_data", {"source": "../secret.csv"}, "'../secret.csv' contains '..'"),
         ("inspect_data", {"source": "link.csv"}, "'link.csv' lies outside the workspace"),
         ("inspect_data", {"source": "empty.csv"}, "empty.csv is empty: it has not even a header."),
         ("inspect_data", {"source": "header.csv"}, "header.csv has no rows below its header."),
@@ -545,7 +545,7 @@ class BadInput:
         ("compare_costs", {"job_id": "job_none"}, "There is no job 'job_none'."),
         ("compare_costs", {"job_id": "DRAFT", "models": [f"m{n}" for n in range(21)]}, "21 models are named"),
         ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "chart.svg"}, "Choose a name that ends in .png."),
-        ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "../c.png"}, "'../c.png' goes up with '..'"),
+        ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "../c.png"}, "'../c.png' contains '..'"),
         ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "there.png"}, "a chart replaces nothing."),
         ("check_job", {"job_id": "DRAFT", "wait": 5}, "check_job has no argument 'wait'; nothing was done."),
         ("check_job", {"job_id": "DRAFT", "wait_seconds": 5_000}, "nothing was done. wait_seconds: "),
@@ -622,7 +622,7 @@ async def test_an_existing_file_is_replaced_only_when_told(tmp_path: Path, sampl
         kept = (sample / "mine.csv").read_text(encoding="utf-8")
         await session.call("get_results", job_id=job_id, save_as="mine.csv", overwrite=True)
 
-    assert "'mine.csv' exists already." in refused
+    assert "'mine.csv' already exists." in refused
     assert kept == "precious"
     assert (sample / "mine.csv").read_text(encoding="utf-8").startswith("id,text,answer")
     assert sorted(path.name for path in sample.iterdir()) == ["mine.csv", "sample.csv"]

@@ -171,7 +171,7 @@ async def test_answers_are_compared_with_a_column_that_knows(tmp_path: Path, mod
         ({"sql": "SELECT 1", "truth": "gold"}, "belong to the profile, which is given without sql."),
         ({"save_as": "x.csv"}, "save_as saves what sql gives, and there is none."),
         ({"sql": "SELECT 1", "save_as": "x.txt"}, "does not end in .csv, .jsonl, .parquet or .xlsx"),
-        ({"sql": "SELECT 1", "save_as": "../x.csv"}, "goes up with '..'"),
+        ({"sql": "SELECT 1", "save_as": "../x.csv"}, "contains '..'"),
         ({"job_id": "job_none"}, "There is no job 'job_none'"),
         # DuckDB's own words, with what there is instead.
         ({"sql": "SELECT lable FROM results"}, "The query cannot be run: "),
@@ -313,7 +313,7 @@ async def test_the_whole_answer_of_sql_is_saved(tmp_path: Path, kind: str) -> No
 
     target = tmp_path / "work" / f"out.{kind}"
     assert (found["rows"], len(found["shown"]), found["saved_as"]) == (6, 1, str(target))
-    assert "exists already" in again
+    assert "already exists" in again
     assert replaced["rows"] == 6
     assert "The query cannot be run: " in failed
     assert [path.name for path in (tmp_path / "work").iterdir()] == [target.name], "whole, or not at all"

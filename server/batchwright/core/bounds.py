@@ -1,20 +1,20 @@
-"""How much an honest provider can have to say. Pure: what is larger, slower or longer is not read to its end."""
+"""How much an honest provider may send: anything larger, slower or longer is not read to its end. Pure."""
 
 from dataclasses import dataclass
 
 from batchwright.core.model import Part, Recipe
 
 MAX_FILE_BYTES = 1 << 30
-"""An input file has 512 MB at most."""
+"""Of an input file. The largest that is documented has 512 MB."""
 MAX_RESULTS_BYTES = 1 << 34
-"""The results of a batch of which nothing is known."""
+"""Of the results of a batch of which nothing is known."""
 MAX_LINE_BYTES = 32 << 20
-"""One answer: images as base64 are the longest."""
+"""Of one answer: images as base64 are the longest."""
 MAX_VECTORS_BYTES = 160 << 20
-"""One answer that may hold 2,048 vectors."""
+"""Of one answer that may hold 2,048 vectors."""
 _LEAST_BYTES = 64 << 20
 _ECHO = 16
-"""An answer may repeat what was asked, and escape each letter."""
+"""An answer may repeat its request, with each letter escaped."""
 _OPEN_ANSWER_BYTES = 4 << 20
 _TOKEN_BYTES = 32
 _AROUND_BYTES = 64 << 10
@@ -30,16 +30,15 @@ _PLAIN = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class ReadLimits:
     """What an answer over HTTP may take.
 
     Attributes:
-        json_bytes: What is told of batches and files, decoded.
-        read_seconds: All of what only reads, from its first byte to its last.
-        pages, list_seconds, list_bytes: One walk through a list.
-        grace_seconds: How long a download may begin slowly.
-        slowest_bytes_a_second: Its least pace from then on, on average.
-        download_seconds: All of it.
+        json_bytes: Decoded, of an answer about batches and files.
+        read_seconds: From the first byte of a request that only reads to the last of its answer.
+        pages, list_seconds, list_bytes: For one walk through a list.
+        grace_seconds: How long a download may be slow at first.
+        slowest_bytes_a_second: Its average from then on.
     """
 
     json_bytes: int = 16 << 20
@@ -53,30 +52,27 @@ class Bounds:
 
 
 def longest_answer(endpoint: str) -> int:
-    """Return how many bytes one answer of *endpoint* may have."""
+    """Return the most bytes that one answer of *endpoint* may have."""
     return MAX_VECTORS_BYTES if endpoint.endswith("/embeddings") else MAX_LINE_BYTES
 
 
 def longest_line(recipe: Recipe) -> int:
-    """Return how many bytes one line of results may have."""
+    """Return the most bytes that one line of results may have."""
     if recipe.endpoint != "/v1/embeddings":
         return MAX_LINE_BYTES
-    # How many inputs the requests of a ready-made file have is not known.
+    # It is not known how many inputs each request of a ready-made file has.
     return MAX_LINE_BYTES + recipe.inputs_per_request * _vector_bytes(recipe) if recipe.prompt else MAX_VECTORS_BYTES
 
 
 def most_results(recipe: Recipe, part: Part) -> int:
-    """Return how many bytes a result file of *part* may have."""
+    """Return the most bytes that a result file of *part* may have."""
     sent = _LEAST_BYTES + _ECHO * part.size_bytes + part.requests * _AROUND_BYTES
     if recipe.endpoint == "/v1/embeddings":
         return sent + (part.load or _MAX_INPUTS) * _vector_bytes(recipe)
-    return sent + part.requests * _answer_bytes(recipe)
-
-
-def _answer_bytes(recipe: Recipe) -> int:
     longest = next((recipe.parameters[name] for name in _LONGEST if name in recipe.parameters), None)
     is_plain = recipe.prompt is not None and recipe.parameters.keys() <= _PLAIN
-    return longest * _TOKEN_BYTES if is_plain and isinstance(longest, int) else _OPEN_ANSWER_BYTES
+    answer = longest * _TOKEN_BYTES if is_plain and isinstance(longest, int) else _OPEN_ANSWER_BYTES
+    return sent + part.requests * answer
 
 
 def _vector_bytes(recipe: Recipe) -> int:

@@ -1,6 +1,6 @@
-"""Calls of tools that answers, errors and remedies advise: values, which render as text and as facts. Pure.
+"""Tool calls that answers, errors and remedies recommend: values, rendered as text or as data. Pure.
 
-A tool that is named with arguments is named by one of these, so that a test can compare each with `tools/list`.
+Every recommended call with arguments is one of these, so that a test can check each against `tools/list`.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from batchwright.core.untrusted import quote_json
 
 @dataclass(frozen=True, slots=True)
 class Blank:
-    """Stands for a value that is not known here, and is shown by its words."""
+    """A placeholder for a value that is not known here, shown as its words."""
 
     words: str = "..."
 
 
 OPEN = Blank()
-"""Stands for what only the user knows."""
+"""A placeholder for what only the user knows."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -35,11 +35,11 @@ class Call:
         object.__setattr__(self, "arguments", given)
 
     def __str__(self) -> str:
-        """Write the call on one line, each argument in JSON, which no text in it leaves."""
+        """Write the call on one line, with arguments as JSON, from which no text can escape."""
         return f"{self.tool}({', '.join(f'{name}={_told(value)}' for name, value in self.arguments.items())})"
 
     def facts(self) -> dict[str, Json]:
-        """Return the call as it is passed on."""
+        """Return the call as data."""
         return {"call": self.tool, "arguments": dict(self.arguments)}
 
 

@@ -1,8 +1,8 @@
-"""Child processes: how each is started, so that it runs nothing of the user's folders and is handed no key.
+"""Child processes: how each is started, so that it runs no code from the user's folders and receives no key.
 
 The folder that the server was started in holds data, which anybody may have written: a `pip.py` or a `duckdb.py` there
-must not be taken for the package. So the interpreter looks for modules where it is installed and nowhere else, runs in
-a folder of this program, and gets an environment made for it. No other module starts a process.
+must not be imported instead of the package. So the interpreter looks for modules only where it is installed, runs in a
+folder of this program, and gets an environment of its own. No other module starts a process.
 """
 
 import os
@@ -30,17 +30,10 @@ PACKAGE_INDEX = (
 )
 """What pip needs to follow the user's own settings. Some hold passwords, so nothing else gets them."""
 DESKTOP = (
-    "DISPLAY",
-    "WAYLAND_DISPLAY",
-    "XAUTHORITY",
-    "DBUS_*",
-    "DESKTOP_SESSION",
-    "KDE_*",
-    "GNOME_*",
-    "WSL_*",
-    "BROWSER",
+    *("DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_*"),
+    *("DESKTOP_SESSION", "KDE_*", "GNOME_*", "WSL_*", "BROWSER"),
 )
-"""What it takes to open the user's browser."""
+"""What opens the user's browser."""
 
 _SYSTEM = (
     *("PATH", "HOME", "TMPDIR", "TZ", "LANG", "LANGUAGE", "LC_*", "XDG_*"),
@@ -55,9 +48,7 @@ _SEARCHED = {"PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBR
 class Child:
     """A process of this program's own interpreter, not started yet.
 
-    Attributes:
-        arguments: What the interpreter runs: `-m`, a module and its arguments.
-        needs: Patterns of the environment variables that it gets beside those that every program needs.
+    *needs* are patterns of environment variables that it gets besides those that every program needs.
     """
 
     arguments: Sequence[str]
@@ -65,16 +56,16 @@ class Child:
 
     @property
     def command(self) -> list[str]:
-        """The interpreter, cut off from the current folder and from PYTHON* variables, and its arguments."""
+        """The interpreter, isolated from the current folder and from PYTHON* variables, and its arguments."""
         # Not -I: it would leave out the packages of `pip install --user`, where this program may itself be.
         packages = ["-s"] if sys.flags.no_user_site else []
-        # Names of files are encoded as in this process.
+        # File names are encoded as in this process.
         names = ["-X", f"utf8={sys.flags.utf8_mode}"]
         return [sys.executable, "-P", "-E", *packages, *names, *self.arguments]
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that it needs."""
+        """The environment variables that it gets."""
         wanted = (*_SYSTEM, *self.needs)
         return {
             name: value
@@ -90,17 +81,17 @@ class Child:
         )
 
     async def open(self, *, stderr: IO[bytes] | int = subprocess.PIPE) -> anyio.abc.Process:
-        """Start it for an event loop, with pipes to its standard input and output."""
+        """Start it in an event loop, with pipes to its standard input and output."""
         return await anyio.open_process(self.command, stderr=stderr, cwd=FOLDER, env=self.environment)
 
     async def ask(self, question: bytes, *, wait_seconds: float, most_bytes: int) -> bytes:
-        """Start it, send it *question* as one line, and return all that it says until it ends.
+        """Start it, send it *question* as one line, and return its whole output.
 
         Raises:
-            OSError: It cannot be started, fails, says more than *most_bytes*, or takes more than *wait_seconds*.
+            OSError: It cannot be started, fails, writes more than *most_bytes*, or takes more than *wait_seconds*.
         """
         answer = bytearray()
-        # However the inner block is left, its pipes are closed; a process that then still runs in the end is killed.
+        # Leaving the inner block closes the pipes, and kills a process that is still running.
         with anyio.fail_after(wait_seconds):
             async with await self.open(stderr=subprocess.DEVNULL) as process:
                 if process.stdin is None or process.stdout is None:
@@ -110,13 +101,13 @@ class Child:
                 async for chunk in process.stdout:
                     answer += chunk
                     if len(answer) > most_bytes:
-                        raise ChildProcessError(f"It says more than {most_bytes:,} bytes.")
+                        raise ChildProcessError(f"It wrote more than {most_bytes:,} bytes.")
                 if await process.wait() != 0:
-                    raise ChildProcessError(f"It ended with status {process.returncode}.")
+                    raise ChildProcessError(f"It exited with status {process.returncode}.")
         return bytes(answer)
 
     def run(self, *, wait_seconds: float) -> tuple[int, str]:
-        """Run it to its end, at most so long, and return its exit status and what it said on standard error."""
+        """Run it, for at most *wait_seconds*, and return its exit status and standard error."""
         # Not a pipe: a browser that it starts would hold that open.
         with TemporaryFile() as said:
             nowhere = subprocess.DEVNULL
@@ -132,9 +123,9 @@ class Child:
 
 
 def forget_relative_folders() -> None:
-    """Take out of PATH and its like what depends on the current folder, as an empty entry does."""
+    """Remove from PATH and similar variables whatever depends on the current folder, as an empty entry does."""
     for name in _SEARCHED & os.environ.keys():
         kept = [folder for folder in os.environ.pop(name).split(os.pathsep) if Path(folder).is_absolute()]
-        # An empty list would be the current folder again; without one, the system's own holds.
+        # An empty value would mean the current folder; without the variable, the system's default applies.
         if kept:
             os.environ[name] = os.pathsep.join(kept)

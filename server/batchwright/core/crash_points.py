@@ -1,4 +1,4 @@
-"""The places where a crash would matter most, by name. Pure: whoever is told of them decides what happens there."""
+"""The places where a crash would matter most, by name. Pure: the caller decides what happens at them."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -24,10 +24,10 @@ Point = Literal[
     "deletion_meant",
     "deletion_answered",
 ]
-"""`..._meant`: written down, not sent; `..._answered`: the answer is here, not written down; others: written down."""
+"""`..._meant`: recorded, not sent; `..._answered`: the answer has arrived, not recorded; others: recorded."""
 
 OnPoint = Callable[[Point], None]
-"""Told when the program passes a point."""
+"""Called when the program reaches a point."""
 
 
 def pass_by(_point: Point) -> None:

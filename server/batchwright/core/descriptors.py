@@ -1,11 +1,11 @@
-"""Files beneath a folder, reached step by step by descriptor: no link is followed, whatever is swapped meanwhile.
+"""Files below a folder, reached step by step through descriptors: no link is followed, whatever is swapped meanwhile.
 
-Each step is opened in the folder before it, so a name leads where it led when it was checked, or nowhere. Linux's
-`openat2` would be a second way to do this, and closes no hole: it refuses the same links, no checked name has a `..`,
-and whoever moves an open folder out of the root and puts a file into it could put that file beneath the root as well.
+Each step is opened in the folder before it, so a checked name leads to the same file or nowhere. Linux's `openat2`
+would close no further hole: it refuses the same links, no checked name contains `..`, and whoever can move an open
+folder out of the root could also put a file into the root.
 
-Windows has no descriptors of folders: there a file is opened by its whole name, and refused where that leads elsewhere
-afterwards; what is swapped and swapped back in between is not noticed.
+Windows has no folder descriptors: there a file is opened by its full name, and refused if that leads elsewhere
+afterwards; a swap that is undone in between is not noticed.
 """
 
 import errno
@@ -33,7 +33,7 @@ _NEW = os.O_WRONLY | _NO_LINK | os.O_CREAT | os.O_EXCL
 
 
 def open_file(root: Path, path: Path) -> BinaryIO:
-    """Open what lies at *path* beneath *root*, without waiting: a pipe is opened too, and is for the caller to refuse.
+    """Open *path* below *root*, without waiting: a pipe is opened too, for the caller to refuse.
 
     Raises:
         OSError: It cannot be opened, or a step of its name is a link.
@@ -45,12 +45,12 @@ def open_file(root: Path, path: Path) -> BinaryIO:
 
 @contextmanager
 def new_file(root: Path, path: Path, *, overwrite: bool) -> Generator[BinaryIO]:
-    """Open a file that becomes *path* beneath *root*, whole and on the disk, at the end; if that fails, nothing does.
+    """Open a file that becomes *path* below *root* at the end, whole and on the disk, or not at all.
 
-    The folders that *path* lies in are made where they are missing.
+    Missing folders on the way to *path* are created.
 
     Raises:
-        FileExistsError: *path* is there, and *overwrite* is false.
+        FileExistsError: *path* exists, and *overwrite* is false.
         OSError: It cannot be written, or a step of its name is a link.
     """
     temporary = f".{secrets.token_hex(8)}.part"
@@ -68,12 +68,7 @@ def new_file(root: Path, path: Path, *, overwrite: bool) -> Generator[BinaryIO]:
 
 @dataclass(frozen=True, slots=True)
 class _Folder:
-    """An open folder; what lies in it is named by one step.
-
-    Attributes:
-        path: Where it was found.
-        descriptor: None: this system has none of folders.
-    """
+    """An open folder, whose files are named by one step; *descriptor* is None on Windows."""
 
     path: Path
     descriptor: int | None
@@ -93,7 +88,7 @@ class _Folder:
             except FileExistsError:
                 raise
             except OSError:
-                # Some file systems have no links: there, another program may come in between.
+                # Some file systems have no links: on these, another program may create the file in between.
                 with suppress(FileNotFoundError):
                     os.stat(new, dir_fd=folder, follow_symlinks=False)
                     raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST)) from None

@@ -1,4 +1,4 @@
-"""What the body of a provider's error says, in words, whichever of the usual shapes it has. Pure."""
+"""The error in the body of a provider's answer, in any of the usual shapes. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ MAX_ERROR_CHARACTERS = 2_000
 _MAX_FAULTS = 5
 _NAME = re.compile(r"[A-Za-z$][\w.\[\]-]{1,63}", re.ASCII)
 _TELLING_TYPES = frozenset({"insufficient_quota", "exceed_context_size_error", "not_found_error", "NotFoundError"})
-"""Types of errors that say more than the status, where there is no code."""
+"""Error types that say more than the status if there is no code."""
 
 
 def refusal(status: int, body: Json) -> Problem:
-    """Say what an error body says: the status, the provider's code and parameter, its message."""
+    """Return the refusal in an error body: the status, the provider's code, parameter and message."""
     error = body_error(body)
     named = ", ".join(f"{what} {name}" for what, name in (("code", error.code), ("param", error.param)) if name)
     words = f"HTTP {status}{named and f' ({named})'}: {error.words}"
@@ -23,7 +23,7 @@ def refusal(status: int, body: Json) -> Problem:
 
 
 def body_error(body: Json) -> Problem:
-    """Return the error in a body, whichever of the usual shapes it has, with the provider's code and parameter."""
+    """Return the error in a body of any usual shape, with the provider's code and parameter."""
     fields = _fields(body)
     error = _fields(fields.get("error")) or fields
     kind = _name(error.get("type"))
@@ -32,12 +32,12 @@ def body_error(body: Json) -> Problem:
 
 
 def error_text(body: Json) -> str:
-    """Return the message of an error body, whichever of the usual shapes it has."""
+    """Return the message of an error body of any usual shape."""
     return (words_in(_fields(body)) or "no reason given")[:MAX_ERROR_CHARACTERS]
 
 
 def words_in(error: Json, depth: int = 5) -> str:
-    """Return the words of an error: a text, or what holds one, as FastAPI's list of faults, each with its place."""
+    """Return the words of an error: a text, or what contains one, such as FastAPI's list of located faults."""
     if isinstance(error, list):
         items = cast("list[Json]", error)[:_MAX_FAULTS]
         return "; ".join(filter(None, (words_in(item, depth - 1) for item in items))) if depth else ""
@@ -52,7 +52,7 @@ def words_in(error: Json, depth: int = 5) -> str:
 
 
 def _name(value: Json) -> str | None:
-    """Return a text that can be a name; whatever else a server put there, as a status once more, is none."""
+    """Return a text that can be a name; other values, such as the status again, are not."""
     return value if isinstance(value, str) and _NAME.fullmatch(value) else None
 
 

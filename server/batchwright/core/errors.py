@@ -1,24 +1,24 @@
-"""What can go wrong, as a tree. Every message is one sentence of fact and one of advice, fit for an assistant to read.
+"""What can go wrong, as a tree. Every message is one sentence of fact and one of advice, written for an assistant.
 
 BatchwrightError
 ├── InvalidInput         what was given cannot be used
-│   ├── OutsideWorkspace     a path that the user has not opened to the server
+│   ├── OutsideWorkspace     a path that the server may not open
 │   └── InvalidSetting       a setting, named
 ├── NotFound             no such job, file or row
-├── NotReady             right, but too early, or too late
+├── NotReady             valid, but not now
 │   ├── OverLimit            more money than was agreed, or than the operator allows
 │   ├── NotAgreed            the user has not agreed to it
 │   └── SubmissionsFrozen    nothing is submitted until the user says so
-├── DiskFault            the disk is full, or may not be written
+├── DiskFault            the disk is full, or not writable
 ├── MissingExtra         an optional part of the program is not installed
-└── ProviderError        whoever runs batches
+└── ProviderError        the provider of batches
     ├── ProviderRefused      it answered, and said no: nothing was done
-    │   ├── ProviderGone         what was asked for is not there, or not any more
-    │   └── ProviderNotNow       it said no for now: nothing was done; later it may say yes
+    │   ├── ProviderGone         it has no such batch or file
+    │   └── ProviderNotNow       it said no for now; later it may say yes
     ├── ProviderUnreachable  it was not reached: nothing was done
     │   └── ProviderAway         nothing answers at its address
-    └── ProviderUnclear      it may have done what was asked, or not
-        └── AnswerTooLarge       there is more of its answer than can be meant
+    └── ProviderUnclear      whether anything was done is not known
+        └── AnswerTooLarge       its answer is too large to be meant
 """
 
 import errno
@@ -30,13 +30,13 @@ _OF_THE_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, 
 
 
 class BatchwrightError(Exception):
-    """Anything that a user can be told in a sentence."""
+    """Any error that can be explained to the user in a sentence."""
 
     code: ClassVar[ProblemCode] = "unable"
 
     @property
     def problem(self) -> Problem:
-        """The same as the problem of a part, or of a row."""
+        """The error as the problem of a part or of a row."""
         return Problem.found(self.code, str(self))
 
 
@@ -49,11 +49,7 @@ class OutsideWorkspace(InvalidInput):
 
 
 class InvalidSetting(InvalidInput):
-    """A setting that cannot be used.
-
-    Attributes:
-        name: The environment variable, or the file that stands in for it.
-    """
+    """A setting that cannot be used, with the name of its environment variable or of the file that replaces it."""
 
     def __init__(self, name: str, fault: str) -> None:
         super().__init__(f"{name} {fault}")
@@ -79,7 +75,7 @@ class NotAgreed(NotReady):
 
 
 class SubmissionsFrozen(NotReady):
-    """Something is not as it should be, and nothing is submitted until the user says so."""
+    """Something went wrong, and nothing is submitted until the user says so."""
 
     code = "frozen"
 
@@ -89,10 +85,10 @@ class DiskFault(BatchwrightError):
 
     @classmethod
     def at(cls, folder: object, reason: str) -> "DiskFault":
-        """Say that nothing more can be written to one of the server's own folders."""
+        """Build the error for one of the server's own folders."""
         return cls(
             f"{reason}: nothing more can be written to {folder}. "
-            "Make room there, or mend it, and try again; what was written before is kept."
+            "Free some space there or repair the disk, then try again; what was written before is kept."
         )
 
 
@@ -105,10 +101,9 @@ class ProviderError(BatchwrightError):
 
 
 class ProviderRefused(ProviderError):
-    """The provider answered with an error of its own: nothing was done, and asking again will not help.
+    """The provider answered with an error: nothing was done, and asking again will not help.
 
-    Attributes:
-        told: Its own error, as it is kept with the rows; None: it was not asked by HTTP.
+    *told* is the error as kept with the rows; None: it did not come over HTTP.
     """
 
     def __init__(self, message: str, *, told: Problem | None = None) -> None:
@@ -126,10 +121,9 @@ class ProviderGone(ProviderRefused):
 
 
 class ProviderNotNow(ProviderRefused):
-    """The provider said no for now: too many requests, or a key that has to be mended first. Nothing was done.
+    """The provider said no for now: too many requests, or a key that must be fixed first. Nothing was done.
 
-    Attributes:
-        after_seconds: How long the provider asks to wait; None if it does not say.
+    *after_seconds* is how long the provider asks to wait; None: it does not say.
     """
 
     def __init__(self, message: str, *, told: Problem | None = None, after_seconds: float | None = None) -> None:
@@ -148,10 +142,7 @@ class ProviderAway(ProviderUnreachable):
 
 
 class ProviderUnclear(ProviderError):
-    """Something was sent, and no answer says what became of it; whether it was done has to be found out.
-
-    *status* is that of the answer that says nothing.
-    """
+    """Something was sent, and no answer says whether it was done; *status* is that of an answer that does not."""
 
     code = "unclear"
 
@@ -161,19 +152,16 @@ class ProviderUnclear(ProviderError):
 
     @property
     def problem(self) -> Problem:
-        """The same as the problem of a part."""
+        """The error as the problem of a part, with its status."""
         return Problem.found(self.code, str(self), status=self._status)
 
 
 class AnswerTooLarge(ProviderUnclear):
-    """The provider's answer, or its list, has more than can be meant; it was not read to its end."""
+    """The provider's answer, or its list, is too large to be meant; it was not read to its end."""
 
 
 def reason_of_the_disk(error: BaseException | None) -> str | None:
-    """Return what the system said where *error*, or the first of a group, is a fault of the disk; None: it is another.
-
-    Only what opens a file knows its name: a full disk is met when something is written.
-    """
+    """Return the system's reason if *error*, or the first of a group, is a fault of the disk; None: it is not."""
     while isinstance(error, BaseExceptionGroup):
         error = cast("BaseExceptionGroup[BaseException]", error).exceptions[0]
     return error.strerror if isinstance(error, OSError) and error.errno in _OF_THE_DISK else None

@@ -1,4 +1,4 @@
-"""Files of the program's own: read line by line, hashed, replaced whole. Never the user's: those are `workspace`'s."""
+"""The program's own files: read by lines, hashed, replaced whole. The user's files are `workspace`'s."""
 
 import errno
 import hashlib
@@ -24,18 +24,18 @@ def lines(path: Path, *, longest: int | None = None) -> Iterator[bytes]:
 def blocks(path: Path) -> Iterator[bytes]:
     """Yield a file's content, streaming."""
     with path.open("rb", buffering=0) as file:
-        # Small enough to stay in the processor's cache while it is checked.
+        # Small enough to stay in the processor's cache while the block is checked.
         yield from iter(lambda: file.read(BLOCK_BYTES), b"")
 
 
 def sha256(path: Path) -> str:
-    """Return the hash of a file's content, in hexadecimal."""
+    """Return the hash of a file's content, as hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Replace a file, so that a reader, also after a crash, finds the old content or the new."""
+    """Replace a file; a reader finds the old content or the new, even after a crash."""
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         temporary.write_bytes(data)
@@ -46,13 +46,13 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have the system bring a file's content to the disk."""
+    """Flush a file's content to the disk."""
     with path.open("rb+") as file:
         system.to_disk(file.fileno())
 
 
 def append(file: FileIO, data: bytes) -> None:
-    """Add a whole line, or nothing: on a full disk a part of it may be written without an error."""
+    """Append a whole line, or nothing: a full disk may take a part of it without an error."""
     written = file.write(data)
     if written != len(data):
         file.truncate(file.seek(0, os.SEEK_END) - (written or 0))
@@ -60,7 +60,7 @@ def append(file: FileIO, data: bytes) -> None:
 
 
 def cut_to_whole_lines(path: Path) -> None:
-    """Take off a last line that a dying process left unfinished."""
+    """Remove a last line that a killed process left unfinished."""
     with path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
         place = end

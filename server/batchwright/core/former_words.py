@@ -1,7 +1,7 @@
-"""Problems of the versions before, which kept only words: told from how those versions put them. Pure.
+"""Problems of former versions, which stored only words: recognised by the sentences of those versions. Pure.
 
-Asked when a journal of theirs is migrated, or written by one of them that still runs, and where results of theirs are
-read. It can go when none of these is left; nothing new is to be told here.
+Used to migrate their journals, to read what one of them still writes beside this version, and to read their results.
+Nothing new belongs here.
 """
 
 import re
@@ -48,13 +48,13 @@ _STATUSES = (
     ("The provider is still reading the uploaded file.", 429),
     ("Check the base URL.", 404),
 )
-"""Sentences of those versions for what a provider answered with a status."""
+"""Sentences of those versions for a provider's HTTP status."""
 _OF_OUTCOMES: dict[Outcome, ProblemCode] = {"unconfirmed": "may_be_paid", "not_fitting": "not_fitting"}
-"""What the words of a row are about where they are none of the above."""
+"""The problem of a row with these outcomes and none of the words above."""
 
 
 def former_problem(outcome: Outcome, words: str) -> Problem:
-    """Tell why a row had no good answer."""
+    """Return the problem of a row from its outcome and its words."""
     if outcome == "refused":
         is_filtered = words == "stopped by the provider's content filter"
         return Problem.found("filtered", words) if is_filtered else Problem.found("refused", words, "model")
@@ -66,7 +66,7 @@ def former_problem(outcome: Outcome, words: str) -> Problem:
 
 
 def former_note(words: str) -> Problem:
-    """Tell what the note of a part was about."""
+    """Return the problem of a part from its note."""
     if code := _found(words):
         return Problem.found(code, words)
     for start, status in _STATUSES:
@@ -80,7 +80,7 @@ def _found(words: str) -> ProblemCode | None:
 
 
 def _said(words: str) -> Problem:
-    """Read what a provider said: its code, its HTTP status and the parameter that it names."""
+    """Read a provider's words: its code, HTTP status and parameter."""
     code = named[1] if (named := _CODE.match(words)) else None
     if told := _HTTP.search(words):
         return Problem.said(words, code=told["code"] or code, status=int(told[1]), param=told["param"])

@@ -1,8 +1,4 @@
-"""Lines to and from requests and results, and the Batch API's own checks of a batch file.
-
-Pure: takes and gives bytes; knows neither files nor the network. Codes and texts of the checks are OpenAI's, as its
-`batch.errors.data` gives them.
-"""
+"""Lines of JSONL to and from requests and results. Pure: knows neither files nor the network."""
 
 import ast
 import json
@@ -21,38 +17,35 @@ MAX_CUSTOM_ID_CHARACTERS = 64
 """The longest that is known to work everywhere; OpenAI documents no limit."""
 
 KEPT_BYTES = 64 << 10
-"""Of a line that is too long to be read: it says whose it is at its beginning."""
+"""Kept of a line that is too long to read: its beginning has its custom_id."""
 ANSWER_UNREADABLE: Final = "answer_unreadable"
-"""The code of a result that came, and cannot be read."""
+"""The code of a result that arrived, but cannot be read."""
 ANSWER_LOST: Final = "answer_lost"
-"""The code of a request that was sent and may be paid for, and whose answer cannot be had."""
+"""The code of a request that was sent and may be paid for, but whose answer is lost."""
 BUDGET_USED_UP: Final = "budget_used_up"
-"""The code of a request that was not sent, since what was sent before it may have taken all that was agreed."""
+"""The code of a request that was not sent because earlier ones may have used all that was agreed."""
 
 _BOM = b"\xef\xbb\xbf"
 
 _CUSTOM_ID = re.compile(rb'"custom_id"\s*:\s*("(?:[^"\\]|\\.){0,512}")')
 _WRAPPED = re.compile(r"Error code: ([345]\d\d) - (.*)", re.DOTALL)
-"""How OpenAI's client writes an answer with an error, which some servers put into the line that stands for it."""
+"""How OpenAI's client formats an error, which some servers put into the result line instead of the error."""
 _MAX_WRAPPED = 10_000
 
 _encoder = msgspec.json.Encoder()
 
 
-class _Body(msgspec.Struct):
+class _RequestBody(msgspec.Struct):
     body: msgspec.Raw
+
+
+class _RequestLine(_RequestBody):
+    custom_id: str
 
 
 json_values = msgspec.json.Decoder()
-_bodies = msgspec.json.Decoder(_Body)
-
-
-class _RequestId(msgspec.Struct):
-    custom_id: str
-    body: msgspec.Raw
-
-
-_request_ids = msgspec.json.Decoder(_RequestId)
+_bodies = msgspec.json.Decoder(_RequestBody)
+_request_lines = msgspec.json.Decoder(_RequestLine)
 
 
 def encode_request(request: Request, endpoint: str) -> bytes:
@@ -75,16 +68,16 @@ def decode_request(line: bytes) -> Request:
 
 
 def custom_id_of(line: bytes) -> str:
-    """Read whose a request line is, and no more of it.
+    """Read only the custom_id of a request line.
 
     Raises:
         ValueError: The line is not a request.
     """
-    return _request_ids.decode(line).custom_id
+    return _request_lines.decode(line).custom_id
 
 
 def encoded_body(line: bytes) -> bytes:
-    """Return the body of a request line as it stands there."""
+    """Return the body of a request line, byte for byte."""
     return bytes(_bodies.decode(line).body)
 
 
@@ -99,7 +92,7 @@ def encode_result(line: ResultLine, *, id: str, request_id: str) -> bytes:  # no
 
 
 def decode_result(line: bytes) -> ResultLine:
-    """Read one line of an output or error file, also one whose body is a JSON string.
+    """Read one line of an output or error file; its body may be a JSON string.
 
     Raises:
         ValueError: The line is not the result of a request.
@@ -110,42 +103,26 @@ def decode_result(line: bytes) -> ResultLine:
         raise ValueError("a result line is nested too deep") from error
 
 
-def repair_result(line: bytes) -> ResultLine:
+def any_result(line: bytes) -> ResultLine | None:
     """Read one line of a result file as well as it can be: the answer in it is paid for.
 
-    NaN and numbers without end are read as null; half a character, or bytes that are none, as U+FFFD.
-
-    Raises:
-        ValueError: Nobody can read it, or it is not the result of a request.
+    NaN and infinite numbers are read as null; half characters and invalid bytes as U+FFFD. A line that cannot be read
+    still belongs to a request if its beginning says so; None: nobody can say to which.
     """
     with suppress(ValueError):
         return decode_result(line)
-    try:
+    with suppress(ValueError, RecursionError):
         return _result(repair_value(line))
-    except RecursionError as error:
-        raise ValueError("a result line is nested too deep") from error
-
-
-def any_result(line: bytes) -> ResultLine | None:
-    """Read one line of a result file; one that nobody can read is its request's, if its beginning says so.
-
-    None: nobody can say whose it is.
-    """
-    with suppress(ValueError):
-        return repair_result(line)
-    found = _CUSTOM_ID.search(line, 0, KEPT_BYTES)
-    if found is None:
-        return None
-    try:
-        custom_id = str(json_values.decode(found[1]))
-    except ValueError:
-        return None
-    message = "its answer came, and is too long or too damaged to be read"
-    return ResultLine(custom_id, error_code=ANSWER_UNREADABLE, error_message=message)
+    if found := _CUSTOM_ID.search(line, 0, KEPT_BYTES):
+        message = "its answer came, and is too long or too damaged to be read"
+        with suppress(ValueError):
+            custom_id = str(json_values.decode(found[1]))
+            return ResultLine(custom_id, error_code=ANSWER_UNREADABLE, error_message=message)
+    return None
 
 
 def repair_value(text: bytes | str) -> Json:
-    """Decode JSON that is not quite JSON, as `mended_result` does.
+    """Decode JSON that is not strictly valid, as `any_result` does.
 
     Raises:
         ValueError: Nobody can read it.
@@ -156,7 +133,7 @@ def repair_value(text: bytes | str) -> Json:
 
 
 def repair(value: Json) -> Json:
-    """Return a decoded value as JSON can hold it: without half characters, NaN and numbers without end."""
+    """Return a decoded value without what JSON cannot hold: half characters, NaN and infinite numbers."""
     match value:
         case str():
             return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -193,25 +170,21 @@ def _result(value: Json) -> ResultLine:
 def _decode_body(body: Json) -> Json:
     if not isinstance(body, str):
         return body
-    try:
-        return json_values.decode(body)
-    except (msgspec.DecodeError, RecursionError):
-        pass
-    try:
-        return repair_value(body)
-    except (ValueError, RecursionError):
-        return {"error": {"message": body}}
+    for decode in (json_values.decode, repair_value):
+        with suppress(ValueError, RecursionError):
+            return decode(body)
+    return {"error": {"message": body}}
 
 
 def whole_lines(chunks: Iterable[bytes], *, longest: int | None = None) -> Iterator[bytes]:
-    """Split a byte stream into lines as `split_lines` does, and leave blank ones out."""
+    """Split a byte stream into lines as `split_lines` does, without the blank ones."""
     return filter(None, split_lines(chunks, longest=longest))
 
 
 def split_lines(chunks: Iterable[bytes], *, longest: int | None = None) -> Iterator[bytes]:
-    r"""Split a byte stream into stripped lines, on `\n` only; a leading byte order mark is left out.
+    r"""Split a byte stream into stripped lines, on `\n` only, without a leading byte order mark.
 
-    Of one with more than *longest* bytes, only the first `KEPT_BYTES` are given.
+    A line of more than *longest* bytes is cut to its first `KEPT_BYTES`.
     """
     pieces: list[bytes] = []
     size, mark = 0, _BOM
@@ -232,7 +205,7 @@ def split_lines(chunks: Iterable[bytes], *, longest: int | None = None) -> Itera
 
 
 def _python_value(text: str) -> Json:
-    """Read an error body as Python, or JSON, writes it; whatever cannot be read is its message."""
+    """Read an error body in Python's or JSON's notation; what cannot be read becomes its message."""
     try:
         value: Json = ast.literal_eval(text) if len(text) < _MAX_WRAPPED else text
     except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -241,7 +214,7 @@ def _python_value(text: str) -> Json:
 
 
 def duplicate_key(line: bytes) -> str | None:
-    """Return a key that some object of a JSON line has twice: parsers keep one of its values, and not all the same."""
+    """Return a key that an object of a JSON line has twice: parsers disagree about which value counts."""
     found: list[str] = []
 
     def look(pairs: list[tuple[str, Json]]) -> None:
@@ -254,5 +227,5 @@ def duplicate_key(line: bytes) -> str | None:
 
 
 def _object(value: Json) -> dict[str, Json]:
-    """Return a JSON object's fields; whatever else stands there has none."""
+    """Return the fields of a JSON object; other values have none."""
     return cast("dict[str, Json]", value) if isinstance(value, dict) else {}

@@ -27,23 +27,23 @@ PartState = Literal[
     "given_up",
     "split",
 ]
-"""Where a part stands. `unknown`: its batch may or may not exist, and nothing is sent until that is found out.
-`given_up`: the user left it, though it may be paid for. `split`: smaller parts have taken its place."""
+"""The state of a part. `unknown`: its batch may or may not exist, and nothing is sent until that is known.
+`given_up`: the user gave it up, though it may be paid for. `split`: smaller parts have replaced it."""
 
 LIVE_STATES: tuple[PartState, ...] = ("submitting", "unknown", "submitted", "cancelling")
-"""A part in one of these has, or may have, a batch that has not ended."""
+"""In these a part has, or may have, a batch that has not finished."""
 
 ENDED_STATES: tuple[PartState, ...] = ("verified", "failed", "given_up")
-"""A part in one of these has come to its end."""
+"""In these a part is finished."""
 
 JobStatus = Literal["draft", "running", "cancelling", "completed", "cancelled", "expired", "failed", "unknown"]
 
 SourceKind = Literal["csv", "json", "jsonl", "parquet", "excel", "files", "query", "rows", "batch", "results"]
-"""`files`: several of one shape; `rows`: given inline; `batch`: a ready-made batch file; `results`: those of a batch
-whose requests are gone."""
+"""`files`: several of one shape; `rows`: given inline; `batch`: a ready-made batch file; `results`: of a batch without
+its requests."""
 
 UserSays = Literal["", "resend", "go_on", "give_up"]
-"""What only the user decides: to send an unconfirmed batch again, to go on after a freeze, to leave what is stuck."""
+"""What only the user decides: to resend an unconfirmed batch, continue after a freeze, or give up what is stuck."""
 
 Outcome = Literal[
     "answered",
@@ -56,28 +56,26 @@ Outcome = Literal[
     "unconfirmed",
     "running",
 ]
-"""What became of one row. For every job, at any time, the outcomes of its rows add up to its rows.
-`unconfirmed`: its answer may have been paid for, and cannot be had."""
+"""The outcome of one row. At any time, the outcomes of a job's rows add up to its rows.
+`unconfirmed`: its answer may have been paid for, and is not available."""
 
 Charges = Literal["nothing", "batch", "standard", "unknown"]
-"""What a provider takes: nothing, OpenAI's batch prices, OpenAI's standard prices, or prices that are not known."""
+"""What a provider charges: nothing, OpenAI's batch prices, OpenAI's standard prices, or unknown prices."""
 
 Reach = Literal["anywhere", "OpenAI", "its family"]
-"""Whom a rule holds for: hardly any server takes it, OpenAI does not, or this family of OpenAI's models does not."""
+"""Who refuses it: nearly every server, OpenAI, or this family of OpenAI's models."""
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
 TERMINAL_BATCH_STATUSES = frozenset({"completed", "failed", "expired", "cancelled"})
-"""A status outside this set, also one never heard of, is not final."""
+"""Any other status, known or not, is not final."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What turns a row into a request.
+    """What turns a row into a request; *prompt* is None for a ready-made batch file.
 
-    For embeddings, *prompt* is the text to embed, and *system* and *output_schema* are absent; only there
-    *inputs_per_request* may be more than 1.
-    A ready-made batch file has no recipe of its own: *prompt* is None.
+    For embeddings, *prompt* is the text to embed; only they may have several inputs per request.
     """
 
     endpoint: Endpoint
@@ -99,21 +97,16 @@ class Source:
     rows: int
     id_column: str | None = None
     path: str | None = None
-    """Of the user's file, or the first of them; None for rows given inline."""
+    """Of the user's file, or the first of several; None: the rows were given inline."""
     more_paths: tuple[str, ...] = ()
     """Of the other files."""
     requests: int | None = None
-    """How many requests were made of the rows, where they are fewer: several rows share one. None: one a row."""
+    """If several rows share a request: how many requests there are. None: one for each row."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderInfo:
-    """Who answers, as it stood when the job was drafted.
-
-    Attributes:
-        url: Where it is asked; None: that was not written down.
-        key_print: Tells its key from others; empty: it has none.
-    """
+    """Who answers, as known when the job was drafted; *key_print* identifies its key, and is empty without one."""
 
     kind: Literal["embedded", "endpoint", "service"]
     host: str
@@ -125,12 +118,12 @@ class ProviderInfo:
 
     @property
     def is_openai(self) -> bool:
-        """Whether OpenAI itself is asked, at its address or a regional one."""
+        """Whether this is OpenAI itself, at its main or a regional address."""
         name = self.host.partition(":")[0]
         return name == OPENAI_HOST or name.endswith(f".{OPENAI_HOST}")
 
     def is_same(self, other: "ProviderInfo") -> bool:
-        """Whether one may answer in the other's name."""
+        """Whether one may answer in place of the other."""
         return (self.kind, self.host, self.model) == (other.kind, other.host, other.model)
 
     @property
@@ -151,15 +144,13 @@ class Part:
     """Consecutive requests of a job that make one batch file, and one batch.
 
     Attributes:
-        round: Of the job, from 1.
-        load: What it takes of the provider's enqueued limit: input tokens, for embeddings inputs.
-        ceiling_usd: The most that it may cost; None: nothing bounds it, or the price is not known.
-        least_usd: What its input alone costs; None: the price is not known.
-        cost_usd: What it did cost; None: not known, or not yet.
-        problem: Why it does not go on, or what is odd about it.
-        used_input_tokens, used_output_tokens: As the provider counted at the end of the batch.
-        file_created_at: When the provider took its file, in Unix seconds of the provider's clock.
-        expires_at: When its batch has to be over, by the same clock; None: not known.
+        load: What it uses of the provider's enqueued limit: input tokens, for embeddings inputs.
+        ceiling_usd: The most that it may cost; None: unbounded, or the price is not known.
+        least_usd: What its input alone costs.
+        problem: What it waits for, or what is wrong with it.
+        used_input_tokens, used_output_tokens: As counted by the provider at the end of the batch.
+        file_created_at, expires_at: When its file was created and when its batch expires, in Unix seconds of the
+            provider's clock.
     """
 
     job_id: str
@@ -198,11 +189,10 @@ class Job:
     """What the user asked for: one source, one recipe, one set of results.
 
     Attributes:
-        parts: Of all rounds.
-        recipe, provider: Of the current round.
-        outcomes: What became of the rows; None until the current round has ended.
+        recipe, provider: Of the current round; *parts* are those of all rounds.
+        outcomes: Rows by outcome; None until the current round has finished.
         kept: Rows that the current round leaves as they were, by outcome.
-        sha256: Of all requests as they were drafted.
+        sha256: Of all requests as drafted.
         agreed_usd: The most that the current round may cost; None: nothing is charged, or nothing is agreed yet.
     """
 
@@ -225,12 +215,12 @@ class Job:
 
     @property
     def spent_usd(self) -> Decimal:
-        """What the batches that have ended did cost, as far as that is known."""
+        """What finished batches have cost, as far as known."""
         return sum((part.cost_usd for part in self.parts if part.cost_usd is not None), Decimal(0))
 
     @property
     def running_parts(self) -> tuple[Part, ...]:
-        """The parts of the current round; what was split gives way to its pieces."""
+        """The parts of the current round; a split part is replaced by its pieces."""
         return tuple(part for part in self.parts if part.round == self.round and part.state != "split")
 
     @property
@@ -241,7 +231,7 @@ class Job:
 
     @property
     def status(self) -> JobStatus:
-        """Follows from the parts of its current round, so it can never disagree with them."""
+        """Derived from the parts of the current round, so it cannot disagree with them."""
         states = {part.state for part in self.running_parts}
         if self.submitted_at is None:
             return "draft"
@@ -260,12 +250,11 @@ class Job:
     def counts(self) -> dict[Outcome, int]:
         """Rows by outcome; the sum is the number of rows.
 
-        Until a part's results are read, a finished answer counts as answered and an error as failed; where several
-        rows share a request, as many rows as its share of all requests.
+        Until results are read, the provider's counts are used; if rows share requests, in proportion to the requests.
         """
         if self.outcomes is not None:
             return {name: self.outcomes.get(name, 0) for name in OUTCOMES}
-        # What a provider counts is bounded by what it was given.
+        # A provider cannot have completed more than it was sent.
         parts = self.running_parts
         read = [part for part in parts if part.state != "given_up"]
         invalid = sum(max(0, part.requests - part.completed - part.failed) for part in read if part.state == "failed")
@@ -303,10 +292,8 @@ class Request:
 class ResultLine:
     """One line of a batch's output or error file, as the provider wrote it.
 
-    Attributes:
-        status_code: Of the answer to this request; None if the request never ran.
-        body: The endpoint's normal answer, or an `{"error": ...}` object.
-        error_code, error_message: Of the line itself: the request never ran.
+    It has the status and body of the answer (the endpoint's, or an `{"error": ...}` object), or an error code and
+    message of its own: then the request never ran.
     """
 
     custom_id: str
@@ -318,13 +305,7 @@ class ResultLine:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one request, in words and numbers.
-
-    Attributes:
-        text: What the model wrote; for embeddings, the numbers as JSON.
-        values: The properties of the output schema, when the answer fits it.
-        problem: Why there is no good answer.
-    """
+    """The result of one request: its text (for embeddings, numbers as JSON), its values if it fits the schema."""
 
     custom_id: str
     outcome: Outcome
@@ -337,12 +318,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class LineError:
-    """One fault of a batch file, in the words of the Batch API's `batch.errors.data`.
-
-    Attributes:
-        line: In the file, from 1.
-        custom_id: Of the request in that line.
-    """
+    """One fault of a batch file, in the words of the Batch API's `batch.errors.data`; lines count from 1."""
 
     code: str
     message: str
@@ -358,13 +334,7 @@ class LineError:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Why requests would fail.
-
-    Attributes:
-        message: One sentence of fact, one of advice.
-        param: Of the body, with its path.
-        is_certain: Whether every request with it fails; else it is a suspicion.
-    """
+    """Why requests would fail: certainly, or as a suspicion. *param* is a path in the body."""
 
     code: str
     message: str
@@ -375,24 +345,19 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much fits one batch. OpenAI's, from its Batch API guide, unless a provider has others."""
+    """How much one batch may hold; by default the limits of OpenAI's Batch API guide."""
 
     max_requests: int = 50_000
     max_bytes: int = 209_715_200
     max_inputs: int = 50_000
     """Embedding inputs over all lines."""
     max_load: int | None = None
-    """Input tokens, for embeddings inputs, that may be enqueued at a time; None: not known."""
+    """Input tokens, for embeddings inputs, that may be enqueued at once; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class SpendingLimits:
-    """What the operator lets jobs cost, in US dollars.
-
-    Attributes:
-        day_usd: Of all jobs together, within any 24 hours.
-        ask_above_usd: From here on the user is asked, where that is possible.
-    """
+    """What the operator lets one job, and all jobs within 24 hours, cost; above *ask_above_usd* the user is asked."""
 
     job_usd: Decimal = Decimal(25)
     day_usd: Decimal = Decimal(100)

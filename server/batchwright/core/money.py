@@ -1,4 +1,4 @@
-"""Amounts of money: in US dollars and whole micro-dollars, shared out, and written for people. Pure."""
+"""Amounts of money: in US dollars and whole micro-dollars, divided into shares, and formatted. Pure."""
 
 from collections.abc import Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP, Decimal
@@ -15,7 +15,7 @@ def usd(micro: int) -> Decimal:
 
 
 def share_out(amount: Decimal, weights: Mapping[int, int | Decimal]) -> dict[int, Decimal]:
-    """Share an amount out by weight, in whole micro-dollars; the sum of the shares is the amount, rounded down."""
+    """Divide an amount by weight into whole micro-dollars; the shares add up to the amount, rounded down."""
     total = sum(weights.values())
     shares = {
         name: (amount * weight / total).quantize(Decimal("1e-6"), ROUND_FLOOR) for name, weight in weights.items()
@@ -26,12 +26,12 @@ def share_out(amount: Decimal, weights: Mapping[int, int | Decimal]) -> dict[int
 
 
 def format_usd(amount: Decimal) -> str:
-    """Write an amount in US dollars; small ones keep their cents' fractions."""
+    """Format an amount in US dollars; small ones keep fractions of a cent."""
     return _format(amount, ROUND_HALF_UP)
 
 
 def format_most(amount: Decimal) -> str:
-    """Write the most that something may cost, rounded up: whoever agrees to it agrees to enough."""
+    """Format the most that something may cost, rounded up, so that agreeing to it is enough."""
     return _format(amount, ROUND_CEILING)
 
 

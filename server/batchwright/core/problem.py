@@ -1,16 +1,16 @@
-"""Why something has no good answer, or does not go on: what this program found, or what somebody else said. Pure.
+"""Why something has no good answer or cannot continue: found by this program, or said by somebody else. Pure.
 
-What this program found is known by its code: its words are for people, and nothing is told from them.
+What this program found is identified by its code; its words are for people only.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 MAX_CODE_CHARACTERS = 100
-"""Of a provider's code: no more are kept."""
+"""The most that is kept of a provider's code."""
 
 Speaker = Literal["check", "model", "provider"]
-"""Whose words a problem has; `check`: our own, of what was looked at."""
+"""Whose words a problem has; `check`: this program's."""
 
 RowCode = Literal[
     "answer_lost",
@@ -58,21 +58,17 @@ HoldCode = Literal[
     "unclear",
     "waits",
 ]
-"""What a part waits for, or what is odd about it. `not_confirmed`: nobody knows whether it has a batch;
-`not_shown`: the provider does not show its batch; `frozen`: the user has to agree first."""
+"""What a part waits for, or what is wrong with it. `not_confirmed`: it is unknown whether it has a batch;
+`not_shown`: the provider does not list its batch; `frozen`: the user has to agree first."""
 
 ProblemCode = RowCode | HoldCode
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem.
+    """One problem, in a phrase for people, with a code of this program or of the provider that speaks.
 
-    Attributes:
-        code: Of this program, or where a provider speaks, its own; None: it names none.
-        words: In one phrase, for people.
-        status: The HTTP status that a provider answered with.
-        param: That a provider names: of a request's body, with its path.
+    A provider may also give the HTTP status of its answer and the parameter, by its path in a request's body.
     """
 
     code: str | None
@@ -85,13 +81,13 @@ class Problem:
     def found(
         cls, code: ProblemCode, words: str, speaker: Speaker = "check", *, status: int | None = None
     ) -> "Problem":
-        """Return what this program found; where a model refused to answer, the words are its own."""
+        """Return what this program found; if a model refused to answer, the words are the model's."""
         return cls(code, words, speaker, status)
 
     @classmethod
     def said(
         cls, words: str, *, code: str | None = None, status: int | None = None, param: str | None = None
     ) -> "Problem":
-        """Return what a provider said, with its own code; what can be neither a code nor a status is left out."""
+        """Return what a provider said, with its code; a number that cannot be a status is left out."""
         is_status = status is not None and 100 <= status < 1_000
         return cls(code and code[:MAX_CODE_CHARACTERS], words, "provider", status if is_status else None, param)

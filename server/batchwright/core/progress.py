@@ -1,14 +1,13 @@
-"""How far long work is: in percent that only grow, whatever its stages, and in words. Pure: knows no clock."""
+"""The progress of long work: a percentage that only grows, whatever the stages, and words. Pure: knows no clock."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 OnProgress = Callable[[float, str], None]
-"""Told how many percent are done, more each time, and what is being done."""
+"""Receives the percentage that is done, more each time, and what is being done."""
 
 STEP = 0.5
-"""Percent between two reports of one stage: many rows must not become as many messages."""
-
+"""Percent between two reports of one stage: a million rows must not become a million messages."""
 
 _WHOLE = 100.0
 _BEGUN = 0.01
@@ -19,7 +18,7 @@ def _go_on() -> None:
 
 
 class _Told:
-    """What was told, for all stages of one work."""
+    """What was reported, for all stages of the work."""
 
     def __init__(self, tell: OnProgress | None, check: Callable[[], None]) -> None:
         self.tell = tell
@@ -30,7 +29,7 @@ class _Told:
     def at(self, percent: float, doing: str, words: str) -> None:
         percent = round(percent, 2)
         if percent == self.percent < _WHOLE and doing != self.doing:
-            percent = round(percent + _BEGUN, 2)  # the next stage is heard of when it begins
+            percent = round(percent + _BEGUN, 2)  # the next stage is reported when it begins
         is_next = percent > self.percent and (percent == _WHOLE or doing != self.doing)
         if self.tell and (is_next or percent >= self.percent + STEP):
             self.percent, self.doing = percent, doing
@@ -39,12 +38,7 @@ class _Told:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A stretch of work; its stages are stretches of it, in their order.
-
-    Attributes:
-        begin, end: In percent of the whole.
-        doing: In words for the user.
-    """
+    """A stretch of work, in percent of the whole, with words for the user; its stages are stretches of it."""
 
     begin: float = 0.0
     end: float = _WHOLE
@@ -53,7 +47,7 @@ class Progress:
 
     @classmethod
     def to(cls, tell: OnProgress, *, check: Callable[[], None] = _go_on) -> "Progress":
-        """Begin work that *tell* hears of; *check* raises once nobody waits for it any more."""
+        """Begin work that reports to *tell*; *check* raises once nobody waits for it any more."""
         return cls(_told=_Told(tell, check))
 
     @property
@@ -62,7 +56,7 @@ class Progress:
         return self._told.tell is not None
 
     def stage(self, begin: float, end: float, doing: str = "") -> "Progress":
-        """Return the stage from the share *begin* of this stretch to *end*; without words of its own it keeps these."""
+        """Return the stage from the share *begin* of this stretch to *end*, with these words or its own."""
         length = self.end - self.begin
         stage = Progress(self.begin + begin * length, self.begin + end * length, doing or self.doing, self._told)
         if doing:
@@ -74,18 +68,18 @@ class Progress:
         self._told.check()
 
     def at(self, share: float, detail: str = "") -> None:
-        """Say that so much of this stretch is done."""
+        """Report that this share of the stretch is done."""
         if self.is_told:
             percent = self.begin + min(max(share, 0.0), 1.0) * (self.end - self.begin)
             self._told.at(percent, self.doing, f"{self.doing}: {detail}" if detail else self.doing)
 
     def counted(self, done: int, total: int, unit: str) -> None:
-        """Say that *done* of *total* are done."""
+        """Report that *done* of *total* are done."""
         if self.is_told:
             self.at(done / max(total, 1), f"{done:,} of {total:,} {unit}")
 
     def through(self, blocks: Iterable[bytes], size_bytes: int) -> Iterator[bytes]:
-        """Yield *blocks* of so many bytes in all, and say how far they are."""
+        """Yield *blocks* of *size_bytes* in all, and report the progress."""
         done = 0
         for block in blocks:
             yield block

@@ -1,4 +1,4 @@
-"""Secrets that this program makes for itself, each in a file that its user alone can read. Knows not what they open."""
+"""Secrets that this program generates, each in a file that only its user can read. Does not know what they open."""
 
 import hashlib
 import hmac
@@ -18,7 +18,6 @@ _MAX_BYTES = 4096
 # Not every system knows each of them.
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"))
 
-
 log = logging.getLogger(__name__)
 
 
@@ -26,7 +25,7 @@ def read(path: Path) -> bytes | None:
     """Return the secret in a file; None if there is no such file.
 
     Raises:
-        InvalidInput: Others could have read or written it, or it cannot be read.
+        InvalidInput: Others could have read or written it, or it is unreadable.
     """
     try:
         descriptor = os.open(path, _FLAGS)
@@ -43,11 +42,11 @@ def read(path: Path) -> bytes | None:
 
 
 def make(path: Path, secret: bytes) -> bytes:
-    """Keep *secret* in a file, and return it; if another process was first, return what that one keeps there.
+    """Save *secret* in a file and return it; if another process was first, return its secret instead.
 
     Raises:
         InvalidInput: The other's file is open to others.
-        OSError: It cannot be kept.
+        OSError: It cannot be saved.
     """
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -55,7 +54,7 @@ def make(path: Path, secret: bytes) -> bytes:
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secret)
             system.to_disk(file.fileno())
-        os.link(temporary, path)  # unlike a renaming, this leaves a file alone that has just been made
+        os.link(temporary, path)  # unlike a rename, this does not replace a file that was just made
     except FileExistsError:
         return read(path) or secret
     finally:
@@ -65,7 +64,7 @@ def make(path: Path, secret: bytes) -> bytes:
 
 
 def fingerprint(folder: Path, key: str | None) -> str:
-    """Return what tells keys apart, and says nothing of them without the secret of the data folder; empty for none."""
+    """Return a hash that tells keys apart, but reveals nothing without the data folder's secret; empty for none."""
     if key is None:
         return ""
     secret = find_secret(folder) or make_secret(folder)
@@ -73,7 +72,7 @@ def fingerprint(folder: Path, key: str | None) -> str:
 
 
 def find_secret(folder: Path) -> bytes | None:
-    """Return the secret of a data folder; None if there is none yet, or none that is worth the name."""
+    """Return the secret of a data folder; None: there is none yet, or it is not usable."""
     try:
         secret = read(folder / _FOLDER_FILE)
     except InvalidInput:
@@ -82,14 +81,14 @@ def find_secret(folder: Path) -> bytes | None:
 
 
 def make_secret(folder: Path) -> bytes:
-    """Make the secret of a data folder; of several processes that do so at once, one wins, and all use its secret."""
+    """Make the secret of a data folder; of several processes at once, one wins, and all use its secret."""
     path, secret = folder / _FOLDER_FILE, os.urandom(SECRET_BYTES)
     try:
         if path.exists() and find_secret(folder) is None:
-            path.unlink(missing_ok=True)  # a file of another size is no secret, nor one that others can read
+            path.unlink(missing_ok=True)  # a file of another size, or one that others can read, is no secret
         return make(path, secret)
     except OSError as error:
         log.warning(
-            "The secret of the data folder cannot be kept: %s. It holds for this process alone.", error.strerror
+            "The secret of the data folder cannot be saved: %s. It is valid for this process only.", error.strerror
         )
     return secret

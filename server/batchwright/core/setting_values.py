@@ -1,8 +1,8 @@
-"""What the text of a setting stands for, and what is wrong with it in a sentence that shows no secret."""
+"""How the text of a setting is read, or refused in a sentence that shows no secret."""
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -24,12 +24,12 @@ _KEY_NAMES = {"OPENAI_BASE_URL": "OPENAI_API_KEY", "BATCHWRIGHT_ENDPOINT": "BATC
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How a setting is read.
+    """How a setting is read and presented.
 
     Attributes:
-        read: Gives what a text stands for; it is told the variable's name too, and raises `InvalidSetting`.
-        kind: How a program that asks for the setting shows it; a secret is hidden there.
-        choices: The values that it may have; empty: any.
+        read: Returns the value of a text, given the variable's name too; raises `InvalidSetting`.
+        kind: How a program that asks for the setting presents it; a secret is hidden.
+        choices: The possible values; empty: any.
     """
 
     read: Callable[[str, str], Any]
@@ -38,16 +38,15 @@ class Reader:
 
 
 def one_of(values: object) -> Reader:
-    """Make the reader of a `Literal`, in small letters or large."""
-    choices = get_args(values)
-    return Reader(partial(_one_of, choices=choices), choices=choices)
+    """Return the reader of a `Literal`, which ignores case."""
+    choices = {choice.lower(): choice for choice in get_args(values)}
 
+    def read(name: str, text: str) -> str:
+        if found := choices.get(text.lower()):
+            return found
+        raise InvalidSetting(name, f"is {text[:40]!r}. Set {' or '.join(choices.values())}, or leave it out.")
 
-def _one_of(name: str, text: str, choices: Sequence[str]) -> str:
-    found = next((choice for choice in choices if choice.lower() == text.lower()), None)
-    if found is None:
-        raise InvalidSetting(name, f"is {text[:40]!r}. Set {' or '.join(choices)}, or leave it out.")
-    return found
+    return Reader(read, choices=tuple(choices.values()))
 
 
 def _path(name: str, text: str) -> Path:
@@ -76,7 +75,7 @@ def _url(name: str, text: str) -> str:
 
 
 def secret_in_address(name: str) -> InvalidSetting:
-    """Refuse an address that is shown in answers and logs, and has a secret in it."""
+    """Build the error for an address with a secret in it: addresses are shown in answers and logs."""
     return InvalidSetting(name, f"holds more than an address. Put the key into {_KEY_NAMES[name]}.")
 
 
@@ -94,9 +93,9 @@ def _key(name: str, text: str) -> str:
 
 
 def token(name: str, text: str) -> str:
-    """Read a bearer token as it stands in *name*, a setting or a file."""
+    """Read a bearer token from *name*, a setting or a file."""
     if len(text) < MIN_SECRET_CHARACTERS:
-        raise InvalidSetting(name, f"has fewer than {MIN_SECRET_CHARACTERS} characters. Make a longer secret of it.")
+        raise InvalidSetting(name, f"has fewer than {MIN_SECRET_CHARACTERS} characters. Set a longer one.")
     return _key(name, text)
 
 
@@ -104,35 +103,34 @@ def _hosts(name: str, text: str) -> tuple[str, ...]:
     read = tuple(host for part in text.split(",") if (host := part.strip().lower()))
     if wrong := [host for host in read if not _HOST.fullmatch(host)]:
         raise InvalidSetting(
-            name, f"holds {wrong[0][:80]!r}, which is no host name. Write it like batches.example.com."
+            name, f"holds {wrong[0][:80]!r}, which is not a host name. Write it like batches.example.com."
         )
     return read
 
 
-def _usd(name: str, text: str) -> Decimal:
-    with suppress(InvalidOperation):
-        amount = Decimal(text)
-        if amount.is_finite() and 0 <= amount <= 10**9:
-            return amount
-    raise InvalidSetting(name, f"is {text[:20]!r}, not an amount in US dollars. Write it like 2.50.")
+def _number(
+    name: str, text: str, *, read: Callable[[str], float | Decimal], within: tuple[float, float], what: str
+) -> float | Decimal:
+    with suppress(ValueError, InvalidOperation):
+        if text.isascii() and within[0] <= (number := read(text)) <= within[1]:
+            return number
+    raise InvalidSetting(name, f"is {text[:20]!r}, not {what}")
 
 
-def _whole(name: str, text: str, most: int) -> int:
-    digits = text.replace(",", "").replace("_", "")
-    if not (digits.isascii() and digits.isdecimal()) or len(digits) > 13 or not 1 <= int(digits) <= most:
-        raise InvalidSetting(name, f"is {text[:20]!r}, not a whole number from 1 to {most}. Set one.")
-    return int(digits)
+def _whole(text: str) -> int:
+    return int(text.replace(",", ""))
 
 
-def _seconds(name: str, text: str) -> float:
-    with suppress(ValueError):
-        if 0.1 <= (read := float(text)) <= 3600:
-            return read
-    raise InvalidSetting(name, f"is {text[:20]!r}, not a number of seconds from 0.1 to 3600. Set one.")
+def _up_to(most: int) -> Reader:
+    what = f"a whole number from 1 to {most}. Set one."
+    return Reader(partial(_number, read=_whole, within=(1, most), what=what), "number")
 
 
 FILE, FOLDER, FOLDERS = Reader(_path, "file"), Reader(_path, "folder"), Reader(_folders, "folder")
 KEY, TOKEN = Reader(_key, "secret"), Reader(token, "secret")
 URL, MODEL, HOSTS = Reader(_url), Reader(_model), Reader(_hosts)
-USD, SECONDS = Reader(_usd, "number"), Reader(_seconds, "number")
-TOKENS, CONNECTIONS = (Reader(partial(_whole, most=most), "number") for most in (10**12, 1024))
+_AMOUNT = "an amount in US dollars. Write it like 2.50."
+_INTERVAL = "a number of seconds from 0.1 to 3600. Set one."
+USD = Reader(partial(_number, read=Decimal, within=(0, 10**9), what=_AMOUNT), "number")
+SECONDS = Reader(partial(_number, read=float, within=(0.1, 3600), what=_INTERVAL), "number")
+TOKENS, CONNECTIONS = _up_to(10**12), _up_to(1024)

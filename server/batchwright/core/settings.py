@@ -1,7 +1,7 @@
-"""The operator's settings, each said once: the only reader of the environment.
+"""The operator's settings, each defined once: the only reader of the environment.
 
-A field of `Settings` is a setting: with it stand its default, how its text is read, what it means, and its default in
-words where the value does not say it. All that is told of settings elsewhere is made of that.
+A field of `Settings` is a setting with its default, its reader, its meaning and, if the value does not show it, its
+default in words. All documentation of settings is generated from these.
 """
 
 import re
@@ -40,7 +40,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
-    """Every setting, checked; None or empty where it is not set."""
+    """Every setting, checked; None or empty if it is not set."""
 
     workspace: Annotated[
         tuple[Path, ...],
@@ -125,7 +125,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> "Settings":
-        """Read the settings from *environ*; a variable that is empty, or that a host had nothing for, counts as absent.
+        """Read the settings from *environ*; a variable that is empty, or a placeholder for nothing, counts as absent.
 
         Raises:
             InvalidInput: A variable has an impossible value, or its name is unknown.
@@ -143,16 +143,16 @@ class Settings:
         return settings
 
     def __repr__(self) -> str:
-        """Show all that is no secret."""
+        """Show everything except secrets."""
         shown = (f"{name}={getattr(self, name)!r}" for name, setting in BY_FIELD.items() if setting.kind != "secret")
         return f"Settings({', '.join(shown)})"
 
     def _refuse_contradictions(self) -> None:
-        """Refuse settings of which each alone is possible; a key stands in no error, so that is looked at first."""
+        """Refuse settings that contradict each other; first keys in addresses, which later errors would show."""
         addresses = {"OPENAI_BASE_URL": (self.openai_url, self.openai_key)}
         addresses["BATCHWRIGHT_ENDPOINT"] = (self.endpoint or "", self.endpoint_key)
         for name, (url, key) in addresses.items():
-            # A short key is often no secret, but the name of the server.
+            # A short key is often not a secret, but the name of the server.
             if key and len(key) >= reading.MIN_SECRET_CHARACTERS and key.rstrip("/") in url:
                 raise reading.secret_in_address(name)
         needed = {"openai": ("OPENAI_API_KEY", self.openai_key), "endpoint": ("BATCHWRIGHT_ENDPOINT", self.endpoint)}
@@ -176,27 +176,25 @@ class Settings:
 
     @property
     def charges(self) -> Charges:
-        """What the server that runs jobs takes, as far as it can be known without asking it."""
+        """What the server that runs jobs charges, as far as it is known without asking it."""
         if self.prices == "free":
             return "nothing"
         is_openai = self.prices == "openai" or urlsplit(self.url).hostname == OPENAI_HOST
         return ("batch" if self.provider == "openai" else "standard") if is_openai else "unknown"
 
     def data_folder(self) -> Path:
-        """Where the journal and the jobs live; not made yet."""
-        if self.data_dir:
-            return self.data_dir
-        import platformdirs
-
-        return platformdirs.user_data_path("batchwright", appauthor=False).absolute()
+        """Return the folder of the journal and the jobs, which may not exist yet."""
+        return self.data_dir or _platform_folder("user_data_path")
 
     def cache_folder(self) -> Path:
-        """Where model weights live; not made yet."""
-        if self.cache_dir:
-            return self.cache_dir
-        import platformdirs
+        """Return the folder of model weights, which may not exist yet."""
+        return self.cache_dir or _platform_folder("user_cache_path")
 
-        return platformdirs.user_cache_path("batchwright", appauthor=False).absolute()
+
+def _platform_folder(kind: Literal["user_data_path", "user_cache_path"]) -> Path:
+    import platformdirs
+
+    return getattr(platformdirs, kind)("batchwright", appauthor=False).absolute()
 
 
 def _rows() -> dict[str, Setting]:
@@ -211,12 +209,12 @@ def _rows() -> dict[str, Setting]:
 
 
 BY_FIELD: Mapping[str, Setting] = _rows()
-"""The settings, each by its field."""
+"""The settings by their fields."""
 SETTINGS = tuple(BY_FIELD.values())
 
 
 def _given(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that are ours, each without what a host writes for a field that its user left empty."""
+    """Return our variables, without what a host writes for a field that its user left empty."""
     known = {setting.name for setting in SETTINGS}
     ours = {name for name in environ if name.startswith("BATCHWRIGHT_")}
     if unknown := sorted(name for name in ours - known if not name.startswith("BATCHWRIGHT_TEST_")):

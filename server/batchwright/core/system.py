@@ -1,7 +1,7 @@
 """What differs between Linux, macOS and Windows. No other module asks which of them this is.
 
-Where a system merely lacks something, modules look for that: `descriptors` for folders that can be opened, `stdio` for
-signals.
+If a system merely lacks a feature, modules test for the feature: `descriptors` for folders that can be opened, `stdio`
+for signals.
 """
 
 import os
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _REPLACE_SECONDS = 2.0
 _PAUSE_SECONDS = 0.02
 _MACHINE_FILES = (Path("/etc/machine-id"), Path("/var/lib/dbus/machine-id"))
-# A colon begins a stream inside a file or another drive's path; dots and spaces at the end are left out; a device has
-# its name in every folder, with any ending.
+# A colon begins a stream inside a file or another drive's path; trailing dots and spaces are dropped; a device has its
+# name in every folder, with any extension.
 _WINDOWS_READS_OTHERWISE = re.compile(
     r".*:.*|.*[. ]|(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])[ ]*(\..*)?", re.IGNORECASE
 )
@@ -30,7 +30,7 @@ _WINDOWS_READS_OTHERWISE = re.compile(
 
 @cache
 def boot() -> str | None:
-    """Return what tells this run of the machine from others; None: the system does not say."""
+    """Return the id of the machine's current boot; None: the system has none."""
     if sys.platform == "linux":
         with suppress(OSError):
             return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -44,7 +44,7 @@ def boot() -> str | None:
 
 
 def seconds_up() -> float:
-    """Return how long the machine has run, also while it slept; nobody can set it."""
+    """Return the seconds since the machine booted, sleep included; nobody can set them."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)
     if sys.platform == "darwin":
@@ -53,7 +53,7 @@ def seconds_up() -> float:
 
 
 def machine_id() -> str | None:
-    """Return the id that the system gave this machine; None: it gave none."""
+    """Return the id that the system gave this machine; None: it has none."""
     if sys.platform == "win32":
         import winreg
 
@@ -75,14 +75,14 @@ def machine_id() -> str | None:
 
 
 def is_private(status: os.stat_result) -> bool:
-    """Whether a file is a regular one that its user alone can open, as far as its bits tell."""
+    """Whether a file is a regular one that only its user can open, by its mode."""
     if sys.platform == "win32":  # access lists keep others from a user's folders
         return stat.S_ISREG(status.st_mode)
     return stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether the last step of a path is hidden: by a dot, or by the mark that macOS and Windows have for it."""
+    """Whether the last step of a path is hidden, by a dot or by the attribute of macOS and Windows."""
     if path.name.startswith("."):
         return True
     with suppress(OSError):
@@ -94,7 +94,7 @@ def is_hidden(path: Path) -> bool:
 
 
 def is_read_otherwise(path: Path) -> bool:
-    """Whether the system takes a step of a path for something else than the file of that name."""
+    """Whether the system takes a step of a path for anything but the file of that name."""
     return sys.platform == "win32" and any(map(is_read_otherwise_by_windows, path.relative_to(path.anchor).parts))
 
 
@@ -104,9 +104,9 @@ def is_read_otherwise_by_windows(step: str) -> bool:
 
 
 def replace(old: str | Path, new: str | Path, *, folder: int | None = None) -> None:
-    """Rename a file, in the place of another if there is one; *folder* is the descriptor of the folder of both.
+    """Rename a file, replacing another of the new name; *folder* is the descriptor of the folder of both.
 
-    Windows refuses that while anybody has one of them open, as a virus scanner does: for a moment it is tried again.
+    Windows refuses that while anybody, such as a virus scanner, has either open: it is retried for two seconds.
 
     Raises:
         OSError: It cannot be renamed.
@@ -124,19 +124,19 @@ def replace(old: str | Path, new: str | Path, *, folder: int | None = None) -> N
 
 
 def to_disk(descriptor: int) -> None:
-    """Have the content of an open file brought to the disk, where it outlives a loss of power."""
+    """Flush an open file to the disk, where it survives a power failure."""
     if sys.platform == "darwin":
         import fcntl
 
         with suppress(OSError):  # some file systems cannot
-            # `fsync` leaves the content in the disk's own memory.
+            # `fsync` leaves the content in the disk's cache.
             fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
             return
     os.fsync(descriptor)
 
 
 def max_open_files() -> int | None:
-    """Return how many files and connections this process may have open; None: the system sets no such limit."""
+    """Return how many files and connections this process may have open; None: there is no limit."""
     if sys.platform == "win32":
         return None
     import resource
@@ -146,7 +146,7 @@ def max_open_files() -> int | None:
 
 
 def memory_bytes(process: "psutil.Process") -> int:
-    """Return how much memory a Python process has that this program started.
+    """Return the memory of a Python process that this program started.
 
     Raises:
         psutil.Error: It has ended.
@@ -157,7 +157,7 @@ def memory_bytes(process: "psutil.Process") -> int:
 
 
 def setting_line(variable: str, file: Path) -> str:
-    """Return the line by which the user's shell sets an environment variable to what a file holds."""
+    """Return the shell command that sets an environment variable to a file's content."""
     if sys.platform == "win32":
         quoted = str(file).replace("'", "''")
         return f"$env:{variable} = Get-Content '{quoted}'"

@@ -1,4 +1,4 @@
-"""What an answer says that it used. Pure."""
+"""The tokens that an answer used. Pure."""
 
 from typing import cast
 
@@ -6,7 +6,7 @@ from batchwright.core.model import Json
 
 
 def tokens_used(body: Json) -> tuple[int, int]:
-    """Return an answer's input and output tokens; chat and responses name them differently."""
+    """Return an answer's input and output tokens, by the names of chat or of responses."""
     usage = cast("dict[str, Json]", body).get("usage") if isinstance(body, dict) else None
     if not isinstance(usage, dict):
         return 0, 0

@@ -1,20 +1,20 @@
-"""How long this program waits if no setting says so. A test that runs it in its own process may shorten each wait."""
+"""How long this program waits if no setting says it. Tests make it wait for less."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What is waited for, and how long.
+    """How long each wait takes.
 
     Attributes:
-        quiet_seconds: How long an unconfirmed attempt is left alone before the user may have it sent again.
-        pause_seconds: How long a part rests after its first refusal for now; each further rest takes twice as long.
-        poll_seconds: How soon a job is polled again while somebody waits for it.
-        late_seconds: How long a finished batch that counts answers has to name the file that holds them.
-        trial_seconds: How long all requests of a trial may take: many clients give a call up after 60 seconds.
-        trial_requests: How many requests of a trial are waited for at a time.
-        for_disk: Whether each write of the journal waits until it is on the disk, where a power failure leaves it.
+        quiet_seconds: Before the user may resend an unconfirmed attempt.
+        pause_seconds: After a part's first refusal for now; each further pause is twice as long.
+        poll_seconds: Between polls of a job that somebody waits for.
+        late_seconds: Until a finished batch that counts answers has to name the file that holds them.
+        trial_seconds: For all requests of a trial: many clients give up a call after 60 seconds.
+        trial_requests: How many requests of a trial are sent at a time.
+        for_disk: Whether the journal waits until each write is on the disk, where it survives a power failure.
     """
 
     quiet_seconds: float = 60.0

@@ -1,11 +1,11 @@
-"""The folders that the user lets the server read and write. The only opener of the user's files."""
+"""The folders that the server may read and write. The only module that opens the user's files."""
 
 import difflib
 import errno
 import itertools
 import os
 import stat
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -19,7 +19,7 @@ MAX_NAME_CHARACTERS = 1_000
 MAX_STEP_CHARACTERS = 255
 _CHUNK_BYTES = 1 << 20
 _SWAPPED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENOENT})
-"""What opening says where a step of a name became a link, a file or nothing after it was checked."""
+"""Errors of opening if a step of a name became a link, a file or nothing after the check."""
 _OFFERED = 8
 _LOOKED_AT = 10_000
 
@@ -34,13 +34,13 @@ _DATA_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parq
 
 
 class Workspace:
-    """A list of folders, and the rule for what may be opened in them.
+    """A list of folders, and the rules for what may be opened in them.
 
-    A relative name is looked for in each folder, in order, and written to the first.
+    A relative name is looked up in each folder in turn, and written to the first.
     """
 
     def __init__(self, roots: Sequence[Path], *, kept: Path | None = None) -> None:
-        """Take the folders; nothing is written into *kept*, where the server keeps its own files."""
+        """Take the folders; nothing is written into *kept*, the folder of the server's own files."""
         self._roots = tuple(Path(os.path.realpath(root)) for root in roots)
         self._kept = Path(os.path.realpath(kept)) if kept else None
 
@@ -50,12 +50,12 @@ class Workspace:
         return self._roots
 
     def file_to_read(self, name: str) -> Path:
-        """Return the real path of the regular file that *name* means. To be read it is copied, by `copy`.
+        """Return the real path of the regular file that *name* means; `copy` reads it.
 
         Raises:
             NotFound: There is no such file.
-            OutsideWorkspace: It lies outside, or is of a kind that is never opened.
-            InvalidInput: It is not a regular file, too large, or has another name.
+            OutsideWorkspace: It is outside, or of a kind that is never opened.
+            InvalidInput: It is not a regular file, is too large, or has several names.
         """
         path = self._existing(name)
         self._refuse_private(path, name)
@@ -66,15 +66,9 @@ class Workspace:
         return path
 
     def copy(self, path: Path, target: Path, progress: Progress = SILENT, *, most: int | None = None) -> None:
-        """Copy a file that `file_to_read` found to *target*, a new file of the server's own.
+        """Copy a file that `file_to_read` found to *target*, a new file of the server's own; at most *most* bytes.
 
-        The copy alone is read, checked and used: whatever becomes of the user's file meanwhile, it is one and the same.
-
-        Args:
-            path: Opened anew, by the same rules.
-            target: Made here.
-            progress: Of the copying.
-            most: How many bytes are wanted; None: all.
+        Only the copy is read, checked and used, whatever happens to the user's file meanwhile.
 
         Raises:
             InvalidInput: It is not what it was, or changes while it is copied.
@@ -89,41 +83,44 @@ class Workspace:
                     done += len(chunk)
                     progress.at(done / wanted)
             if _state(os.fstat(file.fileno())) != _state(before) or done < wanted:
-                raise InvalidInput(f"{name} was changed while it was read. Try again when it is no longer written to.")
+                raise InvalidInput(f"{name} was changed while it was read. Try again when nothing is writing to it.")
 
     def files_to_read(self, pattern: str, *, most: int) -> list[Path]:
-        """Return the real paths of the regular files that *pattern* matches, in the order of their names.
+        """Return the real paths of the regular files that *pattern* matches, sorted by name.
 
-        `*`, `?` and `[...]` match within one step of the path; hidden files and folders are passed over, as in a shell.
+        `*`, `?` and `[...]` match within one step of the path; hidden files and folders are skipped, as in a shell.
 
         Raises:
             NotFound: There is none.
-            OutsideWorkspace: One lies outside, or is of a kind that is never opened.
-            InvalidInput: It is no pattern of file names, or matches more than *most* files.
+            OutsideWorkspace: One is outside, or of a kind that is never opened.
+            InvalidInput: It is not a pattern of file names, or matches more than *most* files.
         """
         given = _path(pattern)
         if "**" in pattern:
-            raise InvalidInput(f"{pattern!r} asks for folders of any depth with '**'. Name each step, as '*/*.csv'.")
+            raise InvalidInput(f"{pattern!r} searches all subfolders with '**'. Name each level, as in '*/*.csv'.")
         for root in self._roots:
             if given.is_absolute() and not given.is_relative_to(root):
                 continue
             relative = given.relative_to(root) if given.is_absolute() else given
-            found = list(itertools.islice(_matches(root, relative), most + 1))
+            matches = (path for path in root.glob(str(relative)) if not (_is_hidden_below(root, path) or path.is_dir()))
+            found = list(itertools.islice(matches, most + 1))
             if len(found) > most:
-                raise InvalidInput(f"{pattern!r} matches more than {most:,} files. Name fewer, or put them together.")
+                raise InvalidInput(f"{pattern!r} matches more than {most:,} files. Name fewer, or merge them.")
             if found:
                 return [self.file_to_read(str(path)) for path in sorted(found)]
         raise NotFound(f"No file matches {pattern!r} in the workspace {self._where()}. {self._offer(pattern)}")
 
     def file_to_write(self, name: str, *, overwrite: bool) -> Path:
-        """Return the real path that *name* means for a file to be written; its folder may be missing.
+        """Return the real path of a file to be written as *name*; its folder may not exist yet.
 
         Raises:
-            OutsideWorkspace: It lies outside, or is of a kind that is never opened.
-            InvalidInput: It cannot be made, or it exists and *overwrite* is false.
+            OutsideWorkspace: It is outside, or of a kind that is never opened.
+            InvalidInput: It cannot be created, or it exists and *overwrite* is false.
         """
         given = self._given(name)
-        target = given if given.is_absolute() else self._first_root() / given
+        if not given.is_absolute():
+            self._roots[0].mkdir(parents=True, exist_ok=True)
+        target = self._roots[0] / given
         folder = _real(target.parent, name)
         path = folder / target.name
         self._refuse_outside(path, name)
@@ -132,26 +129,26 @@ class Workspace:
             raise OutsideWorkspace(f"{name!r} lies in the folder of the server's own files. Choose another place.")
         nearest = next(step for step in (folder, *folder.parents) if step.exists())
         if not nearest.is_dir():
-            raise InvalidInput(f"{name!r} lies in {nearest.name!r}, which is no folder. Choose another name.")
+            raise InvalidInput(f"{name!r} lies in {nearest.name!r}, which is not a folder. Choose another name.")
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise InvalidInput(f"{name!r} exists and is not a regular file. Choose another name.")
         if path.exists() and not overwrite:
-            raise InvalidInput(f"{name!r} exists already. Choose another name, or pass overwrite=true to replace it.")
+            raise InvalidInput(f"{name!r} already exists. Choose another name, or pass overwrite=true to replace it.")
         return path
 
     @contextmanager
     def new_file(self, path: Path, *, overwrite: bool) -> Generator[BinaryIO]:
-        """Open a file that becomes *path*, as `file_to_write` gave it, whole at the end; if that fails, nothing does.
+        """Open a file that becomes *path*, from `file_to_write`, at the end: whole, or not at all.
 
         Raises:
-            InvalidInput: Something came to be there meanwhile.
+            InvalidInput: A file of that name was created meanwhile.
             DiskFault: It cannot be written.
         """
         try:
             with descriptors.new_file(self._root(path), path, overwrite=overwrite) as file:
                 yield file
         except FileExistsError as error:
-            raise InvalidInput(f"{path.name!r} was made meanwhile. Choose another name.") from error
+            raise InvalidInput(f"{path.name!r} was created meanwhile. Choose another name.") from error
         except OSError as error:
             if error.errno in _SWAPPED:
                 raise InvalidInput(
@@ -162,19 +159,14 @@ class Workspace:
             ) from error
 
     def display_name(self, path: Path) -> str:
-        """Name *path* as the user would: relative to the first folder where it lies in it."""
+        """Name *path* as the user would: relative to the first folder if it is in it."""
         root = self._roots[0]
         return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
     def data_files(self, folder: Path | None = None) -> list[str]:
-        """Names of data files at the top of the folders, or in *folder*, for advice."""
+        """Return the names of data files at the top of the folders, or in *folder*, for advice."""
         tops = (folder,) if folder else self._roots
         return [self.display_name(entry) for top in tops for entry in _entries(top) if _is_data(entry)]
-
-    def _first_root(self) -> Path:
-        root = self._roots[0]
-        root.mkdir(parents=True, exist_ok=True)
-        return root
 
     def _root(self, path: Path) -> Path:
         return next(root for root in self._roots if path.is_relative_to(root))
@@ -183,14 +175,14 @@ class Workspace:
         try:
             return descriptors.open_file(self._root(path), path)
         except PermissionError as error:
-            raise InvalidInput(f"{name!r} may not be read by this user. Change its permissions.") from error
+            raise InvalidInput(f"{name!r} is not readable by this user. Change its permissions.") from error
         except OSError as error:
             if error.errno in _SWAPPED:
                 raise _replaced(name) from error
             raise InvalidInput(f"{name!r} cannot be opened: {error.strerror}. Check the name.") from error
 
     def _fit(self, file: BinaryIO, name: str) -> os.stat_result:
-        """Return the state of an open file; refuse one that is never read. Nothing can replace it any more."""
+        """Return the state of an open file, which nothing can replace any more; refuse one that is never read."""
         info = os.fstat(file.fileno())
         if not stat.S_ISREG(info.st_mode):
             raise InvalidInput(f"{name!r} is not a regular file. Name one data file. {self._offer()}")
@@ -205,38 +197,34 @@ class Workspace:
 
     def _existing(self, name: str) -> Path:
         if not name.strip():
-            raise InvalidInput(f"No file is named. {self._offer()}")
+            raise InvalidInput(f"No file was named. {self._offer()}")
         given = self._given(name)
-        candidates = [given] if given.is_absolute() else [root / given for root in self._roots]
-        for candidate in candidates:
-            path = _real(candidate, name)
+        for root in self._roots:
+            path = _real(root / given, name)  # an absolute name stays as it is
             self._refuse_outside(path, name)
             if _exists(path, name):
                 return path
         raise NotFound(f"No file {name!r} in the workspace {self._where()}. {self._offer(name, self._nearest(given))}")
 
     def _given(self, name: str) -> Path:
-        """Return *name* as a path, absolute or not; refuse one of another machine, which only Windows has."""
+        """Return *name* as a path, absolute or not; refuse one on another machine, which only Windows has."""
         path = _path(name)
-        # Before that machine is asked: Windows would tell it who asks.
+        # Checked first: to look there, Windows would sign the user in to that machine.
         if path.drive.startswith("\\\\") and path.drive.lower() not in {root.drive.lower() for root in self._roots}:
             raise self._outside(name)
         return path
 
     def _nearest(self, given: Path) -> Path | None:
-        """Return the folder that *given* lies in, where that is one of the workspace and not its top."""
+        """Return the folder of *given* if it is in the workspace and not its top."""
         for root in self._roots:
-            folder = _real((given if given.is_absolute() else root / given).parent, given.name)
+            folder = _real((root / given).parent, given.name)
             is_below = folder != root and folder.is_relative_to(root) and folder.is_dir()
             if is_below and not _is_hidden_below(root, folder):
                 return folder
         return None
 
     def _offer(self, name: str = "", folder: Path | None = None) -> str:
-        """Say what is there, or in *folder*: names most like *name* first, then its folders.
-
-        A file of that name in one of the folders comes before all.
-        """
+        """List the data in the workspace, or in *folder*: that name in its folders, similar names, the rest."""
         tops = (folder,) if folder else self._roots
         folders = [entry for top in tops for entry in _entries(top) if entry.is_dir() and not entry.is_symlink()]
         is_hidden = any(step.startswith(".") for step in Path(name).parts)
@@ -264,7 +252,7 @@ class Workspace:
             raise OutsideWorkspace(
                 f"{name!r} is a hidden file or lies in a hidden folder; these are never opened. Copy it."
             )
-        # As file systems do that take two cases for one: the long s is an s to them too.
+        # Case is folded as case-insensitive file systems do: to them the long s is an s.
         if path.suffix.casefold() in _SECRET_SUFFIXES or path.stem.casefold() in _SECRET_NAMES:
             raise OutsideWorkspace(
                 f"{name!r} looks like a key or a password file; these are never opened. Rename the data."
@@ -275,7 +263,7 @@ class Workspace:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return what is in a folder and not hidden, in the order of names; of a very full one a part."""
+    """Return the entries of a folder that are not hidden, sorted; of a very full folder, a part."""
     try:
         found = sorted(itertools.islice(folder.iterdir(), _LOOKED_AT))
     except OSError:
@@ -288,7 +276,7 @@ def _is_data(entry: Path) -> bool:
 
 
 def default_root(start: Path, home: Path) -> Path:
-    """Return the workspace of a server that was told none: *start*, unless that is no place for data."""
+    """Return the default workspace: *start*, unless that is no place for data."""
     start = Path(os.path.realpath(start))
     system = {Path(spelling) for folder in _SYSTEM_FOLDERS for spelling in (folder, os.path.realpath(folder))}
     is_system = any(step in system for step in (start, *start.parents))
@@ -297,19 +285,13 @@ def default_root(start: Path, home: Path) -> Path:
     return start
 
 
-def _matches(root: Path, pattern: Path) -> Iterator[Path]:
-    for path in root.glob(str(pattern)):
-        if not _is_hidden_below(root, path) and not path.is_dir():
-            yield path
-
-
 def _is_hidden_below(root: Path, path: Path) -> bool:
-    """Whether a step of a path below *root* is hidden; how *root* is reached is the user's own matter."""
+    """Whether a step of a path below *root* is hidden; the path to *root* is the user's own choice."""
     return any(map(system.is_hidden, itertools.takewhile(lambda step: step != root, (path, *path.parents))))
 
 
 def _is_within(path: Path, folder: Path) -> bool:
-    """Whether *path* lies in a folder, also where its name is written in another case, as most Macs take it."""
+    """Whether *path* is in a folder, even if its name is written in another case, as most Macs allow."""
     if path.is_relative_to(folder):
         return True
     return folder.exists() and any(step.exists() and step.samefile(folder) for step in path.parents)
@@ -319,15 +301,13 @@ def _path(name: str) -> Path:
     if not name.strip():
         raise InvalidInput("The file name is empty. Name a file in the workspace.")
     if "\0" in name or not name.isprintable():
-        raise InvalidInput("The file name holds a character that no file name has. Name a file in the workspace.")
+        raise InvalidInput("The file name contains a character that no file name has. Name a file in the workspace.")
     if len(name) > MAX_NAME_CHARACTERS or max(map(len, Path(name).parts), default=0) > MAX_STEP_CHARACTERS:
         raise InvalidInput(
-            f"The file name has {len(name):,} characters, more than a file can have. Choose a shorter one."
+            f"The file name has {len(name):,} characters, more than a file name may have. Choose a shorter one."
         )
     if ".." in Path(name).parts:
-        raise OutsideWorkspace(
-            f"{name!r} goes up with '..', which is never followed. Name the file from the workspace."
-        )
+        raise OutsideWorkspace(f"{name!r} contains '..', which is never followed. Name the file from the workspace.")
     if system.is_read_otherwise(Path(name)):
         raise InvalidInput(f"{name!r} is not a file's own name on Windows. Name the file as its folder shows it.")
     try:
@@ -339,12 +319,12 @@ def _path(name: str) -> Path:
 def _real(path: Path, name: str) -> Path:
     try:
         return Path(os.path.realpath(path))
-    except OSError as error:  # a link became something else while it was read
+    except OSError as error:  # a link was replaced while it was read
         raise _replaced(name) from error
 
 
 def _replaced(name: str) -> InvalidInput:
-    return InvalidInput(f"{name!r} was replaced while it was opened. Try again when it stays.")
+    return InvalidInput(f"{name!r} was replaced while it was opened. Try again when nothing replaces it.")
 
 
 def _exists(path: Path, name: str) -> bool:
@@ -358,5 +338,5 @@ def _exists(path: Path, name: str) -> bool:
 
 
 def _state(info: os.stat_result) -> tuple[int, int, int]:
-    """Return what changes with a file's content, also where the time of its last change was set back."""
+    """Return what changes with a file's content, even if its modification time was set back."""
     return info.st_size, info.st_mtime_ns, info.st_ctime_ns

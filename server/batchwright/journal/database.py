@@ -129,7 +129,7 @@ def _migrate(db: Database, path: Path) -> None:
             )
         if 0 < version < len(scripts):
             _keep_copy(path, version)
-        db.create_function("former_problem", 1, lambda note: msgspec.json.encode(former_note(note)).decode())
+        db.create_function("former_problem", 1, _former_problem)
         for script in scripts[version:]:
             text = resources.files("batchwright.journal").joinpath("sql", script).read_text(encoding="utf-8")
             for statement in _statements(text):
@@ -153,6 +153,10 @@ def _keep_copy(path: Path, version: int) -> None:
     for older in path.parent.glob(f"{glob.escape(path.name)}.version-*"):
         if older != kept:
             older.unlink(missing_ok=True)
+
+
+def _former_problem(note: str) -> str:
+    return msgspec.json.encode(former_note(note)).decode()
 
 
 def _statements(script: str) -> Iterator[str]:

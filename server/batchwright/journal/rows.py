@@ -20,7 +20,7 @@ PART_COLUMNS = (*(_AMOUNTS.get(name, name) for name in _FIELDS), "note")
 
 
 def job_of(row: sqlite3.Row, current: sqlite3.Row, parts: Sequence[sqlite3.Row]) -> Job:
-    """Return a job from its row, that of its current round, and those of its parts."""
+    """Return a job from its row, its current round's and its parts'."""
     return Job(
         id=row["id"],
         created_at=datetime.fromisoformat(row["created_at"]),

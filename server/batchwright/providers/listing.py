@@ -5,7 +5,7 @@ from typing import cast
 
 import anyio
 
-from batchwright.core.bounds import Bounds
+from batchwright.core.bounds import ReadLimits
 from batchwright.core.errors import AnswerTooLarge, ProviderUnclear
 from batchwright.core.model import Json
 from batchwright.providers.services import next_cursor, page_items
@@ -17,7 +17,7 @@ AskPage = Callable[[Mapping[str, object]], Awaitable[tuple[Json, int]]]
 """From the query to a decoded page, and its size in bytes."""
 
 
-async def items(ask: AskPage, bounds: Bounds) -> AsyncGenerator[dict[str, Json]]:
+async def items(ask: AskPage, bounds: ReadLimits) -> AsyncGenerator[dict[str, Json]]:
     """Give each item of a list once, newest first.
 
     Some services give the same page for ever, whatever comes after: a page without a new item is the last.
@@ -38,7 +38,7 @@ async def items(ask: AskPage, bounds: Bounds) -> AsyncGenerator[dict[str, Json]]
 class _Walk:
     """How far a list was read, and what that took."""
 
-    def __init__(self, ask: AskPage, bounds: Bounds) -> None:
+    def __init__(self, ask: AskPage, bounds: ReadLimits) -> None:
         self._ask, self._bounds = ask, bounds
         self._seen: set[str] = set()
         self._query: dict[str, object] = {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
 
-from batchwright.core.bounds import MAX_FILE_BYTES, Bounds
+from batchwright.core.bounds import MAX_FILE_BYTES, ReadLimits
 from batchwright.core.clock import ToldTime
 from batchwright.core.errors import (
     AnswerTooLarge,
@@ -75,7 +75,7 @@ class OpenAIAPI:
         model: str | None,
         charges: Charges,
         key_print: str = "",
-        bounds: Bounds = Bounds(),  # noqa: B008  # it is frozen
+        bounds: ReadLimits = ReadLimits(),  # noqa: B008  # it is frozen
     ) -> None:
         from openai import Timeout
 
@@ -99,7 +99,7 @@ class OpenAIAPI:
         model: str | None = None,
         charges: Charges = "unknown",
         key_print: str = "",
-        bounds: Bounds = Bounds(),  # noqa: B008  # it is frozen
+        bounds: ReadLimits = ReadLimits(),  # noqa: B008  # it is frozen
     ) -> "AsyncGenerator[OpenAIAPI]":
         """Connect to the service at *base_url*, which ends in `/v1` or the like; *model* is for jobs that name none."""
         from openai import AsyncOpenAI, Timeout

@@ -16,7 +16,7 @@ import anyio.to_thread
 import httpx2
 from openai import DefaultAsyncHttpxClient
 
-from batchwright.core.bounds import Bounds, longest_answer
+from batchwright.core.bounds import ReadLimits, longest_answer
 from batchwright.core.errors import AnswerTooLarge, ProviderUnreachable
 from batchwright.core.model import Endpoint
 
@@ -29,7 +29,7 @@ _ASKED = tuple(path.removeprefix("/v1") for path in get_args(Endpoint))
 class BoundedClient(DefaultAsyncHttpxClient):
     """Reads no answer beyond its bound. One that is streamed is its reader's to bound, unless it is an error."""
 
-    def __init__(self, bounds: Bounds, timeout: httpx2.Timeout) -> None:
+    def __init__(self, bounds: ReadLimits, timeout: httpx2.Timeout) -> None:
         # A redirect would carry the key, and the user's rows, to another host.
         super().__init__(follow_redirects=False, timeout=timeout, verify=_certificates())
         self._bounds = bounds
@@ -69,7 +69,7 @@ class BoundedClient(DefaultAsyncHttpxClient):
         return bytes(content)
 
 
-async def save(chunks: AsyncIterable[bytes], target: Path, *, max_bytes: int, bounds: Bounds) -> None:
+async def save(chunks: AsyncIterable[bytes], target: Path, *, max_bytes: int, bounds: ReadLimits) -> None:
     """Write a download to *target*; what cannot be kept whole is not kept.
 
     Raises:
@@ -84,7 +84,7 @@ async def save(chunks: AsyncIterable[bytes], target: Path, *, max_bytes: int, bo
         raise ProviderUnreachable(_too_slow(target)) from error
 
 
-async def _save(chunks: AsyncIterable[bytes], target: Path, max_bytes: int, bounds: Bounds) -> None:
+async def _save(chunks: AsyncIterable[bytes], target: Path, max_bytes: int, bounds: ReadLimits) -> None:
     try:
         await _write(chunks, target, max_bytes, bounds)
     except BaseException:
@@ -93,7 +93,7 @@ async def _save(chunks: AsyncIterable[bytes], target: Path, max_bytes: int, boun
         raise
 
 
-async def _write(chunks: AsyncIterable[bytes], target: Path, max_bytes: int, bounds: Bounds) -> None:
+async def _write(chunks: AsyncIterable[bytes], target: Path, max_bytes: int, bounds: ReadLimits) -> None:
     began, size, looked_at = anyio.current_time(), 0, 0
     async with await anyio.open_file(target, "wb") as file:
         async for chunk in chunks:

@@ -53,7 +53,7 @@ async def test_a_draft_on_a_full_disk_says_so_and_leaves_nothing(
             after = await session.call("create_batch_file", **small)
 
     assert [text for text in told if FULL not in text or str(tmp_path / "data") not in text] == []
-    assert all("Make room there" in text for text in told)
+    assert all("Free some space there" in text for text in told)
     assert jobs == []
     assert after["rows"] == 3
 

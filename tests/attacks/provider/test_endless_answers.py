@@ -12,7 +12,7 @@ import anyio
 import pytest
 from aiohttp import web
 
-from batchwright.core.bounds import Bounds
+from batchwright.core.bounds import ReadLimits
 from batchwright.core.errors import AnswerTooLarge, ProviderError, ProviderUnclear, ProviderUnreachable
 from batchwright.core.model import Request
 from batchwright.providers.openai import OpenAIAPI
@@ -22,13 +22,13 @@ from tests.support.loopback import on_loopback
 pytestmark = pytest.mark.anyio
 
 KEY = "sk-canary-0123456789abcdef"
-SMALL = Bounds(json_bytes=1 << 20, read_seconds=0.5, pages=20, list_seconds=2, grace_seconds=0.3)
+SMALL = ReadLimits(json_bytes=1 << 20, read_seconds=0.5, pages=20, list_seconds=2, grace_seconds=0.3)
 BOMB = gzip.compress(bytes(64 << 20))
 CHAT = "/v1/chat/completions"
 
 
 @asynccontextmanager
-async def provider(*routes: web.RouteDef, bounds: Bounds = SMALL) -> AsyncGenerator[OpenAIAPI]:
+async def provider(*routes: web.RouteDef, bounds: ReadLimits = SMALL) -> AsyncGenerator[OpenAIAPI]:
     """Open the API over a server that has these routes and no others."""
     app = web.Application()
     app.add_routes(routes)
@@ -97,7 +97,7 @@ async def test_a_download_has_its_time_however_fast_it_is(tmp_path: Path) -> Non
             await asyncio.sleep(0.02)
         return answer
 
-    bounds = Bounds(download_seconds=0.5)
+    bounds = ReadLimits(download_seconds=0.5)
     async with provider(size_of(0), web.get("/v1/files/f/content", flow), bounds=bounds) as api:
         with anyio.fail_after(5), pytest.raises(ProviderUnreachable, match="too slowly"):
             await api.download("f", tmp_path / "out.part")
@@ -198,7 +198,7 @@ def endless(name: Callable[[int], str], *, seconds: float = 0.0, **fields: objec
 )
 async def test_a_list_that_pages_for_ever_ends_with_a_sentence(listed: str, page: Any, words: str) -> None:
     """What is looked for there is looked for while a job is held."""
-    bounds = Bounds(json_bytes=1 << 20, pages=20, list_seconds=1, list_bytes=5 << 20)
+    bounds = ReadLimits(json_bytes=1 << 20, pages=20, list_seconds=1, list_bytes=5 << 20)
     async with provider(web.get(f"/v1/{listed}", page), bounds=bounds) as api:
         with anyio.fail_after(10), pytest.raises(AnswerTooLarge, match=words):
             [item.id async for item in getattr(api, listed)()]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI
 
-from batchwright.core.bounds import Bounds
+from batchwright.core.bounds import ReadLimits
 from batchwright.core.job_folder import JobFolders
 from batchwright.core.machine import machine
 from batchwright.core.provenance import JOURNAL_KEY, MACHINE_KEY, is_from_elsewhere
@@ -75,7 +75,7 @@ async def test_an_account_that_shows_no_end_of_batches_freezes_a_fresh_journal(
     await made_elsewhere(client)
     (batch,) = server.batches.values()
     server.batches |= {f"b{n}": batch | {"id": f"b{n}"} for n in range(300)}
-    opening = OpenAIAPI.opened(key=server.key, base_url=server.url, bounds=Bounds(pages=2))
+    opening = OpenAIAPI.opened(key=server.key, base_url=server.url, bounds=ReadLimits(pages=2))
     async with opening as api:
         with closing(Journal(tmp_path / "journal.db", now=now)) as journal:
             folders = JobFolders(tmp_path)
