@@ -29,7 +29,7 @@ PURE_PACKAGES = {"checks", "results.causes"}
 PURE = {
     *("core.addresses", "core.bounds", "core.calls", "core.error_bodies", "core.errors", "core.former_words"),
     *("core.jsonl", "core.masking", "core.model", "core.money", "core.problem", "core.progress", "core.provenance"),
-    *("core.untrusted", "core.usage"),
+    *("core.transitions", "core.untrusted", "core.usage"),
     *("costs.billing", "costs.comparison", "costs.prices", "costs.request_costs", "costs.spending", "costs.tokens"),
     *("results.answers", "results.equality", "requests.recipe"),
     *("jobs.recovery", "jobs.trials.estimates"),

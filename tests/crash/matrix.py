@@ -13,7 +13,7 @@ counts add up to the rows.
 The matrix is itself tried now and then, on a copy of the program, and has to turn red where
 
 * `recovery.made_by` gives an empty list, so that no batch is ever found again;
-* the index `one_live_attempt` is dropped, and `recovery.next_step` says "create" for a part that is `submitting`.
+* the index `one_live_attempt` is dropped, and `recovery.next_actions` says "create" for a part that is `submitting`.
 """
 
 import argparse

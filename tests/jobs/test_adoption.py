@@ -68,7 +68,7 @@ async def test_an_adopted_batch_is_watched_and_its_results_fetched(
         files = await session.call("list_files")
 
     assert (adopted["status"], adopted["counts"]) == ("running", {"running": 3})
-    assert twice == f"{batch_id} belongs to {job_id} already. See `check_job`."
+    assert twice == f"{batch_id} already belongs to {job_id}. See `check_job`."
     assert "is still running" in early
     assert (job["status"], job["counts"]) == ("completed", {"answered": 3})
     assert [(row["custom_id"], row["answer"]) for row in results["shown"]] == [
@@ -94,7 +94,7 @@ async def test_the_results_of_a_batch_whose_input_is_gone_are_fetched_when_it_ha
         results = await session.call("get_results", job_id=job_id)
 
     assert early == (
-        f"The input file of {batch_id} is gone, so its rows are known only by its results. Adopt it when it has ended."
+        f"The input file of {batch_id} is gone, so only its results can name its rows. Adopt it when it has finished."
     )
     assert (job["status"], job["counts"]) == ("expired", {"answered": 2, "expired": 1})
     assert {row["custom_id"]: row.get("answer") for row in results["shown"]} == {
@@ -224,7 +224,7 @@ async def test_a_lost_journal_is_made_anew_from_folders_and_batches(
     assert {job["job_id"] for job in jobs["jobs"]} == {done, running, draft}
     assert "others" not in jobs
     assert jobs["notes"][0].startswith('Nothing is submitted until the user agrees (submit_job, user_says="go_on")')
-    assert "jobs were made anew" in jobs["notes"][0]
+    assert "jobs were restored" in jobs["notes"][0]
     assert frozen.startswith("The journal was lost; 3 ")
     assert 'user_says="go_on"' in frozen
     assert (first["counts"], second["counts"]) == ({"answered": 5}, {"answered": 5})
@@ -234,7 +234,7 @@ async def test_a_lost_journal_is_made_anew_from_folders_and_batches(
     assert still == frozen
     assert len(user.questions) == 2
     assert "The journal was lost" in user.questions[0]
-    assert "Go on with submitting?" in user.questions[0]
+    assert "Continue submitting?" in user.questions[0]
     assert submitted_draft["status"] == "running"
     assert "notes" not in listed
     assert server.posts == 3

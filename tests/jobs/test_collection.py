@@ -1,12 +1,16 @@
-"""Results are read once: when their part ends, and not again when the job does."""
+"""A process that takes over goes on where the last one was: with what it read, and with what it waited for."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from batchwright.jobs.collection import MAX_FETCHES
 from tests.support.five_rows import submitted
 from tests.support.openai_server import OpenAIServer
-from tests.support.session import HURRIED, in_memory, openai_environment
+from tests.support.session import HURRIED, LATE_AT_ONCE, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 
@@ -35,3 +39,43 @@ async def test_a_part_that_was_read_is_joined_after_a_restart(tmp_path: Path, se
     assert gone
     assert job["counts"] == {"answered": 5}
     assert list(folder.glob("*.lines*")) == []
+
+
+async def test_a_provider_that_asks_for_time_is_given_it_by_the_next_process_too(
+    tmp_path: Path, server: OpenAIServer
+) -> None:
+    """Whoever sends again at once after each restart is refused more and more."""
+    server.faults.add("batches.create", "429_retry_after")
+    env = openai_environment(tmp_path, server)
+    async with in_memory(env, waiting=HURRIED) as session:
+        job_id = await submitted(session)
+    async with in_memory(env, waiting=HURRIED) as session:
+        paused = await session.call("check_job", job_id=job_id)
+        with closing(sqlite3.connect(tmp_path / "data" / "journal.db")) as db:
+            db.execute("UPDATE pause SET seconds = 0")
+            db.commit()
+        posts_before = server.posts
+        sent = await session.call("check_job", job_id=job_id)
+
+    assert "Rate limit reached" in paused["notes"][0]
+    assert posts_before == 1
+    assert "notes" not in sent
+    assert server.batches_created == 1
+
+
+async def test_results_that_never_change_are_taken_after_some_restarts_too(
+    tmp_path: Path, server: OpenAIServer
+) -> None:
+    """A process that dies between two polls must not begin to count anew: the job would never end."""
+    env = openai_environment(tmp_path, server)
+    async with in_memory(env, waiting=LATE_AT_ONCE) as session:
+        job_id = await submitted(session)
+        server.finish(next(iter(server.batches)))["output_file_id"] = None
+        first = await session.call("check_job", job_id=job_id)
+    later: list[dict[str, Any]] = []
+    for _ in range(MAX_FETCHES - 1):
+        async with in_memory(env, waiting=LATE_AT_ONCE) as session:
+            later.append(await session.call("check_job", job_id=job_id))
+
+    assert first["status"] == "running"
+    assert later[-1]["counts"] == {"unconfirmed": 5}

@@ -1,7 +1,7 @@
-"""What comes next for a part: nothing is sent twice, and nothing is left lying."""
+"""What batches and their faults say: nothing is sent twice, and nothing of a stranger is taken."""
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,13 +10,10 @@ from hypothesis import strategies as st
 from batchwright.core.model import LineError, Part, PartState
 from batchwright.core.provenance import JOB_KEY, NONCE_KEY, job_of_batch, job_of_upload, upload_name
 from batchwright.jobs.recovery import (
-    Step,
     enqueued_limit,
     is_final,
     is_over_enqueued_limit,
-    is_stuck,
     made_by,
-    next_step,
     piece_load,
 )
 
@@ -37,58 +34,6 @@ class Batch:
 def part(state: PartState) -> Part:
     """Give a part in *state*."""
     return Part("job", 1, state, sha256="", size_bytes=1, requests=1)
-
-
-@pytest.mark.parametrize(
-    ("state", "step"),
-    [
-        ("built", "upload"),
-        ("uploading", "upload"),
-        ("uploaded", "create"),
-        ("submitting", "look_for_batch"),
-        ("unknown", "look_for_batch"),
-        ("submitted", "poll"),
-        ("cancelling", "poll"),
-        ("ended", "collect"),
-        ("verified", "rest"),
-        ("failed", "rest"),
-        ("given_up", "rest"),
-        ("split", "rest"),
-    ],
-)
-def test_every_state_has_its_next_step(state: PartState, step: Step) -> None:
-    """A part in a state without a step would stand still for ever."""
-    assert next_step(part(state)) == step
-
-
-@pytest.mark.parametrize("state", ["submitting", "unknown"])
-def test_a_batch_that_was_looked_for_in_vain_waits_for_the_user(state: PartState) -> None:
-    """It may exist all the same: sending again by itself could be paid twice."""
-    assert next_step(part(state), was_looked_for=True) == "wait_for_user"
-
-
-@pytest.mark.parametrize("state", ["submitting", "unknown"])
-def test_of_a_cancelled_job_a_batch_that_was_looked_for_in_vain_is_given_up(state: PartState) -> None:
-    """Its user waits for nothing any more; what may be paid for is looked for first all the same."""
-    assert next_step(part(state), is_left=True) == "look_for_batch"
-    assert next_step(part(state), was_looked_for=True, is_left=True) == "give_up"
-
-
-@pytest.mark.parametrize(("state", "late"), [("ended", False), ("submitted", True), ("cancelling", True)])
-def test_what_may_never_move_on_is_stuck(state: PartState, *, late: bool) -> None:
-    """Results that cannot be had at any time; a batch only when its time is over."""
-    now = datetime(2026, 11, 30, tzinfo=UTC)
-    seconds = int(now.timestamp())
-
-    assert is_stuck(replace(part(state), expires_at=seconds - 1), now)
-    assert is_stuck(replace(part(state), expires_at=seconds + 1), now) != late
-    assert not is_stuck(replace(part("verified"), expires_at=seconds - 1), now)
-
-
-@pytest.mark.parametrize("state", ["built", "uploaded", "submitted", "ended", "verified"])
-def test_having_looked_changes_nothing_for_a_part_that_is_known(state: PartState) -> None:
-    """A batch that was found goes on at once, in the same pass."""
-    assert next_step(part(state), was_looked_for=True) == next_step(part(state))
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "expired", "cancelled", "COMPLETED", "Expired"])
@@ -158,28 +103,28 @@ def test_of_several_batches_of_one_second_the_last_in_the_list_is_the_oldest() -
 @pytest.mark.parametrize("status", ["failed", "FAILED"])
 def test_a_batch_that_was_refused_for_the_enqueued_limit_may_be_made_again(status: str, error: LineError) -> None:
     """It ran nothing, so nothing is paid twice; services write codes and statuses in ways of their own."""
-    assert is_over_enqueued_limit(status, [error], has_results=False)
+    assert is_over_enqueued_limit(replace(part("submitted"), batch_status=status, errors=(error,)))
 
 
 @pytest.mark.parametrize(
-    ("status", "errors", "has_results"),
+    "fields",
     [
-        pytest.param("completed", [OVER], False, id="not failed"),
-        pytest.param("expired", [OVER], False, id="ran for a day"),
-        pytest.param(None, [OVER], False, id="no status"),
-        pytest.param("failed", [OVER], True, id="has results"),
-        pytest.param("failed", [], False, id="no reason"),
-        pytest.param("failed", [LineError("invalid_json_line", "Line 1 is not JSON.")], False, id="another reason"),
-        pytest.param("failed", [OVER, LineError("invalid_json_line", "Line 1.")], False, id="one more reason"),
+        pytest.param({"batch_status": "completed"}, id="not failed"),
+        pytest.param({"batch_status": "expired"}, id="ran for a day"),
+        pytest.param({"batch_status": None}, id="no status"),
+        pytest.param({"output_file_id": "file-1"}, id="has results"),
+        pytest.param({"completed": 1}, id="counts results"),
+        pytest.param({"errors": ()}, id="no reason"),
+        pytest.param({"errors": (LineError("invalid_json_line", "Line 1 is not JSON."),)}, id="another reason"),
+        pytest.param({"errors": (OVER, LineError("invalid_json_line", "Line 1."))}, id="one more reason"),
     ],
 )
-def test_a_batch_that_may_have_run_or_would_fail_again_is_not_made_again(
-    status: str | None,
-    errors: list[LineError],
-    has_results: bool,  # noqa: FBT001
-) -> None:
+def test_a_batch_that_may_have_run_or_would_fail_again_is_not_made_again(fields: dict[str, Any]) -> None:
     """In doubt nothing is sent a second time."""
-    assert not is_over_enqueued_limit(status, errors, has_results=has_results)
+    refused = replace(part("submitted"), batch_status="failed", errors=(OVER,))
+
+    assert is_over_enqueued_limit(refused)
+    assert not is_over_enqueued_limit(replace(refused, **fields))
 
 
 @pytest.mark.parametrize(

@@ -452,7 +452,7 @@ async def test_a_drafted_retry_is_discarded_and_its_job_stays(tmp_path: Path, se
 
     assert discarded["notes"] == ["The drafted retry was discarded. The job and its results stay as they are."]
     assert left == files
-    assert again.startswith(f"{job_id} has ended already: expired.")
+    assert again.startswith(f"{job_id} has already finished: expired.")
     assert nothing["notes"] == ["It was submitted before: nothing was sent again."]
     assert results["counts"] == before["counts"] == after["counts"] == {"answered": 2, "expired": 3}
     assert job["counts"] == {"answered": 5}

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import AsyncGenerator
 from contextlib import closing
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,20 @@ import splintr
 from batchwright.core.jsonl import decode_request, whole_lines
 from batchwright.core.money import format_usd
 from batchwright.costs.prices import cost, price
-from batchwright.jobs.trials import send
 from batchwright.providers.local.send import MAX_TRIES
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import Object, OpenAIServer, answer_body, running_openai
-from tests.support.session import MODES, Mode, Session, User, environment, in_memory, openai_environment, over_stdio
+from tests.support.session import (
+    IN_MEMORY,
+    MODES,
+    Mode,
+    Session,
+    User,
+    environment,
+    in_memory,
+    openai_environment,
+    over_stdio,
+)
 from tests.support.values import LABELS
 from tests.support.waiting import until
 
@@ -460,14 +470,11 @@ async def test_a_trial_of_yesterday_takes_nothing_of_today(tmp_path: Path, serve
 
 
 @pytest.mark.slow
-async def test_rows_without_an_answer_in_time_are_told_and_count_as_spent(
-    tmp_path: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_rows_without_an_answer_in_time_are_told_and_count_as_spent(tmp_path: Path, server: OpenAIServer) -> None:
     """A client gives up after a minute; what was sent until then may be charged, and the rest was not sent."""
-    monkeypatch.setattr(send, "TRIAL_SECONDS", 1.0)
-    monkeypatch.setattr(send, "MAX_IN_FLIGHT", 2)
     server.faults.add("chat.completions.create", "held")
-    async with in_memory(openai_environment(tmp_path, server)) as session:
+    waiting = replace(IN_MEMORY, trial_seconds=1.0, trial_requests=2)
+    async with in_memory(openai_environment(tmp_path, server), waiting=waiting) as session:
         job_id = await drafted(session)
         server.faults.add("chat.completions.create", "held")
         trial = await session.call("try_requests", job_id=job_id, which="first")
@@ -540,14 +547,12 @@ async def test_an_endpoint_that_is_not_there_or_fails_is_told_at_once(tmp_path: 
     assert "nothing was sent" in gone
 
 
-async def test_a_client_that_hangs_up_pays_only_for_what_was_sent(
-    tmp_path: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_client_that_hangs_up_pays_only_for_what_was_sent(tmp_path: Path, server: OpenAIServer) -> None:
     """The rest was never sent, and gives its money back."""
     before: list[int] = []
-    monkeypatch.setattr(send, "MAX_IN_FLIGHT", 1)
     server.faults.add("chat.completions.create", "held")
-    async with in_memory(openai_environment(tmp_path, server)) as session:
+    waiting = replace(IN_MEMORY, trial_requests=1)
+    async with in_memory(openai_environment(tmp_path, server), waiting=waiting) as session:
         job_id = await drafted(session)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(partial(session.answer, "try_requests", job_id=job_id))

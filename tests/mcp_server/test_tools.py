@@ -296,7 +296,7 @@ async def test_a_cancelled_job_gives_what_was_answered(tmp_path: Path, sample: P
 
     assert (job["status"], job["counts"]) == ("cancelled", {"answered": 2, "never_ran": 3})
     assert results["shown"][4]["problem"] == "the batch was cancelled before this row's turn"
-    assert "has ended already" in again
+    assert "has already finished" in again
 
 
 @pytest.mark.parametrize("mode", MODES)

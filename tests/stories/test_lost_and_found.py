@@ -152,7 +152,7 @@ async def test_nothing_is_sent_again_where_nobody_could_see_the_first(
         job = await session.finished(job_id)
         told = await freeze_text(session)
 
-    assert "another provider" in refused
+    assert "was sent to a provider that this server does not have" in refused
     assert (job["status"], job["counts"]) == ("completed", ALL)
     assert (server.posts, other.posts, len(server.batches), told) == (1, 0, 1, "")
 
@@ -345,7 +345,7 @@ async def test_before_rows_of_a_lost_journal_are_retried_their_batch_is_looked_f
 
     assert len(batches) == 3
     assert restored["counts"] == {"answered": 2, "never_ran": 1}
-    assert "no batch of it was found when its journal was made anew" in restored["problems"][0]["details"]
+    assert "no batch of it was found when its journal was rebuilt" in restored["problems"][0]["details"]
     assert retry.startswith(f"{job_id} is running: a retry is for a job that has ended.")
     assert job["counts"] == {"answered": 3}
     assert server.posts == 3

@@ -14,10 +14,9 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from batchwright.core.crash_points import Point
 from batchwright.core.errors import NotReady
 from batchwright.core.model import Job, Part, Recipe, Source, SpendingLimits
-from batchwright.jobs import retry
-from batchwright.jobs.build import Draft
 from batchwright.journal.journal import Journal
 from tests.support.endpoint import running_endpoint
 from tests.support.five_rows import DRAFT, newest, submitted
@@ -70,24 +69,24 @@ def test_a_round_is_not_redrafted_once_it_is_submitted(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 async def test_a_retry_that_is_drafted_while_another_is_submitted_never_runs(
-    tmp_path: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: OpenAIServer
 ) -> None:
     """Large drafts take their time; what is dear in them was agreed to by nobody."""
-    written, go_on = threading.Event(), threading.Event()
-    draft_round = retry.draft_round
+    is_large, written, go_on = threading.Event(), threading.Event(), threading.Event()
 
-    def slowly(*arguments: Any) -> Draft:
-        draft = draft_round(*arguments)
-        written.set()
-        go_on.wait(60)
-        return draft
+    def write_slowly(point: Point) -> None:
+        if point == "part_written" and is_large.is_set():
+            is_large.clear()
+            written.set()
+            go_on.wait(60)
 
     dear = {"model": "gpt-4.1", "parameters": {"max_completion_tokens": 1_000_000}}
     refused: list[str] = []
-    async with in_memory(openai_environment(tmp_path, server, max_job_usd="1", max_day_usd="1")) as session:
+    env = openai_environment(tmp_path, server, max_job_usd="1", max_day_usd="1")
+    async with in_memory(env, on_point=write_slowly) as session:
         job_id = await expired(session, server)
         await session.call("retry_job", job_id=job_id)
-        monkeypatch.setattr(retry, "draft_round", slowly)
+        is_large.set()
 
         async def redraft() -> None:
             refused.append(await session.error("retry_job", job_id=job_id, **dear))
@@ -116,19 +115,19 @@ async def test_a_retry_that_is_drafted_while_another_is_submitted_never_runs(
 
 @pytest.mark.slow
 async def test_a_redraft_that_is_cut_off_leaves_the_files_of_the_draft_before(
-    tmp_path: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, server: OpenAIServer
 ) -> None:
     """The disk was full: the draft that the user knows is still there, and is what is sent."""
-    draft_round = retry.draft_round
+    is_full = threading.Event()
 
-    def cut_off(*arguments: Any) -> Draft:
-        draft_round(*arguments)
-        raise OSError(28, "No space left on device")
+    def fill_the_disk(point: Point) -> None:
+        if point == "part_written" and is_full.is_set():
+            raise OSError(28, "No space left on device")
 
-    async with in_memory(openai_environment(tmp_path, server)) as session:
+    async with in_memory(openai_environment(tmp_path, server), on_point=fill_the_disk) as session:
         job_id = await expired(session, server)
         await session.call("retry_job", job_id=job_id)
-        monkeypatch.setattr(retry, "draft_round", cut_off)
+        is_full.set()
         await session.error("retry_job", job_id=job_id, prompt="Tell {{n}}")
         await session.call("submit_job", job_id=job_id)
         server.finish(newest(server))

@@ -210,7 +210,7 @@ async def test_results_that_the_provider_never_gives_are_named(tmp_path: Path, s
 
     content = f"GET /v1/files/{output_of(server).id}/content"
     assert [job["status"] for job in jobs] == ["running", "running", "completed"]
-    assert "did not arrive whole" in jobs[0]["notes"][0]
+    assert "arrived incomplete" in jobs[0]["notes"][0]
     assert jobs[2]["notes"] == ["2 requests have no result"]
     assert [summed(job) for job in jobs] == [5, 5, 5]
     assert jobs[2]["counts"]["answered"] == 3
@@ -326,7 +326,7 @@ async def test_a_wrong_key_is_told_without_the_key_and_the_job_goes_on_with_the_
 
 @pytest.mark.parametrize("phase", ["validating", "in_progress", "finalizing", "completed"])
 async def test_a_job_is_cancelled_in_every_phase(tmp_path: Path, server: OpenAIServer, phase: str) -> None:
-    """What was answered is kept, what was not is named, and what has ended already stays as it is."""
+    """What was answered is kept, what was not is named, and what has already finished stays as it is."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
         await session.call("submit_job", job_id=job_id)
@@ -341,7 +341,7 @@ async def test_a_job_is_cancelled_in_every_phase(tmp_path: Path, server: OpenAIS
     cancels = server.requests[f"POST /v1/batches/{only_batch(server)}/cancel"]
     if phase == "completed":
         assert (job["status"], job["counts"], cancels) == (*ENDED, 0)
-        assert "has ended already: completed" in again
+        assert "has already finished: completed" in again
     else:
         assert cancelled["status"] == "cancelling"
         assert (job["status"], job["counts"], cancels) == ("cancelled", {"answered": 1, "never_ran": 4}, 1)

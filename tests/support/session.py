@@ -17,6 +17,7 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.types import ElicitRequestParams, ElicitResult, TextContent
 
 from batchwright.app.app import build_server, http_token
+from batchwright.core.crash_points import OnPoint, pass_by
 from batchwright.core.settings import Settings
 from batchwright.core.waiting import Waiting
 from batchwright.mcp_server import streamable_http
@@ -37,6 +38,8 @@ IN_MEMORY = Waiting(poll_seconds=0.1, for_disk=False)
 """Of a server that is looked at often, and whose machine never loses its power."""
 HURRIED = replace(IN_MEMORY, quiet_seconds=0.0, pause_seconds=0.01)
 """Of one whose user decides at once, and that rests for no time after a refusal."""
+LATE_AT_ONCE = replace(HURRIED, late_seconds=0.0)
+"""Of one that does not wait, either, for a provider to name a file that it should have named."""
 
 CLOSED_PROXY = "http://127.0.0.1:9"
 """Where nothing listens: a request that goes through it never leaves this machine."""
@@ -136,10 +139,15 @@ def openai_environment(
 
 @asynccontextmanager
 async def in_memory(
-    env: Mapping[str, str], mode: Mode = "auto", *, user: User | None = None, waiting: Waiting = IN_MEMORY
+    env: Mapping[str, str],
+    mode: Mode = "auto",
+    *,
+    user: User | None = None,
+    waiting: Waiting = IN_MEMORY,
+    on_point: OnPoint = pass_by,
 ) -> AsyncGenerator[Session]:
     """Talk to a server in this process; without a *user*, the client can ask nobody."""
-    server = build_server(Settings.from_env(env), waiting=waiting)
+    server = build_server(Settings.from_env(env), on_point=on_point, waiting=waiting)
     async with Client(server, mode=mode, elicitation_callback=user) as client:
         yield Session(client)
 

@@ -49,7 +49,7 @@ async def open_use_cases(  # noqa: PLR0913  # the one place where everything mee
     """Build what a user can do, take up the jobs of a journal that was lost, and remove drafts that were cut off."""
     submission = Submission(journal, api, rules=rules, on_point=on_point)
     confirmation = Confirmation(journal, api, quiet_seconds=rules.waiting.quiet_seconds)
-    collection = Collection(journal, api, submission, now=now, on_point=on_point)
+    collection = Collection(journal, api, late_seconds=rules.waiting.late_seconds, now=now, on_point=on_point)
     runs = Runs(journal, api, folders, Steps(submission, confirmation, collection))
     remote_jobs = RemoteJobs(journal, api, folders=folders, now=now)
     restoring = Restoring(journal, api, remote_jobs, folders=folders)
@@ -106,6 +106,6 @@ async def open_use_cases(  # noqa: PLR0913  # the one place where everything mee
         results=Asking(folders, runs, workspace, now=now),
         retrying=retrying,
         terms=terms,
-        trying=Trying(journal, api, folders, runs, rules.spending),
+        trying=Trying(journal, api, folders, runs, rules),
         watch=Watch(journal, api, runs, foreign=adoption.foreign, rules=rules),
     )

@@ -1,4 +1,4 @@
-"""Submitted jobs on their way: each part is moved on as far as it goes. One process at a time works on a job."""
+"""Submitted jobs, advanced: each part as far as it goes now. One process at a time works on a job."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, assert_never
 
 import anyio
 
+from batchwright.core import transitions
 from batchwright.core.errors import BatchwrightError, NotReady, ProviderError, ProviderGone
 from batchwright.core.job_folder import JobFolders
-from batchwright.core.model import LIVE_STATES, Job, Part, ProviderInfo
+from batchwright.core.model import Job, Part
 from batchwright.core.problem import Problem
 from batchwright.jobs.collection import RESTING, Collection
 from batchwright.jobs.confirmation import Confirmation
-from batchwright.jobs.recovery import LEAVING, Step, next_step
+from batchwright.jobs.recovery import LEAVING, WAITING, Action, Shown, next_actions
 from batchwright.jobs.submission import Submission
 
 if TYPE_CHECKING:
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_RESTING_STEPS: frozenset[Step] = frozenset({"rest", "wait_for_user"})
+_TOGETHER: frozenset[Action] = frozenset({"poll", "look_for_batch", "cancel", "record", "end", "leave_out"})
+"""These come first, for all parts. Anything else takes time and room, so after each it is decided anew."""
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Who does each step of a part."""
+    """Who carries out the actions on a part."""
 
     submission: Submission
     confirmation: Confirmation
@@ -34,7 +36,7 @@ class Steps:
 
 
 class Runs:
-    """Moves submitted jobs on. One process at a time works on a job; the others see what it did."""
+    """Advances submitted jobs. One process at a time works on a job; the others see what it did."""
 
     def __init__(
         self,
@@ -49,10 +51,10 @@ class Runs:
         self._steps = steps
 
     async def advance(self, job_id: str, look: "Look | None" = None) -> Job:
-        """Do all that can be done for a job now, without waiting for answers, and give it as it stands then.
+        """Do all that can be done for a job now, without waiting for answers, and return the job.
 
-        Its batches are seen by *look*; without it, each is asked for. A job that another process is working on is left
-        to it; so is one that was made for another provider.
+        Batches are polled with *look*, by default one by one. A job that another process is working on, or that was
+        made for another provider, is left alone.
         """
         job = self._journal.job(job_id)
         if job.submitted_at is None or (job.ended_at and not self._journal.attempts.may_show_up(job_id)):
@@ -74,84 +76,113 @@ class Runs:
             return False
 
     def refuse_changed(self, job: Job, advice: str) -> None:
-        """Refuse to send a job whose provider is another, or takes other prices, than when it was drafted.
+        """Refuse to send a job whose provider, or its prices, changed since it was drafted.
 
-        Only what sends asks this: a job that runs goes on with a new key.
+        Only for what sends: a running job continues with a new key.
 
         Raises:
-            NotReady: It is.
+            NotReady: They changed.
         """
-        now = self._api.answering(job.recipe.model, job.recipe.endpoint)
-        if changed := _differences(now, job.provider):
-            names = " and ".join(changed)
-            has = "have" if len(changed) > 1 or names == "prices" else "has"
-            raise NotReady(f"The {names} of {now.host} {has} changed since {job.id} was drafted. {advice}")
+        now, drafted = self._api.answering(job.recipe.model, job.recipe.endpoint), job.provider
+        compared = {
+            "address": (now.url, drafted.url),
+            "key": (now.key_print, drafted.key_print),
+            "prices": (now.charges, drafted.charges),
+        }
+        changed = [name for name, (new, old) in compared.items() if new != old]
+        if changed and drafted.url is not None:  # None: it was drafted before this was recorded
+            has = "have" if len(changed) > 1 or changed == ["prices"] else "has"
+            raise NotReady(
+                f"The {' and '.join(changed)} of {now.host} {has} changed since {job.id} was drafted. {advice}"
+            )
 
     def with_note(self, job: Job) -> Job:
-        """Return a job with a note, where it does not go on since it was made for another provider."""
+        """Return a job, with a note if it cannot continue because it was made for another provider."""
         if job.submitted_at is None or job.ended_at is not None or self.is_answered_here(job):
             return job
         words = (
             f"it was made for {job.provider.model} at {job.provider.host}, and this server has another provider; "
-            "it goes on where a server is started with the former settings"
+            "it continues when a server starts with the former settings"
         )
         elsewhere = Problem.found("other_provider", words)
         return replace(job, parts=tuple(replace(part, problem=elsewhere) for part in job.parts))
 
     async def _advance_parts(self, job_id: str, look: "Look") -> None:
+        shown: dict[int, Shown] = {}
+        was_cancelled: bool | None = None
         while True:
-            was_cancelled = self._journal.queries.is_cancelled(job_id)
-            await self._steps.confirmation.cancel_late(self._journal.job(job_id))
             job = self._journal.job(job_id)
+            if was_cancelled is not (is_cancelled := job.cancelled_at is not None):
+                # At first, and anew when the user cancels the job meanwhile.
+                shown, was_cancelled = {}, is_cancelled
+                await self._steps.confirmation.cancel_late(job)
+                job = self._journal.job(job_id)
             if job.ended_at is not None:
                 return
-            # Those that are on their way first: where they have ended, others may follow.
-            for part in sorted(job.running_parts, key=lambda part: part.state not in {*LIVE_STATES, "ended"}):
-                await self._advance_part(job, part, look)
-            after = self._journal.job(job_id)
-            if self._journal.queries.is_cancelled(job_id) == was_cancelled and len(after.parts) == len(job.parts):
+            actions = next_actions(job, shown, self._steps.submission.room(job))
+            to_do = [each for each in actions if each[1] not in WAITING]
+            if not to_do:
                 break
-        if all(part.state in RESTING for part in after.running_parts):
-            # Once begun it is brought to its end: on a large job it may take longer than the call that began it.
+            together = [each for each in to_do if each[1] in _TOGETHER]
+            for part, action in together or to_do[:1]:
+                shown[part.number] = await self._carry_out(action, job, part, shown.get(part.number), look)
+        for part, action in actions:
+            if action == "wait_for_room":
+                self._steps.submission.note_wait(job, part)
+        if all(part.state in RESTING for part in job.running_parts):
+            # On a large job, this may take longer than the call that began it.
             with anyio.CancelScope(shield=True):
-                await self._steps.collection.finish(after, self._folders.of(job_id))
+                await self._steps.collection.finish(job, self._folders.of(job_id))
 
-    async def _advance_part(self, job: Job, part: Part, look: "Look") -> None:
-        was_looked_for = False
-        is_left = self._journal.queries.is_cancelled(job.id) and self._steps.confirmation.is_quiet(part)
-        while (step := next_step(part, was_looked_for=was_looked_for, is_left=is_left)) not in _RESTING_STEPS:
-            before = part
-            was_looked_for = was_looked_for or step == "look_for_batch"
-            try:
-                part = await self._step(step, job, part, look)
-            except (ProviderError, OSError) as error:
-                self._record_stop(job, part.number, error)
-                return
-            if part == before and step != "look_for_batch":
-                return
+    async def _carry_out(self, action: Action, job: Job, part: Part, shown: Shown | None, look: "Look") -> Shown:
+        """Carry out what was decided for a part, and return what is known about it now."""
+        try:
+            if action == "poll":
+                seen = await self._steps.collection.poll(job, part, look)
+                return Shown(seen, is_done=seen is None)
+            after = await self._change(action, job, part, (shown and shown.part) or part)
+        except (ProviderError, OSError) as error:
+            self._record_stop(job, part.number, error)
+            return Shown(is_done=True)
+        if action == "look_for_batch" and after.state == "unknown":
+            return Shown(has_no_batch=True, is_quiet=self._steps.confirmation.is_quiet(after))
+        # An action that changed nothing would change nothing again.
+        return Shown(is_done=after.state == part.state)
 
-    async def _step(self, step: Step, job: Job, part: Part, look: "Look") -> Part:
+    async def _change(self, action: Action, job: Job, part: Part, seen: Part) -> Part:  # noqa: C901, PLR0911, PLR0912  # an action each
         folder = self._folders.of(job.id)
-        match step:
+        submission, confirmation, collection = self._steps.submission, self._steps.confirmation, self._steps.collection
+        match action:
+            case "leave_out":
+                return submission.leave_out(part)
+            case "split":
+                return await submission.split(job, part, folder)
             case "upload":
-                return await self._steps.submission.upload(job, part, folder)
+                return await submission.upload(part, folder)
             case "create":
-                return await self._steps.submission.create_batch(job, part)
-            case "look_for_batch" | "give_up":
-                sought = self._steps.confirmation
-                return await (sought.look_for_batch if step == "look_for_batch" else sought.give_up)(part)
-            case "poll":
-                return await self._steps.collection.poll(job, part, folder, look)
+                return await submission.create_batch(job, part)
+            case "look_for_batch":
+                return await confirmation.look_for_batch(part)
+            case "give_up":
+                return await confirmation.give_up(part)
+            case "cancel":
+                return await collection.cancel(job, part, seen)
+            case "record":
+                return self._journal.parts.save_changed(seen, part)
+            case "take_back":
+                return await submission.take_back(job, seen)
+            case "end":
+                return await collection.end(seen, folder)
             case "collect":
-                return await self._steps.collection.collect(job, part, folder)
-            case "rest" | "wait_for_user":
+                return await collection.collect(job, part, folder)
+            case "poll" | "pause" | "wait_for_room" | "wait_for_user" | "rest":
                 return part
             case _:
-                assert_never(step)
+                assert_never(action)
 
     def _record_stop(self, job: Job, number: int, error: ProviderError | OSError) -> None:
-        """Record why a part does not go on now."""
-        # Read again: the step may have brought the part further before it failed.
+        """Record why a part cannot continue now."""
+        # Read again: the action may have changed the part before it failed.
         part = next(part for part in self._journal.job(job.id).parts if part.number == number)
         if not isinstance(error, ProviderGone):
             place = isinstance(error, OSError) and (error.filename or self._folders.of(job.id).path)
@@ -165,23 +196,11 @@ class Runs:
         elif self._api.lists_everything or self._journal.queries.is_cancelled(job.id):
             again = f"; if another key shows batch {part.batch_id}, adopt_batch takes it up" if part.batch_id else ""
             gone = Problem.found("gone", f"it is gone at the provider: {error}{again}")
-            self._journal.parts.save(replace(part, state="failed", problem=gone), "gone")
+            self._journal.parts.save(transitions.failed(part, gone), "gone")
         else:
-            # With another key or project the provider does not show it either, and it may be paid for.
+            # A provider does not show the batches of another key or project either, and they may be paid for.
             words = (
                 f"the provider does not show batch {part.batch_id} ({error}): start the server with the key and "
                 "project that it was made with, or give it up with cancel_job"
             )
             self._journal.parts.save(replace(part, problem=Problem.found("not_shown", words)))
-
-
-def _differences(now: ProviderInfo, drafted: ProviderInfo) -> list[str]:
-    """Name what would make others pay for a job than it was drafted for, or at other prices."""
-    if drafted.url is None:  # it was drafted before this was written down
-        return []
-    changed = {
-        "address": now.url != drafted.url,
-        "key": now.key_print != drafted.key_print,
-        "prices": now.charges != drafted.charges,
-    }
-    return [name for name, is_other in changed.items() if is_other]

@@ -1,6 +1,5 @@
-"""A part's batch from its first look to its results: watched, fetched, verified, kept and joined with all others."""
+"""A part's batch from its first poll to its results: polled, fetched, verified, kept and joined with all others."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -8,10 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import anyio
 import anyio.to_thread
 
-from batchwright.core import files, system
+from batchwright.core import files, system, transitions
 from batchwright.core.bounds import most_results
 from batchwright.core.crash_points import OnPoint
 from batchwright.core.errors import ProviderGone, ProviderNotNow, ProviderRefused, ProviderUnreachable
@@ -19,7 +17,7 @@ from batchwright.core.job_folder import DownloadKind, JobFolder, part_name
 from batchwright.core.model import ENDED_STATES, Job, LineError, Outcome, Part, Result
 from batchwright.core.problem import Problem
 from batchwright.costs.prices import Totals, cost, cost_of_totals, price_at
-from batchwright.jobs.recovery import is_final, is_over_enqueued_limit, is_overdue, overdue
+from batchwright.jobs.recovery import is_final, is_overdue, overdue
 from batchwright.requests.packing import members_of
 from batchwright.results.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS
 from batchwright.results.downloads import Found, mismatch, name_requests
@@ -30,21 +28,14 @@ from batchwright.results.table import ResultTable
 if TYPE_CHECKING:
     from openai.types import Batch
 
-    from batchwright.jobs.submission import Submission
-    from batchwright.journal.events import EventKind
     from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import BatchAPI, Look
 
 RESTING = frozenset({*ENDED_STATES, "split"})
-"""States of a part that has come to its end."""
+"""States of a finished part."""
 MAX_FETCHES = 3
-"""A file that lacks results, and is the same so many times, is what the provider has."""
-LATE_SECONDS = 120.0
-"""How long an ended batch that has answers is given to name the file that they are in."""
-_EARLY_ENDS: dict[str | None, tuple[Outcome, Problem]] = {
-    "expired": BATCH_EXPIRED,
-    "cancelled": BATCH_CANCELLED,
-}
+"""Incomplete results that arrive this often without a change are all that the provider has."""
+_EARLY_ENDS: dict[str | None, tuple[Outcome, Problem]] = {"expired": BATCH_EXPIRED, "cancelled": BATCH_CANCELLED}
 _LOST = Problem.found("lost", "its results are lost")
 _NO_RESULT = Problem.found("lost", "the provider has no result for this row")
 _NOT_SUBMITTED = Problem.found("cancelled", "the job was cancelled before this row's turn")
@@ -57,59 +48,45 @@ class Collection:
         self,
         journal: "Journal",
         api: "BatchAPI",
-        submission: "Submission",
         *,
+        late_seconds: float,
         now: Callable[[], datetime],
         on_point: OnPoint,
     ) -> None:
         self._journal = journal
         self._api = api
-        self._submission = submission
+        self._late_seconds = late_seconds
         self._now = now
         self._on_point = on_point
-        self._fetched: Counter[tuple[str, int, str]] = Counter()
-        self._missed: dict[tuple[str, int], float] = {}
 
-    async def poll(self, job: Job, part: Part, folder: JobFolder, look: "Look") -> Part:
-        """Look at the part's batch, and cancel it if that is wished."""
-        to_cancel = self._journal.queries.is_cancelled(job.id) and part.state != "cancelling"
+    async def poll(self, job: Job, part: Part, look: "Look") -> Part | None:
+        """Return the part with what its batch shows now; None: it is not to be polled again yet."""
+        to_cancel = job.cancelled_at is not None and part.state != "cancelling"
         batch = await (self._api.batch if to_cancel else look)(part.batch_id or "")
-        if batch is None:
-            return part
-        if to_cancel and not is_final(batch.status):
-            try:
-                batch = await self._api.cancel_batch(batch.id)
-            except ProviderNotNow:
-                raise
-            except ProviderRefused as error:  # if it has ended just now, the next look shows how
-                refused = Problem.found("not_cancelled", f"it could not be cancelled: {error}")
-                return self._note(replace(_with_batch(part, batch), problem=refused), part)
-            self._on_point("cancel_answered")
-            return self._record(replace(_with_batch(part, batch), state="cancelling"), "cancelling")
-        shown = _with_batch(part, batch)
-        if job.provider.kind == "endpoint":
-            # The local engine writes down what each sending did cost, or may have, also where its answer was lost.
-            spent = (batch.model_extra or {}).get("spent_usd")
-            shown = replace(shown, cost_usd=None if spent is None else Decimal(spent))
-        if not is_final(batch.status):
-            now = self._now()
-            late = replace(shown, problem=overdue(shown, now)) if is_overdue(shown, now) else shown
-            return self._note(late, part)
-        has_results = bool(shown.output_file_id or shown.completed)
-        # What another journal submitted was agreed to there: here nobody let it be sent again.
-        is_ours = job.agreed_usd is not None or job.provider.charges == "nothing"
-        if is_ours and is_over_enqueued_limit(batch.status, shown.errors, has_results=has_results):
-            return await self._submission.take_back(job, part, shown.errors)
-        if shown.errors:
-            shown = replace(
-                shown, errors=await anyio.to_thread.run_sync(name_requests, folder.requests(part), shown.errors)
-            )
-        ended = self._record(replace(shown, state="ended"), "batch_ended", shown.batch_status)
+        return None if batch is None else self._as_shown(job, part, batch)
+
+    async def cancel(self, job: Job, part: Part, seen: Part) -> Part:
+        """Cancel the batch of a part, which was just *seen* to be live."""
+        try:
+            batch = await self._api.cancel_batch(part.batch_id or "")
+        except ProviderNotNow:
+            raise
+        except ProviderRefused as error:  # if it has ended just now, the next poll shows how
+            refused = Problem.found("not_cancelled", f"it could not be cancelled: {error}")
+            return self._journal.parts.save_changed(replace(seen, problem=refused), part)
+        self._on_point("cancel_answered")
+        return self._journal.parts.save(transitions.cancelling(self._as_shown(job, part, batch)), "cancelling")
+
+    async def end(self, seen: Part, folder: JobFolder) -> Part:
+        """Record that a batch has finished, and which requests its faults are about."""
+        errors = await anyio.to_thread.run_sync(name_requests, folder.requests(seen), seen.errors)
+        ended = transitions.ended(replace(seen, errors=errors))
+        self._journal.parts.save(ended, "batch_ended", ended.batch_status)
         self._on_point("end_seen")
         return ended
 
     async def collect(self, job: Job, part: Part, folder: JobFolder) -> Part:
-        """Fetch the results, check that they are whole, and settle what they cost."""
+        """Fetch the results, check that they are complete, and settle their cost."""
         members = await anyio.to_thread.run_sync(members_of, folder, part)
         lines = folder.lines(part)
         with await anyio.to_thread.run_sync(PartReader, folder, part, job.recipe, members, lines) as reader:
@@ -117,35 +94,36 @@ class Collection:
             results = await anyio.to_thread.run_sync(reader.finish)
         found = reader.found
         if not lost and (fault := mismatch(part, found)):
-            self._fetch_again(folder, part, fault)
+            await self._fetch_again(folder, part, fault)
         await anyio.to_thread.run_sync(keep, lines, results)
         notes = [*lost, *([found.note] if found.note else [])]
         rows_file = folder.members(part)
         if job.recipe.inputs_per_request > 1 and not rows_file.exists():
-            notes.append(f"{rows_file.name} is gone: whose its answers are is not known, so they are left out")
+            notes.append(
+                f"{rows_file.name} is gone: it is not known which rows its answers belong to, so they are left out"
+            )
         is_empty = part.batch_status == "failed" and not part.output_file_id
-        state = "failed" if lost or is_empty else "verified"
         known = _cost(job, part, found, is_lost=bool(lost)) if part.cost_usd is None else part.cost_usd
         code = "not_whole" if notes == [found.note] else "lost"
         problem = Problem.found(code, "; ".join(notes)) if notes else None
-        part = replace(part, state=state, cost_usd=known, problem=problem)
-        self._record(part, state)
+        is_failed = bool(lost) or is_empty
+        part = transitions.collected(part, known, problem, is_failed=is_failed)
+        self._journal.parts.save(part, "failed" if is_failed else "verified")
         self._on_point("verified")
         return part
 
     async def finish(self, job: Job, folder: JobFolder) -> None:
-        """Join all results, and count the rows by what became of them."""
+        """Join all results, and count the rows by outcome."""
         tokens = await anyio.to_thread.run_sync(_join, job, folder, folder)
         outcomes = await anyio.to_thread.run_sync(table(job, folder).counts)
         self._journal.mark_ended(job.id, outcomes, tokens=tokens)
         self._on_point("finished")
 
     async def _read(self, job: Job, part: Part, folder: JobFolder, reader: PartReader) -> list[str]:
-        """Fetch what is not here yet, and read all of it; return what is lost."""
+        """Fetch the files that are not here yet, and read them all; return what is lost."""
         lost: list[str] = []
-        kinds: tuple[tuple[str | None, DownloadKind], ...]
-        kinds = (part.output_file_id, "output"), (part.error_file_id, "errors")
-        for file_id, kind in kinds:
+        kinds: tuple[DownloadKind, ...] = ("output", "errors")
+        for file_id, kind in zip((part.output_file_id, part.error_file_id), kinds, strict=True):
             target, temporary = folder.download(part, kind), folder.arriving(part, kind)
             if target.exists():
                 await anyio.to_thread.run_sync(reader.read, target)
@@ -155,74 +133,69 @@ class Collection:
             try:
                 await self._api.download(file_id, temporary, max_bytes=most_results(job.recipe, part))
             except ProviderGone:
-                await self._api.batch(part.batch_id or "")  # which is gone too, if the key is another one
+                await self._api.batch(part.batch_id or "")  # with another key, the batch is gone too
                 lost.append(f"its {kind} file {file_id} is gone at the provider: these results are lost")
                 continue
             self._on_point("downloaded")
-            await anyio.to_thread.run_sync(self._read_arrived, part, temporary, reader)
+            is_whole = await anyio.to_thread.run_sync(reader.read, temporary)
+            if not is_whole and (await self._count_fetch(part, [temporary]))[0] < MAX_FETCHES:
+                raise _not_whole(part, "it has a line that cannot be read")
+            await anyio.to_thread.run_sync(files.sync, temporary)
             system.replace(temporary, target)
             self._on_point("renamed")
         return lost
 
-    def _read_arrived(self, part: Part, path: Path, reader: PartReader) -> None:
-        """Have a file that holds a line nobody can read fetched once more, unless the provider has no other.
+    async def _fetch_again(self, folder: JobFolder, part: Part, fault: str) -> None:
+        """Fetch results that do not add up again, unless they never change.
+
+        The batch is polled again too: it may have finished before its files were named.
 
         Raises:
-            ProviderUnreachable: It is to be fetched again.
-        """
-        if not reader.read(path) and not self._is_all_there_is(part, [path]):
-            raise ProviderUnreachable(f"The results of {part_name(part)} did not arrive whole. They are fetched again.")
-        files.sync(path)
-
-    def _fetch_again(self, folder: JobFolder, part: Part, fault: str) -> None:
-        """Have results that do not add up fetched once more, unless the provider always gives the same ones.
-
-        Its batch is looked at again too: it may have ended before its files were named.
-
-        Raises:
-            ProviderUnreachable: They are to be fetched again.
+            ProviderUnreachable: They are fetched at the next poll.
         """
         targets = [path for path in folder.downloads(part) if path.exists()]
-        if self._is_all_there_is(part, targets) and not self._is_late(part):
+        times, seconds = await self._count_fetch(part, targets)
+        # The provider counts answers, and may still name the file that holds them.
+        is_file_missing = part.completed and not part.output_file_id
+        if times >= MAX_FETCHES and not (is_file_missing and seconds < self._late_seconds):
             return
         for path in targets:
             path.unlink()
-        self._journal.parts.save(replace(part, state="submitted"))
-        raise ProviderUnreachable(f"The results of {part_name(part)} did not arrive whole: {fault}. Fetched again.")
+        self._journal.parts.save(transitions.reopened(part))
+        raise _not_whole(part, fault)
 
-    def _is_all_there_is(self, part: Part, paths: Sequence[Path]) -> bool:
-        """Whether a part's files came so often in just this form that the provider has no other."""
-        key = (part.job_id, part.number, " ".join(files.sha256(path) for path in paths))
-        self._fetched[key] += 1
-        return self._fetched[key] >= MAX_FETCHES
+    async def _count_fetch(self, part: Part, paths: Sequence[Path]) -> tuple[int, float]:
+        """Count that results arrived in just this form: how often by now, and the seconds since the first time."""
+        content = [await anyio.to_thread.run_sync(files.sha256, path) for path in paths]
+        return self._journal.waits.count_fetch(part, " ".join(content))
 
-    def _is_late(self, part: Part) -> bool:
-        """Whether answers were counted, and the file that holds them may still be named."""
-        if not part.completed or part.output_file_id:
-            return False
-        since = self._missed.setdefault((part.job_id, part.number), anyio.current_time())
-        return anyio.current_time() - since < LATE_SECONDS
+    def _as_shown(self, job: Job, part: Part, batch: "Batch") -> Part:
+        """Return the part with what its batch shows."""
+        shown = _with_batch(part, batch)
+        if job.provider.kind == "endpoint":
+            # The local engine records what each request cost, or may have cost if its answer was lost.
+            spent = (batch.model_extra or {}).get("spent_usd")
+            shown = replace(shown, cost_usd=None if spent is None else Decimal(spent))
+        now = self._now()
+        return replace(shown, problem=overdue(shown, now)) if is_overdue(shown, now) else shown
 
-    def _note(self, part: Part, before: Part) -> Part:
-        """Record what a look showed; the same part as before says that there is nothing more to do now."""
-        if part != before:
-            self._journal.parts.save(part)
-        return before
 
-    def _record(self, part: Part, event: "EventKind", detail: str | None = None) -> Part:
-        self._journal.parts.save(part, event, detail)
-        return part
+def _not_whole(part: Part, fault: str) -> ProviderUnreachable:
+    """Return the error that has a part's results fetched again."""
+    return ProviderUnreachable(
+        f"The results of {part_name(part)} arrived incomplete: {fault}. They will be fetched again."
+    )
 
 
 def table(job: Job, folder: JobFolder) -> ResultTable:
-    """Return the joined results of a job that has ended."""
-    # What was sent for a row that no file of ours names any more is not known.
+    """Return the joined results of a finished job."""
+    # It is not known what was sent for a row that none of our files names any more.
     rest: Outcome = "unconfirmed" if any(part.batch_id for part in job.parts) else "never_ran"
     return ResultTable(folder.frozen, folder.results, job.source.columns, job.recipe, ended=True, rest=rest)
 
 
 def table_so_far(job: Job, folder: JobFolder, place: Path) -> ResultTable:
-    """Return the joined results of a job that runs, of the parts that have ended; *place* is for what is written."""
+    """Return the joined results of a running job's finished parts, written to *place*."""
     ended = replace(job, parts=tuple(part for part in job.parts if part.state in RESTING))
     so_far = JobFolder(place)
     _join(ended, folder, so_far)
@@ -230,7 +203,7 @@ def table_so_far(job: Job, folder: JobFolder, place: Path) -> ResultTable:
 
 
 def _join(job: Job, folder: JobFolder, place: JobFolder) -> tuple[int, int]:
-    """Join the results of all rounds to the rows, in *place*, and return the tokens that they took."""
+    """Join the results of all rounds to the rows, in *place*, and return the tokens they used."""
     joined: list[PartLines] = []
     input_tokens = output_tokens = 0
     # A retry's parts have higher numbers than those of the rows that it repeats.
@@ -249,7 +222,7 @@ def _join(job: Job, folder: JobFolder, place: JobFolder) -> tuple[int, int]:
 
 
 def _missing(part: Part, results: PartResults, members: Mapping[str, Sequence[str]]) -> Callable[[str], Result]:
-    """Return what says of a row why it has no result: the fault of its own line, or that of the whole batch."""
+    """Return a function that says why a row has no result: a fault in its own line, or in the whole batch."""
     faults = {error.custom_id: error.problem for error in part.errors if error.custom_id}
     of_rows = {row: fault for custom_id, fault in faults.items() for row in members.get(custom_id, (custom_id,))}
     outcome, reason = ending(part, ran=results.ran, good=results.good)
@@ -257,9 +230,9 @@ def _missing(part: Part, results: PartResults, members: Mapping[str, Sequence[st
 
 
 def ending(part: Part, *, ran: int = 0, good: int = 0) -> tuple[Outcome, Problem]:
-    """Say what became of the requests of a part that have no result; *ran* others have one, *good* of them an answer.
+    """Say what became of a part's requests without a result; *ran* others have one, *good* of them an answer.
 
-    Which of them were answered is not known where the provider counts more than it gives.
+    If the provider counts more answers than it gives, it is not known which requests they belong to.
     """
     if part.state == "given_up":
         return "unconfirmed", part.problem or Problem.found("given_up", "it was given up, so it may be paid for")
@@ -286,7 +259,7 @@ def _unpaid_ending(part: Part) -> tuple[Outcome, Problem]:
 
 
 def _may_be_paid(part: Part, ran: int, good: int) -> bool:
-    """Whether an answer may have been paid for that is not here."""
+    """Whether an answer that is not here may have been paid for."""
     if not is_final(part.batch_status):
         return True
     if part.completed > good and part.completed + part.failed > ran:
@@ -298,7 +271,7 @@ def _may_be_paid(part: Part, ran: int, good: int) -> bool:
 
 
 def _with_batch(part: Part, batch: "Batch") -> Part:
-    """Return the part with what its batch shows; fields that a service leaves out or empty stay absent."""
+    """Return the part with the fields of its batch; what a service omits or leaves empty stays absent."""
     counts = batch.request_counts
     errors = (batch.errors.data if batch.errors else None) or ()
     return replace(
@@ -317,7 +290,7 @@ def _with_batch(part: Part, batch: "Batch") -> Part:
 
 
 def _told(batch: "Batch") -> Problem | None:
-    """Say what a batch tells of itself; only that of the local engine has more than a text."""
+    """Return what a batch says about itself; only the local engine says more than a text."""
     extra = batch.model_extra or {}
     if isinstance(problem := extra.get("problem"), Problem):
         return problem
@@ -325,7 +298,7 @@ def _told(batch: "Batch") -> Problem | None:
 
 
 def _cost(job: Job, part: Part, found: Found, *, is_lost: bool) -> Decimal | None:
-    """Give what a part has cost, at list prices and without any discount of the prompt cache; None: not known."""
+    """Return what a part cost, at list prices and without prompt cache discounts; None: not known."""
     charges = job.provider.charges
     has_run = part.batch_status != "failed" or found.counts or part.output_file_id or part.completed
     if charges == "nothing" or not has_run:

@@ -1,4 +1,4 @@
-"""What only the user decides about a job: submit it, send again or leave what is stuck, cancel it, discard it."""
+"""What only the user decides about a job: submit it, resend or give up what is stuck, cancel it, discard it."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Decisions:
-    """Carries out what the user decides, and moves the job on."""
+    """Carries out what the user decides, and advances the job."""
 
     def __init__(  # noqa: PLR0913  # a decision touches money, files and the provider
         self,
@@ -56,10 +56,10 @@ class Decisions:
     async def submit(
         self, job_id: str, *, max_cost_usd: Decimal | None = None, user_says: UserSays = ""
     ) -> tuple[Job, bool]:
-        """Let a draft, or a drafted retry, run; returns also whether it ran before: then nothing is sent again.
+        """Submit a draft or a drafted retry; return also whether it was submitted before: then nothing is sent again.
 
         Raises:
-            NotReady: The job is for another provider, nothing may be submitted now, or there is nothing to send again.
+            NotReady: The job is for another provider, nothing may be submitted now, or there is nothing to resend.
             OverLimit: It may cost more than the user or the operator allows.
             InvalidInput: Nothing bounds the cost, and no maximum is given.
         """
@@ -76,9 +76,9 @@ class Decisions:
         if not self._runs.is_answered_here(drafted):
             raise NotReady(
                 f"{job_id} was made for {drafted.provider.model} at {drafted.provider.host}, and this server has "
-                "another provider now. Make it anew with `create_batch_file`."
+                "another provider now. Draft it again with `create_batch_file`."
             )
-        self._runs.refuse_changed(drafted, "Draft it anew with `create_batch_file`.")
+        self._runs.refuse_changed(drafted, "Draft it again with `create_batch_file`.")
         await self._restoring.meet(drafted.provider.host)
         await self._restoring.look_again(job)
         self._journal.elapsed.keep(self._api.told.now())
@@ -90,34 +90,34 @@ class Decisions:
         return await self._runs.advance(job_id), not was_new
 
     async def cancel(self, job_id: str) -> Job:
-        """Have a job end early: parts that were not submitted never are, the others' batches are cancelled.
+        """End a job early: submit no more parts, and cancel the batches of the others.
 
-        What was answered is kept. What was stuck before, and is again when it is looked at once more, is given up.
+        Answers are kept. What was stuck before, and is still stuck after another poll, is given up.
 
         Raises:
-            NotReady: The job does not run.
+            NotReady: The job is not running.
         """
         job = self._journal.job(job_id)
         if job.submitted_at is None:
             raise NotReady(f"{job_id} is a draft: nothing runs, and nothing was spent. There is nothing to cancel.")
         if job.ended_at is not None:
-            raise NotReady(f"{job_id} has ended already: {job.status}. Its results are there with `get_results`.")
-        before = unending_parts(job, self._now())
+            raise NotReady(f"{job_id} has already finished: {job.status}. `get_results` has its results.")
+        before = {part.number for part in unending_parts(job, self._now())}
         self._journal.mark_cancelled(job_id)
         job = await self._runs.advance(job_id)
-        if before & unending_parts(job, self._now()):
-
-            def unending(job: Job) -> list[Part]:
-                still = before & unending_parts(job, self._now())
-                return [part for part in job.running_parts if part.number in still]
-
-            await self._decide(job_id, unending, self._confirmation.give_up, f"{job_id} goes on. See `check_job`.")
+        if any(part.number in before for part in unending_parts(job, self._now())):
+            await self._decide(
+                job_id,
+                lambda job: [part for part in unending_parts(job, self._now()) if part.number in before],
+                self._confirmation.give_up,
+                f"{job_id} continues. See `check_job`.",
+            )
         return self._journal.job(job_id)
 
     async def discard(self, job: Job) -> Job | None:
-        """Remove what is only drafted, with its files: a draft as a whole, or the retry of a job that has ended.
+        """Remove a draft, or the drafted retry of a finished job, with its files.
 
-        Returns what it was, or the job that stays; None: nothing is only drafted.
+        Return the draft, or the job that stays; None: nothing was only drafted.
 
         Raises:
             NotReady: It was submitted since it was seen as *job*, or another process works on it.
@@ -130,7 +130,7 @@ class Decisions:
             if not is_held:
                 raise NotReady(f"{job_id} is being worked on just now. Try again in a moment.")
             if not was_submitted:
-                # First: with it, the folder of a draft that is forgotten would be taken for a lost job's.
+                # First: otherwise the folder of a forgotten draft would look like that of a lost job.
                 folder.job_file.unlink(missing_ok=True)
             is_forgotten = self._journal.forget_draft(job)
             if was_submitted or not is_forgotten:
@@ -146,42 +146,27 @@ class Decisions:
         return job
 
     async def _resend(self, job: Job, max_cost_usd: Decimal | None) -> Job:
-        """Have the unconfirmed parts of a job sent again.
-
-        Raises:
-            OverLimit: It may cost more than the user allows.
-            NotReady: None is unconfirmed, it is too early, the job is for another provider, or another process works
-                on it just now.
-        """
+        """Send the unconfirmed parts of a job again."""
         again = self._terms.unconfirmed_usd(job) + (job.agreed_usd or Decimal(0))
         if max_cost_usd is not None and max_cost_usd < again:
             raise OverLimit(
                 f"If {job.id} is sent again and both are paid, it may cost up to {format_most(again)}, above "
-                f"max_cost_usd {format_usd(max_cost_usd)}. Ask the user for so much, or leave max_cost_usd out."
+                f"max_cost_usd {format_usd(max_cost_usd)}. Ask the user for that much, or omit max_cost_usd."
             )
-
-        def unknown(job: Job) -> list[Part]:
-            return [part for part in job.parts if part.state == "unknown"]
-
         if self._runs.is_answered_here(job):
-            advice = "Start the server with the former settings, or draft it anew with create_batch_file."
+            advice = "Start the server with the former settings, or draft it again with create_batch_file."
             self._runs.refuse_changed(job, advice)
-        nothing = f"{job.id} has nothing unconfirmed: nothing is to be sent again. See `check_job`."
-        return await self._decide(job.id, unknown, self._confirmation.resend, nothing)
+        nothing = f"{job.id} has nothing unconfirmed, so there is nothing to resend. See `check_job`."
+        return await self._decide(job.id, _unknown_parts, self._confirmation.resend, nothing)
 
     async def _give_up(self, job_id: str) -> Job:
-        """Leave what is stuck in a job, once what can move on has done so.
-
-        Raises:
-            NotReady: Nothing is stuck, it is too early, the job is for another provider, or another process works on
-                it just now.
-        """
+        """Give up what is stuck in a job, after everything else has advanced."""
         was_over = self._journal.job(job_id).ended_at is not None
         if (job := await self._runs.advance(job_id)).ended_at and not was_over:
             return job
         nothing = (
-            f"{job_id} has nothing stuck, so nothing is given up: see `check_job`. `cancel_job` ends a job early; what "
-            "does not end then can be given up."
+            f"{job_id} has nothing stuck, so nothing is given up: see `check_job`. `cancel_job` ends a job early; "
+            "parts that do not end then can be given up."
         )
         return await self._decide(
             job_id, lambda job: stuck_parts(job, self._now()), self._confirmation.give_up, nothing
@@ -190,15 +175,11 @@ class Decisions:
     async def _decide(
         self, job_id: str, of: Callable[[Job], list[Part]], act: Callable[[Part], Awaitable[Part]], nothing: str
     ) -> Job:
-        """Do with parts of a job what only the user may decide, and move the job on.
-
-        Raises:
-            NotReady: There is *nothing* of the kind, the job is for another provider, or another process works on it.
-        """
+        """Do with some parts of a job what only the user may decide, and advance it; without parts, say *nothing*."""
         if not self._runs.is_answered_here(self._journal.job(job_id)):
             raise NotReady(
-                f"{job_id} was sent to another provider than this server has: whether it arrived can only be seen "
-                "there. Start the server with the former settings."
+                f"{job_id} was sent to a provider that this server does not have, and only that provider knows whether "
+                "it arrived. Start the server with the former settings."
             )
         with self._folders.of(job_id).held() as is_held:
             if not is_held:
@@ -208,3 +189,7 @@ class Decisions:
             for part in parts:
                 await act(part)
         return await self._runs.advance(job_id)
+
+
+def _unknown_parts(job: Job) -> list[Part]:
+    return [part for part in job.parts if part.state == "unknown"]

@@ -15,7 +15,7 @@ RETRIED: tuple[Outcome, ...] = ("failed", "expired", "never_ran")
 
 @dataclass(frozen=True, slots=True)
 class Mending:
-    """What a retry changes; None leaves it as it was. A parameter that is None is left out from now on."""
+    """What a retry changes; None keeps what was there. A parameter that is None is omitted from now on."""
 
     outcomes: Collection[Outcome] = RETRIED
     prompt: str | None = None
@@ -24,15 +24,15 @@ class Mending:
     parameters: Mapping[str, Json] = field(default_factory=dict[str, Json])
 
     def recipe(self, before: Recipe) -> Recipe:
-        """Return the mended recipe.
+        """Return the changed recipe.
 
         Raises:
-            InvalidInput: A ready-made batch file has no prompt that could be mended.
+            InvalidInput: A ready-made batch file has no prompt to change.
         """
         if before.prompt is None and (self.prompt or self.system):
             raise InvalidInput(
                 "The job was made from a ready-made batch file, which has no prompt of its own. "
-                "Mend model or parameters, or make a new job."
+                "Change its model or parameters, or make a new job."
             )
         parameters = {
             name: value for name, value in {**before.parameters, **self.parameters}.items() if value is not None
@@ -46,7 +46,7 @@ class Mending:
         )
 
     def changes(self, before: Recipe) -> list[str]:
-        """Say what is changed, in words; a ready-made batch file says itself what it was before."""
+        """Return what changes, in words; what a ready-made batch file said before is not known."""
         given = [("prompt", self.prompt), ("system", self.system)]
         told = [f"another {name}" for name, text in given if text and text != getattr(before, name)]
         if self.model and self.model != before.model:
@@ -60,7 +60,7 @@ class Mending:
         return told
 
     def body(self, before: Mapping[str, Json]) -> dict[str, Json]:
-        """Return a ready-made request's mended body."""
+        """Return the changed body of a ready-made request."""
         changed = {**before, **self.parameters, **({"model": self.model} if self.model else {})}
         return {name: value for name, value in changed.items() if value is not None}
 

@@ -1,8 +1,8 @@
-"""What to do next for a part, from what the journal says and what the provider shows. Pure: decides, does nothing."""
+"""What to do next for each part, from what the journal says and the provider shows. Pure: decides, does nothing."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, Protocol, assert_never
 
@@ -10,29 +10,41 @@ from batchwright.core.model import LIVE_STATES, TERMINAL_BATCH_STATUSES, Job, Li
 from batchwright.core.problem import Problem
 from batchwright.core.provenance import NONCE_KEY
 
-Step = Literal["upload", "create", "look_for_batch", "poll", "collect", "wait_for_user", "give_up", "rest"]
+Action = Literal[
+    "leave_out",
+    "split",
+    "upload",
+    "create",
+    "look_for_batch",
+    "give_up",
+    "poll",
+    "cancel",
+    "record",
+    "take_back",
+    "end",
+    "collect",
+    "pause",
+    "wait_for_room",
+    "wait_for_user",
+    "rest",
+]
+"""What moves a part on. `leave_out`: never submit it; `record`: write down what its live batch shows; `take_back`: its
+batch was refused whole, and may be made again later; `end`: its batch is over; `rest`: nothing more in this pass."""
+
+WAITING: frozenset[Action] = frozenset({"pause", "wait_for_room", "wait_for_user", "rest"})
+"""With these, a part stays as it is."""
 
 LEAVING = (
-    'It is looked at again each time. The user may leave it with submit_job, user_says="give_up": its rows are '
-    "unconfirmed then, and count as paid."
+    'Every check tries again. The user may give it up with submit_job, user_says="give_up": its rows are then '
+    "unconfirmed, and count as paid."
 )
-"""How the user leaves what may never move on."""
+"""How the user leaves what may never finish."""
 
 _LIMIT = re.compile(r"Limit:\s*([\d,._ ]*\d)")
-MAX_FAULTS = 3
-"""Of a batch that was refused whole, in a sentence."""
-
-
-class ToldFault(Protocol):
-    """What is looked at of the fault of a batch, in the provider's words."""
-
-    code: str | None
-    line: int | None
-    message: str | None
 
 
 class ListedBatch(Protocol):
-    """What is looked at of a provider's batch."""
+    """What identifies a provider's batch."""
 
     id: str
     input_file_id: str
@@ -40,22 +52,64 @@ class ListedBatch(Protocol):
     metadata: dict[str, str] | None
 
 
-def next_step(part: Part, *, was_looked_for: bool = False, is_left: bool = False) -> Step:
-    """Say what moves *part* on, given that no one else is working on it.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a pass over a job has learned about one part since the part last changed its state.
 
-    A part found `submitting` was left there by a process that died: its batch may exist, so it is looked for first.
-    With *is_left*, the user has no use for it any more: it is given up where no batch of it is found.
+    Attributes:
+        part: With what its batch shows; None: the batch has not been polled.
+        has_no_batch: The provider lists no batch of the part's open attempt.
+        is_quiet: The attempt is so old that its batch is hardly to be expected any more.
+        is_done: Nothing more can be done for the part in this pass.
     """
+
+    part: Part | None = None
+    has_no_batch: bool = False
+    is_quiet: bool = False
+    is_done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much may be sent now.
+
+    Attributes:
+        limit: Of what may be enqueued at a time, as `Part.load` counts it; None: not known.
+        enqueued: What all live batches of the model take of it.
+        paused: Numbers of the parts that rest after the provider refused them for now.
+    """
+
+    limit: int | None = None
+    enqueued: int = 0
+    paused: frozenset[int] = frozenset()
+
+
+def next_actions(job: Job, shown: Mapping[int, Shown], room: Room) -> list[tuple[Part, Action]]:
+    """Decide what to do for each running part of *job*, given that no one else works on the job.
+
+    Parts with a batch come first, since others may follow when they end. What is sent first takes its share of the
+    room. A part found `submitting` was left so by a process that died: its batch may exist, so it is looked for first.
+    """
+    actions: list[tuple[Part, Action]] = []
+    for part in sorted(job.running_parts, key=lambda part: part.state not in {*LIVE_STATES, "ended"}):
+        known = shown.get(part.number, Shown())
+        action = "rest" if known.is_done else _next_action(job, part, known, room)
+        if action in {"upload", "create"}:
+            room = replace(room, enqueued=room.enqueued + part.load)
+        actions.append((part, action))
+    return actions
+
+
+def _next_action(job: Job, part: Part, shown: Shown, room: Room) -> Action:
     match part.state:
-        case "built" | "uploading":
-            return "upload"
-        case "uploaded":
-            return "create"
+        case "built" | "uploading" | "uploaded":
+            return _next_of_unsent(job, part, room)
         case "submitting" | "unknown":
-            found_none: Step = "give_up" if is_left else "wait_for_user"
-            return found_none if was_looked_for else "look_for_batch"
+            if not shown.has_no_batch:
+                return "look_for_batch"
+            return "give_up" if job.cancelled_at is not None and shown.is_quiet else "wait_for_user"
         case "submitted" | "cancelling":
-            return "poll"
+            return _next_of_batch(job, part, shown.part)
         case "ended":
             return "collect"
         case "verified" | "failed" | "given_up" | "split":
@@ -64,41 +118,68 @@ def next_step(part: Part, *, was_looked_for: bool = False, is_left: bool = False
             assert_never(part.state)
 
 
+def _next_of_unsent(job: Job, part: Part, room: Room) -> Action:
+    if job.cancelled_at is not None:
+        return "leave_out"
+    if part.number in room.paused:
+        return "pause"
+    if room.limit is not None and part.load <= room.limit < room.enqueued + part.load:
+        return "wait_for_room"
+    if part.state == "uploaded":
+        return "create"
+    return "split" if is_too_large(job, part, room.limit) else "upload"
+
+
+def _next_of_batch(job: Job, part: Part, seen: Part | None) -> Action:
+    if seen is None:
+        return "poll"
+    if not is_final(seen.batch_status):
+        return "cancel" if job.cancelled_at is not None and part.state != "cancelling" else "record"
+    # What another journal submitted was agreed to there: nobody here has agreed to send it again.
+    is_ours = job.agreed_usd is not None or job.provider.charges == "nothing"
+    return "take_back" if is_ours and is_over_enqueued_limit(seen) else "end"
+
+
+def is_single(job: Job, part: Part) -> bool:
+    """Whether no smaller part can take the part's place."""
+    return part.requests == 1 and (job.recipe.inputs_per_request == 1 or part.load <= 1)
+
+
+def is_too_large(job: Job, part: Part, limit: int | None) -> bool:
+    """Whether the part can never be enqueued under *limit*, and smaller ones could."""
+    return limit is not None and part.load > limit and not is_single(job, part)
+
+
 def is_final(status: str | None) -> bool:
-    """Whether a batch with this status stays as it is; one never heard of does not."""
+    """Whether a batch with this status never changes; an unknown status is not final."""
     return (status or "").lower() in TERMINAL_BATCH_STATUSES
 
 
 def is_overdue(part: Part, now: datetime) -> bool:
-    """Whether the time of a part's batch is over, and the provider does not say that it has ended."""
+    """Whether the time of a part's batch is over although the provider does not say that it finished."""
     is_live = part.state in {"submitted", "cancelling"} and not is_final(part.batch_status)
     return is_live and part.expires_at is not None and part.expires_at < now.timestamp()
 
 
-def is_stuck(part: Part, now: datetime) -> bool:
-    """Whether a part that was looked at just now may never move on by itself, so that the user may leave it."""
-    return part.state in {"submitting", "unknown", "ended"} or is_overdue(part, now)
-
-
 def stuck_parts(job: Job, now: datetime) -> list[Part]:
-    """Return the parts of a job that may never move on by themselves; one that was cancelled waits for no batch."""
+    """Return the parts that may never finish by themselves, so that the user may give them up.
+
+    A cancelled job waits for no batch.
+    """
     if job.submitted_at is None or job.ended_at is not None:
         return []
-    live = LIVE_STATES if job.cancelled_at else ()
-    return [part for part in job.running_parts if part.state in live or is_stuck(part, now)]
+    stuck = {"submitting", "unknown", "ended", *(LIVE_STATES if job.cancelled_at else ())}
+    return [part for part in job.running_parts if part.state in stuck or is_overdue(part, now)]
 
 
-def unending_parts(job: Job, now: datetime) -> set[int]:
-    """Return the numbers of the parts whose results cannot be had now, or whose cancelled batch does not end."""
-    return {
-        part.number
-        for part in job.running_parts
-        if part.state == "ended" or (part.state == "cancelling" and is_overdue(part, now))
-    }
+def unending_parts(job: Job, now: datetime) -> list[Part]:
+    """Return the parts whose results cannot be fetched now, or whose cancelled batch never ends."""
+    parts = job.running_parts
+    return [each for each in parts if each.state == "ended" or (each.state == "cancelling" and is_overdue(each, now))]
 
 
 def overdue(part: Part, now: datetime) -> Problem:
-    """Say since when the time of a part's batch is over."""
+    """Say how long ago the time of a part's batch was over."""
     past = int(now.timestamp()) - (part.expires_at or 0)
     ago = f"{past // 3_600:,} h" if past >= 3_600 else f"{max(1, past // 60)} min"
     words = f"its time ended {ago} ago, and the provider still calls it {part.batch_status}. {LEAVING}"
@@ -115,19 +196,16 @@ def made_by(batches: Iterable[ListedBatch], *, nonce: str, file_id: str) -> list
         for batch in batches
         if (batch.metadata or {}).get(NONCE_KEY) == nonce or (file_id and batch.input_file_id == file_id)
     ]
-    # Of several of one second the last in the list is the oldest.
+    # Of several from the same second, the last in the list is the oldest.
     oldest_first = found[::-1]
     return [batch.id for batch in sorted(oldest_first, key=lambda batch: batch.created_at or 0)]
 
 
-def is_over_enqueued_limit(status: str | None, errors: Sequence[LineError], *, has_results: bool) -> bool:
-    """Whether a batch was refused whole since too much is enqueued: it ran nothing, and may be made again."""
-    return (
-        (status or "").lower() == "failed"
-        and not has_results
-        and bool(errors)
-        and all(error.code == "token_limit_exceeded" or "nqueued" in error.message for error in errors)
-    )
+def is_over_enqueued_limit(part: Part) -> bool:
+    """Whether the part's batch was refused whole because too much is enqueued: it ran nothing, so may be made again."""
+    has_results = bool(part.output_file_id or part.completed)
+    is_over = (error.code == "token_limit_exceeded" or "nqueued" in error.message for error in part.errors)
+    return (part.batch_status or "").lower() == "failed" and not has_results and bool(part.errors) and all(is_over)
 
 
 def enqueued_limit(errors: Sequence[LineError]) -> int | None:
@@ -138,19 +216,6 @@ def enqueued_limit(errors: Sequence[LineError]) -> int | None:
     return None
 
 
-def describe_faults(faults: Sequence[ToldFault]) -> str:
-    """Say why a provider refused a batch whole, line by line."""
-    said = [f"{f'line {each.line}: ' if each.line else ''}{each.code}: {each.message}" for each in faults[:MAX_FAULTS]]
-    more = f"; and {len(faults) - MAX_FAULTS:,} more" if len(faults) > MAX_FAULTS else ""
-    return f"The provider says why it failed: {'; '.join(said)}{more}."
-
-
 def piece_load(limit: int) -> int:
     """Return how large a part should be under an enqueued limit: two fit, even if the provider counts a bit more."""
     return max(1, limit * 9 // 20)
-
-
-def without_batch(part: Part) -> Part:
-    """Return a part as it was before its file was uploaded."""
-    fresh = replace(part, state="built", batch_id=None, batch_status=None, file_id=None, file_created_at=None)
-    return replace(fresh, completed=0, failed=0, problem=None, errors=())

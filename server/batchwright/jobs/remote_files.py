@@ -1,4 +1,4 @@
-"""Files at the provider: which job each belongs to, and their deletion once the results are safe here."""
+"""Files at the provider: which job each belongs to, and how they are deleted once the results are safe here."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class RemoteFile:
     """A file at the provider, and the job that it belongs to.
 
     Attributes:
-        size_bytes, created_at: None where the provider cannot be asked.
+        size_bytes, created_at: None if the provider lists no files.
     """
 
     file_id: str
@@ -40,26 +40,19 @@ class RemoteFile:
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """Files that may be deleted, and what the user has to agree to before."""
+    """Files that may be deleted, and what the user has to agree to first."""
 
     files: Sequence[RemoteFile]
     terms: Terms
 
 
 class RemoteFiles:
-    """Lists and deletes."""
+    """Lists files at the provider, and deletes those that no job needs any more."""
 
     def __init__(
-        self,
-        journal: "Journal",
-        api: "BatchAPI",
-        advance: Callable[[str], Awaitable[Job]],
-        *,
-        on_point: OnPoint,
+        self, journal: "Journal", api: "BatchAPI", advance: Callable[[str], Awaitable[Job]], *, on_point: OnPoint
     ) -> None:
-        self._journal = journal
-        self._api = api
-        self._advance = advance
+        self._journal, self._api, self._advance = journal, api, advance
         self._on_point = on_point
 
     async def all(self) -> Sequence[RemoteFile]:
@@ -67,17 +60,17 @@ class RemoteFiles:
         return [self._remote_file(file) async for file in self._api.files()]
 
     async def plan(self, *, job_id: str | None, file_ids: Sequence[str]) -> Deletion:
-        """Choose files of jobs whose results are safe here; the user is asked which, how large, and whose.
+        """Choose files of jobs whose results are safe here, and ask about them by name, size and job.
 
         Raises:
-            NotReady: A file belongs to a job that has not ended.
-            NotFound: A file is not there, or belongs to no job of this journal.
+            NotReady: A file belongs to a job that has not finished.
+            NotFound: A file does not exist, or belongs to no job of this journal.
         """
         files = await self._deletable(job_id, file_ids)
         return Deletion(files, Terms(self._question(files)))
 
     async def delete(self, deletion: Deletion) -> None:
-        """Delete files that were chosen just now."""
+        """Delete files that were just chosen."""
         self._on_point("deletion_meant")
         for file in deletion.files:
             await self._api.delete_file(file.file_id)
@@ -85,9 +78,9 @@ class RemoteFiles:
 
     async def _deletable(self, job_id: str | None, file_ids: Sequence[str]) -> Sequence[RemoteFile]:
         if bool(job_id) == bool(file_ids):
-            raise InvalidInput("Files are named by job_id or by file_ids. Give one of the two.")
+            raise InvalidInput("Files are chosen by job_id or by file_ids. Give one of the two.")
         if job_id:
-            # First of all: a batch that has just ended has files that are not known yet.
+            # First of all: the files of a batch that has just finished are not known yet.
             await self._refuse_unsafe_deletion(job_id)
         files = await self._chosen(job_id, file_ids)
         if not files and job_id:
@@ -104,7 +97,7 @@ class RemoteFiles:
         owners = dict.fromkeys(file.job_id for file in files if file.job_id)
         for owner in owners.keys() - {job_id}:
             await self._refuse_unsafe_deletion(owner)
-        # Once more, when nothing is waited for any more: a retry that was begun meanwhile needs what was listed last.
+        # Again, now that nothing is awaited any more: a retry that began meanwhile needs the files.
         for owner in owners:
             self._refuse_needed(self._journal.job(owner))
         return files
@@ -132,8 +125,8 @@ class RemoteFiles:
         job = await self._advance(job_id)
         if job.submitted_at is None and self._journal.events.has(job_id, "restored"):
             raise NotReady(
-                f"{job_id} is a draft of a journal that was lost: a batch of it may run that the provider does not "
-                "show yet. Nothing was deleted. Look with `list_jobs` for `others`, or submit it."
+                f"{job_id} is a draft from a lost journal, and the provider may not show its running batch yet. "
+                "Nothing was deleted. Look for `others` with `list_jobs`, or submit it."
             )
         self._refuse_needed(job)
 
@@ -141,7 +134,7 @@ class RemoteFiles:
         if job.ended_at is None and job.submitted_at is not None:
             raise NotReady(
                 f"{job.id} is {job.status}, so its files are still needed. Nothing was deleted. "
-                "Wait for its end with `check_job`, or end it with `cancel_job`."
+                "Wait for it with `check_job`, or end it early with `cancel_job`."
             )
 
     def _remote_file(self, file: "FileObject") -> RemoteFile:
@@ -149,7 +142,7 @@ class RemoteFiles:
         return RemoteFile(file.id, file.filename or "", file.purpose, file.bytes, created_at, self._job_of(file))
 
     def _job_of(self, file: "FileObject") -> str | None:
-        """Return the job of a file: as the journal has it, or by the name that this program gave it."""
+        """Return the job of a file: the one in the journal, or the one in the name that this program gave it."""
         if job_id := self._journal.queries.job_of_file(file.id):
             return job_id
         named = job_of_upload(file.filename or "")
@@ -161,7 +154,7 @@ def _more(things: Sequence[object]) -> str:
 
 
 def _files_of(job: Job) -> Sequence[RemoteFile]:
-    """Return the files that a job is known to have, without asking the provider."""
+    """Return the known files of a job, without asking the provider."""
     return [
         RemoteFile(file_id, name, purpose, None, None, job.id)
         for part in job.parts

@@ -1,4 +1,4 @@
-"""Jobs made of batches whose files the provider keeps: of a lost journal, or of another program."""
+"""Jobs made from batches whose files the provider keeps: those of a lost journal, or of another program."""
 
 import secrets
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio.to_thread
 import msgspec
 
-from batchwright.core import files
+from batchwright.core import files, transitions
 from batchwright.core.bounds import MAX_RESULTS_BYTES, MAX_VECTORS_BYTES
 from batchwright.core.errors import InvalidInput, NotReady, ProviderGone
 from batchwright.core.job_folder import JobFolder, JobFolders
@@ -18,36 +18,32 @@ from batchwright.core.model import Job, Part, Request
 from batchwright.core.provenance import NONCE_KEY
 from batchwright.core.untrusted import is_model_name
 from batchwright.jobs.batch_file import batch_file_recipe
-from batchwright.jobs.recovery import describe_faults, is_final
+from batchwright.jobs.recovery import is_final
 from batchwright.results.downloads import measure
 from batchwright.tables.frozen import freeze
 from batchwright.tables.source import one_file
 
 if TYPE_CHECKING:
-    from openai.types import Batch
+    from openai.types import Batch, BatchError
 
     from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import BatchAPI
 
 
+_MAX_FAULTS = 3
+
+
 class RemoteJobs:
-    """Makes jobs of batches at the provider."""
+    """Makes jobs from batches at the provider."""
 
     def __init__(
-        self,
-        journal: "Journal",
-        api: "BatchAPI",
-        *,
-        folders: JobFolders,
-        now: Callable[[], datetime],
+        self, journal: "Journal", api: "BatchAPI", *, folders: JobFolders, now: Callable[[], datetime]
     ) -> None:
-        self._journal = journal
-        self._api = api
-        self._folders = folders
+        self._journal, self._api, self._folders = journal, api, folders
         self._now = now
 
     async def make(self, job_id: str, batches: "Sequence[Batch]") -> Job:
-        """Make a job of batches whose files the provider keeps."""
+        """Make a job from batches whose files the provider keeps."""
         folder = self._folders.of(job_id)
         is_new = not folder.path.exists()
         folder.path.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -57,7 +53,7 @@ class RemoteJobs:
             if is_new and not self._journal.queries.has_job(job_id):
                 folder.remove()
             if isinstance(error, InvalidInput) and batches[0].errors:
-                raise InvalidInput(f"{error} {describe_faults(batches[0].errors.data or ())}") from error
+                raise InvalidInput(f"{error} {_describe_faults(batches[0].errors.data or ())}") from error
             raise
 
     async def _take_up(self, job_id: str, batches: "Sequence[Batch]", folder: JobFolder) -> Job:
@@ -66,7 +62,7 @@ class RemoteJobs:
         for batch in batches:
             number = len(parts) + 1
             part = await self._fetch(with_batch(Part(job_id, number, "built", "", 0, 0), batch), batch, folder)
-            # Of one that ran nothing, and has no input any more, nothing is left to be taken up.
+            # Nothing is left of a batch that ran nothing and whose input file is gone.
             if part.requests or len(batches) == 1:
                 taken[number] = batch
                 parts.append(part)
@@ -77,14 +73,14 @@ class RemoteJobs:
         return self._journal.job(job_id)
 
     async def _fetch(self, part: Part, batch: "Batch", folder: JobFolder) -> Part:
-        """Bring a batch's input file here; where it is gone, its requests are known by their results."""
+        """Fetch a batch's input file; if it is gone, its requests are named by their results."""
         try:
             await self._api.download(batch.input_file_id, folder.requests(part))
         except ProviderGone as error:
             if not is_final(batch.status):
                 raise NotReady(
-                    f"The input file of {batch.id} is gone, so its rows are known only by its results. "
-                    "Adopt it when it has ended."
+                    f"The input file of {batch.id} is gone, so only its results can name its rows. "
+                    "Adopt it when it has finished."
                 ) from error
             await self._name_by_results(part, batch, folder)
             part = replace(part, file_id=None)
@@ -102,7 +98,7 @@ class RemoteJobs:
                 results.unlink()
 
     def _describe(self, job_id: str, batch: "Batch", parts: Sequence[Part], folder: JobFolder) -> Job:
-        """Freeze the ids of the requests as the job's source, and say what it is."""
+        """Freeze the ids of the requests as the source of a job, and return the job."""
         recipe = batch_file_recipe(folder.requests(parts[0]), batch.id)
         ids = folder.ids
         seen: set[str] = set()
@@ -125,11 +121,18 @@ class RemoteJobs:
         )
 
 
+def _describe_faults(faults: "Sequence[BatchError]") -> str:
+    """Say why a provider refused a whole batch, line by line."""
+    said = [f"{f'line {each.line}: ' if each.line else ''}{each.code}: {each.message}" for each in faults[:_MAX_FAULTS]]
+    more = f"; and {len(faults) - _MAX_FAULTS:,} more" if len(faults) > _MAX_FAULTS else ""
+    return f"The provider says why it failed: {'; '.join(said)}{more}."
+
+
 def with_batch(part: Part, batch: "Batch") -> Part:
     """Return a part as one that was submitted as *batch*."""
-    return replace(part, state="submitted", batch_id=batch.id, batch_status=batch.status, file_id=batch.input_file_id)
+    return transitions.submitted(part, batch.id, status=batch.status, file_id=batch.input_file_id)
 
 
 def nonce_of(batch: "Batch | None") -> str:
-    """Return the nonce of the attempt that made a batch, or a new one for a batch that names none."""
+    """Return the nonce of the attempt that made a batch, or a new one if the batch names none."""
     return ((batch and batch.metadata) or {}).get(NONCE_KEY) or f"adopted-{secrets.token_hex(8)}"

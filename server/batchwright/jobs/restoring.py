@@ -1,4 +1,4 @@
-"""A lost journal made anew: from the jobs' folders, and from the batches that the provider shows."""
+"""A lost journal rebuilt: from the jobs' folders, and from the batches that the provider shows."""
 
 import logging
 from collections import defaultdict
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
+from batchwright.core import transitions
 from batchwright.core.errors import (
     AnswerTooLarge,
     BatchwrightError,
@@ -35,27 +36,18 @@ log = logging.getLogger(__name__)
 
 _KEPT_SECONDS = 31 * 86_400
 MAX_REBUILT = 20
-"""So many jobs without a folder are fetched at once from a provider that a new journal meets; the others on demand."""
+"""How many jobs without a folder are restored at a new journal's first submission; the others on demand."""
 
 
 class Restoring:
-    """Takes up jobs of another journal."""
+    """Restores jobs of another journal."""
 
-    def __init__(
-        self,
-        journal: "Journal",
-        api: "BatchAPI",
-        remote_jobs: RemoteJobs,
-        *,
-        folders: JobFolders,
-    ) -> None:
-        self._journal = journal
-        self._api = api
+    def __init__(self, journal: "Journal", api: "BatchAPI", remote_jobs: RemoteJobs, *, folders: JobFolders) -> None:
+        self._journal, self._api, self._folders = journal, api, folders
         self._remote_jobs = remote_jobs
-        self._folders = folders
 
     async def restore(self) -> None:
-        """Take up jobs whose folders are there and which the journal does not know; freeze if it was lost."""
+        """Restore the jobs whose folders the journal does not know; freeze if the journal was lost."""
         lost = [
             folder
             for folder in self._folders.all()
@@ -68,40 +60,40 @@ class Restoring:
         found: list[Job | None] = []
         for folder in lost:
             with folder.held() as is_held:
-                # Whoever else holds it is drafting it, or takes it up, just now.
+                # Another process that holds it is drafting or restoring it.
                 if is_held and not self._journal.queries.has_job(folder.job_id):
-                    found.append(await self._of_folder(folder.job_id, (batches or {}).get(folder.job_id, ())))
+                    found.append(await self._restore_folder(folder.job_id, (batches or {}).get(folder.job_id, ())))
         taken = [job for job in found if job is not None]
         may_run = any(job.submitted_at for job in taken) or any(folder.job_id in (batches or ()) for folder in lost)
         if found and (was_empty or may_run or (taken and batches is None)):
             self._journal.freezes.add(
-                f"The journal was lost; {len(taken)} of {len(found)} jobs were made anew from their folders and the "
-                "provider's list. Check with `list_jobs` that none is missing that may be running."
+                f"The journal was lost; {len(taken)} of {len(found)} jobs were restored from their folders and the "
+                "provider's list. Check with `list_jobs` that no running job is missing."
             )
 
-    async def _of_folder(self, job_id: str, batches: "Sequence[Batch]") -> Job | None:
+    async def _restore_folder(self, job_id: str, batches: "Sequence[Batch]") -> Job | None:
         try:
             return await self.restore_job(job_id, batches)
-        except (BatchwrightError, OSError, ValueError) as error:  # a damaged folder must not keep the others away
+        except (BatchwrightError, OSError, ValueError) as error:  # a damaged folder must not stop the others
             log.error("%s: its folder cannot be read: %s", job_id, type(error).__name__)
             return None
 
     async def meet(self, host: str) -> None:
-        """At a new journal's first submission to a provider: take up the jobs that an earlier journal left there."""
+        """Before a new journal's first submission to a host: restore the jobs that an earlier journal left there."""
         if self._journal.providers.was_searched(host):
             return
         try:
             found = await self._by_job() or {}
         except AnswerTooLarge as error:
             self._journal.freezes.add(
-                f"{host} shows more than can be looked through, so it is not known whether a journal that was lost "
-                f"left jobs there: {error} Make sure that this job is none of them."
+                f"{host} lists more batches than can be searched, so a lost journal may have left jobs there: {error} "
+                "Make sure that this job is not one of them."
             )
             found = {}
         except (ProviderNotNow, ProviderUnreachable, ProviderUnclear) as error:
             raise ProviderUnreachable(
-                f"{host} could not be asked what an earlier journal left there: {error} Nothing was submitted: "
-                "try again."
+                f"{host} could not be asked whether an earlier journal left jobs there: {error} Nothing was submitted. "
+                "Try again."
             ) from error
         here = self._journal.queries.origin()
         unknown = {
@@ -116,17 +108,17 @@ class Restoring:
             try:
                 taken.append((await self.restore_job(job_id, batches)).id)
             except BatchwrightError as error:
-                log.warning("%s: it cannot be taken up: %s", job_id, type(error).__name__)
+                log.warning("%s: cannot be restored: %s", job_id, type(error).__name__)
         if unknown:
             self._journal.freezes.add(
-                f"{host} shows batches of {len(unknown)} jobs that this journal does not know, from a journal of this "
-                f"machine that was lost, or of an older version; {len(taken)} were taken up, see `list_jobs`. "
-                "Make sure that this job is none of them."
+                f"{host} shows batches of {len(unknown)} jobs that this journal does not know, from a lost journal of "
+                f"this machine, or from an older version; {len(taken)} were restored, see `list_jobs`. "
+                "Make sure that this job is not one of them."
             )
         self._journal.providers.mark_searched(host)
 
     async def look_again(self, job: Job) -> None:
-        """Before rows of another journal are sent: take up the batches that the provider shows for them by now."""
+        """Before a restored job is sent: adopt the batches that the provider shows for it by now."""
         is_draft = job.submitted_at is None
         if not self._journal.events.has(job.id, "restored") or not (is_draft or job.ended_at is not None):
             return
@@ -142,7 +134,7 @@ class Restoring:
         return self._journal.queries.job_of_batch(batch.id, (batch.metadata or {}).get(NONCE_KEY, ""))
 
     async def give_back(self, job: Job, batch: "Batch") -> Job | None:
-        """Return a batch to the part that it was made for; None: the part has another one, or is another one now."""
+        """Return a batch to the part it was made for; None: the part has another batch, or was drafted anew."""
         if job.submitted_at is None:
             await self.look_again(job)
             return self._journal.job(job.id) if self.job_of(batch) else None
@@ -154,13 +146,13 @@ class Restoring:
         return None
 
     async def _by_job(self) -> "Mapping[str, Sequence[Batch]] | None":
-        """Return the batches that this journal does not know, by the job they name; None: the service lists none."""
+        """Return the batches that this journal does not know, by the job they name; None: the service has no list."""
         found: defaultdict[str, list[Batch]] = defaultdict(list)
         newest = 0
         try:
             async for batch in self._api.batches():
                 newest = max(newest, batch.created_at or 0)
-                # Files are kept for 30 days, so older batches have nothing left; times are the provider's own.
+                # Files are kept for 30 days, so older batches have none left; times are by the provider's clock.
                 if batch.created_at and batch.created_at < newest - _KEPT_SECONDS:
                     break
                 if (job_id := job_of_batch(batch.metadata)) and self.job_of(batch) is None:
@@ -172,29 +164,27 @@ class Restoring:
         return found
 
     async def restore_job(self, job_id: str, batches: "Sequence[Batch]") -> Job:
-        """Take up a job of another journal: from its folder, or from what the provider keeps."""
+        """Restore a job of another journal: from its folder, or from the files that the provider keeps."""
         folder = self._folders.of(job_id)
         if not folder.job_file.exists():
             return await self._remote_jobs.make(job_id, list(_one_for_each_part(batches).values()))
         job = folder.read_job()
         by_part = _one_for_each_part(batches)
-        # Of a job that ran, or was adopted, the folder itself names batches: these are not made a second time.
+        # The folder of a job that ran, or was adopted, names its batches: these are not made a second time.
         known = {part.number for part in job.parts if part.batch_id}
         if not by_part and not known:
-            first = tuple(
-                replace(part, state="built") for part in job.parts if part.round == 1 and part.state != "split"
-            )
+            first = tuple(transitions.built(part) for part in job.parts if part.round == 1 and part.state != "split")
             self._journal.add_job(replace(job, parts=first), nonces={})
             return self._journal.job(job_id)
         pieces = [number for number in by_part if number > len(job.parts)]
-        # A batch that was refused whole gave way to smaller ones.
+        # A batch that was refused whole was replaced by smaller ones.
         ran_nothing = {number for number, batch in by_part.items() if _ran_nothing(batch)}
         split = ran_nothing - set(pieces) if pieces else set[int]()
-        # All rounds become one: the newest result of a row counts there too.
+        # All rounds become one, in which the newest result of a row counts too.
         parts = [
             with_batch(replace(part, round=1), by_part[part.number])
             if part.number in by_part and part.number not in split
-            else replace(part, round=1, state="submitted")
+            else transitions.reopened(replace(part, round=1))
             if part.number in known - split
             else _without_batch(part, is_split=bool(pieces) or part.state == "split")
             for part in (*job.parts, *(Part(job_id, number, "built", "", 0, 0) for number in pieces))
@@ -207,15 +197,15 @@ class Restoring:
 
 
 def _without_batch(part: Part, *, is_split: bool) -> Part:
-    """Return a part that no batch was found for: smaller ones are in its place, or it was never submitted."""
+    """Return a part for which no batch was found: it was split, or never submitted."""
     if is_split:
-        return replace(part, state="split")
-    words = "no batch of it was found when its journal was made anew (if one shows up, list_jobs has it in `others`)"
-    return replace(part, state="verified", batch_status="cancelled", problem=Problem.found("no_batch_found", words))
+        return transitions.split(part)
+    words = "no batch of it was found when its journal was rebuilt (if one shows up, list_jobs has it in `others`)"
+    return transitions.left_out(part, Problem.found("no_batch_found", words))
 
 
 def _one_for_each_part(batches: "Sequence[Batch]") -> "dict[int, Batch]":
-    """Return the batch of each part: of several one with results, else one that runs, else the newest."""
+    """Return the batch of each part: one with results if there is any, otherwise a running one, or the newest."""
 
     def worth(batch: "Batch") -> tuple[bool, bool, bool, int]:
         return _has_results(batch), not is_final(batch.status), batch.status != "failed", batch.created_at or 0

@@ -1,4 +1,4 @@
-"""What the user is asked before anything is sent, and what is not sent unless somebody was asked."""
+"""What the user is asked before anything is sent, and what is refused if nobody can be asked."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ class Terms:
     """What the user has to agree to before something is done.
 
     Attributes:
-        question: None: the operator lets it go without.
-        refusal: Of what nobody can be asked about, and nobody named a maximum for; None: it is let go.
+        question: None: the operator allows it without asking.
+        refusal: If nobody can be asked, and no maximum was named; None: it is allowed.
     """
 
     question: str | None
@@ -34,7 +34,7 @@ class Terms:
 
 
 class SubmissionTerms:
-    """The terms of submissions, by the operator's limits."""
+    """Sets the terms of submissions by the operator's limits."""
 
     def __init__(
         self, journal: "Journal", overviews: "Overviews", limits: SpendingLimits, *, now: Callable[[], datetime]
@@ -45,7 +45,7 @@ class SubmissionTerms:
         self._now = now
 
     def of(self, job_id: str, *, max_cost_usd: Decimal | None, user_says: UserSays) -> Terms:
-        """Say what the user has to agree to before a submission.
+        """Return what the user has to agree to before a submission.
 
         Raises:
             OverLimit: It may cost more than the user or the operator allows.
@@ -67,7 +67,7 @@ class SubmissionTerms:
             if not agreed.is_bounded or agreed.total_usd > self._limits.ask_above_usd:
                 asked.append(question(drafted, drafted.parts, agreed, duplicate=duplicate))
         if user_says == "go_on" and (reason := self._journal.freezes.reason()):
-            asked.append(f"Go on with submitting? {one_line(reason, _MAX_REASON_CHARACTERS)}")
+            asked.append(f"Continue submitting? {one_line(reason, _MAX_REASON_CHARACTERS)}")
         return " ".join(asked) or None
 
     def _refusal(self, job: Job, user_says: UserSays) -> str | None:
@@ -85,17 +85,17 @@ class SubmissionTerms:
         )
 
     def unconfirmed_usd(self, job: Job) -> Decimal:
-        """Return what it costs to send the unconfirmed parts of a job once more."""
+        """Return what it costs to send a job's unconfirmed parts again."""
         return sum((self._journal.ledger.reserved(part) for part in job.parts if part.state == "unknown"), Decimal(0))
 
     def _question_to_leave(self, job: Job) -> str | None:
-        """Say what is asked before stuck parts are given up; None: none is stuck."""
+        """Return the question before stuck parts are given up; None: none is stuck."""
         if not (stuck := stuck_parts(job, self._now())):
             return None
         rows = sum(part.requests for part in stuck)
         counted = sum((self._journal.ledger.reserved(part) for part in stuck), Decimal(0))
         cost = f", and up to {format_most(counted)} counts as paid" if counted else ""
         return (
-            f"Give up {rows:,} requests of {job.id}? They may be answered and paid for: their rows are then unconfirmed"
+            f"Give up {rows:,} requests of {job.id}? They may be answered and paid for: their rows become unconfirmed"
             f"{cost}. Nothing is deleted at the provider."
         )

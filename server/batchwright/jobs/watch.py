@@ -1,4 +1,4 @@
-"""Jobs watched until they end: one walk through the provider's list now and then, for all jobs and processes."""
+"""Jobs watched until they finish: now and then one walk through the provider's list, for all jobs and processes."""
 
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Sequence
@@ -25,23 +25,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LONGEST_POLL_SECONDS = 10.0
-"""How often a job at a provider on the network is looked at while somebody waits for long."""
+"""How often a job at a remote provider is polled during a long wait."""
 CALL_SECONDS = 30.0
-"""How long a call that was not told to wait does so for what moves jobs on; a running server goes on with it."""
+"""How long a call that was not told to wait advances jobs before it returns; the server continues in the background."""
 EARLY_LOOK_SECONDS = 5.0
-"""How often while a batch is validated, which is when most faults show."""
+"""How often batches are polled while one is validated, which is when most faults show."""
 TURN_SECONDS = 2.0
-"""How long a call waits for another one that is looking just now, before it tells what is known."""
+"""How long a call waits for another call that is polling, before it answers with what is known."""
 _ONE_BY_ONE = 5
-"""So many batches are asked for by themselves: that may show more of them than a list."""
+"""Up to this many batches are polled one by one, which may show more of each than a list."""
 
 
 OnJob = Callable[[Job], Awaitable[None]]
-"""Told how a job stands, while somebody waits for it."""
+"""Called whenever a job changes while somebody waits for it."""
 
 
 class Watch:
-    """Moves jobs on and waits for them, and decides who asks the provider, when, and for what."""
+    """Advances jobs, waits for them, and decides when the provider is asked, and for what."""
 
     def __init__(
         self,
@@ -60,20 +60,20 @@ class Watch:
 
     @property
     def is_remote(self) -> bool:
-        """Whether somebody else's server runs the batches, which is not to be asked too often."""
+        """Whether somebody else's server runs the batches, and must not be polled too often."""
         return not self._api.lists_everything
 
     async def check(self, job_id: str, *, wait_seconds: float, on_job: OnJob) -> Job:
-        """Move a job on and return it as it stands; waits for its end up to *wait_seconds*.
+        """Advance a job and return it; wait up to *wait_seconds* for its end.
 
         Raises:
-            NotFound: There is none with this id.
+            NotFound: There is no job with this id.
         """
         job = self._journal.job(job_id)
         pause, ended = self._poll_seconds, self._api.next_end
         with anyio.move_on_after(max(wait_seconds, CALL_SECONDS)):
-            # What may be old is not told: a look that is not due yet is waited for.
-            await anyio.sleep(self._seconds_until_due(job_id, pause))
+            # An answer must not be old, so it waits for a poll that is not due yet.
+            await anyio.sleep(self._journal.looks.seconds_until_due(job_id, min(pause, self._seconds)))
             job = await self._look_at(job_id, pause)
         told = None
         with anyio.move_on_after(wait_seconds):
@@ -85,7 +85,7 @@ class Watch:
                     await ended.wait()
                 if self.is_remote:
                     pause = min(pause * 1.5, LONGEST_POLL_SECONDS)
-                # Taken before the look: an end meanwhile is not missed.
+                # Taken before the poll, so that an end during the poll is not missed.
                 ended = self._api.next_end
                 job = await self._look_at(job_id, pause)
         return self._runs.with_note(self._journal.job(job_id))
@@ -99,7 +99,7 @@ class Watch:
         return JobPage(jobs, self._journal.queries.job_count(), others, self._journal.freezes.reason())
 
     async def resume(self, *, with_others: bool = False) -> None:
-        """Move on every job that was submitted and has not ended, unless somebody did so just now."""
+        """Advance every unfinished job, unless somebody did so just now."""
         self._journal.elapsed.keep(self._api.told.now())
         unfinished = self._journal.queries.unfinished()
         if not self.is_remote:
@@ -109,11 +109,11 @@ class Watch:
                 await self._advance_all(unfinished if look else (), look)
 
     def unfinished(self) -> Sequence[Job]:
-        """Return the jobs that were submitted and have not ended, oldest first."""
+        """Return the submitted jobs that have not finished, oldest first."""
         return [self._runs.with_note(self._journal.job(job_id)) for job_id in self._journal.queries.unfinished()]
 
     def rest_seconds(self, poll_seconds: float) -> float:
-        """Return how long nothing needs to be looked at: soon again while a batch is validated."""
+        """Return how long no poll is needed: not long while a batch is validated."""
         statuses = {part.batch_status for job in self.unfinished() for part in job.running_parts}
         return min(poll_seconds, EARLY_LOOK_SECONDS) if "validating" in statuses else poll_seconds
 
@@ -121,20 +121,18 @@ class Watch:
         for job_id in job_ids:
             try:
                 await self._runs.advance(job_id, look)
-            except Exception as error:  # noqa: BLE001  # one job's fault must not keep the others from going on
-                log.error("%s: it cannot go on: %s", job_id, type(error).__name__)
+            except Exception as error:  # noqa: BLE001  # one job's fault must not stop the others
+                log.error("%s: cannot continue: %s", job_id, type(error).__name__)
 
     async def _look_at(self, job_id: str, seconds: float) -> Job:
         return await self._runs.advance(job_id, await self._look_of(job_id, seconds))
 
     @asynccontextmanager
     async def _take_turn(self) -> AsyncGenerator["Look | None"]:
-        """Hold the turn to look at all running jobs; None: somebody did just now, or still does."""
-        is_held = False
-        with anyio.move_on_after(TURN_SECONDS):
+        """Hold the turn to poll all running jobs; None: somebody just did, or still does."""
+        with anyio.move_on_after(TURN_SECONDS) as waiting:
             await self._turn.acquire()
-            is_held = True
-        if not is_held:
+        if waiting.cancelled_caught:
             yield None
             return
         try:
@@ -144,7 +142,7 @@ class Watch:
             self._turn.release()
 
     async def _look_of(self, job_id: str, seconds: float) -> "Look":
-        """Return the way to look at a job's batches, which nobody else does within *seconds*."""
+        """Return how to poll a job's batches, which nobody else does within *seconds*."""
         if self._api.lists_everything:
             return self._api.batch
         batch_ids = self._batches_of(self._journal.job(job_id))
@@ -155,12 +153,8 @@ class Watch:
         shown, _, error = await self._walk_list(batch_ids, least=0)
         return self._look(shown, error)
 
-    def _seconds_until_due(self, job_id: str, seconds: float) -> float:
-        """Return how long a job's batches need not be looked at, if they are every so many *seconds*."""
-        return self._journal.looks.seconds_until_due(job_id, min(seconds, self._seconds))
-
     def _others(self) -> Sequence[ForeignBatch] | None:
-        """Return the batches that the last walk showed and this journal does not know; None: nobody could be asked."""
+        """Return the batches of the last walk that this journal does not know; None: the provider did not answer."""
         kept = self._journal.looks.others(self._api.account)
         if kept is None:
             return None
@@ -178,9 +172,9 @@ class Watch:
     async def _walk_list(
         self, wanted: Collection[str], *, least: int
     ) -> "tuple[dict[str, Batch], list[ForeignBatch], ProviderError | None]":
-        """Walk the list until it has shown what is wanted, and at least so many; a page is to save more than it costs.
+        """Walk the list until it showed the *wanted* batches and at least *least*, as long as that saves requests.
 
-        What the error kept from being shown may exist.
+        After an error, batches that were not shown may exist.
         """
         shown: dict[str, Batch] = {}
         others: list[ForeignBatch] = []
@@ -200,11 +194,11 @@ class Watch:
 
     def _look(self, shown: "dict[str, Batch]", error: ProviderError | None) -> "Look":
         async def look(batch_id: str) -> "Batch":
-            # Who cannot be reached, or says not now, is not asked for each batch as well.
+            # A provider that is unreachable, or says not now, is not asked again for each batch.
             if isinstance(error, ProviderNotNow | ProviderUnreachable):
                 raise error
             batch = shown.get(batch_id)
-            # A list may leave out what stands in the batch itself at its end.
+            # A list may omit fields of a finished batch.
             return batch if batch and not is_final(batch.status) else await self._api.batch(batch_id)
 
         return look
@@ -217,4 +211,4 @@ class Watch:
 
 
 async def _not_now(_batch_id: str) -> None:
-    """Look at nothing: somebody did just now."""
+    """Poll nothing: somebody just did."""

@@ -24,6 +24,7 @@ from batchwright.journal.parts import Parts
 from batchwright.journal.providers import KnownProviders
 from batchwright.journal.queries import Queries
 from batchwright.journal.rows import encode, job_of
+from batchwright.journal.waits import Waits
 
 
 class Journal:
@@ -54,6 +55,7 @@ class Journal:
         self.providers = KnownProviders(self._db)
         self.queries = Queries(self._db)
         self.trials = Trials(self._db, self.ledger, self.freezes)
+        self.waits = Waits(self._db)
 
     def close(self) -> None:
         """Close the database."""

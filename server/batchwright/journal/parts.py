@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from batchwright.core import transitions
 from batchwright.core.model import Part, SpendingLimits
 from batchwright.core.money import microusd, share_out, usd
 from batchwright.journal.attempts import Attempts, Closing
@@ -58,7 +59,7 @@ class Parts:
     def split(self, part: Part, pieces: Sequence[Part]) -> None:
         """Replace a part that has no batch by smaller ones, which share what is reserved for it."""
         with self._db.writing():
-            self.update(replace(part, state="split", problem=None))
+            self.update(transitions.split(part))
             # What was written off counts as well: each piece needs its share of as much again.
             last = self._ledger.last_reserved(part) or Decimal(0)
             ceilings = {piece.number: piece.ceiling_usd for piece in pieces if piece.ceiling_usd}
@@ -81,7 +82,7 @@ class Parts:
             OverLimit: It may cost more than was agreed, or than the operator allows.
             SubmissionsFrozen: Nothing is submitted now.
         """
-        submitting = replace(part, state="submitting")
+        submitting = transitions.submitting(part)
         with self._db.writing():
             self._freezes.refuse()
             self._attempts.open(part, nonce)

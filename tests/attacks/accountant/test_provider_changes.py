@@ -46,7 +46,7 @@ async def test_a_draft_for_another_account_or_price_is_not_sent(
             ended = await session.finished(job_id)
 
     port = url.rpartition(":")[2]
-    assert refused == f"{told.replace('PORT', port)} {job_id} was drafted. Draft it anew with `create_batch_file`."
+    assert refused == f"{told.replace('PORT', port)} {job_id} was drafted. Draft it again with `create_batch_file`."
     assert (ended["status"], len(endpoint.bodies)) == ("completed", 1)
 
 

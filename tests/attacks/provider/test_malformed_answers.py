@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from batchwright.jobs import collection
 from tests.stories.test_openai_jobs import change_output, output_of
 from tests.support.five_rows import DRAFT, only_batch, submitted
 from tests.support.openai_server import Object, OpenAIServer
-from tests.support.session import Session, in_memory, openai_environment
+from tests.support.session import LATE_AT_ONCE, Session, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 
@@ -69,7 +68,7 @@ async def test_a_line_that_nobody_can_read_keeps_no_other_from_being_read(
         job = await looked_at(session, job_id)
 
     assert first["status"] == "running"
-    assert "did not arrive whole" in first["notes"][0]
+    assert "arrived incomplete" in first["notes"][0]
     assert (job["status"], job["counts"]) == ("completed", {"answered": 4, "unconfirmed": 1})
     assert "1 lines of the results cannot be read" in job["notes"][0]
 
@@ -97,12 +96,9 @@ async def test_a_batch_that_names_its_output_only_after_its_end_loses_nothing(
     assert (job["status"], job["counts"]) == ("completed", {"answered": 5})
 
 
-async def test_an_output_that_is_never_named_is_given_up_at_last(
-    tmp_path: Path, server: OpenAIServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_output_that_is_never_named_is_given_up_at_last(tmp_path: Path, server: OpenAIServer) -> None:
     """Some count as completed what only has been tried."""
-    monkeypatch.setattr(collection, "LATE_SECONDS", 0.0)
-    async with in_memory(openai_environment(tmp_path, server)) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=LATE_AT_ONCE) as session:
         job_id = await submitted(session)
         server.finish(only_batch(server))["output_file_id"] = None
         job = await looked_at(session, job_id)
@@ -179,8 +175,8 @@ async def test_a_list_that_is_none_does_not_say_that_nothing_runs(tmp_path: Path
         refused = await session.error("submit_job", job_id=again, max_cost_usd=0.5)
         frozen = await session.error("submit_job", job_id=again, max_cost_usd=0.5)
 
-    assert "Nothing was submitted: try again" in refused
-    assert "from a journal of this machine that was lost" in frozen
+    assert "Nothing was submitted. Try again." in refused
+    assert "from a lost journal of this machine" in frozen
     assert server.posts == 1
 
 

@@ -83,7 +83,7 @@ async def test_an_account_that_shows_no_end_of_batches_freezes_a_fresh_journal(
             await Restoring(journal, api, remote_jobs, folders=folders).meet("host")
             frozen, is_known = journal.freezes.reason(), journal.providers.was_searched("host")
 
-    assert (frozen or "").startswith("host shows more than can be looked through")
+    assert (frozen or "").startswith("host lists more batches than can be searched")
     assert is_known
 
 

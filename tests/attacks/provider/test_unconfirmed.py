@@ -6,21 +6,14 @@ from typing import Any
 
 import pytest
 
-from batchwright.jobs import collection
 from tests.support.five_rows import DRAFT, submitted
 from tests.support.openai_server import OpenAIServer
-from tests.support.session import HURRIED, Session, User, in_memory, openai_environment
+from tests.support.session import LATE_AT_ONCE, Session, User, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 
 WAVES = "70"
 """Enqueued tokens with which the rows make parts of three and two."""
-
-
-@pytest.fixture
-def late_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a result be late at once."""
-    monkeypatch.setattr(collection, "LATE_SECONDS", 0.0)
 
 
 async def looked_at(session: Session, job_id: str, times: int = 5) -> dict[str, Any]:
@@ -35,13 +28,12 @@ def content_broken(server: OpenAIServer, times: int = 500) -> None:
     server.faults.add("files.content", "500_before", times=times)
 
 
-@pytest.mark.usefixtures("late_at_once")
 async def test_answers_that_a_cancelled_batch_counts_and_does_not_give_are_unconfirmed(
     tmp_path: Path, server: OpenAIServer
 ) -> None:
     """They are paid for: a retry of them is never made without saying so."""
     server.names_output = False
-    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=LATE_AT_ONCE) as session:
         job_id = await submitted(session)
         (batch_id,) = server.batches
         server.step(batch_id)
@@ -65,10 +57,9 @@ async def test_answers_that_a_cancelled_batch_counts_and_does_not_give_are_uncon
     assert counted["shown"] == [{"outcome": "unconfirmed", "n": 5}]
 
 
-@pytest.mark.usefixtures("late_at_once")
 async def test_rows_that_a_cancelled_batch_says_never_ran_stay_so(tmp_path: Path, server: OpenAIServer) -> None:
     """Where the counts add up, nothing is in doubt."""
-    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=LATE_AT_ONCE) as session:
         job_id = await submitted(session)
         (batch_id,) = server.batches
         server.step(batch_id)
@@ -78,13 +69,12 @@ async def test_rows_that_a_cancelled_batch_says_never_ran_stay_so(tmp_path: Path
     assert job["counts"] == {"answered": 2, "never_ran": 3}
 
 
-@pytest.mark.usefixtures("late_at_once")
 @pytest.mark.parametrize("how", ["cancel_job", "give_up"])
 async def test_a_job_that_nobody_can_confirm_can_be_left(tmp_path: Path, server: OpenAIServer, how: str) -> None:
     """Without asking for more money: what it may have cost counts as paid, and its rows are unconfirmed."""
     server.faults.add("batches.create", "500_before")
     user = User()
-    async with in_memory(openai_environment(tmp_path, server), user=user, waiting=HURRIED) as session:
+    async with in_memory(openai_environment(tmp_path, server), user=user, waiting=LATE_AT_ONCE) as session:
         job_id = await submitted(session)
         unknown = await session.call("check_job", job_id=job_id)
         if how == "cancel_job":
@@ -97,17 +87,16 @@ async def test_a_job_that_nobody_can_confirm_can_be_left(tmp_path: Path, server:
     assert "counts as paid for what was given up" in job["cost"]
     assert server.posts == 1
     assert len(user.questions) == (how == "give_up")
-    assert all("their rows are then unconfirmed, and up to $" in question for question in user.questions)
+    assert all("their rows become unconfirmed, and up to $" in question for question in user.questions)
 
 
-@pytest.mark.usefixtures("late_at_once")
 @pytest.mark.parametrize("how", ["cancel_job", "give_up"])
 async def test_what_was_given_up_takes_its_share_of_the_day(tmp_path: Path, server: OpenAIServer, how: str) -> None:
     """A limit that forgets what may have been paid lets as much be paid once more."""
     server.faults.add("batches.create", "500_before")
     dear: dict[str, Any] = DRAFT | {"rows": [{"n": 1}], "parameters": {"max_completion_tokens": 2_000_000}}
     async with in_memory(
-        openai_environment(tmp_path, server, max_day_usd="3"), user=User(), waiting=HURRIED
+        openai_environment(tmp_path, server, max_day_usd="3"), user=User(), waiting=LATE_AT_ONCE
     ) as session:
         job_id = await submitted(session, **dear)
         if how == "cancel_job":
@@ -133,7 +122,6 @@ async def test_what_was_sent_only_just_is_not_given_up(tmp_path: Path, server: O
     assert "before it is given up" in refused
 
 
-@pytest.mark.usefixtures("late_at_once")
 @pytest.mark.parametrize("how", ["cancel_job", "give_up"])
 async def test_a_batch_that_shows_up_after_it_was_given_up_is_taken_up(
     tmp_path: Path, server: OpenAIServer, how: str
@@ -141,7 +129,7 @@ async def test_a_batch_that_shows_up_after_it_was_given_up_is_taken_up(
     """Its answers are paid for, so they belong to the rows; of a cancelled job it is cancelled first."""
     for fault in ("500_after_creation", "list_lag"):
         server.faults.add("batches.create", fault)
-    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=LATE_AT_ONCE) as session:
         job_id = await submitted(session)
         (late,) = server.batches
         server.step(late)
@@ -163,12 +151,11 @@ async def test_a_batch_that_shows_up_after_it_was_given_up_is_taken_up(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("late_at_once")
 async def test_results_of_whole_parts_are_there_while_another_cannot_be_fetched(
     tmp_path: Path, server: OpenAIServer
 ) -> None:
     """What was paid for is of use at once, and the rest is counted as running."""
-    async with in_memory(openai_environment(tmp_path, server, enqueued_tokens=WAVES), waiting=HURRIED) as session:
+    async with in_memory(openai_environment(tmp_path, server, enqueued_tokens=WAVES), waiting=LATE_AT_ONCE) as session:
         job_id = await submitted(session)
         first, *others = server.batches
         server.finish(first)
@@ -191,13 +178,12 @@ async def test_results_of_whole_parts_are_there_while_another_cannot_be_fetched(
     assert job["counts"] == {"answered": 5}
 
 
-@pytest.mark.usefixtures("late_at_once")
 @pytest.mark.parametrize("how", ["cancel_job", "give_up"])
 async def test_results_that_cannot_be_fetched_can_be_left_and_stay_at_the_provider(
     tmp_path: Path, server: OpenAIServer, how: str
 ) -> None:
     """A gateway may never give them; whoever has another way to them can still take them up."""
-    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=LATE_AT_ONCE) as session:
         job_id = await submitted(session)
         (batch_id,) = server.batches
         content_broken(server)
@@ -232,7 +218,6 @@ async def test_nothing_that_moves_on_is_given_up(tmp_path: Path, server: OpenAIS
     assert job["status"] == "running"
 
 
-@pytest.mark.usefixtures("late_at_once")
 @pytest.mark.parametrize("told", ["expires_at", "window"])
 async def test_a_batch_whose_time_is_over_is_named_and_can_be_left(
     tmp_path: Path, server: OpenAIServer, told: str
@@ -241,7 +226,7 @@ async def test_a_batch_whose_time_is_over_is_named_and_can_be_left(
     server.clock = lambda: datetime.now(UTC).timestamp() - 27 * 3_600
     if told == "window":
         server.differences.add("no_deadline")
-    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=LATE_AT_ONCE) as session:
         job_id = await submitted(session)
         (batch_id,) = server.batches
         server.step(batch_id)
@@ -255,11 +240,10 @@ async def test_a_batch_whose_time_is_over_is_named_and_can_be_left(
     assert server.requests[f"POST /v1/batches/{batch_id}/cancel"] > 0
 
 
-@pytest.mark.usefixtures("late_at_once")
 async def test_a_batch_that_is_left_is_cancelled_first(tmp_path: Path, server: OpenAIServer) -> None:
     """A server that remembers it after all makes no answers that nobody waits for."""
     server.clock = lambda: datetime.now(UTC).timestamp() - 27 * 3_600
-    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=LATE_AT_ONCE) as session:
         job_id = await submitted(session)
         (batch_id,) = server.batches
         server.step(batch_id)
@@ -270,10 +254,9 @@ async def test_a_batch_that_is_left_is_cancelled_first(tmp_path: Path, server: O
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("late_at_once")
 async def test_a_provider_that_does_not_answer_any_more_can_be_left(tmp_path: Path, server: OpenAIServer) -> None:
     """Nobody is there who could confirm anything."""
-    async with in_memory(openai_environment(tmp_path, server), waiting=HURRIED) as session:
+    async with in_memory(openai_environment(tmp_path, server), waiting=LATE_AT_ONCE) as session:
         job_id = await submitted(session)
         server.faults.add("GET", "500_before", times=500)
         server.faults.add("batches.cancel", "500_before", times=500)

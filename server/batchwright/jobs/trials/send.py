@@ -24,14 +24,10 @@ from batchwright.providers.batch_api import REFUSALS
 from batchwright.results.answers import reader
 
 if TYPE_CHECKING:
-    from batchwright.core.model import SpendingLimits
     from batchwright.jobs.advance import Runs
+    from batchwright.jobs.submission import Rules
     from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import Ask, BatchAPI
-
-MAX_IN_FLIGHT = 8
-TRIAL_SECONDS = 40.0
-"""For all requests together: many clients give a call up after 60 seconds."""
 
 OnAnswer = Callable[[int, int], Awaitable[None]]
 """Told how many requests of how many are answered."""
@@ -99,14 +95,13 @@ class _Answer:
 class Trying:
     """Tries requests of jobs."""
 
-    def __init__(
-        self, journal: "Journal", api: "BatchAPI", folders: JobFolders, runs: "Runs", spending: "SpendingLimits"
-    ) -> None:
+    def __init__(self, journal: "Journal", api: "BatchAPI", folders: JobFolders, runs: "Runs", rules: "Rules") -> None:
         self._journal = journal
         self._api = api
         self._folders = folders
         self._runs = runs
-        self._spending = spending
+        self._spending = rules.spending
+        self._waiting = rules.waiting
 
     async def plan(self, request: TrialRequest) -> TrialPlan:
         """Choose the rows, and say what trying them may cost. Sends nothing.
@@ -149,7 +144,9 @@ class Trying:
         unsent = [answer.error for answer in answers if answer.error is not None and answer.is_free]
         if unsent and len(unsent) == len(answers):
             raise unsent[0]
-        tried = tuple(_attempt(plan, answers, number) for number in range(len(plan.variants)))
+        tried = tuple(
+            _attempt(plan, answers, number, self._waiting.trial_seconds) for number in range(len(plan.variants))
+        )
         pairs = [(one, two) for two in range(len(tried)) for one in range(two)]
         return Trial(
             plan,
@@ -177,9 +174,9 @@ class Trying:
                 await on_answer(done, len(answers))
 
         async with self._api.asking(plan.job.recipe.endpoint) as ask:
-            with anyio.move_on_after(TRIAL_SECONDS):
+            with anyio.move_on_after(self._waiting.trial_seconds):
                 async with anyio.create_task_group() as workers:
-                    for _ in range(min(MAX_IN_FLIGHT, len(answers))):
+                    for _ in range(min(self._waiting.trial_requests, len(answers))):
                         workers.start_soon(work, ask)
 
 
@@ -202,11 +199,11 @@ def _cost(plan: TrialPlan, place: int, answer: _Answer) -> Decimal | None:
     return cost(variant.price, [used], processing="standard") if any(used) else None
 
 
-def _attempt(plan: TrialPlan, answers: Sequence[_Answer], number: int) -> Tried:
+def _attempt(plan: TrialPlan, answers: Sequence[_Answer], number: int, seconds: float) -> Tried:
     variant = plan.variants[number]
     of_variant = [place for place, asked in enumerate(plan.asked) if asked.variant == number]
     read = reader(variant.recipe)
-    results = tuple(_result(plan.asked[place].request.custom_id, answers[place], read) for place in of_variant)
+    results = tuple(_result(plan.asked[place].request.custom_id, answers[place], read, seconds) for place in of_variant)
     costs = [_cost(plan, place, answers[place]) for place in of_variant]
     known = [found for found in costs if found is not None]
     bounds = [plan.asked[place].tokens.output_bound for place in of_variant]
@@ -228,13 +225,13 @@ def _attempt(plan: TrialPlan, answers: Sequence[_Answer], number: int) -> Tried:
     )
 
 
-def _result(custom_id: str, answer: _Answer, read: Callable[[ResultLine], Result]) -> Result:
+def _result(custom_id: str, answer: _Answer, read: Callable[[ResultLine], Result], seconds: float) -> Result:
     if answer.line is not None:
         return read(answer.line)
     if answer.error is not None:
         return Result(custom_id, "failed", problem=replace(answer.error.problem, words=str(answer.error)))
     if answer.was_sent:
-        late = Problem.found("no_answer", f"no answer came within {TRIAL_SECONDS:g} seconds")
+        late = Problem.found("no_answer", f"no answer came within {seconds:g} seconds")
         return Result(custom_id, "failed", problem=late)
     return Result(custom_id, "never_ran", problem=Problem.found("not_sent", "the time was over before it was sent"))
 
