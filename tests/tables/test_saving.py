@@ -150,16 +150,16 @@ def test_a_cell_that_is_too_long_for_excel_is_refused_with_its_place(tmp_path: P
     fits.unlink()
 
     for text in ("repeat('x', 32768)", "repeat('😀', 16384)"):
-        with pytest.raises(InvalidInput, match=r"Row 2 has 32,768 characters in column 't', .* takes 32,767\. Save as"):
+        with pytest.raises(InvalidInput, match=r"Row 2 has 32,768 characters in column 't', .* holds 32,767\. Save as"):
             saved(tmp_path, f"SELECT 'short' AS t UNION ALL SELECT {text}")
     assert [path.name for path in tmp_path.iterdir()] == ["saved.xlsx"], "what was written on the way is gone"
 
 
 def test_more_rows_than_a_sheet_has_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     """Nobody waits a minute to learn that."""
-    with pytest.raises(InvalidInput, match=r"1,048,576 rows, and a sheet of Excel takes 1,048,576 with its header"):
+    with pytest.raises(InvalidInput, match=r"1,048,576 rows, but an Excel sheet holds 1,048,576 including its header"):
         saved(tmp_path, "SELECT i FROM range(1048576) t(i)")
-    with pytest.raises(InvalidInput, match="16,385 columns, and a sheet takes 16,384"):
+    with pytest.raises(InvalidInput, match="16,385 columns, but an Excel sheet holds 16,384"):
         excel_target.check_size(5, 16_385)
     assert list(tmp_path.iterdir()) == []
 

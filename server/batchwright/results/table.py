@@ -18,7 +18,7 @@ from batchwright.core.untrusted import one_line, quote_name, quote_names
 from batchwright.results.causes.signs import MASKS, MAX_IDS, STATUS, ProblemRows
 from batchwright.results.joining import is_embedding, properties
 from batchwright.tables.cells import as_row, cell_sql, reader, types_of
-from batchwright.tables.connection import connection, identifier, pattern, quote_sql
+from batchwright.tables.connection import MEMORY, MemoryBounds, connection, identifier, pattern, quote_sql
 from batchwright.tables.frozen import CUSTOM_ID, ROW
 from batchwright.tables.reading import Table
 from batchwright.tables.saving import SaveKind, save
@@ -61,6 +61,7 @@ class ResultTable:
     recipe: Recipe
     ended: bool
     rest: Outcome = "never_ran"
+    memory: MemoryBounds = MEMORY
 
     def counts(self) -> dict[Outcome, int]:
         """Count the rows by outcome; the sum is the number of rows."""
@@ -203,7 +204,7 @@ class ResultTable:
         import duckdb
 
         files = [self.frozen, self.results, *targets]
-        with connection(files=files, folder=self.frozen.parent, name="The results") as con:
+        with connection(files=files, folder=self.frozen.parent, name="The results", bounds=self.memory) as con:
             con.execute(f"CREATE VIEW joined AS {self._sql(con)}")
             try:
                 yield con
