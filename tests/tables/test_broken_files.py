@@ -224,6 +224,11 @@ REFUSED: dict[str, tuple[str, Content, str]] = {
         "a,b\n1,2\n",
         "t.xlsx is not a complete Excel file. Save it again as .xlsx or CSV (UTF-8).",
     ),
+    "old Excel that is broken": (
+        "t.xls",
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(3_000),
+        "t.xls is not a complete Excel file. Save it again as .xlsx or CSV (UTF-8).",
+    ),
     "Excel cut off": (
         "t.xlsx",
         cut(lambda path: write_book(path, {"S": [["a"], [1]]})),

@@ -128,6 +128,12 @@ def test_files_in_a_query_are_read_like_any_others(work: Path) -> None:
         ("SELECT 1; COPY (SELECT 1) TO 'x.csv'", "not a SELECT"),
         ("WITH x AS (INSERT INTO t VALUES (1)) SELECT 1", "would change something"),
         ("WITH x AS (DELETE FROM t RETURNING *) FROM x", "would change something"),
+        ("COPY (SELECT 1) TO 'x.csv'", "Give one SELECT"),
+        ("ATTACH 'x.db'", "Give one SELECT"),
+        ("PRAGMA version", "Give one SELECT"),
+        ("INSTALL httpfs", "Give one SELECT"),
+        ("DROP TABLE t", "Give one SELECT"),
+        ("SET threads = 9", "Give one SELECT"),
         ("SELECT", IN_ITS_WORDS),
         ("SELECT * FROM 'tickets.csv' WHERE", IN_ITS_WORDS),
         ("SELECT txt FROM 'tickets.csv'", IN_ITS_WORDS),
@@ -204,22 +210,6 @@ async def test_a_query_becomes_a_job_through_the_tools(tmp_path: Path, work: Pat
     assert IN_ITS_WORDS in refused
     assert "lies outside the workspace" in outside
     assert len(list((tmp_path / "data" / "jobs").iterdir())) == 1
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "COPY (SELECT 1) TO 'x.csv'",
-        "ATTACH 'x.db'",
-        "PRAGMA version",
-        "INSTALL httpfs",
-        "DROP TABLE t",
-        "SET threads = 9",
-    ],
-)
-def test_what_is_sql_and_no_query_is_told_so(work: Path, sql: str) -> None:
-    """Nobody is to look for a file of that name."""
-    assert "Give one SELECT" in refusal(work, sql) or "Fix the SQL" in refusal(work, sql)
 
 
 @pytest.mark.parametrize("comment", ["-- the German ones\n", "/* the\nGerman ones */ "])

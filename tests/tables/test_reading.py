@@ -160,40 +160,6 @@ def test_sheets_of_other_kinds_are_read_as_those_of_xlsx(work: Path, kind: str) 
         look(work, f"b.{kind}#Two")
 
 
-def test_other_sheets_of_an_old_book_are_named(work: Path) -> None:
-    """Else nobody would look for them."""
-    write_xls(work / "b.xls", ROWS, "Two")
-
-    assert look(work, "b.xls").warnings == (
-        "b.xls has the sheets 'One', 'Two'; the first was read. For another, write b.xls#NAME.",
-    )
-
-
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (b"a,b\n1,2\n", "is not a complete Excel file"),
-        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(3_000), "is not a complete Excel file|is broken"),
-        ([["a"]], "has no rows"),
-        ([], "it does not even have a header"),
-        ([["a", "A"], [1, 2]], "two columns named 'a' and 'A'"),
-        ([["a"], [1, 2]], "Column 2 of b.xls has cells but no name"),
-    ],
-    ids=["none", "broken", "header only", "empty", "double", "nameless"],
-)
-def test_a_broken_book_of_an_older_kind_is_refused_in_one_sentence(
-    work: Path, content: bytes | list[list[Cell]], sentence: str
-) -> None:
-    """It is read in a process of its own, and what is wrong arrives all the same."""
-    if isinstance(content, bytes):
-        (work / "b.xls").write_bytes(content)
-    else:
-        write_xls(work / "b.xls", content)
-
-    with pytest.raises(InvalidInput, match=sentence):
-        look(work, "b.xls")
-
-
 @pytest.mark.slow
 def test_a_sheet_that_says_it_repeats_without_end_is_stopped(work: Path) -> None:
     """A kilobyte must not fill the memory of the server: another process reads it, and is ended."""

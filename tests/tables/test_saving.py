@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -95,20 +94,6 @@ def test_cells_of_a_sheet_have_their_types(tmp_path: Path) -> None:
         "v": "[0.1]",
         "zip": "007",
     }
-
-
-def test_a_formula_is_a_text_in_a_sheet_also_as_a_column_s_name(tmp_path: Path) -> None:
-    """It is kept to the letter, and none the more a formula when somebody edits the cell."""
-    path = saved(tmp_path, values([FORMULAS], FORMULAS))
-
-    with zipfile.ZipFile(path) as book:
-        sheet = book.read("xl/worksheets/sheet1.xml").decode()
-        styles = book.read("xl/styles.xml").decode()
-    assert cells(path) == [FORMULAS, FORMULAS]
-    assert "<f>" not in sheet
-    assert "hyperlink" not in sheet.lower().replace("=hyperlink(", "")
-    assert re.findall(r'<c r="[A-Z]+[12]" s="(\d)"', sheet) == ["1"] * 2 * len(FORMULAS)
-    assert 'quotePrefix="1"' in styles
 
 
 @pytest.mark.parametrize("text", FORMULAS)

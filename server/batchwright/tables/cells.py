@@ -51,21 +51,13 @@ def json_sql(column: str, sql_type: str) -> str:
     return f"CASE WHEN {is_plain} THEN CAST({column} AS VARCHAR) ELSE CAST(to_json({column}) AS VARCHAR) END"
 
 
-def reader(sql_types: Sequence[str]) -> Callable[[Sequence[Json]], list[Json]]:
-    """Return the function that turns a fetched row into JSON values."""
-    if all(sql_type == "VARCHAR" for sql_type in sql_types):
-        return list  # nearly all data is text, and there is much of it
-    is_json = [sql_type == "JSON" or is_nested(sql_type) for sql_type in sql_types]
-
-    def read(row: Sequence[Json]) -> list[Json]:
-        return [_decode(cell) if json else _finite(cell) for json, cell in zip(is_json, row, strict=True)]
-
-    return read
-
-
-def as_row(columns: Sequence[str], cells: Sequence[Json]) -> Mapping[str, Json]:
-    """Name the cells of a row."""
-    return dict(zip(columns, cells, strict=True))
+def reader(types: Mapping[str, str]) -> Callable[[Sequence[Json]], Mapping[str, Json]]:
+    """Return the function that turns a fetched row into JSON values by column, given the columns' SQL types."""
+    if all(sql_type == "VARCHAR" for sql_type in types.values()):
+        # Nearly all data is text, and there is much of it.
+        return lambda row: dict(zip(types, row, strict=True))
+    decoders = [_decode if sql_type == "JSON" or is_nested(sql_type) else _finite for sql_type in types.values()]
+    return lambda row: {name: decode(cell) for name, decode, cell in zip(types, decoders, row, strict=True)}
 
 
 def is_nested(sql_type: str) -> bool:

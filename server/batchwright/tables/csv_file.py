@@ -27,7 +27,6 @@ _HEADER_BYTES = 1_000_000
 _ROWS_JUDGED = 200
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)*")
-_ADVICE = "Save the file again as CSV (UTF-8)."
 _ADVICE_ON_LETTERS = f"Save the file again as CSV (UTF-8), {TELL}."
 _ADVICE_ON_NUL = _ADVICE_ON_LETTERS.replace("windows-1251", "utf-16-le")
 _ADVICE_ON_HEADER = 'Pass reading={"header": true} if it names the columns, {"header": false} if it is a row.'
@@ -63,6 +62,7 @@ class CsvSource:
         self.delimiter = how.delimiter or ("\t" if prefers_tab else max(_DELIMITERS, key=outside.count))
         cells, *below = self._first_rows(text) or [[]]
         self._has_header = self._is_header(cells, below) if how.has_header is None else how.has_header
+        self._first = "header" if self._has_header else "first line"
         self.columns = tuple(cells if self._has_header else (f"column{place}" for place in range(1, len(cells) + 1)))
         self._refuse_bad_names(advice="" if how.has_header is not None else f" {_ADVICE_ON_ROW}")
         if self._has_header:
@@ -133,7 +133,7 @@ class CsvSource:
             fact = f"Line {line} of {self._name} has a quote inside or after a text."
             return f"{fact} Double the quote marks inside the text.{self._on_backslashes}"
         fact = f"{self._name} cannot be read whole: its line ends or quotes change partway."
-        return "" if found == rows else f"{fact} {_ADVICE}"
+        return "" if found == rows else f"{fact} Save the file again as CSV (UTF-8)."
 
     @property
     def _on_backslashes(self) -> str:
@@ -154,10 +154,6 @@ class CsvSource:
             "doublequote": is_doubled,
             "escapechar": None if is_doubled or not self._quote else self._escape,
         }
-
-    @property
-    def _first(self) -> str:
-        return "header" if self._has_header else "first line"
 
     def _start(self) -> str:
         with self._path.open("rb") as file:

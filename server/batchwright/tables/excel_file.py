@@ -36,7 +36,6 @@ _EXACT = 2**53
 _SHOWN_SHEETS = 5
 _BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError)
 _ADVICE = "Save the sheet as CSV (UTF-8)."
-_NOT_WHOLE = "is not a complete Excel file. Save it again as .xlsx or CSV (UTF-8)."
 
 
 class SheetOrder(msgspec.Struct, frozen=True):
@@ -81,7 +80,8 @@ class _Sheet:
         except python_calamine.PasswordError as error:
             raise InvalidInput(f"{self._name} is protected by a password. Save it without one.") from error
         except (python_calamine.CalamineError, *_BROKEN, ValueError) as error:
-            raise InvalidInput(f"{self._name} {_NOT_WHOLE}") from error
+            fact = f"{self._name} is not a complete Excel file"
+            raise InvalidInput(f"{fact}. Save it again as .xlsx or CSV (UTF-8).") from error
         # calamine calls the position of the last cell, counted from 0, the total.
         self._height = self._sheet.total_height + 1
         if self._height * (self._sheet.total_width + 1) > order.max_cells:

@@ -12,7 +12,7 @@ from batchwright.core.jsonl import MAX_CUSTOM_ID_CHARACTERS
 from batchwright.core.model import Json, Source
 from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import quote_name, quote_names
-from batchwright.tables.cells import as_row, cell_sql, reader, types_of
+from batchwright.tables.cells import cell_sql, reader, types_of
 from batchwright.tables.connection import WORKING, connection, execute, identifier, parquet_sql, pattern, quote_sql
 from batchwright.tables.reading import Scan, parquet_table
 from batchwright.tables.rows import open_scan
@@ -81,12 +81,12 @@ def frozen_rows(frozen: Path, columns: Sequence[str]) -> Iterator[tuple[str, Map
     with connection(files=[frozen]) as con:
         types = types_of(con, parquet_sql(frozen))
         cells = ", ".join([identifier(CUSTOM_ID), *(cell_sql(column, types[column]) for column in columns)])
-        read = reader([types[column] for column in columns])
+        read = reader({column: types[column] for column in columns})
         # One thread returns the rows as they stand in the file, in order: sorting would hold them all.
         con.execute(f"SELECT {cells} FROM ({parquet_sql(frozen)})")
         while batch := con.fetchmany(_ROWS_AT_ONCE):
             for custom_id, *row in batch:
-                yield custom_id, as_row(columns, read(row))
+                yield custom_id, read(row)
 
 
 def pick_rows(
@@ -98,7 +98,7 @@ def pick_rows(
         con.execute(f"CREATE VIEW frozen AS {parquet_sql(frozen)}")
         types = types_of(con, "frozen")
         cells = ", ".join([row, custom_id, *(cell_sql(column, types[column]) for column in columns)])
-        read = reader([types[column] for column in columns])
+        read = reader({column: types[column] for column in columns})
         of_ids = (
             f"SELECT min({row}) FROM frozen WHERE {custom_id} IN (SELECT unnest(?::VARCHAR[])) GROUP BY {custom_id}"
         )
@@ -107,7 +107,7 @@ def pick_rows(
             f"SELECT {cells} FROM frozen WHERE {row} IN ({of_ids}) OR {row} IN ({of_numbers}) ORDER BY {row}",
             [list(ids), list(numbers)],
         )
-        return [(number, name, as_row(columns, read(cells))) for number, name, *cells in con.fetchall()]
+        return [(number, name, read(cells)) for number, name, *cells in con.fetchall()]
 
 
 def share_ids(frozen: Path, listed: Path) -> None:

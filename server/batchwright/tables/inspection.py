@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from batchwright.core.jsonl import MAX_CUSTOM_ID_CHARACTERS
 from batchwright.core.model import Json, SourceKind
 from batchwright.core.progress import SILENT, Progress
-from batchwright.tables.cells import INTEGERS, as_row, cell_sql, reader, types_of
+from batchwright.tables.cells import INTEGERS, cell_sql, reader, types_of
 from batchwright.tables.connection import connection, execute, identifier
 from batchwright.tables.rows import open_table
 from batchwright.tables.source import Origin
@@ -75,9 +75,8 @@ def profile(origin: Origin, *, folder: Path, sample_rows: int, progress: Progres
             types = types_of(con, "source")
             columns = _describe(con, types, table.rows, progress.stage(0.7, 1, f"Describing {table.rows:,} rows"))
             cells = ", ".join(cell_sql(column, sql_type) for column, sql_type in types.items())
-            read = reader(list(types.values()))
             fetched = con.execute(f"SELECT {cells} FROM source LIMIT {sample_rows:d}").fetchall()
-            sample = [as_row(list(types), read(row)) for row in fetched]
+            sample = list(map(reader(types), fetched))
     fit = [column for column in columns if types[column.name] in _ID_TYPES]
     return Profile(origin.name, origin.kind, table.rows, columns, sample, _id_column(fit, table.rows), table.warnings)
 

@@ -72,9 +72,9 @@ def save(con: "duckdb.DuckDBPyConnection", sql: str, target: Path, kind: SaveKin
             cells = [_csv_cell(identifier(name), sql_type) for name, sql_type in types.items()]
             names = (f"'{name}" if is_formula(name) else name for name in types)
             cells = (f"{cell} AS {identifier(name)}" for cell, name in zip(cells, names, strict=True))
-            _copy(con, _select(cells), target, "FORMAT csv, HEADER", progress)
+            execute(con, f"COPY ({_select(cells)}) TO {quote_sql(str(target))} (FORMAT csv, HEADER)", progress)
         case "parquet":
-            _copy(con, "SELECT * FROM saved", target, PARQUET, progress)
+            execute(con, f"COPY (FROM saved) TO {quote_sql(str(target))} ({PARQUET})", progress)
 
 
 def cut_cell(name: str, sql_type: str, most: int) -> str:
@@ -91,10 +91,6 @@ def cut_cell(name: str, sql_type: str, most: int) -> str:
 
 def _select(cells: Iterable[str]) -> str:
     return f"SELECT {', '.join(cells)} FROM saved"
-
-
-def _copy(con: "duckdb.DuckDBPyConnection", sql: str, target: Path, options: str, progress: Progress) -> None:
-    execute(con, f"COPY ({sql}) TO {quote_sql(str(target))} ({options})", progress)
 
 
 def _write_lines(
