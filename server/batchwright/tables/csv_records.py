@@ -22,7 +22,7 @@ class Records:
         """Count the records that end in the next block."""
         self._open_bytes += len(block)
         self.longest = max(self.longest, self._open_bytes)
-        lines = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        lines = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in block else block
         while b"\n\n" in lines:
             lines = lines.replace(b"\n\n", b"\n")
         if self._is_line_start:
