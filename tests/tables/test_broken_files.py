@@ -1,4 +1,4 @@
-"""The corpus of broken files: each is refused in the sentence that is written here, or read, exactly as it is meant."""
+"""The corpus of broken files: each is refused with the sentence written here, or read exactly as it was meant."""
 
 import gzip
 import json
@@ -43,12 +43,12 @@ def read(path: Path, bounds: ReadingBounds = BOUNDS) -> tuple[list[dict[str, Any
 
 
 def parquet(query: str) -> Callable[[Path], object]:
-    """Give what writes the rows of *query* as Parquet."""
+    """Return the function that writes the rows of *query* as Parquet."""
     return lambda path: sources.parquet(path, query)
 
 
 def cut(write: Callable[[Path], object]) -> Callable[[Path], object]:
-    """Give what writes a file and cuts off its end."""
+    """Return the function that writes a file and cuts off its end."""
 
     def write_half(path: Path) -> None:
         write(path)
@@ -290,7 +290,7 @@ READ: dict[str, tuple[str, Content, list[dict[str, Any]], tuple[str, ...]]] = {
 
 @pytest.mark.parametrize(("name", "content", "sentence"), REFUSED.values(), ids=REFUSED)
 def test_a_broken_file_is_refused_in_one_sentence(tmp_path: Path, name: str, content: Content, sentence: str) -> None:
-    """The user reads what is wrong and where, and nothing of it is left in the folder."""
+    """The user learns what is wrong and where, and nothing is left in the folder."""
     path = put(tmp_path, name, content)
 
     with pytest.raises(InvalidInput) as caught:
@@ -302,10 +302,10 @@ def test_a_broken_file_is_refused_in_one_sentence(tmp_path: Path, name: str, con
 
 
 @pytest.mark.parametrize(("name", "content", "rows", "said"), READ.values(), ids=READ)
-def test_an_unusual_file_is_read_exactly_and_what_was_taken_for_granted_is_said(
+def test_an_unusual_file_is_read_exactly_and_assumptions_are_reported(
     tmp_path: Path, name: str, content: Content, rows: list[dict[str, Any]], said: tuple[str, ...]
 ) -> None:
-    """What can be read without doubt is read; where there is doubt, the user hears of it."""
+    """A file that can be read without doubt is read; doubts are reported to the user."""
     assert read(put(tmp_path, name, content)) == (rows, said)
 
 

@@ -1,4 +1,4 @@
-"""The user's tables: no cell is lost or changed in silence, and nothing but the named file is reached."""
+"""The user's tables: no cell is lost or changed in silence, and only the named file is reached."""
 
 import csv
 import hashlib
@@ -97,7 +97,7 @@ def test_a_cell_that_looks_like_a_number_a_date_or_nothing_stays_the_text_it_is(
 
 
 def test_an_empty_cell_is_absent_and_a_quoted_empty_one_is_an_empty_text(tmp_path: Path) -> None:
-    """Who writes quotes means a text, also one of no length."""
+    """Quotes mean a text, even an empty one."""
     rows = cells(tmp_path, "t.csv", 'a,b,c\n,"",x\n"","",\n')
 
     assert rows == [{"a": None, "b": "", "c": "x"}, {"a": "", "b": "", "c": None}]
@@ -223,8 +223,8 @@ def test_a_file_of_long_texts_is_read_in_less_memory_than_it_has(tmp_path: Path)
     assert source.rows == 30_000
 
 
-def test_what_does_not_fit_the_memory_is_called_so(tmp_path: Path) -> None:
-    """The file is not broken, and the user must not look for a fault in it."""
+def test_a_file_that_does_not_fit_in_memory_is_refused_for_that(tmp_path: Path) -> None:
+    """The file is not broken, and the user must not search it for a fault."""
     sentence = refusal(tmp_path, "t.csv", "a\n" + "x" * 15_000_000 + "\n", memory="20MB")
 
     assert sentence == "t.csv needs more than 20MB of memory to read. Split it into smaller files."
@@ -481,7 +481,7 @@ def test_a_folder_named_like_a_key_and_a_value_adds_no_column(tmp_path: Path, na
 
 @pytest.mark.parametrize("name", ["t.doc", "t.docx", "t", "t.gz", "t.parquet.gz", "t.xlsx.gz"])
 def test_a_kind_of_file_that_cannot_be_read_is_refused_by_its_ending(name: str) -> None:
-    """The sentence names what can be read, so the user can save it so."""
+    """The sentence names the kinds that can be read, so that the user can save the file as one."""
     with pytest.raises(InvalidInput, match="CSV, TSV, JSON, JSONL, Parquet or Excel"):
         kind_of(Path(name))
 

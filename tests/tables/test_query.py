@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 TICKETS = "id,text,stars\n1,fine,5\n2,bad,1\n3,good,4\n"
 CUSTOMERS = '{"id":1,"name":"Ann"}\n{"id":2,"name":"Bob"}\n{"id":3,"name":"Cy"}\n'
 IN_ITS_WORDS = "The query cannot be run: "
-"""What stands before DuckDB's own words, which an assistant knows, and which differ from version to version."""
+"""The start of an error in DuckDB's own words, which an assistant knows, and which differ from version to version."""
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def tables(work: Path) -> None:
 
 
 def rows(work: Path, sql: str) -> list[dict[str, Any]]:
-    """Give the rows of a query."""
+    """Return the rows of a query."""
     return [dict(row) for row in look(work, sql).sample]
 
 
@@ -144,7 +144,7 @@ def test_files_in_a_query_are_read_like_any_others(work: Path) -> None:
         ("SELECT * FROM 'tickets.csv' a, 'TICKETS.csv' b", "differ only in case"),
     ],
 )
-def test_a_query_that_cannot_be_run_is_refused_so_that_it_can_be_mended(work: Path, sql: str, fact: str) -> None:
+def test_a_query_that_cannot_be_run_is_refused_so_that_it_can_be_fixed(work: Path, sql: str, fact: str) -> None:
     """In the words of DuckDB, which an assistant knows; and nothing but reading the named files can be asked for."""
     assert fact in refusal(work, sql)
 

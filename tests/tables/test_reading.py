@@ -1,4 +1,4 @@
-"""How files are read: what is found out, what is told, and that the user hears of what was decided."""
+"""How files are read: what is detected, what the user can set, and that decisions are reported."""
 
 from datetime import date, datetime
 from pathlib import Path
@@ -31,7 +31,7 @@ QUOTE = "'"
 SHEETS = {"xls": write_xls, "xlsb": write_xlsb, "ods": write_ods}
 
 
-def test_another_quote_and_an_escape_can_be_told(work: Path) -> None:
+def test_another_quote_and_an_escape_can_be_set(work: Path) -> None:
     """Exports of databases have texts in single quotes, or a backslash before a quote."""
     (work / "a.csv").write_text("id;text\n1;'x; \"y\"'\n2;'it''s'\n")
     (work / "b.csv").write_text('id,text\n1,"a \\"b\\", c"\n2,"line\nbreak \\\\"\n')
@@ -56,7 +56,7 @@ def test_backslashes_before_quotes_are_pointed_out_where_they_break_a_file(work:
     assert str(caught.value).endswith('If a backslash marks them, pass reading={"escape": "\\\\"}.')
 
 
-def test_single_quotes_around_each_cell_of_the_first_line_are_found_and_said(work: Path) -> None:
+def test_single_quotes_around_each_cell_of_the_first_line_are_detected_and_reported(work: Path) -> None:
     """Read as letters, they would be in every name and every prompt."""
     (work / "a.csv").write_text("'id';'text'\n'1';'x; y'\n")
     (work / "b.csv").write_text("'id';'text'\n'1';'x y'\n")
@@ -70,8 +70,8 @@ def test_single_quotes_around_each_cell_of_the_first_line_are_found_and_said(wor
     assert look(work, "b.csv", {"quote": '"'}).columns[0].name == "'id'"
 
 
-def test_a_first_line_like_the_others_is_read_as_a_row_and_that_is_said(work: Path) -> None:
-    """Taken for names, a row of the user's data would never be answered."""
+def test_a_first_line_like_the_others_is_read_as_a_row_and_that_is_reported(work: Path) -> None:
+    """Mistaken for names, a row of the user's data would never be answered."""
     (work / "a.csv").write_text("1001,great\n1002,bad\n")
     (work / "b.csv").write_text("I like it,good\nI do not,bad\nNice,good\nFine,good\n")
 
@@ -92,7 +92,7 @@ def test_a_first_line_like_the_others_is_read_as_a_row_and_that_is_said(work: Pa
     ["name,2019,2020\nAnna,5,6\n", "2019,Paris\n2020,Rome\n", "id,7\n1,8\n2,9\n"],
     ids=["years", "one", "both"],
 )
-def test_where_the_first_line_may_be_either_the_user_is_asked(work: Path, content: str) -> None:
+def test_if_the_first_line_may_be_either_the_user_is_asked(work: Path, content: str) -> None:
     """A guess would lose a row, or send the names to the model."""
     (work / "t.csv").write_text(content)
 
@@ -115,7 +115,7 @@ def test_where_the_first_line_may_be_either_the_user_is_asked(work: Path, conten
     ],
 )
 def test_names_are_taken_for_names(first: list[str], below: list[list[str]]) -> None:
-    """Nearly every file has them, and asking each time would be of no help."""
+    """Nearly every file has them, and asking each time would not help."""
     assert verdict(first, below) == "names"
 
 
@@ -180,8 +180,8 @@ def test_a_sheet_with_too_many_cells_is_refused_by_their_number(work: Path) -> N
         look(work, "b.xls", bounds=ReadingBounds(sheet_cells=11))
 
 
-async def test_an_assistant_reads_an_old_book_and_tells_the_quote_of_a_file(tmp_path: Path, work: Path) -> None:
-    """Through the tools, as a conversation would."""
+async def test_an_assistant_reads_an_old_book_and_sets_the_quote_of_a_file(tmp_path: Path, work: Path) -> None:
+    """Through the tools, as in a conversation."""
     write_xls(work / "b.xls", ROWS)
     (work / "a.csv").write_text("id;text\n1;'x; y'\n")
     (work / "c.csv").write_text("1,good\n2,bad\n")

@@ -1,4 +1,4 @@
-"""Tables as files for the user: what is in them is what was there, and nothing in them acts."""
+"""Tables as files for the user: nothing is changed on the way, and nothing in them acts."""
 
 import csv
 import json
@@ -37,7 +37,7 @@ def cells(path: Path) -> list[list[Any]]:
 
 
 def values(rows: Sequence[Sequence[str]], columns: Sequence[str]) -> str:
-    """Give the SQL of rows of texts."""
+    """Return the SQL of rows of texts."""
     listed = ", ".join(f"({', '.join(map(quote_sql, row))})" for row in rows)
     return f"FROM (VALUES {listed}) t({', '.join(map(identifier, columns))})"
 

@@ -1,4 +1,4 @@
-"""What a user names as a source: the files are found by the workspace's rules, whichever way they are named."""
+"""What a user names as a source: files are found by the workspace's rules, however they are named."""
 
 import gzip
 import json
@@ -29,7 +29,7 @@ def put(work: Path, name: str, content: str | bytes = "a,b\n1,2\n") -> Path:
 
 
 def names(work: Path, source: str) -> list[str]:
-    """Give the names of the files that *source* means."""
+    """Return the names of the files that *source* means."""
     return [file.name for files in find(Workspace([work]), source, {}).tables.values() for file in files]
 
 
@@ -191,7 +191,7 @@ def test_a_json_file_larger_than_a_chunk_is_read_whole(work: Path) -> None:
     ]
 
 
-def test_the_reader_is_told_what_it_guesses_wrongly(work: Path) -> None:
+def test_a_wrong_guess_can_be_corrected(work: Path) -> None:
     """No guess is always right."""
     put(work, "t.csv", "1:привет\n2:мир\n".encode("cp1251"))
 
@@ -201,8 +201,8 @@ def test_the_reader_is_told_what_it_guesses_wrongly(work: Path) -> None:
     assert found.warnings == (FOR_EXCEL,)
 
 
-def test_a_first_line_of_numbers_that_is_told_to_be_a_header_is_pointed_out(work: Path) -> None:
-    """Else the first row would be taken for names, and lost."""
+def test_a_first_line_of_numbers_that_was_set_to_be_a_header_is_pointed_out(work: Path) -> None:
+    """Otherwise the first row would be mistaken for names, and lost."""
     put(work, "t.csv", "1001,great\n1002,bad\n")
 
     (warning,) = look(work, "t.csv", {"header": True}).warnings
@@ -277,7 +277,7 @@ def test_a_sheet_is_named_after_the_book(work: Path) -> None:
         look(work, "b.xlsx#Three")
 
 
-async def test_an_assistant_is_told_how_a_file_was_read_and_can_tell_it_otherwise(tmp_path: Path, work: Path) -> None:
+async def test_an_assistant_learns_how_a_file_was_read_and_can_change_it(tmp_path: Path, work: Path) -> None:
     """It sees the letters, and knows better than a program whether they are right."""
     put(work, "t.csv", b"id;text\n1;caf\xe9\n")
 

@@ -105,8 +105,8 @@ class CsvSource:
         if rows != self._records.count - self._has_header and (fault := self.fault(rows)):
             raise InvalidInput(fault)
 
-    def fault(self, rows: int = -1) -> str:
-        """Say what is wrong with the file, and in which line, as an editor counts lines; empty: it has *rows* rows."""
+    def fault(self, rows: int | None = None) -> str:
+        """Say what is wrong, and in which line, as an editor counts lines; nothing if the file has *rows* good rows."""
         line, found = 1, -self._has_header
         try:
             with self._path.open(encoding="utf-8-sig", newline="") as file:

@@ -111,7 +111,7 @@ def pick_rows(
 
 
 def share_ids(frozen: Path, listed: Path) -> None:
-    """Give rows of a frozen source the custom_id of another row, so that one result is joined to all of them.
+    """Set the custom_id of rows of a frozen source to that of another row, so that one result is joined to them all.
 
     *listed* has a JSON line for each of these rows, with its number `row` and the other row's custom_id `id`.
     """

@@ -62,7 +62,7 @@ BOUNDS = ReadingBounds()
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How to read files; what is None is found out.
+    """How to read files; None leaves it to be detected.
 
     Attributes:
         delimiter: Of CSV; None: the one that the header has most of.

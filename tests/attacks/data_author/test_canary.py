@@ -32,7 +32,7 @@ ROWS = 4
 
 
 def acting(text: str) -> set[str]:
-    """Give what hides in a text, or acts where it is rendered."""
+    """Return what hides in a text, or acts when it is rendered."""
     hidden = {c for c in text if c not in "\n\t" and unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}}
     return hidden | set(re.findall(r"<(?:[^\W\d]|[/!?|])|!\[|\]\(|\]:\s*\w+:", text))
 

@@ -53,7 +53,7 @@ async def test_a_small_excel_file_that_asks_for_all_memory_does_not_end_the_serv
     assert after["total"] == 0
 
 
-def test_cells_that_share_one_long_text_are_ended_before_they_fill_the_memory(tmp_path: Path) -> None:
+def test_a_sheet_of_cells_that_share_one_long_text_is_stopped_before_they_fill_the_memory(tmp_path: Path) -> None:
     """A hundred kilobytes stand for twenty gigabytes."""
     (tmp_path / "work").mkdir()
     sheet_of(A1 + TEXTS, tmp_path / "work" / "book.xlsx")
@@ -87,7 +87,7 @@ async def test_a_line_break_in_a_name_begins_no_line_of_the_answer(tmp_path: Pat
 async def answers_about(
     tmp_path: Path, name: str, data: str, prompt: str
 ) -> Sequence[tuple[str, dict[str, Any] | None]]:
-    """Look at data, draft a job of it, and try a row."""
+    """Inspect data, draft a job from it, and try a row."""
     env = environment(tmp_path, prices="free")
     (tmp_path / "work" / name).write_text(data, encoding="utf-8")
     async with running_endpoint() as endpoint, in_memory(env | {"BATCHWRIGHT_ENDPOINT": endpoint.url}) as session:

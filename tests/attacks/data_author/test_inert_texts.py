@@ -115,7 +115,7 @@ def _bare(annotation: Any, metadata: Any = ()) -> bool:  # any annotation
 
 
 def _values_of(annotation: Any) -> tuple[Any, ...]:  # any annotation
-    """Give what a type holds; the keys of a plain dict are outcomes, or otherwise ours."""
+    """Return what a type holds; the keys of a plain dict are outcomes, or otherwise ours."""
     return get_args(annotation)[1:] if get_origin(annotation) is dict else get_args(annotation)
 
 
