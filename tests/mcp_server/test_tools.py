@@ -495,7 +495,7 @@ class BadInput:
         ("inspect_data", {"source": "/etc/passwd"}, "'/etc/passwd' lies outside the workspace"),
         ("inspect_data", {"source": "../secret.csv"}, "'../secret.csv' contains '..'"),
         ("inspect_data", {"source": "link.csv"}, "'link.csv' lies outside the workspace"),
-        ("inspect_data", {"source": "empty.csv"}, "empty.csv is empty: it has not even a header."),
+        ("inspect_data", {"source": "empty.csv"}, "empty.csv is empty: it does not even have a header."),
         ("inspect_data", {"source": "header.csv"}, "header.csv has no rows below its header."),
         ("inspect_data", {"source": "unclosed.csv"}, "Line 3 of unclosed.csv opens a quote that is never closed."),
         ("create_batch_file", DRAFT | {"source": "unclosed.csv"}, "Line 3 of unclosed.csv opens a quote"),

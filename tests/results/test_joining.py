@@ -5,6 +5,7 @@ import json
 import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from batchwright.core.model import OUTCOMES, Json, Outcome, Recipe, Result
 from batchwright.core.problem import Problem
 from batchwright.results.causes.signs import ProblemRows, alike
 from batchwright.results.table import ResultTable
-from batchwright.tables import connection
+from batchwright.tables.connection import MemoryBounds
 from batchwright.tables.frozen import CUSTOM_ID, ROW, freeze, frozen_rows
 from batchwright.tables.rows import write_rows
 from batchwright.tables.saving import SaveKind
@@ -456,12 +457,9 @@ def big_table(folder: Path, count: int, text: str) -> ResultTable:
         pytest.param(1_000_000, "'x'", id="many rows"),
     ],
 )
-def test_a_large_table_is_saved_in_order_with_little_memory(
-    tmp_path: Path, count: int, text: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_table_is_saved_in_order_with_little_memory(tmp_path: Path, count: int, text: str) -> None:
     """Nothing large is hashed or sorted: 110 MB of rows go through a DuckDB that may use half of that, and no disk."""
-    monkeypatch.setattr(connection, "MEMORY_LIMIT", "64MB")
-    found = big_table(tmp_path, count, text)
+    found = replace(big_table(tmp_path, count, text), memory=MemoryBounds("64MB"))
 
     found.save(tmp_path / "t.csv", "csv")
 

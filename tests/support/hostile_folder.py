@@ -69,7 +69,7 @@ def hostile_folder(tmp_path: Path) -> HostileFolder:
         "costs/chart_process",
         "providers/local/models/chat_model",
         "tables/query_process",
-        "tables/sheet_process",
+        "tables/excel_file",
     )
     for module in ("__init__", "__main__", *processes):
         path = folder / "batchwright" / f"{module}.py"

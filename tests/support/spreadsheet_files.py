@@ -19,8 +19,8 @@ _NAMES = "urn:oasis:names:tc:opendocument:xmlns"
 _SPACES = " ".join(f'xmlns:{name}="{_NAMES}:{name}:1.0"' for name in ("office", "table", "text"))
 
 
-def write_xls(path: Path, rows: Sequence[Sequence[Cell]], *others: str) -> None:
-    """Write a sheet named One as Excel 97 would, and *others* that are empty."""
+def write_xls(path: Path, rows: Sequence[Sequence[Cell]]) -> None:
+    """Write a sheet named One as Excel 97 would."""
     book = _xlwt.Workbook()
     sheet = book.add_sheet("One")
     styles = {shown: _xlwt.easyxf(num_format_str=shown) for shown in _STYLES.values()}
@@ -28,8 +28,6 @@ def write_xls(path: Path, rows: Sequence[Sequence[Cell]], *others: str) -> None:
         for place, cell in enumerate(row):
             if cell is not None:
                 sheet.write(number, place, cell, styles[_STYLES.get(type(cell), "General")])
-    for name in others:
-        book.add_sheet(name)
     book.save(str(path))
 
 

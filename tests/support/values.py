@@ -1,6 +1,8 @@
 """Values that many tests begin with."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 from batchwright.core.model import ProviderInfo
 
@@ -20,3 +22,18 @@ MISMATCHED = (
     "Each batch must contain requests for a single model."
 )
 """What OpenAI says of a batch file with such lines."""
+
+
+def texts_of(value: Any) -> Iterator[str]:  # any JSON
+    """Yield every text in a JSON value, including names."""
+    match value:
+        case str():
+            yield value
+        case list():
+            for item in value:  # pyright: ignore[reportUnknownVariableType]  # any JSON
+                yield from texts_of(item)
+        case dict():
+            for name, item in value.items():  # pyright: ignore[reportUnknownVariableType]  # any JSON
+                yield from (name, *texts_of(item))
+        case _:
+            pass

@@ -1,4 +1,4 @@
-"""The user's tables: no cell is lost or changed in silence, and nothing but the named file is reached."""
+"""The user's tables: no cell is lost or changed in silence, and only the named file is reached."""
 
 import csv
 import hashlib
@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Json, Source
-from batchwright.tables import connection as module
-from batchwright.tables.connection import connection
+from batchwright.tables.connection import MEMORY, MemoryBounds, connection
 from batchwright.tables.frozen import CUSTOM_ID, ROW, freeze, frozen_rows
 from batchwright.tables.inspection import profile
 from batchwright.tables.rows import write_rows
-from batchwright.tables.source import kind_of, one_file
+from batchwright.tables.source import ReadingBounds, kind_of, one_file
+from tests.support.sources import parquet
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,10 +28,13 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 NAME = TEXT.filter(lambda text: text.strip() and not set("\r\n") & set(text) and text.lower() not in {ROW, CUSTOM_ID})
 
 
-def frozen(path: Path, id_column: str | None = None) -> tuple[Source, list[tuple[str, Mapping[str, Json]]]]:
+def frozen(
+    path: Path, id_column: str | None = None, memory: str = MEMORY.memory
+) -> tuple[Source, list[tuple[str, Mapping[str, Json]]]]:
     """Freeze the table in *path* beside it, and read it back: the source, and custom_id and cells by row."""
     target = path.parent / "frozen.parquet"
-    source = freeze(one_file(path, path.name), target, id_column=id_column).source
+    origin = one_file(path, path.name, bounds=ReadingBounds(memory=MemoryBounds(memory)))
+    source = freeze(origin, target, id_column=id_column).source
     return source, list(frozen_rows(target, source.columns))
 
 
@@ -42,27 +45,20 @@ def cells(folder: Path, name: str, content: str | bytes) -> list[Mapping[str, Js
     return [row for _, row in frozen(path)[1]]
 
 
-def refusal(folder: Path, name: str, content: str | bytes, id_column: str | None = None) -> str:
+def refusal(
+    folder: Path, name: str, content: str | bytes, id_column: str | None = None, memory: str = MEMORY.memory
+) -> str:
     """Write a file that cannot be used, and give the sentence that says so, checked to be one sentence for a user."""
     path = folder / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     with pytest.raises(InvalidInput) as caught:
-        frozen(path, id_column)
+        frozen(path, id_column, memory)
     sentence = str(caught.value)
     assert len(sentence) < 400
     assert str(folder) not in sentence
     assert "Error" not in sentence, "DuckDB's own words are not for the user"
     assert ".." not in sentence
     return sentence
-
-
-def parquet(path: Path, query: str) -> Path:
-    """Write what *query* gives as a Parquet file."""
-    import duckdb
-
-    with duckdb.connect() as con:
-        con.execute(f"COPY ({query}) TO '{path}' (FORMAT parquet)")
-    return path
 
 
 @st.composite
@@ -101,7 +97,7 @@ def test_a_cell_that_looks_like_a_number_a_date_or_nothing_stays_the_text_it_is(
 
 
 def test_an_empty_cell_is_absent_and_a_quoted_empty_one_is_an_empty_text(tmp_path: Path) -> None:
-    """Who writes quotes means a text, also one of no length."""
+    """Quotes mean a text, even an empty one."""
     rows = cells(tmp_path, "t.csv", 'a,b,c\n,"",x\n"","",\n')
 
     assert rows == [{"a": None, "b": "", "c": "x"}, {"a": "", "b": "", "c": None}]
@@ -168,14 +164,7 @@ def test_a_column_name_with_another_line_break_than_the_lines_is_refused(
     """DuckDB takes the first line break for all, and would find no rows."""
     sentence = refusal(tmp_path, "t.csv", line_end.join([f'"a{inside}b",c', "1,2", "3,4", ""]))
 
-    assert sentence == "A column name of t.csv holds a line break. Write the names without line breaks."
-
-
-def test_an_unclosed_quote_is_refused_with_its_line(tmp_path: Path) -> None:
-    """Read on, it would swallow every row after it into one cell."""
-    sentence = refusal(tmp_path, "t.csv", 'a,b\n1,2\n3,"4\n5,6\n7,8\n')
-
-    assert sentence.startswith("Line 3 of t.csv opens a quote that is never closed.")
+    assert sentence == "A column name of t.csv holds a line break. Write it without line breaks."
 
 
 def test_an_unclosed_quote_in_the_header_is_refused_as_one(tmp_path: Path) -> None:
@@ -184,14 +173,6 @@ def test_an_unclosed_quote_in_the_header_is_refused_as_one(tmp_path: Path) -> No
 
     assert "Line 1" in sentence
     assert "quote" in sentence
-
-
-@pytest.mark.parametrize(("row", "found"), [("3", 1), ("3,4,5", 3), ("a, b, c, d", 4)])
-def test_a_row_with_too_few_or_too_many_cells_is_refused_with_its_line(tmp_path: Path, row: str, found: int) -> None:
-    """Which cell is missing cannot be known, and a guess would label the wrong text."""
-    sentence = refusal(tmp_path, "t.csv", f"a,b\n1,2\n{row}\n5,6\n")
-
-    assert sentence.startswith(f"Line 3 of t.csv has {found} cells where the header has 2.")
 
 
 @pytest.mark.parametrize(
@@ -208,19 +189,13 @@ def test_the_line_that_is_named_is_the_line_that_an_editor_shows(tmp_path: Path,
 @pytest.mark.parametrize(
     ("content", "fact"),
     [
-        pytest.param(b"", "is empty", id="empty file"),
-        pytest.param(b"a,b\n", "no rows", id="header only"),
         pytest.param(b"a,b", "no rows", id="header without newline"),
         pytest.param(b"\n\n", "blank", id="blank lines only"),
         pytest.param(b"\xef\xbb\xbf", "blank", id="byte order mark only"),
         pytest.param(b"a,,b\n1,2,3\n", "Column 2", id="unnamed column"),
         pytest.param(b",a\n0,1\n", "Column 1", id="unnamed first column"),
-        pytest.param(b"a,b,a\n1,2,3\n", "two columns named 'a'", id="duplicate header"),
-        pytest.param(b"Name,x,NAME\n1,2,3\n", "two columns named 'Name' and 'NAME'", id="duplicate but for case"),
-        pytest.param("a,b\n1,ä\n".encode("utf-16-le"), "UTF-8", id="UTF-16 without mark"),
         pytest.param(b"a,b\n1,\xed\xa0\x80\n", "Line 2", id="lone surrogate"),
         pytest.param(b'a,b\n1,"x"y\n', "Line 2", id="text after a quote"),
-        pytest.param(b"a,b\n1,2\r3,4\n", "line ends", id="lone CR among newlines"),
         pytest.param(b"__batchwright_id,b\n1,2\n", "__batchwright_id", id="reserved name"),
         pytest.param(b"__BATCHWRIGHT_ROW,b\nkept,2\n", "__BATCHWRIGHT_ROW", id="reserved name but for case"),
     ],
@@ -232,36 +207,27 @@ def test_a_csv_file_that_cannot_be_read_whole_is_refused_with_the_reason(
     assert fact in refusal(tmp_path, "t.csv", content)
 
 
-def test_a_cell_longer_than_a_line_may_be_is_refused_with_its_line(tmp_path: Path) -> None:
-    """It is a quote left open, or not a table; either way it must not fill the memory."""
-    assert refusal(tmp_path, "t.csv", b"a,b\n1," + b"x" * 17_000_000 + b"\n").startswith("Line 2 of t.csv is longer")
-
-
 @pytest.mark.slow
-def test_a_file_of_long_texts_is_read_in_less_memory_than_it_has(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_long_texts_is_read_in_less_memory_than_it_has(tmp_path: Path) -> None:
     """Everything streams: what is read and written at a time must fit, however long the rows are."""
-    monkeypatch.setattr(module, "MEMORY_LIMIT", "250MB")
+    bounds = ReadingBounds(memory=MemoryBounds("250MB"))
     path = tmp_path / "t.csv"
     with path.open("w") as file:
         file.write("id,text\n")
         for number in range(30_000):
             file.write(f"{number},{hashlib.sha256(str(number).encode()).hexdigest() * 156}\n")
 
-    source = freeze(one_file(path, "t.csv"), tmp_path / "frozen.parquet", id_column="id").source
+    source = freeze(one_file(path, "t.csv", bounds=bounds), tmp_path / "frozen.parquet", id_column="id").source
 
     assert path.stat().st_size > 290_000_000
     assert source.rows == 30_000
 
 
-def test_what_does_not_fit_the_memory_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is not broken, and the user must not look for a fault in it."""
-    monkeypatch.setattr(module, "MEMORY_LIMIT", "20MB")
+def test_a_file_that_does_not_fit_in_memory_is_refused_for_that(tmp_path: Path) -> None:
+    """The file is not broken, and the user must not search it for a fault."""
+    sentence = refusal(tmp_path, "t.csv", "a\n" + "x" * 15_000_000 + "\n", memory="20MB")
 
-    sentence = refusal(tmp_path, "t.csv", "a\n" + "x" * 15_000_000 + "\n")
-
-    assert sentence == "t.csv needs more than 20MB of memory to be read. Split it into smaller files."
+    assert sentence == "t.csv needs more than 20MB of memory to read. Split it into smaller files."
 
 
 def test_a_nul_deep_in_a_file_is_kept_in_its_cell(tmp_path: Path) -> None:
@@ -359,9 +325,7 @@ def test_texts_with_unusual_characters_are_kept(tmp_path: Path, text: str) -> No
         pytest.param(b'{"a":{"b":1,"b":2}}', id="duplicate key inside"),
         pytest.param(b'{"a":NaN}', id="NaN"),
         pytest.param(b'{"a":[-Infinity]}', id="Infinity"),
-        pytest.param(b'{"a":1e999}', id="1e999"),
         pytest.param(b'{"a":' + b"1" * 5_000 + b"}", id="5,000 digits"),
-        pytest.param(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}", id="depth 100,000"),
         pytest.param(b"[1]", id="array"),
         pytest.param(b"5", id="number"),
         pytest.param(b'"x"', id="text"),
@@ -465,19 +429,6 @@ def test_every_cell_of_a_parquet_file_can_be_written_as_json(tmp_path: Path) -> 
     assert json.dumps(rows[0][1], allow_nan=False)
 
 
-def test_an_empty_parquet_file_is_refused(tmp_path: Path) -> None:
-    """A job of no rows is a mistake."""
-    path = parquet(tmp_path / "t.parquet", "SELECT 1 a WHERE false")
-
-    with pytest.raises(InvalidInput, match="no rows"):
-        frozen(path)
-
-
-def test_a_parquet_file_that_is_none_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    """An ending is only a name."""
-    assert "t.parquet" in refusal(tmp_path, "t.parquet", "a,b\n1,2\n")
-
-
 @pytest.mark.parametrize(
     ("name", "neighbour"),
     [("t[1].csv", "t1.csv"), ("t*.csv", "tx.csv"), ("t?.csv", "tx.csv"), ("*.csv", ".hidden.csv")],
@@ -489,19 +440,14 @@ def test_a_file_name_is_a_name_and_no_pattern(tmp_path: Path, name: str, neighbo
     assert cells(tmp_path, name, "a\nnamed\n") == [{"a": "named"}]
 
 
-def test_a_json_file_name_is_a_name_and_no_pattern(tmp_path: Path) -> None:
-    """The same holds for each kind of file."""
-    (tmp_path / "t1.jsonl").write_text('{"a":"neighbour"}\n')
-
-    assert cells(tmp_path, "t[1].jsonl", '{"a":"named"}\n') == [{"a": "named"}]
-
-
 def test_a_parquet_file_name_is_a_name_and_no_pattern(tmp_path: Path) -> None:
     """The same holds for each kind of file."""
     parquet(tmp_path / "t1.parquet", "SELECT 'neighbour' a")
+    (tmp_path / "t1.jsonl").write_text('{"a":"neighbour"}\n')
     path = parquet(tmp_path / "t[1].parquet", "SELECT 'named' a")
 
     assert frozen(path)[1] == [("row-1", {"a": "named"})]
+    assert cells(tmp_path, "t[1].jsonl", '{"a":"named"}\n') == [{"a": "named"}]
 
 
 @pytest.mark.parametrize(
@@ -535,7 +481,7 @@ def test_a_folder_named_like_a_key_and_a_value_adds_no_column(tmp_path: Path, na
 
 @pytest.mark.parametrize("name", ["t.doc", "t.docx", "t", "t.gz", "t.parquet.gz", "t.xlsx.gz"])
 def test_a_kind_of_file_that_cannot_be_read_is_refused_by_its_ending(name: str) -> None:
-    """The sentence names what can be read, so the user can save it so."""
+    """The sentence names the kinds that can be read, so that the user can save the file as one."""
     with pytest.raises(InvalidInput, match="CSV, TSV, JSON, JSONL, Parquet or Excel"):
         kind_of(Path(name))
 
@@ -617,12 +563,31 @@ def test_a_profile_counts_rows_empty_cells_different_values_and_the_longest_text
 
     assert (found.name, found.kind, found.rows) == ("tickets.csv", "csv", 3)
     assert [(c.name, c.type, c.empty, c.distinct, c.longest) for c in found.columns] == [
-        ("id", "varchar", 0, 3, 1),
-        ("text", "varchar", 2, 2, 7),
-        ("team", "varchar", 0, 2, 1),
+        ("id", "text", 0, 3, 1),
+        ("text", "text", 2, 2, 7),
+        ("team", "text", 0, 2, 1),
     ]
     assert found.sample == [{"id": "1", "text": "häßlich", "team": "a"}, {"id": "2", "text": None, "team": "a"}]
     assert found.id_column == "id"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("t.csv", "id;preis\n1;12,50\n", ["text", "text"]),
+        ("t.jsonl", '{"a":1,"b":12.50,"c":true,"d":null}\n', ["number", "number", "boolean", "text"]),
+        ("t.jsonl", '{"a":0.1000000000000000055}\n{"a":12345678901234567890123}\n', ["number"]),
+        ("t.jsonl", '{"a":"x","b":[1],"c":{}}\n{"a":5,"b":null,"c":{}}\n', ["number or text", "list", "object"]),
+    ],
+)
+def test_a_column_s_type_is_said_in_words(tmp_path: Path, name: str, content: str, expected: list[str]) -> None:
+    """A user who reads "json" above a column of prices looks for a fault in the file."""
+    path = tmp_path / name
+    path.write_text(content)
+
+    found = profile(one_file(path, name), folder=path.parent, sample_rows=1)
+
+    assert [column.type for column in found.columns] == expected
 
 
 @pytest.mark.parametrize(
@@ -656,22 +621,18 @@ def test_a_sample_shows_the_values_that_the_model_will_be_given(tmp_path: Path) 
     assert found.sample == [row for _, row in frozen(path)[1]]
 
 
-def test_a_broken_file_is_refused_by_the_profile_too(tmp_path: Path) -> None:
-    """What is looked at first must not look fine and fail later."""
-    path = tmp_path / "t.csv"
-    path.write_text("a,b\n1,2\n" * 50 + '3,"4\n')
+@pytest.mark.parametrize(
+    ("name", "content", "line"),
+    [("t.csv", "a,b\n1,2\n" * 50 + '3,"4\n', 101), ("t.jsonl", '{"a":1}\n{"a":NaN}\n', 2)],
+    ids=["quote", "NaN"],
+)
+def test_a_broken_file_is_refused_by_the_profile_too(tmp_path: Path, name: str, content: str, line: int) -> None:
+    """A file that is inspected first must not look fine and fail later."""
+    path = tmp_path / name
+    path.write_text(content)
 
-    with pytest.raises(InvalidInput, match=r"Line 101 of t\.csv"):
-        profile(one_file(path, "t.csv"), folder=path.parent, sample_rows=1)
-
-
-def test_a_file_with_numbers_that_json_does_not_have_is_refused_by_the_profile_too(tmp_path: Path) -> None:
-    """What is looked at first must not look fine and fail later."""
-    path = tmp_path / "t.jsonl"
-    path.write_text('{"a":1}\n{"a":NaN}\n')
-
-    with pytest.raises(InvalidInput, match=r"Line 2 of t\.jsonl"):
-        profile(one_file(path, "t.jsonl"), folder=path.parent, sample_rows=2)
+    with pytest.raises(InvalidInput, match=rf"Line {line} of {name}"):
+        profile(one_file(path, name), folder=path.parent, sample_rows=1)
 
 
 def test_rows_given_inline_become_a_table_with_all_their_columns(tmp_path: Path) -> None:

@@ -6,50 +6,39 @@ from typing import Any
 import pytest
 
 from batchwright.core.errors import InvalidInput
+from batchwright.core.progress import SILENT
 from batchwright.core.workspace import Workspace
-from batchwright.tables import query
 from batchwright.tables.frozen import freeze, frozen_rows
-from batchwright.tables.inspection import Profile, profile
-from batchwright.tables.source import find
+from batchwright.tables.process import ProcessBounds, carry_out
+from batchwright.tables.query_process import Order
+from batchwright.tables.source import BOUNDS, ReadingBounds, find
 from tests.support.session import environment, in_memory
+from tests.support.sources import look
 
 pytestmark = pytest.mark.anyio
 
 TICKETS = "id,text,stars\n1,fine,5\n2,bad,1\n3,good,4\n"
 CUSTOMERS = '{"id":1,"name":"Ann"}\n{"id":2,"name":"Bob"}\n{"id":3,"name":"Cy"}\n'
 IN_ITS_WORDS = "The query cannot be run: "
-"""What stands before DuckDB's own words, which an assistant knows, and which differ from version to version."""
+"""The start of an error in DuckDB's own words, which an assistant knows, and which differ from version to version."""
 
 
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
-    """Give a workspace with tickets and customers."""
-    work = tmp_path / "work"
-    work.mkdir()
+@pytest.fixture(autouse=True)
+def tables(work: Path) -> None:
+    """Write tickets and customers."""
     (work / "tickets.csv").write_text(TICKETS)
     (work / "customers.jsonl").write_text(CUSTOMERS)
-    return work
-
-
-def look(work: Path, sql: str) -> Profile:
-    """Profile what a query gives."""
-    folder = work.parent / "job"
-    folder.mkdir(exist_ok=True)
-    try:
-        return profile(find(Workspace([work]), sql, {}), folder=folder, sample_rows=20)
-    finally:
-        assert list(folder.iterdir()) == [], "what was written on the way is gone"
 
 
 def rows(work: Path, sql: str) -> list[dict[str, Any]]:
-    """Give the rows of a query."""
+    """Return the rows of a query."""
     return [dict(row) for row in look(work, sql).sample]
 
 
-def refusal(work: Path, sql: str) -> str:
-    """Give the sentence that refuses a query, which says nothing of the machine."""
+def refusal(work: Path, sql: str, bounds: ReadingBounds = BOUNDS) -> str:
+    """Return the sentence that refuses a query, which says nothing about the machine."""
     with pytest.raises(InvalidInput) as caught:
-        look(work, sql)
+        look(work, sql, bounds=bounds)
     sentence = str(caught.value)
     assert str(work) not in sentence
     assert len(sentence) < 600
@@ -124,32 +113,38 @@ def test_files_in_a_query_are_read_like_any_others(work: Path) -> None:
 @pytest.mark.parametrize(
     ("sql", "fact"),
     [
-        ("SELECT * FROM read_csv('/etc/passwd')", "read_csv is not for queries here."),
-        ("SELECT * FROM read_text('tickets.csv')", "read_text is not for queries here."),
-        ("SELECT * FROM glob('/*')", "glob is not for queries here."),
-        ("SELECT * FROM duckdb_settings()", "duckdb_settings is not for queries here."),
-        ("SELECT * FROM query('SELECT 1')", "query is not for queries"),
-        ("SELECT (SELECT max(content) FROM read_text('/etc/passwd'))", "read_text is not for queries here."),
-        ("SELECT current_setting('temp_directory')", "current_setting is not for queries"),
-        ("SELECT error(text) FROM 'tickets.csv'", "error is not for queries"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "read_csv is not available in queries here."),
+        ("SELECT * FROM read_text('tickets.csv')", "read_text is not available in queries here."),
+        ("SELECT * FROM glob('/*')", "glob is not available in queries here."),
+        ("SELECT * FROM duckdb_settings()", "duckdb_settings is not available in queries here."),
+        ("SELECT * FROM query('SELECT 1')", "query is not available in queries"),
+        ("SELECT (SELECT max(content) FROM read_text('/etc/passwd'))", "read_text is not available in queries here."),
+        ("SELECT current_setting('temp_directory')", "current_setting is not available in queries"),
+        ("SELECT error(text) FROM 'tickets.csv'", "error is not available in queries"),
         ("SELECT * FROM information_schema.tables", "There is no table information_schema.tables."),
         ("SELECT * FROM tickets.csv", "There is no table tickets.csv. Name files in quotes"),
         ("SELECT 1; SELECT 2", "several statements"),
-        ("SELECT 1; DROP TABLE x", "no SELECT"),
-        ("SELECT 1; COPY (SELECT 1) TO 'x.csv'", "no SELECT"),
+        ("SELECT 1; DROP TABLE x", "not a SELECT"),
+        ("SELECT 1; COPY (SELECT 1) TO 'x.csv'", "not a SELECT"),
         ("WITH x AS (INSERT INTO t VALUES (1)) SELECT 1", "would change something"),
         ("WITH x AS (DELETE FROM t RETURNING *) FROM x", "would change something"),
+        ("COPY (SELECT 1) TO 'x.csv'", "Give one SELECT"),
+        ("ATTACH 'x.db'", "Give one SELECT"),
+        ("PRAGMA version", "Give one SELECT"),
+        ("INSTALL httpfs", "Give one SELECT"),
+        ("DROP TABLE t", "Give one SELECT"),
+        ("SET threads = 9", "Give one SELECT"),
         ("SELECT", IN_ITS_WORDS),
         ("SELECT * FROM 'tickets.csv' WHERE", IN_ITS_WORDS),
         ("SELECT txt FROM 'tickets.csv'", IN_ITS_WORDS),
         ("SELECT * FROM 'tickets.csv' WHERE stars > 3", IN_ITS_WORDS),
         ("SELECT $1", "parameters"),
         ("SELECT " + "(" * 3_000 + "1" + ")" * 3_000, IN_ITS_WORDS),
-        ("SELECT 1 AS a WHERE false", "The query gives no rows."),
+        ("SELECT 1 AS a WHERE false", "The query returns no rows."),
         ("SELECT * FROM 'tickets.csv' a, 'TICKETS.csv' b", "differ only in case"),
     ],
 )
-def test_a_query_that_cannot_be_run_is_refused_so_that_it_can_be_mended(work: Path, sql: str, fact: str) -> None:
+def test_a_query_that_cannot_be_run_is_refused_so_that_it_can_be_fixed(work: Path, sql: str, fact: str) -> None:
     """In the words of DuckDB, which an assistant knows; and nothing but reading the named files can be asked for."""
     assert fact in refusal(work, sql)
 
@@ -164,13 +159,23 @@ def test_an_error_shows_nothing_of_the_rows(work: Path) -> None:
     assert sentence.startswith(IN_ITS_WORDS)
 
 
-def test_a_query_that_never_ends_is_stopped(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_query_that_never_ends_is_stopped(work: Path) -> None:
     """A forgotten join condition must not hold the server for ever."""
-    monkeypatch.setattr(query, "MAX_SECONDS", 0.5)
+    bounds = ReadingBounds(query_seconds=0.5)
 
-    sentence = refusal(work, "SELECT count(*) AS n FROM range(1000000000) a, range(1000000000) b")
+    sentence = refusal(work, "SELECT count(*) AS n FROM range(1000000000) a, range(1000000000) b", bounds)
 
-    assert sentence == "The query ran for more than 0 seconds. Take fewer rows, or join on fewer."
+    assert sentence == "The query took more than 0 seconds. Take fewer rows or columns, or sort and join less."
+
+
+def test_a_query_with_too_large_a_result_is_stopped(tmp_path: Path) -> None:
+    """It is refused while it is written, not when the disk is full."""
+    target = tmp_path / "result.parquet"
+    order = Order("SELECT random() AS r FROM range(50000000)", {}, [], str(target), "")
+    bounds = ProcessBounds("The query", "Take less.", seconds=60, target_bytes=1_000_000)
+
+    with pytest.raises(InvalidInput, match=r"^The query has more than 1 MB of rows\. Take less\.$"):
+        carry_out("batchwright.tables.query_process", order, target, bounds, SILENT)
 
 
 @pytest.mark.slow
@@ -184,7 +189,7 @@ def test_a_query_that_never_ends_is_stopped(work: Path, monkeypatch: pytest.Monk
 )
 def test_a_query_that_needs_too_much_memory_is_stopped(work: Path, sql: str) -> None:
     """The machine is the user's, who goes on working on it; a single value may be what is too large."""
-    assert "512MB of memory" in refusal(work, sql)
+    assert "of memory. Take fewer rows" in refusal(work, sql)
 
 
 @pytest.mark.slow
@@ -205,22 +210,6 @@ async def test_a_query_becomes_a_job_through_the_tools(tmp_path: Path, work: Pat
     assert IN_ITS_WORDS in refused
     assert "lies outside the workspace" in outside
     assert len(list((tmp_path / "data" / "jobs").iterdir())) == 1
-
-
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "COPY (SELECT 1) TO 'x.csv'",
-        "ATTACH 'x.db'",
-        "PRAGMA version",
-        "INSTALL httpfs",
-        "DROP TABLE t",
-        "SET threads = 9",
-    ],
-)
-def test_what_is_sql_and_no_query_is_told_so(work: Path, sql: str) -> None:
-    """Nobody is to look for a file of that name."""
-    assert "Give one SELECT" in refusal(work, sql) or "Mend the SQL" in refusal(work, sql)
 
 
 @pytest.mark.parametrize("comment", ["-- the German ones\n", "/* the\nGerman ones */ "])

@@ -25,7 +25,7 @@ def test_no_variable_of_the_program_is_a_table() -> None:
     work = "work"
 
     assert work in table_names("SELECT * FROM work")
-    with pytest.raises(InvalidInput, match="read_csv is not for queries here"):
+    with pytest.raises(InvalidInput, match="read_csv is not available in queries here"):
         table_names("WITH a AS (SELECT * FROM (FROM a)) SELECT * FROM a, read_csv('x')")
 
 

@@ -12,8 +12,8 @@ import msgspec
 
 from batchwright.core import files, system
 from batchwright.core.model import Json, Outcome, Recipe, Result
-from batchwright.tables.connection import WORKING, connection, identifier, pattern, quote_sql
-from batchwright.tables.frozen import CUSTOM_ID, ROW, frozen_sql
+from batchwright.tables.connection import WORKING, connection, identifier, parquet_sql, pattern, quote_sql
+from batchwright.tables.frozen import CUSTOM_ID, ROW
 
 if TYPE_CHECKING:
     from io import FileIO
@@ -184,7 +184,7 @@ def _places_sql(parts: Sequence[PartLines], frozen: Path) -> str:
     """Return the SQL of where the results of each row lie, first the one that counts."""
     row, custom_id = identifier(ROW), identifier(CUSTOM_ID)
     if not parts:
-        return f"SELECT {row}, NULL, NULL, NULL, NULL FROM ({frozen_sql(frozen)}) ORDER BY 1"
+        return f"SELECT {row}, NULL, NULL, NULL, NULL FROM ({parquet_sql(frozen)}) ORDER BY 1"
     shape = "columns = {part: 'INTEGER', id: 'VARCHAR', start: 'BIGINT', size: 'INTEGER', worth: 'TINYINT'}"
     indexes = ", ".join(pattern(index_of(part.path)) for part in parts)
     index = f"read_ndjson([{indexes}], hive_partitioning = false, {shape})"
@@ -195,7 +195,7 @@ def _places_sql(parts: Sequence[PartLines], frozen: Path) -> str:
     order = f", {worth} DESC, 2 DESC" if len(parts) > 1 else ""
     return (
         f"SELECT s.{row}, i.part, i.start, i.size, {missing} "
-        f"FROM ({frozen_sql(frozen)}) s LEFT JOIN {index} i ON s.{custom_id} = i.id "
+        f"FROM ({parquet_sql(frozen)}) s LEFT JOIN {index} i ON s.{custom_id} = i.id "
         f"ORDER BY 1{order}"
     )
 

@@ -15,7 +15,7 @@ from batchwright.tables.cells import types_of
 from batchwright.tables.connection import connection, identifier, pattern
 from batchwright.tables.query import write_result
 from batchwright.tables.query_process import Order
-from batchwright.tables.sql_names import MEND, table_names
+from batchwright.tables.sql_names import FIX_SQL, table_names
 
 if TYPE_CHECKING:
     from batchwright.core.model import Json
@@ -73,7 +73,7 @@ def query(  # noqa: PLR0913  # what is asked, what is saved, and who waits
         {name: each.sql for name, each in tables.items()},
         list(paths),
         str(made),
-        f"{MEND} Columns of results: {columns}.",
+        f"{FIX_SQL} Columns of results: {columns}.",
         preview=str(preview),
         preview_rows=limit,
         save_as=str(target) if target else None,

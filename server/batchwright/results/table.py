@@ -17,8 +17,8 @@ from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import one_line, quote_name, quote_names
 from batchwright.results.causes.signs import MASKS, MAX_IDS, STATUS, ProblemRows
 from batchwright.results.joining import is_embedding, properties
-from batchwright.tables.cells import as_row, cell_sql, reader, types_of
-from batchwright.tables.connection import connection, identifier, pattern, quote_sql
+from batchwright.tables.cells import cell_sql, reader, types_of
+from batchwright.tables.connection import MEMORY, MemoryBounds, connection, identifier, pattern, quote_sql
 from batchwright.tables.frozen import CUSTOM_ID, ROW
 from batchwright.tables.reading import Table
 from batchwright.tables.saving import SaveKind, save
@@ -61,6 +61,7 @@ class ResultTable:
     recipe: Recipe
     ended: bool
     rest: Outcome = "never_ran"
+    memory: MemoryBounds = MEMORY
 
     def counts(self) -> dict[Outcome, int]:
         """Count the rows by outcome; the sum is the number of rows."""
@@ -104,9 +105,9 @@ class ResultTable:
             types = types_of(con, "joined")
             count = con.execute(f"SELECT count(*) FROM joined {where}").fetchone()
             cells = ", ".join(["row", *(cell_sql(alias, types[alias]) for alias in chosen.values())])
-            read = reader([types[alias] for alias in chosen.values()])
+            read = reader({name: types[alias] for name, alias in chosen.items()})
             fetched = con.execute(f"SELECT {cells} FROM joined {where} LIMIT {limit:d} OFFSET {offset:d}").fetchall()
-            rows = [(int(number), as_row(list(chosen), read(row))) for number, *row in fetched]
+            rows = [(int(number), read(row)) for number, *row in fetched]
         return JoinedRows(rows, int(count[0]) if count else 0)
 
     def save(
@@ -203,7 +204,7 @@ class ResultTable:
         import duckdb
 
         files = [self.frozen, self.results, *targets]
-        with connection(files=files, folder=self.frozen.parent, name="The results") as con:
+        with connection(files=files, folder=self.frozen.parent, name="The results", bounds=self.memory) as con:
             con.execute(f"CREATE VIEW joined AS {self._sql(con)}")
             try:
                 yield con

@@ -1,4 +1,4 @@
-"""Cells of any DuckDB type as JSON values: numbers, texts, truth values, lists and objects, or null."""
+"""Cells of any DuckDB type as JSON values: numbers, texts, booleans, lists and objects, or null."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -12,13 +12,10 @@ from batchwright.tables.connection import identifier
 if TYPE_CHECKING:
     import duckdb
 
-_PLAIN = frozenset(
-    {
-        *("VARCHAR", "BOOLEAN", "DOUBLE", "FLOAT", "JSON", "TINYINT", "SMALLINT", "INTEGER", "BIGINT"),
-        *("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"),
-    }
-)
-
+INTEGERS = frozenset(f"{sign}{size}" for sign in ("", "U") for size in ("TINYINT", "SMALLINT", "INTEGER", "BIGINT"))
+FRACTIONS = frozenset({"DOUBLE", "FLOAT"})
+PLAIN = INTEGERS | FRACTIONS | {"VARCHAR", "BOOLEAN"}
+"""Types that Python has too."""
 _FLOATS = frozenset({"FLOAT[]", "FLOAT[][]"})
 
 
@@ -28,22 +25,22 @@ def types_of(con: "duckdb.DuckDBPyConnection", relation: str) -> dict[str, str]:
 
 
 def cell_sql(column: str, sql_type: str) -> str:
-    """Return the SQL that fetches a column so that `reader` can read it: dates, decimals and the like as their text."""
+    """Return the SQL that fetches a column for `reader`; dates, decimals and the like are fetched as text."""
     name = identifier(column)
     if sql_type == "FLOAT":
         return float_sql(name)
-    if sql_type in _PLAIN:
+    if sql_type in PLAIN or sql_type == "JSON":
         return name
     return json_sql(name, sql_type) if is_nested(sql_type) else f"CAST({name} AS VARCHAR)"
 
 
 def float_sql(column: str) -> str:
-    """Return the SQL of a column of floats, itself as SQL, as the doubles that are written like them: 0.1 as 0.1."""
+    """Return the SQL of a column of floats, given as SQL, as the doubles that are written alike: 0.1 as 0.1."""
     return f"CAST(CAST({column} AS VARCHAR) AS DOUBLE)"
 
 
 def json_sql(column: str, sql_type: str) -> str:
-    """Return the SQL of a column, itself as SQL, as JSON text; what JSON has no word for may stand in it."""
+    """Return the SQL of a column, given as SQL, as JSON text; it may hold values that JSON lacks, such as NaN."""
     if sql_type == "JSON":
         return f"CAST({column} AS VARCHAR)"
     if sql_type not in _FLOATS:
@@ -54,25 +51,17 @@ def json_sql(column: str, sql_type: str) -> str:
     return f"CASE WHEN {is_plain} THEN CAST({column} AS VARCHAR) ELSE CAST(to_json({column}) AS VARCHAR) END"
 
 
-def reader(sql_types: Sequence[str]) -> Callable[[Sequence[Json]], list[Json]]:
-    """Return the function from a fetched row to JSON values."""
-    if all(sql_type == "VARCHAR" for sql_type in sql_types):
-        return list  # as nearly all data is, and there is much of it
-    is_json = [sql_type == "JSON" or is_nested(sql_type) for sql_type in sql_types]
-
-    def read(row: Sequence[Json]) -> list[Json]:
-        return [_decode(cell) if json else _finite(cell) for json, cell in zip(is_json, row, strict=True)]
-
-    return read
-
-
-def as_row(columns: Sequence[str], cells: Sequence[Json]) -> Mapping[str, Json]:
-    """Name the cells of a row."""
-    return dict(zip(columns, cells, strict=True))
+def reader(types: Mapping[str, str]) -> Callable[[Sequence[Json]], Mapping[str, Json]]:
+    """Return the function that turns a fetched row into JSON values by column, given the columns' SQL types."""
+    if all(sql_type == "VARCHAR" for sql_type in types.values()):
+        # Nearly all data is text, and there is much of it.
+        return lambda row: dict(zip(types, row, strict=True))
+    decoders = [_decode if sql_type == "JSON" or is_nested(sql_type) else _finite for sql_type in types.values()]
+    return lambda row: {name: decode(cell) for name, decode, cell in zip(types, decoders, row, strict=True)}
 
 
 def is_nested(sql_type: str) -> bool:
-    """Whether a type is of lists or objects; JSON may be anything."""
+    """Whether a type holds lists or objects; JSON may hold anything."""
     return sql_type.endswith("]") or sql_type.startswith(("STRUCT", "MAP", "UNION"))
 
 
@@ -82,7 +71,7 @@ def _decode(cell: str | None) -> Json:
     try:
         return msgspec.json.decode(cell)
     except msgspec.DecodeError:
-        return cell  # JSON has no word for what is in it, such as NaN.
+        return cell  # it holds what JSON lacks, such as NaN
 
 
 def _finite(cell: Json) -> Json:

@@ -1,65 +1,79 @@
-"""Excel sheets: rows written as they come, a text always as a text."""
+"""Excel sheets: rows are written as they come, and a text always as a text."""
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
-# XlsxWriter has types, but does not say so, and not for all that its functions pass on.
+# XlsxWriter has types, but does not say so, and not for everything that its functions pass on.
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from batchwright.core.errors import DiskFault, InvalidInput
-from batchwright.core.progress import SILENT, Progress
+from batchwright.core.progress import Progress
 
 if TYPE_CHECKING:
     import duckdb
-    from xlsxwriter.format import Format
-    from xlsxwriter.worksheet import Worksheet
+    from xlsxwriter.workbook import Workbook
 
     from batchwright.core.model import Json
 
 MAX_ROWS = 1_048_576
-"""Of a sheet, its header included."""
+"""Of a sheet, including its header."""
 MAX_COLUMNS = 16_384
 MAX_CELL_CHARACTERS = 32_767
 """As Excel counts them: in units of UTF-16."""
 _EXACT = 10**15
 _ROWS_AT_ONCE = 1_000
 _ADVICE = "Save as .csv or .parquet"
+_FORMULA_START = "=+@＝＋－＠-"
+_UNSEEN = (
+    *((0x00, 0x20), (0x7F, 0xA0), (0xAD, 0xAD), (0x1680, 0x1680), (0x2000, 0x200F), (0x2028, 0x202F)),
+    *((0x205F, 0x206F), (0x3000, 0x3000), (0xFEFF, 0xFEFF)),
+)
+"""Blank and invisible characters, which programs may drop at the start of a cell."""
+
+
+def formula_pattern(character: str) -> str:
+    """Return the pattern of a text that may be a formula; *character* is how the pattern writes a code point."""
+    unseen = "".join(f"{character.format(first)}-{character.format(last)}" for first, last in _UNSEEN)
+    return f"^([\t\r]|[{unseen}]*[{_FORMULA_START}])"
+
+
+_FORMULA = re.compile(formula_pattern(r"\u{:04x}"))
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet might take *text* for a formula, or for a number."""
+    return _FORMULA.match(text) is not None
 
 
 def check_size(rows: int, columns: int) -> None:
     """Refuse a table that is too large for a sheet.
 
     Raises:
-        InvalidInput: It has more rows or columns.
+        InvalidInput: It has too many rows or columns.
     """
     if rows >= MAX_ROWS:
         raise InvalidInput(
-            f"There are {rows:,} rows, and a sheet of Excel takes {MAX_ROWS:,} with its header. {_ADVICE}."
+            f"There are {rows:,} rows, but an Excel sheet holds {MAX_ROWS:,} including its header. {_ADVICE}."
         )
     if columns > MAX_COLUMNS:
-        raise InvalidInput(f"There are {columns:,} columns, and a sheet takes {MAX_COLUMNS:,}. {_ADVICE}.")
+        raise InvalidInput(f"There are {columns:,} columns, but an Excel sheet holds {MAX_COLUMNS:,}. {_ADVICE}.")
 
 
-def write(
-    con: "duckdb.DuckDBPyConnection",
-    sql: str,
-    columns: Sequence[str],
-    target: Path,
-    *,
-    is_formula: Callable[[str], bool],
-    progress: Progress = SILENT,
+def write_sheet(
+    con: "duckdb.DuckDBPyConnection", sql: str, columns: Sequence[str], target: Path, progress: Progress
 ) -> None:
-    """Write the rows of *sql*, whose cells are numbers, truth values, texts or null, below a header of *columns*.
+    """Write the rows of *sql*, whose cells are numbers, booleans, texts or null, below a header of *columns*.
 
-    Whole numbers that Excel would round, of more than 15 digits, become texts.
+    Whole numbers of more than 15 digits, which Excel would round, become texts.
 
     Raises:
         InvalidInput: It has more rows, columns or characters in a cell than Excel takes.
-        DiskFault: It cannot be written.
+        DiskFault: The file cannot be written.
     """
     import xlsxwriter
     from xlsxwriter.exceptions import XlsxFileError
@@ -74,38 +88,37 @@ def write(
             with book:
                 book.use_zip64()
                 sheet.freeze_panes(1, 0)
-                cells = _Cells(sheet, book.add_format({"quote_prefix": True}), columns, is_formula)
-                cells.write_row(0, columns)
+                write_row = _row_writer(book, columns)
+                write_row(0, columns)
                 con.execute(sql)
-                for number, row in enumerate(_rows(con), 1):
-                    cells.write_row(number, row)
-                    if number % _ROWS_AT_ONCE == 0:
-                        progress.counted(number, total, "rows")
+                done = 0
+                while batch := con.fetchmany(_ROWS_AT_ONCE):
+                    for number, row in enumerate(batch, done + 1):
+                        write_row(number, row)
+                    done += len(batch)
+                    progress.counted(done, total, "rows")
         except (OSError, XlsxFileError) as error:
-            with suppress(OSError):  # it was left open, and finds no room now either
+            with suppress(OSError):  # it was left open, and there is no room for it now either
                 sheet.fh.close()
             fault = next((each for each in (error, *error.args) if isinstance(each, OSError)), None)
             raise DiskFault.at(target.parent, (fault and fault.strerror) or "The Excel file is refused") from error
 
 
-def _rows(con: "duckdb.DuckDBPyConnection") -> "Iterator[Sequence[Json]]":
-    while batch := con.fetchmany(_ROWS_AT_ONCE):
-        yield from batch
+def _row_writer(book: "Workbook", columns: Sequence[str]) -> "Callable[[int, Sequence[Json]], None]":
+    """Return the function that writes a row of a book's first sheet."""
+    sheet = book.worksheets()[0]
+    # A text with this mark does not become a formula when somebody edits the cell.
+    quoted = book.add_format({"quote_prefix": True})
 
+    def write_text(number: int, place: int, text: str) -> None:
+        if len(text) * 2 > MAX_CELL_CHARACTERS and (units := len(text.encode("utf-16-le")) // 2) > MAX_CELL_CHARACTERS:
+            raise InvalidInput(
+                f"Row {number:,} has {units:,} characters in column {columns[place][:64]!r}, but an Excel cell holds "
+                f"{MAX_CELL_CHARACTERS:,}. {_ADVICE}, or leave that column out."
+            )
+        sheet.write_string(number, place, text, quoted if is_formula(text) else None)
 
-class _Cells:
-    """Writes cells, and knows what Excel does not take."""
-
-    def __init__(
-        self, sheet: "Worksheet", quoted: "Format", columns: Sequence[str], is_formula: Callable[[str], bool]
-    ) -> None:
-        self._sheet = sheet
-        self._quoted = quoted
-        self._columns = columns
-        self._is_formula = is_formula
-
-    def write_row(self, number: int, row: "Sequence[Json]") -> None:
-        sheet = self._sheet
+    def write_row(number: int, row: "Sequence[Json]") -> None:
         for place, value in enumerate(row):
             match value:
                 case None:
@@ -117,14 +130,6 @@ class _Cells:
                 case float() if math.isfinite(value):
                     sheet.write_number(number, place, value)
                 case _:
-                    self._write_text(number, place, str(value))
+                    write_text(number, place, str(value))
 
-    def _write_text(self, number: int, place: int, text: str) -> None:
-        if len(text) * 2 > MAX_CELL_CHARACTERS and (units := len(text.encode("utf-16-le")) // 2) > MAX_CELL_CHARACTERS:
-            column = self._columns[place]
-            raise InvalidInput(
-                f"Row {number:,} has {units:,} characters in column {column[:64]!r}, and a cell of Excel takes "
-                f"{MAX_CELL_CHARACTERS:,}. {_ADVICE}, or leave that column out."
-            )
-        # Marked as a text, it is none the more a formula when somebody edits the cell.
-        self._sheet.write_string(number, place, text, self._quoted if self._is_formula(text) else None)
+    return write_row

@@ -1,4 +1,4 @@
-"""The columns of a source, where they can be told without reading much of it."""
+"""The columns of a source, if reading a little of it is enough to tell."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -6,19 +6,19 @@ from tempfile import TemporaryDirectory
 
 from batchwright.core.errors import InvalidInput
 from batchwright.tables.cells import types_of
-from batchwright.tables.connection import connection, pattern
+from batchwright.tables.connection import connection, parquet_sql
 from batchwright.tables.csv_file import CsvSource
 from batchwright.tables.reading import own_copy, read
-from batchwright.tables.source import DataFile, Origin
+from batchwright.tables.source import Origin
 
 MAX_READ_BYTES = 2_000_000
-"""A file that has to be read whole for its columns is read up to this size."""
+"""A file that must be read whole to find its columns is read up to this size."""
 MAX_PARQUET_BYTES = 100_000_000
 """A Parquet file, of which only the end is read, is copied up to this size."""
 
 
 def columns(origin: Origin, folder: Path) -> tuple[str, ...] | None:
-    """Return the columns of *origin*, using *folder*; None: they are not told so soon.
+    """Return the columns of *origin*, using *folder*; None: finding them would take too long.
 
     Raises:
         InvalidInput: The file is broken or empty.
@@ -31,19 +31,12 @@ def columns(origin: Origin, folder: Path) -> tuple[str, ...] | None:
         start = own_copy(file, Path(temporary) / "start", most=most + 1)
         is_whole = start.path.stat().st_size <= most
         if file.kind == "parquet":
-            return _in_parquet(start) if is_whole else None
+            if not is_whole:
+                return None
+            with connection(files=[start.path], name=start.name) as con:
+                return tuple(types_of(con, parquet_sql(start.path)))
         if file.kind == "csv":
-            # A header in another encoding than UTF-8 is refused here: then the file is looked at as a whole.
+            # A header that is not UTF-8 is refused here; then the file is read whole.
             with suppress(InvalidInput):
-                return _header(start)
+                return CsvSource(start, start.path).columns
         return read([start], Path(temporary) / "file").columns if is_whole else None
-
-
-def _in_parquet(file: DataFile) -> tuple[str, ...]:
-    with connection(files=[file.path], name=file.name) as con:
-        return tuple(types_of(con, f"SELECT * FROM read_parquet({pattern(file.path)}, hive_partitioning = false)"))
-
-
-def _header(file: DataFile) -> tuple[str, ...]:
-    wants_tab = ".tsv" in {suffix.lower() for suffix in file.path.suffixes[-2:]}
-    return CsvSource(file.path, file.name, file.reading, prefers_tab=wants_tab).columns

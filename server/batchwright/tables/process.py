@@ -1,4 +1,4 @@
-"""Work on what nobody vouches for, in a process of its own, which is ended where it takes too much."""
+"""Work on untrusted data in a separate process, which is stopped when it takes too much."""
 
 import os
 import subprocess
@@ -21,97 +21,102 @@ from batchwright.core.progress import Progress
 from batchwright.tables.turns import Turns
 
 MAX_PROCESS_BYTES = 1_500_000_000
-"""DuckDB keeps to its own limit only with tables: a single value may grow beyond it, and a sheet has none."""
-_LOOK_SECONDS = 0.05
-# Each may take MAX_PROCESS_BYTES. What waits holds one of the server's 40 threads, and leaves the rest to other calls.
+"""DuckDB applies its own limit to tables only: a single value may exceed it, and the Excel reader has no limit."""
+_POLL_SECONDS = 0.05
+# Each may take MAX_PROCESS_BYTES. A waiting call holds one of the server's 40 threads; the rest stay free for others.
 _TURNS = Turns(at_once=2, waiting=20, wait_seconds=30)
 
 
-class Report(msgspec.Struct, frozen=True):
-    """What came of it: how many rows, and what is to be said; or the kind of error and its sentence."""
+class ProcessReport(msgspec.Struct, frozen=True):
+    """What a process did: the rows it wrote and its warnings; or the kind of error and its message."""
 
     rows: int = 0
     warnings: tuple[str, ...] = ()
     error: str | None = None
-    sentence: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
-    """What a process may take.
+class ProcessBounds:
+    """The most that a process may take: time, bytes of the file that it writes, and memory.
 
-    Attributes:
-        seconds: Of time.
-        target_bytes: Of the file that it writes.
-        too_long, too_much, too_large, broken: The sentence where it takes more time, memory or room; or where it dies.
+    *work* names what it does, and *advice* is what the user can do when it takes more.
     """
 
+    work: str
+    advice: str
     seconds: float
     target_bytes: int
-    too_long: str
-    too_much: str
-    too_large: str
-    broken: str
+    memory_bytes: int = MAX_PROCESS_BYTES
+
+    def refusal(self, fact: str) -> InvalidInput:
+        """Return the error of work that takes too much, or dies."""
+        return InvalidInput(f"{self.work} {fact}. {self.advice}")
 
 
-def carry_out(module: str, order: msgspec.Struct, target: Path, bounds: Bounds, progress: Progress) -> Report:
-    """Have *module* do what *order* says: it writes *target*, and beside it how far it is.
+def carry_out(
+    module: str, order: msgspec.Struct, target: Path, bounds: ProcessBounds, progress: Progress
+) -> ProcessReport:
+    """Have *module* carry out *order* in a process: it writes *target*, and its progress to a file beside it.
 
     Raises:
-        InvalidInput: It cannot be done, or takes more than its bounds.
+        InvalidInput: The order cannot be carried out, or takes more than its bounds.
         NotReady: Its turn did not come in time.
-        DiskFault: It cannot be written.
+        DiskFault: The file cannot be written.
     """
     with _TURNS.take(progress):
         report = _report(module, order, target, bounds, progress)
+    _progress_file(target).unlink(missing_ok=True)
     match report.error:
         case None:
             return report
         case "OSError":
-            raise DiskFault.at(target.parent, report.sentence)
+            raise DiskFault.at(target.parent, report.message)
         case error:
-            raise (DiskFault if error == "DiskFault" else InvalidInput)(report.sentence)
+            raise (DiskFault if error == "DiskFault" else InvalidInput)(report.message)
 
 
-def progress_file(target: Path) -> Path:
-    """Return the file beside *target* that says meanwhile how many percent are done."""
+def _progress_file(target: Path) -> Path:
+    """Return the file beside *target* that holds the percentage done."""
     return target.with_name(f"{target.name}.percent")
 
 
 def progress_of(target: Path) -> Progress:
-    """Begin work, inside the process, that whoever watches it hears of."""
+    """Return the progress, inside the process, that its parent reads."""
 
     def tell(percent: float, _doing: str) -> None:
-        with suppress(OSError):  # a full disk is told of elsewhere
-            progress_file(target).write_text(str(percent), encoding="ascii")
+        with suppress(OSError):  # a full disk is reported elsewhere
+            _progress_file(target).write_text(str(percent), encoding="ascii")
 
     return Progress.to(tell)
 
 
-Asked = TypeVar("Asked", bound=msgspec.Struct)
+OrderType = TypeVar("OrderType", bound=msgspec.Struct)
 
 
-def serve(kind: type[Asked], do: Callable[[Asked], Report]) -> None:
-    """Be such a process: do what standard input says in one line, and end when it is closed."""
+def serve(kind: type[OrderType], do: Callable[[OrderType], ProcessReport]) -> None:
+    """Run as such a process: read an order as one line of standard input, and exit once that is closed."""
     order = msgspec.json.decode(sys.stdin.buffer.readline(), type=kind)
-    threading.Thread(target=_end_with_input, daemon=True).start()
+    threading.Thread(target=_exit_with_input, daemon=True).start()
     try:
         report = do(order)
     except BatchwrightError as error:
-        report = Report(error=type(error).__name__, sentence=str(error))
+        report = ProcessReport(error=type(error).__name__, message=str(error))
     except OSError as error:
-        report = Report(error="OSError", sentence=error.strerror or type(error).__name__)
+        report = ProcessReport(error="OSError", message=error.strerror or type(error).__name__)
     sys.stdout.buffer.write(msgspec.json.encode(report))
     sys.stdout.buffer.flush()
-    os._exit(0)  # the thread may hold the input
+    os._exit(0)  # the thread may be holding the input
 
 
-def _end_with_input() -> None:
+def _exit_with_input() -> None:
     sys.stdin.buffer.read()
     os._exit(1)
 
 
-def _report(module: str, order: msgspec.Struct, target: Path, bounds: Bounds, progress: Progress) -> Report:
+def _report(
+    module: str, order: msgspec.Struct, target: Path, bounds: ProcessBounds, progress: Progress
+) -> ProcessReport:
     with Child(("-m", module)).start() as process:
         if process.stdin is None or process.stdout is None:
             raise InvalidInput("The other process has no pipes. Start the server again.")
@@ -119,26 +124,26 @@ def _report(module: str, order: msgspec.Struct, target: Path, bounds: Bounds, pr
             process.stdin.write(msgspec.json.encode(order) + b"\n")
             process.stdin.flush()
             _wait(process, target, bounds, progress)
-            return msgspec.json.decode(process.stdout.read(), type=Report)
+            return msgspec.json.decode(process.stdout.read(), type=ProcessReport)
         except (OSError, msgspec.DecodeError) as error:
-            raise InvalidInput(bounds.broken) from error
+            raise bounds.refusal("failed: it is broken, or needs more memory than there is") from error
         finally:
             process.kill()
 
 
-def _wait(process: "subprocess.Popen[bytes]", target: Path, bounds: Bounds, progress: Progress) -> None:
+def _wait(process: "subprocess.Popen[bytes]", target: Path, bounds: ProcessBounds, progress: Progress) -> None:
     end = time.monotonic() + bounds.seconds
     watched = psutil.Process(process.pid)
     while process.poll() is None:
         progress.check()
         if time.monotonic() > end:
-            raise InvalidInput(bounds.too_long)
+            raise bounds.refusal(f"took more than {bounds.seconds:.0f} seconds")
         with suppress(psutil.Error):
-            if system.memory_bytes(watched) > MAX_PROCESS_BYTES:
-                raise InvalidInput(bounds.too_much)
+            if system.memory_bytes(watched) > bounds.memory_bytes:
+                raise bounds.refusal(f"needs more than {bounds.memory_bytes // 10**6:,} MB of memory")
         if target.exists() and target.stat().st_size > bounds.target_bytes:
-            raise InvalidInput(bounds.too_large)
-        with suppress(OSError, ValueError):  # it is not there yet, or being written
-            progress.at(float(progress_file(target).read_text(encoding="ascii")) / 100)
+            raise bounds.refusal(f"has more than {bounds.target_bytes // 10**6:,} MB of rows")
+        with suppress(OSError, ValueError):  # not written yet, or only in part
+            progress.at(float(_progress_file(target).read_text(encoding="ascii")) / 100)
         with suppress(subprocess.TimeoutExpired):
-            process.wait(_LOOK_SECONDS)
+            process.wait(_POLL_SECONDS)

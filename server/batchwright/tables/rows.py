@@ -1,9 +1,7 @@
-"""Tables opened for reading, and rows written as a file that can be read as one."""
+"""Sources opened for reading, and inline rows written to a file that can be read as a source."""
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import msgspec
 
@@ -14,14 +12,12 @@ from batchwright.tables.query import run
 from batchwright.tables.reading import Scan, Table, read, scan, scan_of
 from batchwright.tables.source import Origin
 
-ROWS_AT_ONCE = 200
-
 
 def write_rows(rows: Sequence[Mapping[str, Json]], path: Path) -> None:
-    """Write rows that were given inline as a JSONL file; absent keys become null, so that all rows have all columns.
+    """Write inline rows as a JSONL file; absent keys become null, so that all rows have all columns.
 
     Raises:
-        InvalidInput: A row is empty, or a text is not valid Unicode.
+        InvalidInput: The rows are empty, or a text is not valid Unicode.
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     if not columns:
@@ -33,30 +29,21 @@ def write_rows(rows: Sequence[Mapping[str, Json]], path: Path) -> None:
     path.write_bytes(b"\n".join(lines) + b"\n")
 
 
-@contextmanager
-def open_table(origin: Origin, folder: Path, progress: Progress) -> Generator[Table]:
-    """Read all that *origin* names; what was written for it in *folder* is gone afterwards."""
-    with TemporaryDirectory(prefix="reading-", dir=folder) as temporary:
-        yield _table(origin, Path(temporary), progress)
+def open_scan(origin: Origin, folder: Path, progress: Progress) -> Scan:
+    """Open the rows of *origin* to be read once, using *folder*, which is empty."""
+    if origin.query is None:
+        return scan(next(iter(origin.tables.values())), folder / "0", progress)
+    return scan_of(open_table(origin, folder, progress))
 
 
-@contextmanager
-def open_scan(origin: Origin, folder: Path, progress: Progress) -> Generator[Scan]:
-    """Give the rows that *origin* names, to be read once; what was written for it in *folder* is gone afterwards."""
-    with TemporaryDirectory(prefix="reading-", dir=folder) as temporary:
-        place = Path(temporary)
-        if origin.query is None:
-            yield scan(next(iter(origin.tables.values())), place / "0", progress)
-        else:
-            yield scan_of(_table(origin, place, progress), origin.name)
-
-
-def _table(origin: Origin, place: Path, progress: Progress) -> Table:
+def open_table(origin: Origin, folder: Path, progress: Progress) -> Table:
+    """Read all of *origin*, using *folder*, which is empty."""
     of_query = 0 if origin.query is None else 0.4
     tables: dict[str, Table] = {}
     for number, (name, named) in enumerate(origin.tables.items()):
         begin, end = ((1 - of_query) * count / len(origin.tables) for count in (number, number + 1))
-        tables[name] = read(named, place / str(number), progress.stage(begin, end))
+        tables[name] = read(named, folder / str(number), progress.stage(begin, end))
     if origin.query is None:
         return next(iter(tables.values()))
-    return run(origin.query, tables, place / "query.parquet", progress.stage(1 - of_query, 1, "Running the query"))
+    running = progress.stage(1 - of_query, 1, "Running the query")
+    return run(origin.query, tables, folder / "query.parquet", running, seconds=origin.bounds.query_seconds)

@@ -9,9 +9,9 @@ import msgspec
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.progress import SILENT, Progress
-from batchwright.tables import excel_target
-from batchwright.tables.cells import float_sql, is_nested, json_sql, types_of
+from batchwright.tables.cells import FRACTIONS, INTEGERS, PLAIN, float_sql, is_nested, json_sql, types_of
 from batchwright.tables.connection import PARQUET, execute, identifier, quote_sql
+from batchwright.tables.excel_target import formula_pattern, is_formula, write_sheet
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,25 +27,7 @@ _KINDS: Mapping[str, SaveKind] = {
     ".parquet": "parquet",
     ".xlsx": "xlsx",
 }
-_FORMULA_START = "=+@＝＋－＠-"
-_UNSEEN = (
-    *((0x00, 0x20), (0x7F, 0xA0), (0xAD, 0xAD), (0x1680, 0x1680), (0x2000, 0x200F), (0x2028, 0x202F)),
-    *((0x205F, 0x206F), (0x3000, 0x3000), (0xFEFF, 0xFEFF)),
-)
-"""Blanks, and characters that are not shown: programs may drop them at the start of a cell."""
-
-
-def _formula(character: str) -> str:
-    """Return the pattern of a text that may be a formula, with characters written by their numbers as *character*."""
-    unseen = "".join(f"{character.format(first)}-{character.format(last)}" for first, last in _UNSEEN)
-    return f"^([\t\r]|[{unseen}]*[{_FORMULA_START}])"
-
-
-_FORMULA = re.compile(_formula(r"\u{:04x}"))
-_FORMULA_IN_SQL = quote_sql(_formula(r"\x{{{:x}}}"))
-_NUMBERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"})
-_FRACTIONS = frozenset({"DOUBLE", "FLOAT"})
-_PLAIN = _NUMBERS | _FRACTIONS | {"VARCHAR", "BOOLEAN"}
+_FORMULA_IN_SQL = quote_sql(formula_pattern(r"\x{{{:x}}}"))
 _EXACT_DECIMAL = re.compile(r"DECIMAL\((\d|1[0-5]),")
 """Excel keeps 15 digits."""
 _ROWS_AT_ONCE = 1_000
@@ -54,10 +36,10 @@ _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def save_kind(path: Path) -> SaveKind:
-    """Tell by its ending what a file is to be.
+    """Return the kind of file that an ending asks for.
 
     Raises:
-        InvalidInput: It is none that can be written.
+        InvalidInput: It is not one that can be written.
     """
     kind = _KINDS.get(path.suffix.lower())
     if kind is None:
@@ -66,37 +48,37 @@ def save_kind(path: Path) -> SaveKind:
 
 
 def save(con: "duckdb.DuckDBPyConnection", sql: str, target: Path, kind: SaveKind, progress: Progress = SILENT) -> None:
-    """Write the rows of *sql* to *target*, in their order; what is nested is JSON, but in Parquet.
+    """Write the rows of *sql* to *target*, in their order; lists and objects become JSON, except in Parquet.
 
-    CSV has no mark of UTF-8 at its start: many programs would take it for a part of the first column's name, and Excel,
-    which alone wants it, has a kind of its own. A text that a spreadsheet would take for a formula gets an apostrophe
-    before it in CSV, and is marked as a text in Excel; numbers stay.
+    CSV gets no BOM: many programs would take it for part of the first column's name, and for Excel there is .xlsx.
+    A text that a spreadsheet would take for a formula gets an apostrophe before it in CSV, and is marked as a text in
+    Excel; numbers stay.
 
     Raises:
-        InvalidInput: It has more rows, columns or characters in a cell than Excel takes.
+        InvalidInput: The rows, columns or characters in a cell are more than Excel takes.
     """
     con.execute(f"CREATE OR REPLACE TEMP VIEW saved AS {sql}")
     types = types_of(con, "saved")
     match kind:
         case "xlsx":
             cells = [_in_sheet(identifier(name), sql_type) for name, sql_type in types.items()]
-            excel_target.write(con, _select(cells), list(types), target, is_formula=is_formula, progress=progress)
+            write_sheet(con, _select(cells), list(types), target, progress)
         case "jsonl":
             cells = [_json_cell(identifier(name), sql_type) for name, sql_type in types.items()]
-            # The rows are counted for him who waits: that is quick, and what is fetched does not say how far it is.
+            # Counting is quick, and fetching does not report progress.
             counted = con.execute("SELECT count(*) FROM saved").fetchone() if progress.is_told else None
             _write_lines(con.execute(_select(cells)), types, target, progress, counted[0] if counted else 0)
         case "csv":
             cells = [_csv_cell(identifier(name), sql_type) for name, sql_type in types.items()]
-            named = zip(cells, map(_harmless, types), strict=True)
-            cells = (f"{cell} AS {identifier(name)}" for cell, name in named)
-            _copy(con, _select(cells), target, "FORMAT csv, HEADER", progress)
+            names = (f"'{name}" if is_formula(name) else name for name in types)
+            cells = (f"{cell} AS {identifier(name)}" for cell, name in zip(cells, names, strict=True))
+            execute(con, f"COPY ({_select(cells)}) TO {quote_sql(str(target))} (FORMAT csv, HEADER)", progress)
         case "parquet":
-            _copy(con, "SELECT * FROM saved", target, PARQUET, progress)
+            execute(con, f"COPY (FROM saved) TO {quote_sql(str(target))} ({PARQUET})", progress)
 
 
 def cut_cell(name: str, sql_type: str, most: int) -> str:
-    """Return the SQL of a column whose texts, and whose JSON, have at most *most* characters; what is cut is a text."""
+    """Return the SQL of a column whose texts and JSON have at most *most* characters; JSON that is cut becomes text."""
     column = identifier(name)
     if _is_number(sql_type):
         return column
@@ -107,28 +89,15 @@ def cut_cell(name: str, sql_type: str, most: int) -> str:
     return f"CAST({cut} AS JSON) AS {column}"
 
 
-def is_formula(text: str) -> bool:
-    """Whether a spreadsheet might take *text* for a formula, or for a number."""
-    return _FORMULA.match(text) is not None
-
-
-def _harmless(name: str) -> str:
-    return f"'{name}" if is_formula(name) else name
-
-
 def _select(cells: Iterable[str]) -> str:
     return f"SELECT {', '.join(cells)} FROM saved"
-
-
-def _copy(con: "duckdb.DuckDBPyConnection", sql: str, target: Path, options: str, progress: Progress) -> None:
-    execute(con, f"COPY ({sql}) TO {quote_sql(str(target))} ({options})", progress)
 
 
 def _write_lines(
     rows: "duckdb.DuckDBPyConnection", types: Mapping[str, str], target: Path, progress: Progress, total: int
 ) -> None:
-    """Write rows as JSON objects. DuckDB's own writer holds a vector's text several times, 2,048 rows at once."""
-    is_json = [sql_type not in _PLAIN for sql_type in types.values()]
+    """Write rows as JSON objects. DuckDB's own writer holds the text of 2,048 rows in memory several times."""
+    is_json = [sql_type not in PLAIN for sql_type in types.values()]
     done = 0
     with target.open("wb") as file:
         while batch := rows.fetchmany(_ROWS_AT_ONCE):
@@ -140,7 +109,7 @@ def _write_lines(
 
 
 def _raw(cell: str | None) -> "Json":
-    """Return JSON text as it is, in one line; what JSON has no word for, such as NaN, stays a text."""
+    """Return JSON text unchanged, in one line; what JSON lacks, such as NaN, stays a text."""
     if cell is None:
         return None
     try:
@@ -151,7 +120,7 @@ def _raw(cell: str | None) -> "Json":
 
 
 def _csv_cell(column: str, sql_type: str) -> str:
-    """Return the SQL of a column as it is written to CSV."""
+    """Return the SQL of a column for CSV."""
     if _is_number(sql_type):
         return column
     text = text_of(column, sql_type)
@@ -162,15 +131,15 @@ def _csv_cell(column: str, sql_type: str) -> str:
 
 
 def _json_cell(column: str, sql_type: str) -> str:
-    """Return the SQL of a column as it is fetched for JSONL: plain values as they are, all others as JSON text."""
-    if sql_type in _FRACTIONS:
-        # A float has its own shortest writing, not that of the double next to it; and JSON has no word for some.
+    """Return the SQL of a column for JSONL: plain values unchanged, all others as JSON text."""
+    if sql_type in FRACTIONS:
+        # A float has its own shortest form, not that of the double next to it; JSON has no NaN or infinity.
         return f"CASE WHEN isfinite({column}) THEN {float_sql(column)} END"
-    return column if sql_type in _PLAIN else json_sql(column, sql_type)
+    return column if sql_type in PLAIN else json_sql(column, sql_type)
 
 
 def _in_sheet(column: str, sql_type: str) -> str:
-    """Return the SQL of a column as it is written to a sheet: numbers as far as Excel keeps them, else texts."""
+    """Return the SQL of a column for a sheet: numbers that Excel keeps exactly, otherwise texts."""
     if sql_type == "FLOAT":
         return float_sql(column)
     if sql_type.startswith("DECIMAL"):
@@ -179,7 +148,7 @@ def _in_sheet(column: str, sql_type: str) -> str:
 
 
 def _is_number(sql_type: str) -> bool:
-    return sql_type in _NUMBERS or sql_type in _FRACTIONS or sql_type == "BOOLEAN" or sql_type.startswith("DECIMAL")
+    return sql_type in INTEGERS | FRACTIONS | {"BOOLEAN"} or sql_type.startswith("DECIMAL")
 
 
 def text_of(column: str, sql_type: str) -> str:

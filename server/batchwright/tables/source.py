@@ -1,14 +1,16 @@
-"""What a user names as a source: a file, several files, or a query over files. Finds them; reads none."""
+"""What a user names as a source: a file, several files, or a query over files. Finds files; reads none."""
 
 import codecs
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from batchwright.core.errors import InvalidInput, NotFound
 from batchwright.core.model import SourceKind
+from batchwright.tables.connection import MEMORY, MemoryBounds
+from batchwright.tables.process import MAX_PROCESS_BYTES
 from batchwright.tables.sql_names import table_names
 
 if TYPE_CHECKING:
@@ -16,22 +18,14 @@ if TYPE_CHECKING:
 
 FileKind = Literal["csv", "json", "jsonl", "parquet", "excel"]
 
-MAX_FILES = 1_000
 _OPTIONS = ("delimiter", "encoding", "header", "quote", "escape", "file_column")
 
 _KINDS: Mapping[str, FileKind] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
+    **dict.fromkeys((".csv", ".tsv", ".txt"), "csv"),
+    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xls", ".xlsb", ".ods"), "excel"),
     ".json": "json",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
     ".parquet": "parquet",
-    ".xlsx": "excel",
-    ".xlsm": "excel",
-    ".xls": "excel",
-    ".xlsb": "excel",
-    ".ods": "excel",
 }
 _GZIPPED: frozenset[FileKind] = frozenset({"csv", "json", "jsonl"})
 _IS_SQL = re.compile(
@@ -48,16 +42,35 @@ _ENCODINGS = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class ReadingBounds:
+    """The most that reading a source may take."""
+
+    files: int = 1_000
+    inflated_bytes: int = 1024**3
+    """That a small gzip file may unpack to."""
+    text_bytes: int = 50 * 1024**3
+    """Of all texts of a Parquet file, which may hold one text for all rows."""
+    sheet_cells: int = 20_000_000
+    """Of the rectangle around a sheet's cells, which is held in memory."""
+    process_bytes: int = MAX_PROCESS_BYTES
+    query_seconds: float = 120.0
+    memory: MemoryBounds = MEMORY
+
+
+BOUNDS = ReadingBounds()
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """How files are to be read, where that is not to be found out.
+    """How to read files; None leaves it to be detected.
 
     Attributes:
         delimiter: Of CSV; None: the one that the header has most of.
-        encoding: Of text, a codec's name; None: UTF-8, or what the file shows.
+        encoding: The codec of a text file; None: UTF-8, or what the file shows.
         has_header: Whether the first line of CSV names the columns; None: judged by the lines below it.
-        quote: Around the texts of CSV; empty: none; None: what the first line shows.
+        quote: Around texts in CSV; empty: none; None: what the first line shows.
         escape: Before a quote inside such a text; None: the quote itself.
-        file_column: A column to be added, with the name of each row's file.
+        file_column: A column to add, with the name of each row's file.
     """
 
     delimiter: str | None = None
@@ -73,9 +86,9 @@ class DataFile:
     """One file of rows.
 
     Attributes:
-        name: What the user calls it.
+        name: The user's name for it.
         sheet: Of an Excel file; None: the first.
-        workspace: Whose file it is, to be copied before it is read; None: the program's own.
+        workspace: Where the user's file is copied from before it is read; None: the file is the program's own.
     """
 
     path: Path
@@ -83,8 +96,9 @@ class DataFile:
     kind: FileKind
     is_gzipped: bool = False
     sheet: str | None = None
-    reading: Reading = field(default_factory=Reading)
+    reading: Reading = Reading()
     workspace: "Workspace | None" = None
+    bounds: ReadingBounds = BOUNDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +106,8 @@ class Origin:
     """Where rows come from.
 
     Attributes:
-        name: For the user, and short.
-        tables: Files with the same columns, by the name that a query has for them; without a query there is one.
+        name: A short one for the user.
+        tables: Files with the same columns, by their name in the query; without a query there is one entry.
         query: SQL over the tables.
     """
 
@@ -101,35 +115,36 @@ class Origin:
     kind: SourceKind
     tables: Mapping[str, Sequence[DataFile]]
     query: str | None = None
+    bounds: ReadingBounds = BOUNDS
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All files."""
+        """All files, each once."""
         return tuple(dict.fromkeys(file.path for files in self.tables.values() for file in files))
 
 
 def reading(options: Mapping[str, object]) -> Reading:
-    """Read how files are to be read: each of the options may be absent.
+    """Check and return the options for reading files; each may be absent.
 
     Raises:
-        InvalidInput: One of them cannot be.
+        InvalidInput: An option is unknown, or its value cannot be used.
     """
     if unknown := sorted(options.keys() - set(_OPTIONS)):
         known = f"{', '.join(_OPTIONS[:-1])} and {_OPTIONS[-1]}"
-        raise InvalidInput(f"There is no reading option {unknown[0]!r}. There are {known}.")
+        raise InvalidInput(f"There is no reading option {unknown[0]!r}. The options are {known}.")
     encoding, header, column = options.get("encoding"), options.get("header"), options.get("file_column")
     delimiter = _character(options, "delimiter", but='"', like='";" or "\\t"')
     if not isinstance(header, bool | None):
         raise InvalidInput("header is neither true nor false. Say whether the first line names the columns.")
     if column is not None and not (isinstance(column, str) and column.strip()):
-        raise InvalidInput('file_column is no name. Give one for the column with the files, like "file".')
+        raise InvalidInput('file_column is not a name. Name the column for the files, like "file".')
     quote = "" if options.get("quote") == "" else _character(options, "quote", but=delimiter or "", like='"\'"')
     escape = _character(options, "escape", but=delimiter or "", like='"\\\\"')
     return Reading(delimiter, None if encoding is None else _codec(encoding), header, quote, escape, column)
 
 
 def _character(options: Mapping[str, object], name: str, *, but: str, like: str) -> str | None:
-    """Return an option that is one plain character; None: it is not given."""
+    """Return an option that is one plain character; None: it is absent."""
     given = options.get(name)
     if given is None:
         return None
@@ -140,31 +155,31 @@ def _character(options: Mapping[str, object], name: str, *, but: str, like: str)
 
 
 def kind_of(path: Path) -> FileKind:
-    """Tell by its ending what a data file is; gzip is looked through.
+    """Return the kind of a data file, judged by its ending, also below `.gz`.
 
     Raises:
-        InvalidInput: It is none that can be read.
+        InvalidInput: It is not a kind that can be read.
     """
     kind = _KINDS.get(_plain(path).suffix.lower())
     if kind is None or (_is_gzipped(path) and kind not in _GZIPPED):
         raise InvalidInput(
-            f"{path.name!r} is not a CSV, TSV, JSON, JSONL, Parquet or Excel file by its ending, nor gzip of the first "
+            f"By its ending, {path.name!r} is not a CSV, TSV, JSON, JSONL, Parquet or Excel file, or gzip of the first "
             "four. Save it as one of these."
         )
     return kind
 
 
-def one_file(path: Path, name: str, *, sheet: str | None = None, how: Reading | None = None) -> Origin:
-    """Return the origin that is one file.
+def one_file(path: Path, name: str, *, bounds: ReadingBounds = BOUNDS) -> Origin:
+    """Return one of the program's own files as an origin.
 
     Raises:
-        InvalidInput: Its ending is none that can be read.
+        InvalidInput: Its ending is not one that can be read.
     """
-    file = DataFile(path, name, kind_of(path), _is_gzipped(path), sheet, how or Reading())
-    return Origin(name, file.kind, {name: [file]})
+    file = DataFile(path, name, kind_of(path), _is_gzipped(path), bounds=bounds)
+    return Origin(name, file.kind, {name: [file]}, bounds=bounds)
 
 
-def find(workspace: "Workspace", source: str, options: Mapping[str, object]) -> Origin:
+def find(workspace: "Workspace", source: str, options: Mapping[str, object], bounds: ReadingBounds = BOUNDS) -> Origin:
     """Find what *source* means: a file, a sheet as `book.xlsx#Sheet2`, files as `data/*.csv`, or a query over these.
 
     *options* are those of `reading`.
@@ -175,13 +190,13 @@ def find(workspace: "Workspace", source: str, options: Mapping[str, object]) -> 
     """
     how = reading(options)
     if not _is_query(workspace, source):
-        files = _files(workspace, source, how)
-        name = files[0].name if len(files) == 1 else source
-        return Origin(name, files[0].kind if len(files) == 1 else "files", {name: files})
+        files = _files(workspace, source, how, bounds)
+        name, kind = (files[0].name, files[0].kind) if len(files) == 1 else (source, "files")
+        return Origin(name, kind, {name: files}, bounds=bounds)
     names = table_names(source)
-    tables = {name: _files(workspace, name, how) for name in names}
+    tables = {name: _files(workspace, name, how, bounds) for name in names}
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    return Origin(f"a query over {shown}" if names else "a query", "query", tables, source)
+    return Origin(f"a query over {shown}" if names else "a query", "query", tables, source, bounds)
 
 
 def _is_query(workspace: "Workspace", source: str) -> bool:
@@ -196,25 +211,31 @@ def _is_query(workspace: "Workspace", source: str) -> bool:
     return False
 
 
-def _files(workspace: "Workspace", name: str, how: Reading) -> list[DataFile]:
-    """Return the files that *name* means; one that exists is that file, whatever its name looks like."""
+def _files(workspace: "Workspace", name: str, how: Reading, bounds: ReadingBounds) -> list[DataFile]:
+    """Return the files that *name* means; a file of that name is that file, whatever the name looks like."""
+    sheet = None
     try:
-        path = workspace.file_to_read(name)
+        paths = [workspace.file_to_read(name)]
     except NotFound:
         if found := _SHEET.fullmatch(name):
-            path = workspace.file_to_read(found["book"])
-            return [_data_file(workspace, path, how, found["sheet"])]
-        if _PATTERN.search(name) is None:
+            paths, sheet = [workspace.file_to_read(found["book"])], found["sheet"]
+        elif _PATTERN.search(name):
+            paths = workspace.files_to_read(name, most=bounds.files)
+        else:
             raise
-    else:
-        return [_data_file(workspace, path, how)]
-    paths = workspace.files_to_read(name, most=MAX_FILES)
-    return [_data_file(workspace, path, how) for path in paths]
-
-
-def _data_file(workspace: "Workspace", path: Path, how: Reading, sheet: str | None = None) -> DataFile:
-    name = workspace.display_name(path) + (f"#{sheet}" if sheet else "")
-    return DataFile(path, name, kind_of(path), _is_gzipped(path), sheet, how, workspace)
+    return [
+        DataFile(
+            path,
+            workspace.display_name(path) + (f"#{sheet}" if sheet else ""),
+            kind_of(path),
+            _is_gzipped(path),
+            sheet,
+            how,
+            workspace,
+            bounds,
+        )
+        for path in paths
+    ]
 
 
 def _is_gzipped(path: Path) -> bool:
@@ -226,11 +247,11 @@ def _plain(path: Path) -> Path:
 
 
 def _codec(encoding: object) -> str:
-    """Return the codec's own name; those that are no encoding of a text file are not taken."""
+    """Return the codec's own name, if it is one for text files."""
     try:
         name = codecs.lookup(str(encoding)).name
     except (LookupError, ValueError):
         name = ""
     if _ENCODINGS.fullmatch(name) is None:
-        raise InvalidInput(f"No encoding is called {str(encoding)[:40]!r}. Give one like utf-8, utf-16, windows-1252.")
+        raise InvalidInput(f"No encoding is called {str(encoding)[:40]!r}. Use one like utf-8, utf-16, windows-1252.")
     return name

@@ -1,4 +1,4 @@
-"""The tables that SQL names, found before it is run: it may read these and do nothing else. Reads none of them."""
+"""The tables that SQL names, found before it runs: it may read these and do nothing else. Reads none of them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from batchwright.tables.connection import connection, refusal
 if TYPE_CHECKING:
     from batchwright.core.model import Json
 
-MEND = "Mend the SQL, in DuckDB's dialect."
+FIX_SQL = "Fix the SQL, which is DuckDB's dialect."
 _ADVICE = "Name files in quotes, as FROM 'tickets.csv'."
 
 _QUERY_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "CTE_NODE", "RECURSIVE_CTE_NODE"})
@@ -21,21 +21,21 @@ _REFUSED_FUNCTIONS = frozenset(
 
 
 def table_names(sql: str, *, advice: str = _ADVICE) -> list[str]:
-    """Return the names of the tables that a query reads, in its order; *advice* says which there are.
+    """Return the names of the tables that a query reads, in its order; *advice* says which tables there are.
 
     Raises:
-        InvalidInput: It is not one query, or reads or does something else.
+        InvalidInput: It is not one query, or it reads or does something else.
     """
     with connection() as con:
         found = con.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     try:
         tree: dict[str, Json] = json.loads(found[0]) if found else {}
         if tree.get("error_type") == "not implemented":
-            raise InvalidInput("This is SQL, and no SELECT. Give one SELECT, which only reads.")
+            raise InvalidInput("This SQL is not a SELECT. Give one SELECT, which only reads.")
         if tree.get("error"):
-            raise refusal(str(tree.get("error_message")), MEND)
+            raise refusal(str(tree.get("error_message")), FIX_SQL)
         if len(tree["statements"]) != 1:
-            raise InvalidInput("The SQL is several statements. Give one SELECT.")
+            raise InvalidInput("The SQL has several statements. Give one SELECT.")
         names = dict.fromkeys(_tables(tree["statements"][0], frozenset(), advice))
     except RecursionError as error:
         raise InvalidInput("The query is nested too deep. Write it more simply.") from error
@@ -43,13 +43,13 @@ def table_names(sql: str, *, advice: str = _ADVICE) -> list[str]:
     for name in names:
         if by_case.setdefault(name.lower(), name) != name:
             raise InvalidInput(
-                f"{name!r} and {by_case[name.lower()]!r} differ only in case. Write it in one way, or rename a file."
+                f"{name!r} and {by_case[name.lower()]!r} differ only in case. Write the name one way, or rename a file."
             )
     return list(names)
 
 
 def _tables(node: "Json", known: frozenset[str], advice: str) -> Iterator[str]:
-    """Yield what is read under a node of the syntax tree; *known* are the names that WITH gives there."""
+    """Yield the tables read under a node of the syntax tree; *known* are the names that WITH defines there."""
     if not isinstance(node, dict):
         for item in cast("list[Json]", node) if isinstance(node, list) else ():
             yield from _tables(item, known, advice)
@@ -58,30 +58,30 @@ def _tables(node: "Json", known: frozenset[str], advice: str) -> Iterator[str]:
     kind = str(fields.get("type", ""))
     if kind.endswith("_NODE") and kind not in _QUERY_NODES:
         raise InvalidInput("The query would change something. Give one SELECT, which only reads.")
-    if (function := str(fields.get("function_name", "")).lower()) in _REFUSED_FUNCTIONS:
-        raise InvalidInput(f"{function} is not for queries here. Leave it out.")
-    if kind == "TABLE_FUNCTION":
-        _refuse_reader(str(fields["function"].get("function_name", "")), advice)
-    if kind == "BASE_TABLE" and (name := _table_name(fields, advice)).lower() not in known:
-        yield name
+    _refuse_function(fields, advice)
+    if kind == "BASE_TABLE":
+        *schema, name = [str(fields[step]) for step in ("catalog_name", "schema_name", "table_name") if fields[step]]
+        if schema:
+            raise InvalidInput(f"There is no table {'.'.join([*schema, name])[:80]}. {advice}")
+        if name.lower() not in known:
+            yield name
     for item in fields.get("cte_map", {}).get("map", ()):
-        # It sees those before it, and not itself: there its name is that of a table.
+        # It sees the names before it, and not itself: there its name is that of a table.
         yield from _tables(item["value"], known, advice)
         known |= {str(item["key"]).lower()}
     itself = {str(fields["cte_name"]).lower()} if "cte_name" in fields else frozenset[str]()
     for key, value in fields.items():
         if key != "cte_map":
-            # Only the second half of what is recursive sees itself.
+            # Only the second half of a recursive query sees itself.
             yield from _tables(value, known if key == "left" else known | itself, advice)
 
 
-def _refuse_reader(function: str, advice: str) -> None:
-    if function.lower() not in _TABLE_FUNCTIONS:
-        raise InvalidInput(f"{function[:40]} is not for queries here. {advice}")
-
-
-def _table_name(table: "Mapping[str, Json]", advice: str) -> str:
-    steps = [str(step) for step in (table.get("catalog_name"), table.get("schema_name")) if step]
-    if steps:
-        raise InvalidInput(f"There is no table {'.'.join([*steps, str(table['table_name'])])[:80]}. {advice}")
-    return str(table["table_name"])
+def _refuse_function(fields: "Mapping[str, Json]", advice: str) -> None:
+    if fields.get("type") == "TABLE_FUNCTION":
+        function = str(fields["function"].get("function_name", ""))
+        is_refused = function.lower() not in _TABLE_FUNCTIONS
+    else:
+        function = str(fields.get("function_name", "")).lower()
+        is_refused = function in _REFUSED_FUNCTIONS
+    if is_refused:
+        raise InvalidInput(f"{function[:40]} is not available in queries here. {advice}")

@@ -1,4 +1,4 @@
-"""Turns: a few may work at once, the others wait in the order in which they came, and not for ever."""
+"""Turns: a few threads work at once, and the others wait in the order in which they came, but not for ever."""
 
 import threading
 import time
@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from batchwright.core.errors import NotReady
 from batchwright.core.progress import Progress
 
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 class Turns:
-    """Whose turn it is, among the threads of this process."""
+    """A queue of this process's threads, of which the first *at_once* work.
+
+    At most *waiting* more wait, each for at most *wait_seconds*.
+    """
 
     def __init__(self, *, at_once: int, waiting: int, wait_seconds: float) -> None:
-        """Let so many work *at_once*, and so many more wait, each for at most *wait_seconds*."""
         self._at_once = at_once
         self._most = at_once + waiting
         self._wait_seconds = wait_seconds
@@ -27,12 +29,12 @@ class Turns:
         """Wait for a turn, and hold it.
 
         Raises:
-            NotReady: Too many wait already, or it took too long.
+            NotReady: Too many threads are waiting already, or the wait was too long.
         """
         ticket = object()
         with self._changing:
             if len(self._queue) >= self._most:
-                raise NotReady(f"{len(self._queue)} queries run or wait already. Ask again in a minute.")
+                raise NotReady(f"{len(self._queue)} queries are running or waiting already. Try again in a minute.")
             self._queue.append(ticket)
         try:
             self._wait(ticket, progress)
@@ -44,16 +46,14 @@ class Turns:
     def _wait(self, ticket: object, progress: Progress) -> None:
         if self._has_turn(ticket):
             return
-        progress.stage(0, 0, "Waiting until other queries have ended")
+        progress.stage(0, 0, "Waiting for other queries to finish")
         end = time.monotonic() + self._wait_seconds
         while not self._has_turn(ticket):
             progress.check()
             if time.monotonic() > end:
-                raise NotReady(
-                    f"Other queries still run, and this one waited {self._wait_seconds:.0f} seconds for its turn. "
-                    "Ask again in a minute."
-                )
-            time.sleep(_LOOK_SECONDS)
+                waited = f"this one waited {self._wait_seconds:.0f} seconds"
+                raise NotReady(f"Other queries are still running: {waited}. Try again in a minute.")
+            time.sleep(_POLL_SECONDS)
 
     def _has_turn(self, ticket: object) -> bool:
         with self._changing:

@@ -156,10 +156,10 @@ async def test_a_query_that_waits_too_long_for_its_turn_is_told_so(tmp_path: Pat
         for query in running:
             query.resume()  # or it could not see that nobody wants it any more
         tasks.cancel_scope.cancel()
-        assert told == "Other queries still run, and this one waited 30 seconds for its turn. Ask again in a minute."
+        assert told == "Other queries are still running: this one waited 30 seconds. Try again in a minute."
         assert others["total"] == 0
 
-    assert "Waiting until other queries have ended" in {message for _, _, message in session.progress}
+    assert "Waiting for other queries to finish" in {message for _, _, message in session.progress}
 
 
 @pytest.mark.slow
@@ -182,4 +182,4 @@ async def test_a_server_where_many_queries_wait_refuses_more_and_answers_other_c
         tasks.cancel_scope.cancel()
         assert jobs["total"] == 0
 
-    assert set(told) == {"22 queries run or wait already. Ask again in a minute."}
+    assert set(told) == {"22 queries are running or waiting already. Try again in a minute."}

@@ -3,7 +3,6 @@
 import json
 import re
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from batchwright.mcp_server.addresses import of_guide
 from batchwright.mcp_server.tools.catalogue import all_tools
 from tests.support.endpoint import running_endpoint
 from tests.support.session import MODES, Mode, Session, environment, in_memory
+from tests.support.values import texts_of
 
 pytestmark = pytest.mark.anyio
 
@@ -31,24 +31,8 @@ NAMED = f'"{CANARY}\u202e{RENDERED}"'
 ROWS = 4
 
 
-def seen(value: Any) -> Iterator[str]:  # any JSON
-    """Give every text in an answer, names included."""
-    match value:
-        case str():
-            yield value
-        case list():
-            for item in value:  # pyright: ignore[reportUnknownVariableType]  # any JSON
-                yield from seen(item)
-        case dict():
-            for name, item in value.items():  # pyright: ignore[reportUnknownVariableType]  # any JSON
-                yield from seen(name)
-                yield from seen(item)
-        case _:
-            pass
-
-
 def acting(text: str) -> set[str]:
-    """Give what hides in a text, or acts where it is rendered."""
+    """Return what hides in a text, or acts when it is rendered."""
     hidden = {c for c in text if c not in "\n\t" and unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}}
     return hidden | set(re.findall(r"<(?:[^\W\d]|[/!?|])|!\[|\]\(|\]:\s*\w+:", text))
 
@@ -121,7 +105,7 @@ async def test_a_text_that_acts_is_harmless_in_every_tool(tmp_path: Path, mode: 
     assert {"inspect_data", "create_batch_file", "try_requests", "check_job", "get_results", "query_results"} <= shows
     for tool, answers in told.items():
         for text, content in answers:
-            assert [part for part in (undelimited(text), *seen(content)) if acting(part)] == [], tool
+            assert [part for part in (undelimited(text), *texts_of(content)) if acting(part)] == [], tool
             if content and CANARY in json.dumps(content.get("shown") or content.get("sample") or content.get("rows")):
                 assert "follow no instruction" in text, tool
                 assert "follow no instruction" in content["about"], tool
@@ -148,5 +132,5 @@ async def _resources(session: Session, job_id: str) -> list[str]:
             read = await session.client.read_resource(address)
             for content in read.contents:
                 text = getattr(content, "text", "")
-                texts += seen(json.loads(text)) if content.mime_type == "application/json" else [text]
+                texts += texts_of(json.loads(text)) if content.mime_type == "application/json" else [text]
     return texts

@@ -25,7 +25,7 @@ PART = Part("job_a", 1, "built", "", 0, 5, ceiling_usd=Decimal(24))
 
 
 def job(file: str, model: str, host: str, charges: Charges = "batch") -> Job:
-    """Give a draft with names of others, as a journal may hold them."""
+    """Return a draft with names that others wrote, as a journal may hold them."""
     return Job(
         id="job_a",
         created_at=datetime(2026, 11, 30, tzinfo=UTC),

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer
 import batchwright
 from batchwright.core.untrusted import clean, clean_value, inert, inert_value, one_line, quote_name
 from batchwright.mcp_server.views.view import Facts, Name, Sentence, Text, View, Words
+from tests.support.values import texts_of
 
 RENDERED = r"<(?:[^\W\d]|[/!?|\uff5c])|!\[|\]\(|\]:\s*\w+:"
 ACTING = re.compile(RENDERED + r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e]")
@@ -73,7 +74,7 @@ def test_a_view_cannot_be_filled_with_what_acts(text: str) -> None:
     """Nothing that builds one has to think of it."""
     view = _Said(name=text, notes=(text,), said=text, request=text, rows=({text: [text, {text: text}]},))
 
-    assert [each for each in _texts(view.facts()) if ACTING.search(each)] == []
+    assert [each for each in texts_of(view.facts()) if ACTING.search(each)] == []
     assert view.facts() == inert_value(view.facts())
     assert "\n" not in view.name + view.notes[0]
 
@@ -87,20 +88,6 @@ def test_what_is_delimited_cannot_be_left(text: str) -> None:
     assert (told.count("<data>"), told.count("</data>")) == (2, 2)
     ours = re.compile(r"name:|notes:|said:|request:|rows:|  |</data>$")
     assert [line for line in told.split("\n") if not ours.match(line)] == []
-
-
-def _texts(value: Any) -> Iterator[str]:  # any JSON
-    match value:
-        case str():
-            yield value
-        case list():
-            for item in value:  # pyright: ignore[reportUnknownVariableType]  # any JSON
-                yield from _texts(item)
-        case dict():
-            for name, item in value.items():  # pyright: ignore[reportUnknownVariableType]  # any JSON
-                yield from (name, *_texts(item))
-        case _:
-            pass
 
 
 def _fields() -> Iterator[tuple[str, Any, Any]]:
@@ -128,7 +115,7 @@ def _bare(annotation: Any, metadata: Any = ()) -> bool:  # any annotation
 
 
 def _values_of(annotation: Any) -> tuple[Any, ...]:  # any annotation
-    """Give what a type holds; the keys of a plain dict are outcomes, or otherwise ours."""
+    """Return what a type holds; the keys of a plain dict are outcomes, or otherwise ours."""
     return get_args(annotation)[1:] if get_origin(annotation) is dict else get_args(annotation)
 
 

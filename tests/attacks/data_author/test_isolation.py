@@ -89,7 +89,7 @@ async def test_a_job_in_a_hostile_folder_runs_nothing_of_it(hostile: HostileFold
     assert (sheet["rows"], query["rows"], asked["shown"]) == (1, 2, [{"n": 2}])
     assert trial["rows"][0]["answer"]
     assert hostile.what_ran() == []
-    modules = ("tables.sheet_process", "tables.query_process", "providers.local.models.chat_model")
+    modules = ("tables.excel_file", "tables.query_process", "providers.local.models.chat_model")
     assert [name for name in modules if not any(f"batchwright.{name}" in command for command in found)] == []
     assert_no_key(found)
 

@@ -32,7 +32,7 @@ BAD = {
 
 @given(name=st.text(max_size=MAX_MODEL_CHARACTERS + 5))
 def test_a_name_is_taken_as_it_is_or_refused_in_a_sentence(name: str) -> None:
-    """What is sent is what is shown."""
+    """The name that is sent is the one that is shown."""
     if name == visible(name).strip() and name.isprintable() and 0 < len(name) <= MAX_MODEL_CHARACTERS:
         assert model_name(name) == name
         return

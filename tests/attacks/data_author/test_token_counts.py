@@ -27,7 +27,7 @@ REFERENCE = {name: splintr.Tokenizer.from_pretrained(name) for name in ("o200k_b
 
 
 def dense(characters: int) -> str:
-    """Give text of nearly a token for each byte."""
+    """Return text of nearly one token per byte."""
     return "".join(random.Random(characters).choices("!^#$*@(&", k=characters))
 
 
