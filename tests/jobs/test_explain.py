@@ -101,12 +101,12 @@ CASES: dict[str, tuple[Answer, str]] = {
     "server_error": (once(500, "The server had an error while processing your request."), "helps"),
     "timed_out": (once(408, "Request timed out."), "helps"),
     "image_not_fetched": (once(400, "Timeout while downloading https://h/a.png.", "invalid_image_url"), "helps"),
-    "no_credit": (once(429, "You exceeded your current quota.", "insufficient_quota"), "helps once mended"),
+    "no_credit": (once(429, "You exceeded your current quota.", "insufficient_quota"), "helps once fixed"),
     "billing_limit": (
         once(400, "Billing hard limit has been reached", "billing_hard_limit_reached"),
-        "helps once mended",
+        "helps once fixed",
     ),
-    "not_allowed": (once(403, "You have insufficient permissions for this operation."), "helps once mended"),
+    "not_allowed": (once(403, "You have insufficient permissions for this operation."), "helps once fixed"),
     "unknown": (once(418, "Something new 17 happened."), "helps"),
 }
 
@@ -326,9 +326,9 @@ async def test_a_key_that_the_endpoint_refuses_is_to_be_mended_and_then_the_rows
             await session.call("submit_job", job_id=job_id)
             after = await session.finished(job_id)
 
-    assert (problem["cause"], problem["retry"], problem["rows"]) == ("wrong_key", "helps once mended", 5)
+    assert (problem["cause"], problem["retry"], problem["rows"]) == ("wrong_key", "helps once fixed", 5)
     assert "Incorrect API key provided: [the key]." in problem["provider_says"]
-    assert job["next"].startswith("once the cause is mended, as problems says: retry_job(")
+    assert job["next"].startswith("once the cause is fixed, as problems says: retry_job(")
     assert after["counts"] == {"answered": 5}
 
 

@@ -503,7 +503,7 @@ class BadInput:
         (
             "create_batch_file",
             DRAFT | {"prompt": "{{txt}}"},
-            "The prompt names the column 'txt', which is not there. Columns: 'id', 'text'.",
+            "The prompt names the column 'txt', which does not exist. Columns: 'id', 'text'.",
         ),
         (
             "create_batch_file",
