@@ -25,16 +25,16 @@ MAX_PROBLEM_CHARACTERS = 300
 
 BATCH_EXPIRED: tuple[Outcome, Problem] = (
     "expired",
-    Problem.found("expired", "the batch's time was over before this row's turn"),
+    Problem.found("expired", "the batch expired before reaching this row"),
 )
 BATCH_CANCELLED: tuple[Outcome, Problem] = (
     "never_ran",
-    Problem.found("cancelled", "the batch was cancelled before this row's turn"),
+    Problem.found("cancelled", "the batch was cancelled before reaching this row"),
 )
 _NEVER_RAN: Mapping[str, tuple[Outcome, Problem]] = {
     "batch_expired": BATCH_EXPIRED,
     "batch_cancelled": BATCH_CANCELLED,
-    BUDGET_USED_UP: ("never_ran", Problem.found(BUDGET_USED_UP, "what was agreed was used up before this row's turn")),
+    BUDGET_USED_UP: ("never_ran", Problem.found(BUDGET_USED_UP, "the approved budget ran out before this row")),
 }
 _UNCONFIRMED: Mapping[str, RowCode] = {code: code for code in (ANSWER_LOST, ANSWER_UNREADABLE)}
 """Codes of lines whose answer may be paid for, but is lost or unreadable."""
