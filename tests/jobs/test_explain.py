@@ -203,7 +203,7 @@ async def test_several_causes_are_told_apart_in_the_facts_and_in_the_text(
     for problem in job["problems"]:
         assert json.dumps(problem, separators=(",", ":"), ensure_ascii=False) in text
     assert draft["retries"] == "2 failed of 4 rows, sent as before"
-    assert draft["warnings"] == ["This retry may not help 1 of its rows: the text is longer than the model reads."]
+    assert draft["warnings"] == ["This retry may not help 1 of its rows: the text is longer than the model's context."]
     assert draft["next"].startswith("Shorten it with retry_job(prompt=...)")
     assert ". Or as it is: try_requests(" in draft["next"]
     assert better["retries"] == "2 failed of 4 rows, mended: another prompt"
@@ -244,7 +244,7 @@ async def test_a_batch_that_is_refused_whole_is_explained_with_its_remedy(tmp_pa
     (problem,) = job["problems"]
     assert (problem["cause"], problem["outcome"], problem["rows"]) == ("unknown_model", "never_ran", 4)
     assert "model_not_found: The provided model 'gpt-4.1' is not supported" in problem["provider_says"]
-    assert job["next"].startswith("Name another with retry_job(model=...)")
+    assert job["next"].startswith("Name another model with retry_job(model=...)")
     assert "warnings" not in retry
     assert after["counts"] == {"answered": 4}
 
