@@ -101,12 +101,12 @@ CASES: dict[str, tuple[Answer, str]] = {
     "server_error": (once(500, "The server had an error while processing your request."), "helps"),
     "timed_out": (once(408, "Request timed out."), "helps"),
     "image_not_fetched": (once(400, "Timeout while downloading https://h/a.png.", "invalid_image_url"), "helps"),
-    "no_credit": (once(429, "You exceeded your current quota.", "insufficient_quota"), "helps once mended"),
+    "no_credit": (once(429, "You exceeded your current quota.", "insufficient_quota"), "helps once fixed"),
     "billing_limit": (
         once(400, "Billing hard limit has been reached", "billing_hard_limit_reached"),
-        "helps once mended",
+        "helps once fixed",
     ),
-    "not_allowed": (once(403, "You have insufficient permissions for this operation."), "helps once mended"),
+    "not_allowed": (once(403, "You have insufficient permissions for this operation."), "helps once fixed"),
     "unknown": (once(418, "Something new 17 happened."), "helps"),
 }
 
@@ -203,7 +203,7 @@ async def test_several_causes_are_told_apart_in_the_facts_and_in_the_text(
     for problem in job["problems"]:
         assert json.dumps(problem, separators=(",", ":"), ensure_ascii=False) in text
     assert draft["retries"] == "2 failed of 4 rows, sent as before"
-    assert draft["warnings"] == ["This retry may not help 1 of its rows: the text is longer than the model reads."]
+    assert draft["warnings"] == ["This retry may not help 1 of its rows: the text is longer than the model's context."]
     assert draft["next"].startswith("Shorten it with retry_job(prompt=...)")
     assert ". Or as it is: try_requests(" in draft["next"]
     assert better["retries"] == "2 failed of 4 rows, mended: another prompt"
@@ -244,7 +244,7 @@ async def test_a_batch_that_is_refused_whole_is_explained_with_its_remedy(tmp_pa
     (problem,) = job["problems"]
     assert (problem["cause"], problem["outcome"], problem["rows"]) == ("unknown_model", "never_ran", 4)
     assert "model_not_found: The provided model 'gpt-4.1' is not supported" in problem["provider_says"]
-    assert job["next"].startswith("Name another with retry_job(model=...)")
+    assert job["next"].startswith("Name another model with retry_job(model=...)")
     assert "warnings" not in retry
     assert after["counts"] == {"answered": 4}
 
@@ -326,9 +326,9 @@ async def test_a_key_that_the_endpoint_refuses_is_to_be_mended_and_then_the_rows
             await session.call("submit_job", job_id=job_id)
             after = await session.finished(job_id)
 
-    assert (problem["cause"], problem["retry"], problem["rows"]) == ("wrong_key", "helps once mended", 5)
+    assert (problem["cause"], problem["retry"], problem["rows"]) == ("wrong_key", "helps once fixed", 5)
     assert "Incorrect API key provided: [the key]." in problem["provider_says"]
-    assert job["next"].startswith("once the cause is mended, as problems says: retry_job(")
+    assert job["next"].startswith("once the cause is fixed, as problems says: retry_job(")
     assert after["counts"] == {"answered": 5}
 
 

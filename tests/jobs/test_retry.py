@@ -207,7 +207,7 @@ async def test_a_retry_that_cannot_be_drafted_leaves_the_one_before_as_it_is(
         server.finish(newest(server))
         job = await looked_at(session, job_id)
 
-    assert "names the column 'nothing', which is not there" in refused
+    assert "names the column 'nothing', which does not exist" in refused
     assert "A batch cannot stream its answers" in streaming
     assert job["counts"] == {"answered": 5}
 

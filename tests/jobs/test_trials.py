@@ -664,7 +664,7 @@ async def test_prompts_are_compared_and_their_bodies_are_those_of_a_draft_with_t
         "1 and 3 say the same: 'answer' in 3 of 3 rows",
         "2 and 3 say the same: 'answer' in 0 of 3 rows",
     ]
-    assert "names the column 'nothing', which is not there" in none
+    assert "names the column 'nothing', which does not exist" in none
 
 
 async def test_variants_that_cannot_be_are_refused_before_anything_is_sent(

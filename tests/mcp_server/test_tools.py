@@ -295,7 +295,7 @@ async def test_a_cancelled_job_gives_what_was_answered(tmp_path: Path, sample: P
         again = await session.error("cancel_job", job_id=draft["job_id"])
 
     assert (job["status"], job["counts"]) == ("cancelled", {"answered": 2, "never_ran": 3})
-    assert results["shown"][4]["problem"] == "the batch was cancelled before this row's turn"
+    assert results["shown"][4]["problem"] == "the batch was cancelled before reaching this row"
     assert "has already finished" in again
 
 
@@ -503,7 +503,7 @@ class BadInput:
         (
             "create_batch_file",
             DRAFT | {"prompt": "{{txt}}"},
-            "The prompt names the column 'txt', which is not there. Columns: 'id', 'text'.",
+            "The prompt names the column 'txt', which does not exist. Columns: 'id', 'text'.",
         ),
         (
             "create_batch_file",

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from operator import itemgetter
-from typing import NamedTuple
 
 import pytest
 from hypothesis import given
@@ -11,20 +10,19 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Limits
+from batchwright.costs.prices import RequestTokens
+from batchwright.requests.measure import Line
 from batchwright.requests.parts import number_parts
 
 
-class Line(NamedTuple):
-    """An encoded request, as far as it is looked at."""
-
-    data: bytes
-    inputs: int = 1
-    load: int = 0
+def made(data: bytes, inputs: int = 1, load: int = 0) -> Line:
+    """Return an encoded request; its tokens do not matter here."""
+    return Line(data, inputs, load, RequestTokens(0, 0))
 
 
 SMALL = Limits(max_requests=3, max_bytes=10, max_inputs=4, max_load=100)
 lines_that_fit = st.lists(
-    st.builds(Line, st.binary(min_size=1, max_size=10), st.integers(0, 4), st.integers(0, SMALL.max_load or 0))
+    st.builds(made, st.binary(min_size=1, max_size=10), st.integers(0, 4), st.integers(0, SMALL.max_load or 0))
 )
 
 
@@ -73,10 +71,10 @@ def test_a_new_part_is_begun_only_when_the_next_request_does_not_fit(lines: list
 
 def test_each_limit_may_be_reached_exactly() -> None:
     """The provider's limits are inclusive: a batch of 50,000 requests is taken."""
-    by_requests = [Line(b"a", 0)] * 4
-    by_bytes = [Line(b"a" * 5, 0)] * 3
-    by_inputs = [Line(b"a", 2)] * 3
-    by_load = [Line(b"a", 1, 50)] * 3
+    by_requests = [made(b"a", 0)] * 4
+    by_bytes = [made(b"a" * 5, 0)] * 3
+    by_inputs = [made(b"a", 2)] * 3
+    by_load = [made(b"a", 1, 50)] * 3
 
     assert [len(part) for part in filled(by_requests, SMALL)] == [3, 1]
     assert [len(part) for part in filled(by_bytes, SMALL)] == [2, 1]
@@ -86,19 +84,19 @@ def test_each_limit_may_be_reached_exactly() -> None:
 
 def test_a_limit_that_is_not_known_bounds_nothing() -> None:
     """Until the provider has said how much may be enqueued, parts are as large as a batch may be."""
-    assert [len(part) for part in filled([Line(b"a", 1, 10**9)] * 3, Limits())] == [3]
+    assert [len(part) for part in filled([made(b"a", 1, 10**9)] * 3, Limits())] == [3]
 
 
 def test_a_request_over_the_enqueued_limit_is_a_part_of_its_own() -> None:
     """It cannot be made smaller, and only the provider may say that it does not take it."""
-    lines = [Line(b"a", 1, 1), Line(b"b", 1, 101), Line(b"c", 1, 1), Line(b"d", 1, 1)]
+    lines = [made(b"a", 1, 1), made(b"b", 1, 101), made(b"c", 1, 1), made(b"d", 1, 1)]
 
     assert filled(lines, SMALL) == [[lines[0]], [lines[1]], lines[2:]]
 
 
 def test_a_request_over_the_enqueued_limit_that_comes_first_leaves_no_empty_part() -> None:
     """An empty file would be refused by the provider."""
-    assert list(number_parts([Line(b"a", 1, 101)], SMALL)) == [(1, Line(b"a", 1, 101))]
+    assert list(number_parts([made(b"a", 1, 101)], SMALL)) == [(1, made(b"a", 1, 101))]
 
 
 def test_no_requests_make_no_parts() -> None:
@@ -106,11 +104,11 @@ def test_no_requests_make_no_parts() -> None:
     assert filled([], SMALL) == []
 
 
-@pytest.mark.parametrize(("line", "said"), [(Line(b"a" * 11, 1), "11 bytes and 1 inputs"), (Line(b"a", 5), "5 inputs")])
+@pytest.mark.parametrize(("line", "said"), [(made(b"a" * 11, 1), "11 bytes and 1 inputs"), (made(b"a", 5), "5 inputs")])
 def test_a_request_larger_than_a_batch_is_refused_by_its_row(line: Line, said: str) -> None:
     """No part could hold it; the row's number leads to the text that must be shortened."""
     with pytest.raises(InvalidInput, match=rf"Request 2 has .*{said}.*a whole batch may have 10 and 4\. "):
-        filled([Line(b"a"), line], SMALL)
+        filled([made(b"a"), line], SMALL)
 
 
 def test_parts_are_given_while_requests_still_come() -> None:
@@ -120,9 +118,9 @@ def test_parts_are_given_while_requests_still_come() -> None:
     def lines() -> Iterator[Line]:
         for number in range(3):
             asked.append(number)
-            yield Line(b"a")
+            yield made(b"a")
 
     first = next(number_parts(lines(), SMALL))
 
-    assert first == (1, Line(b"a"))
+    assert first == (1, made(b"a"))
     assert asked == [0]

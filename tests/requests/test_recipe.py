@@ -142,14 +142,14 @@ def test_a_template_may_take_the_whole_row(prompt: str, text: str) -> None:
 def test_an_unknown_column_is_refused_and_the_columns_are_listed() -> None:
     """The assistant mends the name from the list, without another call."""
     with pytest.raises(
-        InvalidInput, match=r"The prompt names the column 'txt', which is not there\. Columns: 'id', 'text'\."
+        InvalidInput, match=r"The prompt names the column 'txt', which does not exist\. Columns: 'id', 'text'\."
     ):
         body_builder(Recipe(CHAT, "m", "{{txt}} {{id}}"), ["id", "text"])
 
 
 def test_an_unknown_column_of_the_system_text_is_refused_as_such() -> None:
     """Two templates, two places to look."""
-    with pytest.raises(InvalidInput, match=r"The system text names the column 'lang', which is not there"):
+    with pytest.raises(InvalidInput, match=r"The system text names the column 'lang', which does not exist"):
         body_builder(Recipe(CHAT, "m", "{{text}}", system="Answer in {{lang}}."), ["text"])
 
 
@@ -161,7 +161,7 @@ def test_a_long_list_of_columns_is_cut_and_says_so() -> None:
 
 def test_an_unknown_column_taken_from_the_row_is_refused() -> None:
     """An empty place in the prompt would go unnoticed."""
-    with pytest.raises(InvalidInput, match=r"The prompt cannot be filled: [^\n]+\. Mend the template\."):
+    with pytest.raises(InvalidInput, match=r"The prompt cannot be filled: [^\n]+\. Fix the template\."):
         filled('{{ row["nope"] }}', {"text": "x"})
 
 
@@ -170,7 +170,7 @@ def test_an_unknown_column_taken_from_the_row_is_refused() -> None:
 )
 def test_a_broken_template_is_refused_with_how_columns_are_written(prompt: str) -> None:
     """Most are JSON examples with double braces."""
-    with pytest.raises(InvalidInput, match=r"^The prompt is not a valid template: .+\{\{column\}\}; .*raw"):
+    with pytest.raises(InvalidInput, match=r"^The prompt is not a valid template: .+\{\{column\}\}\. .*raw"):
         body_builder(Recipe(CHAT, "m", prompt), ["text"])
 
 
@@ -185,7 +185,7 @@ def test_a_broken_template_is_refused_with_how_columns_are_written(prompt: str) 
 )
 def test_a_template_that_cannot_be_filled_says_why_in_one_line(prompt: str) -> None:
     """An endless one ends too."""
-    with pytest.raises(InvalidInput, match=r"^The prompt cannot be filled: [^\n]+\. Mend the template\.$"):
+    with pytest.raises(InvalidInput, match=r"^The prompt cannot be filled: [^\n]+\. Fix the template\.$"):
         filled(prompt, {"text": "x"})
 
 
@@ -199,7 +199,7 @@ def test_a_filled_prompt_has_a_largest_size() -> None:
 
 def test_a_recipe_without_a_prompt_is_refused() -> None:
     """Only a ready-made batch file has none, and needs no bodies."""
-    with pytest.raises(InvalidInput, match=r"There is no prompt\. Give one"):
+    with pytest.raises(InvalidInput, match=r"There is no prompt\. Pass one"):
         body_builder(Recipe(CHAT, "m"), ["text"])
 
 
@@ -335,7 +335,7 @@ def test_a_parameter_that_has_an_argument_of_its_own_is_refused(
     endpoint: Endpoint, parameter: str, argument: str
 ) -> None:
     """One would silently win over the other."""
-    with pytest.raises(InvalidInput, match=f"'{parameter}' is set by the argument {argument}. Give it there."):
+    with pytest.raises(InvalidInput, match=f"'{parameter}' is set by the argument {argument}. Pass it there."):
         body_builder(Recipe(endpoint, "m", "Hi", parameters={parameter: "x"}), [])
 
 
@@ -343,7 +343,7 @@ def test_a_parameter_that_has_an_argument_of_its_own_is_refused(
 @pytest.mark.parametrize("is_streamed", [True, False])
 def test_a_batch_cannot_stream(endpoint: Endpoint, is_streamed: bool) -> None:  # noqa: FBT001
     """The Batch API refuses the whole file for it."""
-    with pytest.raises(InvalidInput, match=r"cannot stream its answers\. Leave the parameter 'stream' out\."):
+    with pytest.raises(InvalidInput, match=r"cannot stream its answers\. Leave out the parameter 'stream'\."):
         check_parameters(Recipe(endpoint, "m", "Hi", parameters={"stream": is_streamed}))
 
 
@@ -363,7 +363,7 @@ def test_the_format_of_a_responses_text_is_the_schemas() -> None:
 )
 def test_embeddings_take_neither_a_system_text_nor_a_schema(recipe: Recipe) -> None:
     """There is no answer that could follow them."""
-    with pytest.raises(InvalidInput, match=r"Embeddings take neither a system text nor an output schema"):
+    with pytest.raises(InvalidInput, match=r"Embeddings accept neither a system text nor an output schema"):
         check_parameters(recipe)
 
 

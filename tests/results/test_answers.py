@@ -351,7 +351,7 @@ def test_a_good_status_with_another_body_is_failed(endpoint: Endpoint, body: Jso
     result = read(ok(body), endpoint)
 
     assert (result.outcome, result.text) == ("failed", None)
-    assert (code(result), words(result)) == ("odd_answer", f"the answer is not one of {endpoint}")
+    assert (code(result), words(result)) == ("odd_answer", f"this is not an answer of {endpoint}")
 
 
 @pytest.mark.parametrize(

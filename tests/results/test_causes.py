@@ -29,7 +29,7 @@ from batchwright.jobs.collection import ending
 from batchwright.results.answers import reader
 from batchwright.results.causes.catalogue import CAUSES, cause_of
 from batchwright.results.causes.cause import Argument, Cause
-from batchwright.results.causes.remedies import Explained, Mended, best, explain, various
+from batchwright.results.causes.remedies import Explained, RetryArguments, RetryChanges, best, explain, various
 from batchwright.results.causes.signs import ProblemRows, alike, signs
 from tests.support.values import OPENAI
 
@@ -273,7 +273,7 @@ def test_what_a_part_waits_for_is_no_cause(code: HoldCode) -> None:
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.name)
 def test_an_advice_names_the_arguments_that_mend(cause: Cause) -> None:
     """What a retry is known to mend goes by the arguments, and what the user reads is the advice."""
-    assert {name for name in get_args(Argument) if f"{name}=" in cause.advice} == cause.mended_by
+    assert {name for name in get_args(Argument) if f"{name}=" in cause.advice} == cause.fixed_by
 
 
 def test_of_a_model_and_of_this_program_no_words_are_looked_at() -> None:
@@ -417,11 +417,11 @@ def only(outcome: Outcome, problem: Problem | None, of: Job, parameters: Mapping
 
 def changed(outcome: Outcome, problem: Problem | None, of: Job) -> Mapping[str, Json] | None:
     """Give what a remedy changes, beside the job and the outcomes."""
-    arguments = only(outcome, problem, of).arguments
-    if arguments is None:
+    retry = only(outcome, problem, of).retry
+    if retry is None:
         return None
-    assert (arguments["job_id"], arguments["outcomes"]) == ("job_a", [outcome])
-    return {name: value for name, value in arguments.items() if name not in {"job_id", "outcomes"}}
+    assert (retry.job_id, retry.outcomes) == ("job_a", (outcome,))
+    return {name: value for name, value in retry.call.arguments.items() if name not in {"job_id", "outcomes"}}
 
 
 TEMPERATURE = refused(400, "Unsupported value: 'temperature' does not support 0.2.", "unsupported_value", "temperature")
@@ -489,7 +489,7 @@ def test_where_no_limit_was_set_the_advice_names_the_one_to_set(of: Job, name: s
     """How high it is to be is not known, but how it is called."""
     found = only("cut_short", CUT, of)
 
-    assert found.arguments is None
+    assert found.retry is None
     assert f'retry_job(parameters={{"{name}": ...}})' in found.advice
 
 
@@ -530,8 +530,8 @@ def test_what_cannot_be_retried_has_no_call(of: Job) -> None:
     """A call that is refused is no remedy."""
     found = only("failed", refused(429, "Rate limit reached"), of)
 
-    assert (found.cause.name, found.arguments) == ("rate_limit", None)
-    assert various("failed", 3, of).arguments is None
+    assert (found.cause.name, found.retry) == ("rate_limit", None)
+    assert various("failed", 3, of).retry is None
 
 
 def test_problems_are_grouped_by_cause_with_the_ids_of_three_rows() -> None:
@@ -593,11 +593,11 @@ def test_the_best_retry_takes_up_all_that_one_retry_can_help() -> None:
         ProblemRows("never_ran", WRONG_KEY, 1),
     ]
 
-    assert best(explain(problems, of, of.recipe.parameters, closest_priced_name)) == {
-        "job_id": "job_a",
-        "outcomes": ["failed", "cut_short", "expired"],
-        "parameters": {"temperature": None, "max_completion_tokens": 200},
-    }
+    assert best(explain(problems, of, of.recipe.parameters, closest_priced_name)) == RetryArguments(
+        "job_a",
+        ("failed", "cut_short", "expired"),
+        RetryChanges(parameters={"temperature": None, "max_completion_tokens": 200}),
+    )
     assert best(explain(problems[3:4], of, {}, closest_priced_name)) is None
 
 
@@ -606,29 +606,27 @@ def test_two_retries_that_change_the_same_thing_differently_stay_apart() -> None
     of = job(parameters={"max_completion_tokens": 100})
     problems = [ProblemRows("cut_short", CUT, 3), ProblemRows("cut_short", NO_ROOM, 2)]
 
-    assert best(explain(problems, of, of.recipe.parameters, closest_priced_name)) == {
-        "job_id": "job_a",
-        "outcomes": ["cut_short"],
-        "parameters": {"max_completion_tokens": 200},
-    }
+    assert best(explain(problems, of, of.recipe.parameters, closest_priced_name)) == RetryArguments(
+        "job_a", ("cut_short",), RetryChanges(parameters={"max_completion_tokens": 200})
+    )
 
 
 @pytest.mark.parametrize(
-    ("problem", "mended", "is_met"),
+    ("problem", "changes", "is_met"),
     [
-        (TEMPERATURE, Mended(), False),
-        (TEMPERATURE, Mended(parameters={"temperature": None}), True),
-        (TEMPERATURE, Mended(parameters={"seed": 1}), False),
-        (refused(400, NO_MODEL), Mended(), False),
-        (refused(400, NO_MODEL), Mended(model="gpt-5"), True),
-        (refused(400, LENGTH.format(8, "9")), Mended(parameters={"seed": 1}), False),
-        (refused(400, LENGTH.format(8, "9")), Mended(has_text=True), True),
-        (refused(429, "Rate limit reached"), Mended(), True),
+        (TEMPERATURE, RetryChanges(), False),
+        (TEMPERATURE, RetryChanges(parameters={"temperature": None}), True),
+        (TEMPERATURE, RetryChanges(parameters={"seed": 1}), False),
+        (refused(400, NO_MODEL), RetryChanges(), False),
+        (refused(400, NO_MODEL), RetryChanges(model="gpt-5"), True),
+        (refused(400, LENGTH.format(8, "9")), RetryChanges(parameters={"seed": 1}), False),
+        (refused(400, LENGTH.format(8, "9")), RetryChanges(has_text=True), True),
+        (refused(429, "Rate limit reached"), RetryChanges(), True),
     ],
 )
-def test_a_retry_is_known_to_be_mended_or_not(problem: Problem, mended: Mended, *, is_met: bool) -> None:
+def test_a_retry_is_known_to_fix_a_problem_or_not(problem: Problem, changes: RetryChanges, *, is_met: bool) -> None:
     """One that sends the same again to the same refusal is money and a day for nothing."""
-    assert mended.helps(only("failed", problem, job(parameters={"temperature": 0.2}))) is is_met
+    assert changes.helps(only("failed", problem, job(parameters={"temperature": 0.2}))) is is_met
 
 
 def test_an_answer_that_was_cut_before_its_first_word_says_so() -> None:

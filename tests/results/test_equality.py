@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from batchwright.core.model import Json, Outcome, Recipe, Result
 from batchwright.jobs.trials.estimates import accuracy
 from batchwright.results.equality import are_same
-from batchwright.results.summary import agreement
+from batchwright.results.summary import compare_with_truth
 from batchwright.results.table import ResultTable
 from batchwright.tables.frozen import freeze, frozen_rows
 from batchwright.tables.rows import write_rows
@@ -106,7 +106,7 @@ def test_a_trial_and_a_profile_count_the_same_rows_as_right(
     folder = tmp_path_factory.mktemp("equality")
     table = joined(folder, truths, results, kind)
 
-    profile = agreement(table, "truth", "x", folder)
+    profile = compare_with_truth(table, "truth", "x", folder)
 
     read = [cells["truth"] for _, cells in frozen_rows(table.frozen, ["truth"])]
     assert (profile.agree, profile.compared + profile.not_answered) == accuracy(results, read, "x")

@@ -428,7 +428,7 @@ def test_results_of_another_source_are_never_shown_beside_its_rows(tmp_path: Pat
     mixed = ResultTable(one.frozen, other.results, one.columns, one.recipe, ended=True)
 
     for asked in (mixed.counts, lambda: shown(mixed), lambda: mixed.save(tmp_path / "t.csv", "csv")):
-        with pytest.raises(InvalidInput, match="do not belong to the rows any more"):
+        with pytest.raises(InvalidInput, match="no longer match the rows"):
             asked()
 
 

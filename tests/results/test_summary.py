@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.core.model import Json, Outcome, Recipe, Result
-from batchwright.results.summary import AnswerColumn, Pair, Spread, agreement, answer_columns
+from batchwright.results.summary import AnswerColumn, Pair, ValueRange, answer_columns, compare_with_truth
 from batchwright.results.table import ResultTable
 from batchwright.tables.frozen import freeze
 from batchwright.tables.rows import write_rows
@@ -81,7 +81,7 @@ def test_agreement_is_counted_as_by_hand(
     truths, answers = [truth for truth, _ in pairs], [answer for _, answer in pairs]
 
     folder = tmp_path_factory.mktemp("p")
-    found = agreement(table(folder, truths, answers), "truth", "answer", folder)
+    found = compare_with_truth(table(folder, truths, answers), "truth", "answer", folder)
 
     known = [(plain(truth), None if answer is None else plain(answer)) for truth, answer in pairs if plain(truth)]
     compared = [(truth, answer) for truth, answer in known if answer is not None]
@@ -113,10 +113,10 @@ def test_columns_of_every_type_are_described(tmp_path: Path) -> None:
 
     n, x, ok, tags, t = valued(tmp_path, values, properties)
 
-    assert (n.numbers, x.numbers) == (Spread(0, 1.5, 3), Spread(0, 0.75, 1.5))
+    assert (n.numbers, x.numbers) == (ValueRange(0, 1.5, 3), ValueRange(0, 0.75, 1.5))
     assert [(value.text, value.rows) for value in ok.top] == [("false", 2), ("true", 2)]
     assert [(value.text, value.rows) for value in tags.top] == [("[]", 2), ('["a"]', 2)]
-    assert (t.filled, t.empty, t.lengths) == (1, 3, Spread(1, 1, 1))
+    assert (t.filled, t.empty, t.lengths) == (1, 3, ValueRange(1, 1, 1))
 
 
 def test_long_texts_are_no_labels_but_those_that_repeat_are_told(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_what_differs_in_a_long_number_does_not_agree(tmp_path: Path) -> None:
     truths = ["12345678901234567890", "007", "1e5", "nan", "5"]
     answers = ["12345678901234567891", "7", "100000", "NaN", " 5.0"]
 
-    found = agreement(table(tmp_path, truths, list(answers)), "truth", "answer", tmp_path)
+    found = compare_with_truth(table(tmp_path, truths, list(answers)), "truth", "answer", tmp_path)
 
     assert (found.compared, found.agree) == (5, 3)
     assert Pair("12345678901234567890", "12345678901234567891", 1) in found.pairs
@@ -146,7 +146,7 @@ def test_a_job_without_a_good_answer_has_a_profile_too(tmp_path: Path) -> None:
     """The assistant asks before it knows."""
     made = table(tmp_path, ["a", "b"], [None, None])
 
-    found, compared = answer_columns(made)[0], agreement(made, "truth", "answer", tmp_path)
+    found, compared = answer_columns(made)[0], compare_with_truth(made, "truth", "answer", tmp_path)
 
     assert (found.filled, found.empty, found.distinct, found.lengths, found.top) == (0, 0, 0, None, [])
     assert (compared.compared, compared.not_answered, compared.pairs, compared.labels) == (0, 2, [], [])

@@ -346,7 +346,7 @@ async def test_a_job_is_cancelled_in_every_phase(tmp_path: Path, server: OpenAIS
         assert cancelled["status"] == "cancelling"
         assert (job["status"], job["counts"], cancels) == ("cancelled", {"answered": 1, "never_ran": 4}, 1)
         assert results["shown"][0]["answer"] == "answer to Say 0"
-        assert results["shown"][4]["problem"] == "the batch was cancelled before this row's turn"
+        assert results["shown"][4]["problem"] == "the batch was cancelled before reaching this row"
 
 
 async def test_a_batch_that_completes_while_it_is_being_cancelled_is_complete(

@@ -186,22 +186,27 @@ def split_lines(chunks: Iterable[bytes], *, longest: int | None = None) -> Itera
 
     A line of more than *longest* bytes is cut to its first `KEPT_BYTES`.
     """
+    most = math.inf if longest is None else longest
     pieces: list[bytes] = []
     size, mark = 0, _BOM
     for chunk in chunks:
-        start, end = 0, 0
-        while end >= 0:
-            end = chunk.find(b"\n", start)
-            piece = chunk[start:] if end < 0 else chunk[start:end]
-            size += len(piece)
-            if longest is not None and size > longest:
-                pieces = [b"".join((*pieces, piece[:KEPT_BYTES]))[:KEPT_BYTES]]
-            else:
-                pieces.append(piece)
-            if end >= 0:
-                yield b"".join(pieces).removeprefix(mark).strip()
-                pieces, size, mark, start = [], 0, b"", end + 1
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            line = b"".join(_held(pieces, size, end, most)) if pieces or len(end) > most else end
+            yield line.removeprefix(mark).strip()
+            pieces, size, mark = [], 0, b""
+        if rest:
+            pieces = _held(pieces, size, rest, most)
+            size += len(rest)
     yield b"".join(pieces).removeprefix(mark).strip()
+
+
+def _held(pieces: list[bytes], size: int, piece: bytes, most: float) -> list[bytes]:
+    """Add a piece to those of a line of *size* bytes; of a line longer than *most* bytes, keep only the beginning."""
+    if size + len(piece) <= most:
+        pieces.append(piece)
+        return pieces
+    return [b"".join((*pieces, piece[:KEPT_BYTES]))[:KEPT_BYTES]]
 
 
 def _python_value(text: str) -> Json:

@@ -49,6 +49,8 @@ _OTHER_PARTS: Mapping[str, Uncounted] = {
     "file": "files",
     "input_file": "files",
 }
+_PLAIN_MESSAGE = frozenset({"role", "content"})
+"""The fields of nearly all messages."""
 _TEXT_FIELDS = ("refusal", "tool_call_id", "phase")
 """Of a message, beside its content and its name."""
 
@@ -193,6 +195,8 @@ class _Tally:
         else:
             self.add_text(role)
         self.add_content(message.get("content"))
+        if message.keys() <= _PLAIN_MESSAGE:
+            return
         if (name := message.get("name")) is not None:
             self.tokens += NAME_TOKENS
             self.add_text(name)

@@ -16,7 +16,7 @@ from batchwright.costs.prices import closest_priced_name
 from batchwright.jobs.collection import ending, table
 from batchwright.jobs.mending import Mending
 from batchwright.results.causes.catalogue import cause_of
-from batchwright.results.causes.remedies import Explained, Mended, Retried, explain, various
+from batchwright.results.causes.remedies import Explained, Retried, RetryChanges, explain, various
 from batchwright.results.causes.signs import ProblemRows
 
 MAX_PROBLEMS = 500
@@ -40,8 +40,8 @@ class Failures:
     async def explain_retry(self, job: Job, outcomes: Mapping[Outcome, int], mending: Mending) -> Retried:
         """Explain what a retry of the rows with *outcomes* takes up, and whether it is mended for their causes."""
         found = [each for each in await self.of(job) if each.outcome in outcomes]
-        mended = Mended(bool(mending.prompt or mending.system), mending.model, mending.parameters)
-        unmet = [each for each in found if not mended.helps(each)]
+        changes = RetryChanges(bool(mending.prompt or mending.system), mending.model, mending.parameters)
+        unmet = [each for each in found if not changes.helps(each)]
         return Retried(outcomes, mending.changes(job.recipe), found, unmet)
 
     def _of_results(self, job: Job) -> list[Explained]:

@@ -18,7 +18,7 @@ from batchwright.core.untrusted import one_line, quote_name, quote_names
 from batchwright.jobs.collection import table, table_so_far
 from batchwright.jobs.recovery import stuck_parts
 from batchwright.results.query import QueryRows, query
-from batchwright.results.summary import Agreement, AnswerColumn, agreement, answer_columns
+from batchwright.results.summary import AnswerColumn, TruthComparison, answer_columns, compare_with_truth
 from batchwright.results.table import JoinedRows, ResultTable
 from batchwright.tables.saving import SaveKind, save_kind
 
@@ -71,7 +71,7 @@ class ResultProfile:
     """What is in the answers; no agreement where no truth is named."""
 
     columns: Sequence[AnswerColumn]
-    agreement: Agreement | None
+    agreement: TruthComparison | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,7 @@ def _profile(table: ResultTable, job: Job, question: Question, folder: Path, pro
     if question.truth:
         truth = _named("truth", question.truth, {name: name for name in job.source.columns})
         answer = _answer(table, question.answer)
-        compared = agreement(table, truth, answer, folder)
+        compared = compare_with_truth(table, truth, answer, folder)
     return ResultProfile(answer_columns(table, progress.stage(0, 1, "Describing the answers")), compared)
 
 

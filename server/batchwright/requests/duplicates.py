@@ -1,4 +1,4 @@
-"""Rows whose requests are the same: found while the requests go by, and told apart by their bodies alone."""
+"""Rows with identical requests, found in one pass by the requests' bodies alone."""
 
 import hashlib
 from typing import TYPE_CHECKING, BinaryIO
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
     from batchwright.requests.measure import Line
 
 _DIGEST_BYTES = 16
-"""Wide enough that two of a billion requests do not meet by chance."""
+"""Wide enough that no two of a billion requests collide by chance."""
 
 
 def digest(line: bytes) -> bytes:
-    """Return a short hash of what a request line asks, whatever its custom_id."""
+    """Return a short hash of a request line's body, whatever its custom_id."""
     return hashlib.blake2b(encoded_body(line), digest_size=_DIGEST_BYTES).digest()
 
 
 class Repeats:
-    """Finds the rows whose request an earlier row has too, and lists them as `share_ids` wants it.
+    """Finds rows that repeat an earlier row's request, and lists them for `share_ids`.
 
     Attributes:
-        count: Of such rows.
+        count: Number of such rows.
     """
 
     def __init__(self, file: BinaryIO) -> None:
-        """Begin; the list goes to *file*."""
+        """Write the list to *file*."""
         self._file = file
         self._first: dict[bytes, str] = {}
         self._tokens = self._tokens_saved = 0
@@ -35,7 +35,7 @@ class Repeats:
         self.count = 0
 
     def has(self, custom_id: str, line: "Line") -> bool:
-        """Whether an earlier row has the same request as this one, the next of all rows."""
+        """Whether an earlier row has the same request as this next row."""
         self._rows += 1
         self._tokens += line.tokens.input_tokens
         first = self._first.setdefault(digest(line.data), custom_id)
@@ -48,7 +48,7 @@ class Repeats:
 
     @property
     def sentence(self) -> str:
-        """What is saved, in words for the user."""
+        """The savings, in words for the user."""
         if not self.count:
             return "No row repeats another row's request: deduplicate saves nothing here."
         share = 100 * self._tokens_saved // max(1, self._tokens)

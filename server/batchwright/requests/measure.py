@@ -1,4 +1,4 @@
-"""Encoded requests and what they take: their tokens, and their share of a batch's limits."""
+"""Encoded requests and their size: tokens, and share of a batch's limits."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,10 +12,13 @@ from batchwright.costs.tokens import counter, output_bound
 
 
 class Line(NamedTuple):
-    """An encoded request, newline included, and what it takes.
+    """An encoded request and its size.
 
     Attributes:
-        members: The ids of the rows whose inputs it packs; empty: it is one row's.
+        data: Its line, newline included.
+        inputs: Number of embedding inputs; 1 for other endpoints.
+        load: What it counts towards the enqueued limit.
+        members: The ids of the rows that it packs; empty: it is one row's.
     """
 
     data: bytes
@@ -26,18 +29,18 @@ class Line(NamedTuple):
 
 
 class Measure:
-    """Weighs requests: their tokens, and what they take of the enqueued limit."""
+    """Measures requests: their tokens, and what they count towards the enqueued limit."""
 
     def __init__(self, model: str, endpoint: Endpoint) -> None:
         self._endpoint: Endpoint = endpoint
         self._count = counter(model)
 
     def request(self, request: Request) -> Line:
-        """Encode a request, and weigh it."""
+        """Encode and measure a request."""
         return self._line(encode_request(request, self._endpoint), request.body)
 
     def lines(self, path: Path) -> Iterator[Line]:
-        """Weigh the requests of a part's file again."""
+        """Measure the requests of a part's file again."""
         for line in files.lines(path):
             yield self._line(line + b"\n", decode_request(line).body)
 
@@ -52,7 +55,7 @@ class Measure:
 
 
 def _inputs(given: Json) -> int:
-    """Count the texts that an embedding request asks for; a list of numbers is one text, given as tokens."""
+    """Count the texts in an embedding request; a list of numbers is one text, given as tokens."""
     if not isinstance(given, list):
         return 1
     items = cast("list[Json]", given)

@@ -1,6 +1,6 @@
-"""Several embedding inputs in one request, and who they are of: put together, kept beside their part, cut apart again.
+"""Several embedding inputs in one request: packed, their rows recorded beside the part, and split again if too large.
 
-A request that packs several rows has the custom_id of its first one; its vectors are told apart by their index.
+A request that packs several rows has the custom_id of the first; vectors are matched to rows by index.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,16 +17,16 @@ from batchwright.costs.prices import RequestTokens
 from batchwright.requests.measure import Line, Measure
 
 MAX_REQUEST_TOKENS = 300_000
-"""Over all inputs of one request, from OpenAI's reference of embeddings."""
+"""For all inputs of one request, from OpenAI's embeddings reference."""
 MAX_INPUT_TOKENS = 8_192
-"""Of one input: a longer one is refused, with all others of its request."""
+"""For one input: a longer one fails its whole request."""
 
 
 def pack(lines: Iterable[Line], most: int, limits: Limits, *, alone: Collection[str] = ()) -> Iterator[Line]:
-    """Put up to *most* of *lines*, each of one input, into one request, as they come.
+    """Pack up to *most* of *lines*, each of one input, into one request, in order.
 
-    Those with an id in *alone*, and those that are sure to be refused, are packed by themselves: a request that fails
-    does so for all its rows.
+    Lines with an id in *alone*, and those that are sure to be refused, get a request each: a request that fails does
+    so for all its rows.
     """
     most = min(most, limits.max_inputs, limits.max_load or most)
     waiting: list[tuple[Request, Line]] = []
@@ -67,13 +67,13 @@ def _pack(waiting: Sequence[tuple[Request, Line]]) -> Iterator[Line]:
 
 
 def members_of(folder: JobFolder, part: Part) -> Mapping[str, tuple[str, ...]]:
-    """Return the ids of the rows of each request of a part, by the request's own; empty where each has one row."""
+    """Return the row ids of each request of a part, by the request's custom_id; empty if each request has one row."""
     path = folder.members(part)
     return dict(_members(path)) if path.exists() else {}
 
 
 def lines_again(folder: JobFolder, part: Part, measure: Measure, limits: Limits) -> Iterator[Line]:
-    """Weigh the requests of a part again; of a packed one larger than what may be enqueued, smaller ones are made."""
+    """Measure the requests of a part again, and split packed ones that exceed the enqueued limit."""
     members, most = members_of(folder, part), limits.max_load
     for line in measure.lines(folder.requests(part)):
         request = decode_request(line.data)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, Decimal
 from operator import itemgetter
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -21,7 +21,7 @@ from batchwright.requests.measure import Line
 
 
 class Digest(Protocol):
-    """A hash that is being made, as `hashlib` gives it."""
+    """An unfinished hash from `hashlib`."""
 
     def update(self, data: bytes, /) -> None: ...  # noqa: D102  # hashlib's own
 
@@ -30,12 +30,11 @@ class Digest(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PartPlan:
-    """Where parts are written to, and as what.
+    """Where and for what parts are written.
 
     Attributes:
-        folder: The job's.
-        first_number: Of the parts to write.
-        round: That they belong to.
+        first_number: The number of the first part.
+        round: The round that they belong to.
     """
 
     job_id: str
@@ -49,7 +48,7 @@ class PartPlan:
 
 
 class Written(NamedTuple):
-    """Parts that were written, and what all will cost."""
+    """The parts that were written, and the estimated cost of all."""
 
     parts: tuple[Part, ...]
     estimate: Estimate
@@ -59,9 +58,9 @@ def write_parts(plan: PartPlan, lines: Iterable[Line], whole: Digest | None = No
     """Write *lines* to as many parts as the limits need, in order.
 
     Args:
-        plan: Of the parts.
+        plan: Where and for what.
         lines: The requests.
-        whole: A new hash, to be made that of all lines.
+        whole: A new hash, to be updated with all lines.
 
     Raises:
         InvalidInput: A single request is larger than a whole batch may be.
@@ -70,7 +69,7 @@ def write_parts(plan: PartPlan, lines: Iterable[Line], whole: Digest | None = No
     sums: list[Totals] = []
     for number, group in itertools.groupby(number_parts(lines, plan.limits), key=itemgetter(0)):
         part = Part(plan.job_id, plan.first_number + number - 1, "built", "", 0, 0, round=plan.round)
-        # What the first part is made of is the beginning of all: most jobs have no other, and need no second hash.
+        # The first part's lines are the first of all lines: most jobs have only this part, and need no second hash.
         digest, *more = [whole] if whole and not parts else [hashlib.sha256(), *([whole] if whole else [])]
         part, totals = _write(plan, part, map(itemgetter(1), group), digest.update, *(each.update for each in more))
         parts.append(replace(part, sha256=digest.hexdigest()))
@@ -80,7 +79,7 @@ def write_parts(plan: PartPlan, lines: Iterable[Line], whole: Digest | None = No
 
 
 def _write(plan: PartPlan, part: Part, lines: Iterable[Line], *also: Callable[[bytes], None]) -> tuple[Part, Totals]:
-    """Write one part, and give each line *also* to these."""
+    """Write one part, and pass each line to *also*."""
     size, requests, load, tally, members = 0, 0, 0, Tally(), bytearray()
     path = plan.folder.requests(part)
     with path.open("wb", buffering=files.CHUNK_BYTES) as file:
@@ -100,7 +99,7 @@ def _write(plan: PartPlan, part: Part, lines: Iterable[Line], *also: Callable[[b
         files.write_whole(plan.folder.members(part), bytes(members))
     expected = _estimate(plan, tally.totals)
     known = expected.cost_standard_usd if plan.provider.charges == "standard" else expected.cost_batch_usd
-    # In whole micro-dollars, as it is reserved.
+    # Reserved in whole micro-dollars.
     ceiling = _micro(known.high_usd) if known else None
     least = _micro(known.low_usd) if known else None
     part = replace(part, size_bytes=size, requests=requests, load=load, ceiling_usd=ceiling, least_usd=least)
@@ -122,35 +121,13 @@ def first_request(folder: JobFolder, parts: Iterable[Part]) -> Request:
 
 
 OnRows = Callable[[int, int], None]
-"""Told how many rows of how many are done."""
+"""Called with the number of rows done, and of all rows."""
 
 
-class Sized(Protocol):
-    """What is looked at of an encoded request.
+def number_parts(lines: Iterable[Line], limits: Limits) -> Iterator[tuple[int, Line]]:
+    """Yield each line with the number of its part, from 1: parts are filled in order, each within *limits*.
 
-    Attributes:
-        data: Its line, newline included.
-        inputs: How many embedding inputs it holds; 1 for other endpoints.
-        load: What it takes of the enqueued limit.
-    """
-
-    @property
-    def data(self) -> bytes: ...  # noqa: D102  # the class says it
-
-    @property
-    def inputs(self) -> int: ...  # noqa: D102  # the class says it
-
-    @property
-    def load(self) -> int: ...  # noqa: D102  # the class says it
-
-
-AnyLine = TypeVar("AnyLine", bound=Sized)
-
-
-def number_parts(lines: Iterable[AnyLine], limits: Limits) -> Iterator[tuple[int, AnyLine]]:
-    """Give each line the number of its part, counted from 1: parts are filled in order, each within *limits*.
-
-    A single request that is over the enqueued limit is a part of its own: only the provider can refuse it.
+    A single request over the enqueued limit becomes a separate part: only the provider can refuse it.
 
     Raises:
         InvalidInput: A single request is larger than a whole batch may be.
@@ -178,12 +155,12 @@ def number_parts(lines: Iterable[AnyLine], limits: Limits) -> Iterator[tuple[int
         yield part, line
 
 
-def is_oversize(line: Sized, limits: Limits) -> bool:
+def is_oversize(line: Line, limits: Limits) -> bool:
     """Whether no batch can hold a request."""
     return len(line.data) > limits.max_bytes or line.inputs > limits.max_inputs
 
 
-def refuse_oversize(line: Sized, limits: Limits, name: str) -> None:
+def refuse_oversize(line: Line, limits: Limits, name: str) -> None:
     """Refuse a request that no batch can hold.
 
     Raises:

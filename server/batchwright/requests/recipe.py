@@ -14,35 +14,17 @@ if TYPE_CHECKING:
     import minijinja
 
 MAX_TEXT_CHARACTERS = 10_000_000
-"""Of one rendered prompt: far above any model's context, far below what fills the memory."""
+"""Limit for one rendered prompt: far above any model's context, far below what fills the memory."""
 
 _FUEL = 1_000_000
 _BUILT_IN = frozenset({"dict", "namespace", "range", "row"})
 _WORDS = frozenset(
-    [
-        "and",
-        "or",
-        "not",
-        "in",
-        "is",
-        "if",
-        "else",
-        "elif",
-        "endif",
-        "for",
-        "endfor",
-        "set",
-        "true",
-        "false",
-        "none",
-        "True",
-        "False",
-        "None",
-        "loop",
-        "self",
-    ]
+    {
+        *("and", "or", "not", "in", "is", "if", "else", "elif", "endif", "for", "endfor", "set"),
+        *("true", "false", "none", "True", "False", "None", "loop", "self"),
+    }
 )
-"""Names that mean something else in a template."""
+"""Names with another meaning in a template."""
 _RAW = re.compile(r"(\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\})", re.DOTALL)
 _TAG = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 _PLACEHOLDER = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
@@ -55,7 +37,7 @@ _OWN_PARAMETERS: Mapping[Endpoint, Mapping[str, str]] = {
     "/v1/responses": {"model": "model", "input": "prompt", "instructions": "system"},
     "/v1/embeddings": {"model": "model", "input": "prompt"},
 }
-"""Body fields that an argument of their own sets."""
+"""Body fields that a separate argument sets."""
 
 
 def body_builder(recipe: Recipe, columns: Sequence[str]) -> Callable[[Mapping[str, Json]], dict[str, Json]]:
@@ -69,7 +51,7 @@ def body_builder(recipe: Recipe, columns: Sequence[str]) -> Callable[[Mapping[st
             From the function: a row cannot be rendered.
     """
     if recipe.prompt is None or not recipe.prompt.strip():
-        raise InvalidInput("There is no prompt. Give one, with the columns it needs as {{column}}.")
+        raise InvalidInput("There is no prompt. Pass one that names its columns as {{column}}.")
     check_parameters(recipe)
     prompt = _template(recipe.prompt, "prompt", columns)
     system = _template(recipe.system, "system text", columns) if recipe.system else None
@@ -81,12 +63,12 @@ def body_builder(recipe: Recipe, columns: Sequence[str]) -> Callable[[Mapping[st
 
 
 def shared_body(recipe: Recipe) -> dict[str, Json]:
-    """Give what the bodies of all requests of *recipe* have in common; their texts are left empty."""
+    """Return the body that all requests of *recipe* share, with empty texts."""
     return _body(recipe, "", "" if recipe.system else None)
 
 
 def template_columns(recipe: Recipe, columns: Sequence[str]) -> list[str]:
-    """Those of *columns* that the recipe's texts may use, in their order; all, where a template takes the whole row.
+    """Return the columns that the recipe's texts may use, in order; all of them if a template takes the whole row.
 
     Raises:
         InvalidInput: As for `body_builder`.
@@ -99,30 +81,30 @@ def template_columns(recipe: Recipe, columns: Sequence[str]) -> list[str]:
 
 
 def single_braces(prompt: str, columns: Sequence[str]) -> list[str]:
-    """Return the columns that *prompt* names as `{column}`, which is only text, where it has no `{{column}}` at all."""
+    """Return the columns that *prompt* names as `{column}`, which is plain text, if it has no `{{column}}` at all."""
     return [] if "{{" in prompt else [column for column in columns if f"{{{column}}}" in prompt]
 
 
 def check_parameters(recipe: Recipe) -> None:
-    """Refuse parameters that the recipe sets itself, or that no batch takes.
+    """Refuse parameters that the recipe itself sets, or that no batch accepts.
 
     Raises:
-        InvalidInput: Such a parameter is there.
+        InvalidInput: There is such a parameter.
     """
     for name, argument in _OWN_PARAMETERS[recipe.endpoint].items():
         if name in recipe.parameters:
-            raise InvalidInput(f"The parameter {name!r} is set by the argument {argument}. Give it there.")
+            raise InvalidInput(f"The parameter {name!r} is set by the argument {argument}. Pass it there.")
     if "stream" in recipe.parameters:
-        raise InvalidInput("A batch cannot stream its answers. Leave the parameter 'stream' out.")
+        raise InvalidInput("A batch cannot stream its answers. Leave out the parameter 'stream'.")
     if recipe.endpoint != "/v1/embeddings" and recipe.inputs_per_request != 1:
-        raise InvalidInput("Only requests of /v1/embeddings take several inputs. Leave inputs_per_request out.")
+        raise InvalidInput("Only /v1/embeddings accepts several inputs in a request. Leave out inputs_per_request.")
     if recipe.endpoint == "/v1/embeddings" and (recipe.system or recipe.output_schema):
-        raise InvalidInput("Embeddings take neither a system text nor an output schema. Leave them out.")
+        raise InvalidInput("Embeddings accept neither a system text nor an output schema. Leave them out.")
     text = recipe.parameters.get("text", {})
     if recipe.endpoint == "/v1/responses" and not isinstance(text, Mapping):
-        raise InvalidInput('The parameter \'text\' is an object, like {"verbosity": "low"}. Give one, or leave it out.')
+        raise InvalidInput('The parameter \'text\' must be an object, like {"verbosity": "low"}. Pass one or omit it.')
     if recipe.endpoint == "/v1/responses" and "format" in text:
-        raise InvalidInput("The parameter 'text.format' is set by the argument output_schema. Give it there.")
+        raise InvalidInput("The parameter 'text.format' is set by the argument output_schema. Pass it there.")
 
 
 def _body(recipe: Recipe, prompt: str, system: str | None) -> dict[str, Json]:
@@ -165,7 +147,7 @@ def _template(text: str, name: str, columns: Sequence[str]) -> Callable[[Mapping
         try:
             rendered = env.render_template(name, **{**cells, "row": cells})
         except minijinja.TemplateError as error:
-            raise InvalidInput(f"The {name} cannot be filled: {_reason(error)}. Mend the template.") from error
+            raise InvalidInput(f"The {name} cannot be filled: {_reason(error)}. Fix the template.") from error
         if len(rendered) > MAX_TEXT_CHARACTERS:
             raise InvalidInput(f"The {name} has {len(rendered):,} characters when filled. Send less of the row.")
         return rendered
@@ -184,12 +166,12 @@ def _used_columns(text: str, name: str, columns: Sequence[str]) -> set[str]:
     except (minijinja.TemplateError, UnicodeEncodeError) as error:
         raise InvalidInput(
             f"The {name} is not a valid template: {_reason(error)}. "
-            "Columns are written {{column}}; where {{ or {% is meant as text, write {% raw %}...{% endraw %} around it."
+            "Write columns as {{column}}. To use {{ or {% as text, put it inside {% raw %}...{% endraw %}."
         ) from error
     known = set(columns)
     if unknown := sorted(variables - known - _BUILT_IN):
         raise InvalidInput(
-            f"The {name} names the column {quote_name(unknown[0])}, which is not there. {_listed(columns)}"
+            f"The {name} names the column {quote_name(unknown[0])}, which does not exist. {_listed(columns)}"
         )
     code = "".join(tag for text in _code(source) for tag in _TAG.findall(text))
     try:
@@ -219,7 +201,7 @@ def _environment() -> "minijinja.Environment":
 
 
 def _with_lookups(text: str, columns: Sequence[str]) -> str:
-    """Write `{{a column}}` as a look-up in the row where its name is no variable's name."""
+    """Rewrite `{{a column}}` as a look-up in the row, if its name is not a variable name."""
     # A name may hold a middle dot, which is no character of a word.
     looked_up = {name for name in columns if not (name.isidentifier() and re.fullmatch(r"\w+", name))}
     looked_up |= {name for name in columns if name in _WORDS | _BUILT_IN}

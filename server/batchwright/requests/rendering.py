@@ -16,7 +16,7 @@ class Rendered(NamedTuple):
 
     Attributes:
         row: Its number, from 1.
-        is_empty: Whether nothing is in any of the columns that it uses.
+        is_empty: Whether all the columns that it uses are empty.
     """
 
     row: int
@@ -56,6 +56,6 @@ class Renderer:
             except InvalidInput as error:
                 raise InvalidInput(f"Row {number}: {error}") from error
             except (UnicodeEncodeError, TypeError, ValueError) as error:
-                raise InvalidInput(f"Row {number} holds a value that is not valid JSON text. Mend it.") from error
-            is_empty = bool(row) and all(value is None or value == "" for value in row.values())
+                raise InvalidInput(f"Row {number} holds a value that is not valid JSON text. Correct it.") from error
+            is_empty = bool(row) and not any(row.values()) and all(value in (None, "") for value in row.values())
             yield Rendered(number, custom_id, line, is_empty)

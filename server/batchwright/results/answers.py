@@ -1,14 +1,14 @@
-"""What a result line says: the model's text, whether it is a good answer, and why not. Pure.
+"""Result lines to results: the model's text, whether it is a good answer, and if not, why. Pure.
 
-A refused line has no top-level error, and a good status may carry a refusal or an answer that was cut:
-each is told apart here, once for all endpoints.
+A refused line has no top-level error, and a good status may carry a refusal or a truncated answer:
+this module distinguishes them for all endpoints.
 """
 
 from base64 import b64decode
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
 
@@ -25,19 +25,19 @@ MAX_PROBLEM_CHARACTERS = 300
 
 BATCH_EXPIRED: tuple[Outcome, Problem] = (
     "expired",
-    Problem.found("expired", "the batch's time was over before this row's turn"),
+    Problem.found("expired", "the batch expired before reaching this row"),
 )
 BATCH_CANCELLED: tuple[Outcome, Problem] = (
     "never_ran",
-    Problem.found("cancelled", "the batch was cancelled before this row's turn"),
+    Problem.found("cancelled", "the batch was cancelled before reaching this row"),
 )
 _NEVER_RAN: Mapping[str, tuple[Outcome, Problem]] = {
     "batch_expired": BATCH_EXPIRED,
     "batch_cancelled": BATCH_CANCELLED,
-    BUDGET_USED_UP: ("never_ran", Problem.found(BUDGET_USED_UP, "what was agreed was used up before this row's turn")),
+    BUDGET_USED_UP: ("never_ran", Problem.found(BUDGET_USED_UP, "the approved budget ran out before this row")),
 }
 _UNCONFIRMED: Mapping[str, RowCode] = {code: code for code in (ANSWER_LOST, ANSWER_UNREADABLE)}
-"""Codes of lines whose answer may be paid for: it never came, or cannot be read."""
+"""Codes of lines whose answer may be paid for, but is lost or unreadable."""
 _CUT = Problem.found("cut_short", "the answer reached the token limit")
 _NO_ROOM = Problem.found("no_room_for_text", f"{_CUT.words} before any text")
 _FILTERED = Problem.found("filtered", "stopped by the provider's content filter")
@@ -55,20 +55,23 @@ def reader(recipe: Recipe) -> Callable[[ResultLine], Result]:
 
     def read(line: ResultLine) -> Result:
         result = _read(line, recipe.endpoint, validator)
-        # Some servers call an answer complete that their limit has cut.
-        is_whole = result.values is not None or result.outcome not in {"answered", "not_fitting"}
+        # Some servers report an answer as complete although their limit cut it.
         is_full = isinstance(most, int) and result.output_tokens >= most
-        return result if is_whole or not is_full else _with_problem(result, "cut_short", _CUT)
+        is_text = result.values is None and result.outcome in {"answered", "not_fitting"}
+        return _with_problem(result, "cut_short", _CUT) if is_full and is_text else result
 
     return read
 
 
 def unpack(line: ResultLine, rows: Sequence[str]) -> Iterator[Result]:
-    """Yield the result of each row whose input an embeddings request packed: by its index, whatever the order is.
+    """Yield the result of each row packed into an embeddings request, matched by index, whatever their order.
 
-    A request that failed did so for all. Its tokens stand with its first row.
+    A failed request fails all its rows. Its tokens are counted with its first row.
     """
-    whole = _told(line)
+    tokens_in, tokens_out = _tokens(line)
+    whole = Result(line.custom_id, "answered", None, None, None, tokens_in, tokens_out)
+    if failure := _failure(line):
+        whole = _with_problem(whole, *failure)
     vectors: dict[int, list[Json]] = defaultdict(list)
     if whole.outcome == "answered":
         items = _fields(line.body).get("data")
@@ -89,7 +92,7 @@ def unpack(line: ResultLine, rows: Sequence[str]) -> Iterator[Result]:
 
 
 def _is_vector(value: Json) -> bool:
-    """Whether this is a list, or floats of 4 bytes in base64, as `encoding_format` may ask for them."""
+    """Whether this is a list, or 4-byte floats in base64, as `encoding_format` may request."""
     if not isinstance(value, str):
         return isinstance(value, list) and value != []
     try:
@@ -100,35 +103,37 @@ def _is_vector(value: Json) -> bool:
 
 
 def _read(line: ResultLine, endpoint: Endpoint, validator: "jsonschema_rs.Validator | None") -> Result:
-    result = _told(line)
-    if result.outcome != "answered":
-        return result
-    try:
-        read = _READERS[endpoint](_fields(line.body))
-    except (KeyError, IndexError, TypeError, AttributeError):
-        return _with_problem(result, "failed", Problem.found("odd_answer", f"the answer is not one of {endpoint}"))
-    into, out = result.input_tokens, result.output_tokens
-    result = Result(line.custom_id, "answered", read.text, input_tokens=into, output_tokens=out)
-    if flaw := _flaw(read):
+    read, flaw = _Read(), _failure(line)
+    if flaw is None:
+        try:
+            read = _READERS[endpoint](_fields(line.body))
+            flaw = _flaw(read)
+        except (KeyError, IndexError, TypeError, AttributeError):
+            flaw = "failed", Problem.found("odd_answer", f"this is not an answer of {endpoint}")
+    tokens_in, tokens_out = _tokens(line)
+    result = Result(line.custom_id, "answered", read.text, None, None, tokens_in, tokens_out)
+    if flaw is not None:
         return _with_problem(result, *flaw)
     return _fit(result, validator) if validator is not None else result
 
 
-def _told(line: ResultLine) -> Result:
-    """Say whether there is an answer at all, and what it took."""
+def _tokens(line: ResultLine) -> tuple[int, int]:
+    return tokens_used(line.body) if line.error_code is None else (0, 0)
+
+
+def _failure(line: ResultLine) -> tuple[Outcome, Problem] | None:
+    """Return why there is no answer at all; None: there is one."""
     if line.error_code is not None:
-        return _with_problem(Result(line.custom_id, "failed"), *_line_error(line.error_code, line.error_message))
-    tokens_in, tokens_out = tokens_used(line.body)
-    result = Result(line.custom_id, "answered", input_tokens=tokens_in, output_tokens=tokens_out)
+        return _line_error(line.error_code, line.error_message)
     if line.status_code is None:
-        return _with_problem(result, "failed", Problem.found("odd_answer", "neither an answer nor an error"))
+        return "failed", Problem.found("odd_answer", "neither an answer nor an error")
     if not 200 <= line.status_code < 300:
-        return _with_problem(result, "failed", refusal(line.status_code, line.body))
-    return result
+        return "failed", refusal(line.status_code, line.body)
+    return None
 
 
 def _line_error(code: str, message: str | None) -> tuple[Outcome, Problem]:
-    """Say what the error of a line means: the request never ran, or nobody has its answer."""
+    """Return what a line's error means: the request never ran, or its answer is lost."""
     if code in _NEVER_RAN:
         return _NEVER_RAN[code]
     words = f"{code}: {message}"
@@ -167,9 +172,8 @@ def _with_problem(result: Result, outcome: Outcome, problem: Problem) -> Result:
     return replace(result, outcome=outcome, problem=short)
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    """What an endpoint's answer holds; a good one has only a text."""
+class _Read(NamedTuple):
+    """The contents of an endpoint's answer; a good one has only a text."""
 
     text: str | None = None
     refusal: Problem | None = None
@@ -183,9 +187,9 @@ def _chat(body: Mapping[str, Json]) -> _Read:
     text = _join(message.get("content"))
     if not text and message.get("tool_calls"):
         text = msgspec.json.encode(message["tool_calls"]).decode()
-    is_filtered = choice.get("finish_reason") == "content_filter"
-    declined = _declined(message.get("refusal"), is_filtered=is_filtered)
-    return _Read(text, declined, cut=choice.get("finish_reason") == "length")
+    reason = choice.get("finish_reason")
+    declined = _declined(message.get("refusal"), is_filtered=reason == "content_filter")
+    return _Read(text, declined, cut=reason == "length")
 
 
 def _response(body: Mapping[str, Json]) -> _Read:
@@ -200,7 +204,7 @@ def _response(body: Mapping[str, Json]) -> _Read:
 
 
 def _declined(refused: Json, *, is_filtered: bool) -> Problem | None:
-    """Say why the model did not answer: in its own words, or since the provider stopped it."""
+    """Return why the model did not answer: its own words, or that the provider stopped it."""
     if words := _text(refused):
         return Problem.found("refused", words, "model")
     return _FILTERED if is_filtered else None
@@ -220,7 +224,9 @@ def _embedding(body: Mapping[str, Json]) -> _Read:
 
 
 def _join(content: Json) -> str | None:
-    """Return the text of a message; some servers give it in parts."""
+    """Return the text of a message; some servers send it in parts."""
+    if isinstance(content, str):
+        return content
     if isinstance(content, list):
         parts = (_fields(part) for part in cast("list[Json]", content))
         return "".join(_text(part.get("text")) or "" for part in parts)
@@ -228,7 +234,7 @@ def _join(content: Json) -> str | None:
 
 
 def _text(value: Json) -> str | None:
-    """Return a text as it is, and whatever else a server put there as JSON."""
+    """Return a text unchanged, and any other value as JSON."""
     if value is None or isinstance(value, str):
         return value
     return msgspec.json.encode(value).decode()
@@ -242,5 +248,5 @@ _READERS: Mapping[Endpoint, Callable[[Mapping[str, Json]], _Read]] = {
 
 
 def _fields(value: Json) -> Mapping[str, Json]:
-    """Return a JSON object's fields; whatever else the server put there has none."""
+    """Return a JSON object's fields; any other value has none."""
     return cast("Mapping[str, Json]", value) if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""When two answers say the same: one rule for the few of a trial and for all of a job. Pure."""
+"""When two answers are equal: one rule for trials and for whole jobs. Pure."""
 
 import re
 from contextlib import suppress
@@ -10,20 +10,21 @@ import msgspec
 from batchwright.core.model import Json
 
 _NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,400})(\.[0-9]{1,400})?(e[-+]?[0-9]{1,3})?")
-"""With zeros before its other digits it is a name, such as a postcode."""
+"""A number with leading zeros is a name, such as a postcode."""
 _exact = Context(prec=1_000)
 _decode = msgspec.json.Decoder().decode
 
 
 def are_same(one: Json, other: Json) -> bool:
-    """Whether two answers say the same, by what `comparable` returns of them."""
+    """Whether two answers are equal by `comparable`."""
     return comparable(one) == comparable(other)
 
 
 def comparable(value: Json) -> str:
-    """Return what is compared of a value: case and surrounding spaces do not count, and numbers compare by value.
+    """Return a value's comparison key: case and surrounding spaces are ignored, and numbers compare by value.
 
-    Lists and objects compare item by item, also where a cell holds them as text. Null is an empty text.
+    Lists and objects compare item by item, even if a cell holds them as text. Null equals an empty text.
+    This is not how a template shows a value (`requests.recipe`): the model must read it exactly as it is written.
     """
     match value:
         case None:

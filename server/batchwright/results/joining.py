@@ -1,10 +1,11 @@
-"""Results as Parquet, one line for each row of a frozen source and in its order, so that both can be read side by side.
+"""Results as Parquet, one row for each row of a frozen source and in its order, so that both are read side by side.
 
-Only ids, row numbers and places in a file are joined and sorted; the texts are copied once, whatever their size.
+Only ids, row numbers and file offsets are joined and sorted; the texts are copied once, whatever their size.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, cast
 
@@ -34,12 +35,12 @@ def is_embedding(recipe: Recipe) -> bool:
 
 
 def properties(recipe: Recipe) -> Mapping[str, Mapping[str, Json]]:
-    """Return the properties of the output schema, each of which has a column of its own."""
+    """Return the properties of the output schema; each becomes a column."""
     return (recipe.output_schema or {}).get("properties", {})
 
 
 class LineWriter:
-    """Writes the results of a part as lines, and beside them an index: whose each is, where it lies, and its worth."""
+    """Writes the results of a part as lines, and an index of them: each line's custom_id, offset, size and rank."""
 
     def __init__(self, path: Path, part: int, recipe: Recipe) -> None:
         self.longest = 0
@@ -58,7 +59,7 @@ class LineWriter:
         self.longest = max(self.longest, len(line))
 
     def add_missing(self, custom_id: str) -> None:
-        """Write down that a row of the part has no result."""
+        """Record that a row of the part has no result."""
         self._place(custom_id, None, None, None)
 
     def close(self) -> None:
@@ -77,8 +78,8 @@ class PartLines:
 
     Attributes:
         longest: Bytes of the longest line.
-        missing: Returns what stands for the result of a row that has none, from its id.
-        has_gaps: Whether there may be such rows.
+        missing: Returns the result to show for a row without one, by its custom_id.
+        has_gaps: Whether such rows may exist.
     """
 
     number: int
@@ -89,17 +90,17 @@ class PartLines:
 
 
 def index_of(lines: Path) -> Path:
-    """Return the index beside some lines."""
+    """Return the index file of some lines."""
     return lines.with_name(f"{lines.name}.index")
 
 
 def join_results(parts: Sequence[PartLines], path: Path, recipe: Recipe, frozen: Path) -> None:
-    """Write the results of *parts* as the Parquet file that `ResultTable` reads, whole or not at all, streaming.
+    """Write the results of *parts* as the Parquet file that `ResultTable` reads, atomically and streaming.
 
-    Its columns are `row`, `outcome`, `problem`, `told`, `answer`, and `v0`, `v1` ... for the properties of the schema.
-    `problem` has the words of a problem, `told` what is known beside them, in JSON. A row that is in no part has only
-    its number. Results that belong to no row are left out. Of several for one row the newest answer counts, or else the
-    newest that ran.
+    The columns are `row`, `outcome`, `problem`, `told`, `answer`, and `v0`, `v1` ... for the properties of the schema.
+    `problem` holds the words of a problem, `told` its other fields as JSON. A row in no part has only its number.
+    Results that belong to no row are left out. If a row has several, the newest answer counts, or if there is none,
+    the newest that ran.
     """
     ordered, made = (path.with_name(f"{path.name}.{name}") for name in ("rows", "part"))
     indexes = [index_of(part.path) for part in parts]
@@ -108,7 +109,7 @@ def join_results(parts: Sequence[PartLines], path: Path, recipe: Recipe, frozen:
             with ordered.open("wb", buffering=files.CHUNK_BYTES) as target:
                 target.writelines(_in_order(con, parts, recipe, frozen))
             longest = max((part.longest for part in parts), default=0)
-            _as_parquet(con, _Lines(ordered, longest, recipe), made)
+            _as_parquet(con, partial(_lines_sql, ordered, longest, recipe), recipe, made)
         files.sync(made)
         system.replace(made, path)
     finally:
@@ -116,28 +117,21 @@ def join_results(parts: Sequence[PartLines], path: Path, recipe: Recipe, frozen:
             temporary.unlink(missing_ok=True)
 
 
-class _Lines:
-    """How DuckDB reads the ordered lines."""
-
-    def __init__(self, path: Path, longest: int, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self._path = path
-        # DuckDB takes as much room as a line may need, whether it is needed or not.
-        self._room = max(_MIN_OBJECT_BYTES, longest + 1_000)
-
-    def sql(self, text_type: str = "VARCHAR") -> str:
-        """Return the SQL of the lines, with texts as *text_type*."""
-        columns = {"row": "BIGINT", "outcome": "VARCHAR", "problem": "VARCHAR", "told": "JSON", "text": text_type}
-        columns |= {f"v{place}": "JSON" for place in range(len(properties(self.recipe)))}
-        shape = ", ".join(f"{quote_sql(name)}: '{kind}'" for name, kind in columns.items())
-        return (
-            f"SELECT * FROM read_ndjson({pattern(self._path)}, maximum_object_size = {self._room}, "
-            f"hive_partitioning = false, columns = {{{shape}}})"
-        )
+def _lines_sql(path: Path, longest: int, recipe: Recipe, text_type: str) -> str:
+    """Return the SQL of the ordered lines, with texts as *text_type*."""
+    columns = {"row": "BIGINT", "outcome": "VARCHAR", "problem": "VARCHAR", "told": "JSON", "text": text_type}
+    columns |= {f"v{place}": "JSON" for place in range(len(properties(recipe)))}
+    shape = ", ".join(f"{quote_sql(name)}: '{kind}'" for name, kind in columns.items())
+    # DuckDB reserves this much, whether a line needs it or not.
+    room = max(_MIN_OBJECT_BYTES, longest + 1_000)
+    return (
+        f"SELECT * FROM read_ndjson({pattern(path)}, maximum_object_size = {room}, hive_partitioning = false, "
+        f"columns = {{{shape}}})"
+    )
 
 
 def _encoder(recipe: Recipe) -> Callable[[Result], bytes]:
-    """Return what writes a result as a JSON object."""
+    """Return the function that encodes a result as a JSON object."""
     names = list(properties(recipe))
     are_vectors = is_embedding(recipe)
 
@@ -156,14 +150,14 @@ def _encoder(recipe: Recipe) -> Callable[[Result], bytes]:
 
 
 def _worth(result: Result) -> int:
-    """Rank the results of one row: in an earlier round it may have an answer, or at least have run."""
+    """Rank the results of one row: an answer first, then one that ran; an earlier round may have either."""
     return 2 if result.text is not None or result.values is not None else int(result.outcome not in _DID_NOT_RUN)
 
 
 def _in_order(
     con: "duckdb.DuckDBPyConnection", parts: Sequence[PartLines], recipe: Recipe, frozen: Path
 ) -> Iterator[bytes]:
-    """Yield a line for each row of the source; rows that share an id each get their own copy."""
+    """Yield a line for each row of the source; rows that share an id each get a copy."""
     encoded, missing = _encoder(recipe), {part.number: part.missing for part in parts}
     before = 0
     con.execute(_places_sql(parts, frozen))
@@ -181,14 +175,14 @@ def _in_order(
 
 
 def _places_sql(parts: Sequence[PartLines], frozen: Path) -> str:
-    """Return the SQL of where the results of each row lie, first the one that counts."""
+    """Return the SQL of where each row's results are, the one that counts first."""
     row, custom_id = identifier(ROW), identifier(CUSTOM_ID)
     if not parts:
         return f"SELECT {row}, NULL, NULL, NULL, NULL FROM ({parquet_sql(frozen)}) ORDER BY 1"
     shape = "columns = {part: 'INTEGER', id: 'VARCHAR', start: 'BIGINT', size: 'INTEGER', worth: 'TINYINT'}"
     indexes = ", ".join(pattern(index_of(part.path)) for part in parts)
     index = f"read_ndjson([{indexes}], hive_partitioning = false, {shape})"
-    # What is carried through the sort is held for a million rows: ids are, only where they are asked for.
+    # The sort holds its columns for a million rows, so ids are included only if needed.
     missing = "CASE WHEN i.size IS NULL THEN i.id END" if any(part.has_gaps for part in parts) else "NULL"
     ran = ", ".join(f"{part.number:d}" for part in parts if _worth(part.missing("")))
     worth = f"coalesce(i.worth, CASE WHEN i.part IN ({ran or 'NULL'}) THEN 1 ELSE 0 END)"
@@ -201,7 +195,7 @@ def _places_sql(parts: Sequence[PartLines], frozen: Path) -> str:
 
 
 class _PartFiles:
-    """The lines of parts, to be read anywhere; only some of the files are open at a time."""
+    """Reads the lines of parts at any offset, with a bounded number of open files."""
 
     def __init__(self, parts: Sequence[PartLines]) -> None:
         self._paths = {part.number: part.path for part in parts}
@@ -225,35 +219,39 @@ class _PartFiles:
         return file.read(size)
 
 
-def _as_parquet(con: "duckdb.DuckDBPyConnection", lines: _Lines, target: Path) -> None:
-    con.execute(f"CREATE VIEW lines AS {lines.sql()}")
+def _as_parquet(
+    con: "duckdb.DuckDBPyConnection", lines_sql: Callable[[str], str], recipe: Recipe, target: Path
+) -> None:
     columns = ["row", "outcome", "problem", "told"]
-    if is_embedding(lines.recipe):
-        _write_vectors(con, lines, columns, target)
+    if is_embedding(recipe):
+        _write_vectors(con, lines_sql, columns, target)
         return
-    schemas = list(properties(lines.recipe).values())
-    # With a schema, the properties say it all: the text itself is kept only where it did not fit.
+    con.execute(f"CREATE VIEW lines AS {lines_sql('VARCHAR')}")
+    schemas = list(properties(recipe).values())
+    # With a schema, the properties hold everything: the text is kept only if it did not fit.
     columns.append("CASE WHEN outcome <> 'answered' THEN text END AS answer" if schemas else "text AS answer")
     columns += _values(con, schemas)
     _copy(con, f"SELECT {', '.join(columns)} FROM lines", target)
 
 
-def _write_vectors(con: "duckdb.DuckDBPyConnection", lines: _Lines, columns: Sequence[str], target: Path) -> None:
-    """Write vectors as lists of floats, or as lists of such where a request had several inputs; else as JSON."""
+def _write_vectors(
+    con: "duckdb.DuckDBPyConnection", lines_sql: Callable[[str], str], columns: Sequence[str], target: Path
+) -> None:
+    """Write vectors as lists of floats, as lists of these if a request had several inputs, or otherwise as JSON."""
     import duckdb
 
     for sql_type in ("FLOAT[]", "FLOAT[][]"):
         try:
-            _copy(con, f"SELECT {', '.join(columns)}, text AS answer FROM ({lines.sql(sql_type)})", target)
+            _copy(con, f"SELECT {', '.join(columns)}, text AS answer FROM ({lines_sql(sql_type)})", target)
         except (duckdb.InvalidInputException, duckdb.ConversionException):
             continue
         if _are_finite(con, target, sql_type):
             return
-    _copy(con, f"SELECT {', '.join(columns)}, CAST(text AS JSON) AS answer FROM ({lines.sql('JSON')})", target)
+    _copy(con, f"SELECT {', '.join(columns)}, CAST(text AS JSON) AS answer FROM ({lines_sql('JSON')})", target)
 
 
 def _are_finite(con: "duckdb.DuckDBPyConnection", path: Path, sql_type: str) -> bool:
-    """Whether every number had room in a float."""
+    """Whether every number fits in a float."""
     vector = "flatten(answer)" if sql_type == "FLOAT[][]" else "answer"
     found = con.execute(f"SELECT bool_and(isfinite(list_sum({vector}))) FROM read_parquet({pattern(path)})").fetchone()
     return not found or found[0] is not False
@@ -264,9 +262,9 @@ def _copy(con: "duckdb.DuckDBPyConnection", sql: str, target: Path) -> None:
 
 
 def _values(con: "duckdb.DuckDBPyConnection", schemas: Sequence[Mapping[str, Json]]) -> list[str]:
-    """Return the SQL of each property in the type that its schema gives it; what has no plain type stays JSON.
+    """Return the SQL of each property in its schema's type; a property without a plain type stays JSON.
 
-    One value that the type cannot hold, such as a whole number of 23 digits, leaves the whole column as JSON.
+    One value that the type cannot hold, such as a 23-digit integer, keeps the whole column as JSON.
     """
     types = {f"v{place}": _plain_type(schema) for place, schema in enumerate(schemas)}
     texts = {column: f"{column} ->> '$'" for column in types}
@@ -285,7 +283,7 @@ def _values(con: "duckdb.DuckDBPyConnection", schemas: Sequence[Mapping[str, Jso
 
 
 def _is_kept(text: str, sql_type: str) -> str:
-    """Return the SQL of whether a value fits a type; a whole number does only with all its digits."""
+    """Return the SQL of whether a value fits a type; an integer fits only with all its digits."""
     cast = f"TRY_CAST({text} AS {sql_type})"
     if sql_type != "DOUBLE":
         return f"{cast} IS NOT NULL"
@@ -297,7 +295,7 @@ def _is_kept(text: str, sql_type: str) -> str:
 
 
 def _plain_type(schema: Mapping[str, Json]) -> str | None:
-    """Return the SQL type of the values that *schema* allows, beside null."""
+    """Return the SQL type of the values that *schema* allows, apart from null."""
     if "anyOf" in schema:
         kinds = {_plain_type(part) for part in schema["anyOf"] if part != {"type": "null"}}
         return kinds.pop() if len(kinds) == 1 else None

@@ -1,6 +1,6 @@
-"""The results of one part, read once: counted as they pass, and written as the lines that the job's are joined from.
+"""The results of one part, read once: counted, and written as the lines that the job's results are joined from.
 
-The lines are kept until the job's round has ended. They can be read again at any time from what the provider wrote.
+The lines are kept until the job's round has finished. They can be rebuilt at any time from the provider's files.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,12 @@ from batchwright.results.joining import LineWriter, index_of
 
 @dataclass(frozen=True, slots=True)
 class PartResults:
-    """What the results of a part come to.
+    """Totals of the results of a part.
 
     Attributes:
-        ran, good: Requests with an answer of any status, and of a good one.
-        input_tokens, output_tokens: Of all results: those that come twice are paid twice.
-        longest: Bytes of the longest line that was written.
+        ran, good: Requests with an answer of any status, and with a good one.
+        input_tokens, output_tokens: Of all results; duplicates are paid twice.
+        longest: Bytes of the longest line written.
         has_gaps: Whether some requests have no result.
     """
 
@@ -42,14 +42,14 @@ class PartResults:
 
 
 class PartReader:
-    """Reads what the provider wrote for a part. Of two results for one request the one with an answer counts.
+    """Reads the provider's files for a part. Of two results for one request, the one with an answer counts.
 
     Args:
-        folder: The job's.
-        part: Whose results they are.
-        recipe: Its.
-        members: The rows of each request, where a request packs several.
-        lines: Where the lines are written, and beside them their index.
+        folder: The job's folder.
+        part: The part whose results are read.
+        recipe: The job's recipe.
+        members: The rows of each request, if requests pack several.
+        lines: Where to write the lines; their index goes beside them.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class PartReader:
         return is_whole
 
     def finish(self) -> PartResults:
-        """Write the results that are no answers, and which rows have none at all."""
+        """Write the results without an answer, and record the rows without a result."""
         for custom_id, results in self._without.items():
             for result in results if custom_id not in self._answered else ():
                 self._lines.add(result)
@@ -142,7 +142,7 @@ class PartReader:
 def read_part(
     folder: JobFolder, part: Part, recipe: Recipe, members: Mapping[str, Sequence[str]], lines: Path
 ) -> PartResults:
-    """Return what the results of a part come to, with their *lines* written: as they were kept, or read again."""
+    """Return the totals of a part and make sure its *lines* exist: kept ones, or rebuilt."""
     with suppress(FileNotFoundError):
         return msgspec.json.decode(_summary_of(lines).read_bytes(), type=PartResults)
     with PartReader(folder, part, recipe, members, lines) as read:
@@ -153,7 +153,7 @@ def read_part(
 
 
 def keep(lines: Path, results: PartResults) -> None:
-    """Keep the lines of a part for the end of its round."""
+    """Keep the lines of a part until its round finishes."""
     for path in (lines, index_of(lines)):
         files.sync(path)
     files.write_whole(_summary_of(lines), msgspec.json.encode(results))
@@ -166,5 +166,5 @@ def remove(lines: Path) -> None:
 
 
 def _summary_of(lines: Path) -> Path:
-    """Return the file that says that the lines are whole."""
+    """Return the file whose existence means that the lines are complete."""
     return lines.with_name(f"{lines.name}.json")

@@ -1,4 +1,4 @@
-"""SQL over a job's results: the same guards as over files, over the tables `results` and `source` alone."""
+"""SQL over a job's results: guarded as SQL over files is, and limited to the tables `results` and `source`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from batchwright.tables.saving import SaveKind
 
 MAX_SECONDS = 40.0
-"""Many clients give a call up after 60 seconds."""
+"""Many clients give up on a call after 60 seconds."""
 _NAMED_COLUMNS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class QueryRows:
-    """What SQL gives: its columns, the first of its rows with long cells cut, and how many rows there are."""
+    """The result of a query: its columns, its first rows with long cells cut, and the number of rows."""
 
     columns: tuple[str, ...]
     rows: Sequence[Mapping[str, "Json"]]
@@ -46,19 +46,19 @@ def query(  # noqa: PLR0913  # what is asked, what is saved, and who waits
     kind: "SaveKind" = "parquet",
     progress: Progress = SILENT,
 ) -> QueryRows:
-    """Run one SELECT over `results` and `source`: give its first rows, and save all, if that is wanted.
+    """Run one SELECT over `results` and `source`: return its first rows, and save all of them to *target*, if given.
 
     Args:
         table: The job's results.
         sql: In DuckDB's dialect.
-        folder: May be used as one likes.
-        limit: How many rows are given.
-        target: Where all are written.
-        kind: Of that file.
-        progress: Of the query, and of the writing.
+        folder: For temporary files.
+        limit: The most rows to return.
+        target: Where to save all rows.
+        kind: The format of that file.
+        progress: Of the query and of the saving.
 
     Raises:
-        InvalidInput: It is not one SELECT over these tables, fails, or takes too long or too much memory.
+        InvalidInput: *sql* is not one SELECT over these tables, fails, or takes too long or too much memory.
     """
     tables = table.tables()
     columns = _columns(tables["results"].columns)
@@ -86,7 +86,7 @@ def query(  # noqa: PLR0913  # what is asked, what is saved, and who waits
 
 
 def _columns(names: Sequence[str]) -> str:
-    """Name columns as SQL takes them."""
+    """List column names as they are written in SQL."""
     named = (one_line(name) for name in names[:_NAMED_COLUMNS])
     shown = ", ".join(name if name.isidentifier() else identifier(name) for name in named)
     return shown + (f" and {len(names) - _NAMED_COLUMNS} more" if len(names) > _NAMED_COLUMNS else "")

@@ -1,6 +1,6 @@
-"""What is in a job's answers, in plain counts: labels, lengths, numbers, oddities, and how they agree with a truth.
+"""A summary of a job's answers in plain counts: labels, lengths, numbers, oddities, and agreement with known truth.
 
-Texts are grouped by their hashes, so that a million long ones take the memory of a million numbers.
+Texts are grouped by hash, so that a million long ones take the memory of a million numbers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from batchwright.results.table import ResultTable
 
 FEW_LABELS = 50
-"""With at most so many values, a column is taken to hold labels."""
+"""A column with at most this many different values holds labels."""
 _LABEL_CHARACTERS = 100
 _SHOWN_LABELS = 10
 _SHOWN_REPEATS = 3
@@ -36,15 +36,15 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value of an answer, and how many rows have it."""
+    """A value, and how many rows have it."""
 
     text: str
     rows: int
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
-    """Of numbers, or of the lengths of texts and vectors."""
+class ValueRange:
+    """The range of numbers, or of the lengths of texts and vectors."""
 
     least: float
     middle: float
@@ -57,14 +57,14 @@ class AnswerColumn:
     """One column of the good answers.
 
     Attributes:
-        filled, empty: Rows with a value, and rows with none or only spaces; together, the rows with a good answer.
-        distinct: How many different values there are.
-        once: How many values appear in one row only.
-        top: The most frequent values; where there are many different ones, only those of several rows.
-        left_out: How many more values there are beside those, where they are labels.
+        filled, empty: Rows with a value, and rows with none or only spaces; their sum is the rows with a good answer.
+        distinct: Number of different values.
+        once: Number of values that only one row has.
+        top: The most frequent values; if there are many different ones, only those that several rows have.
+        left_out: Number of labels that *top* does not show.
         alike: Values that differ only in case and spaces, most rows first.
-        numbers: Of a column of numbers.
-        lengths: Characters of texts, or numbers in a vector.
+        numbers: The range of a numeric column.
+        lengths: The range of characters in a text, or of numbers in a vector.
     """
 
     name: str
@@ -75,14 +75,14 @@ class AnswerColumn:
     top: Sequence[Value] = ()
     left_out: int = 0
     alike: Sequence[Sequence[Value]] = ()
-    numbers: Spread | None = None
-    lengths: Spread | None = None
+    numbers: ValueRange | None = None
+    lengths: ValueRange | None = None
     is_vector: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What a row should have been answered, and what it was answered."""
+    """A disagreement: the true value, and the answer."""
 
     truth: str
     answered: str
@@ -94,9 +94,9 @@ class LabelScore:
     """How well one label was found.
 
     Attributes:
-        rows: Whose truth it is.
-        answered: Rows that were answered so.
-        right: Rows where both are so.
+        rows: Rows whose truth is this label.
+        answered: Rows whose answer is this label.
+        right: Rows where both are.
     """
 
     label: str
@@ -106,18 +106,16 @@ class LabelScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Agreement:
-    """How the good answers agree with a column of the source, by the rule of `equality`.
-
-    Case and surrounding spaces do not count, and numbers compare by value.
+class TruthComparison:
+    """How far the good answers and a column of the source agree, by the rule of `equality`.
 
     Attributes:
         compared: Rows with a good answer and a truth.
-        not_answered: Rows with a truth, but without a good answer: they are not compared.
-        without_truth: Rows whose truth is empty: they are not compared.
+        not_answered: Rows with a truth but no good answer; not compared.
+        without_truth: Rows whose truth is empty; not compared.
         pairs: The most frequent disagreements.
-        pairs_left_out: How many other disagreements there are, each of one or more rows.
-        labels: The most frequent labels; empty, where there are too many different ones.
+        pairs_left_out: Number of other disagreements, each of one or more rows.
+        labels: The most frequent labels; empty if there are too many different ones.
     """
 
     truth: str
@@ -144,10 +142,10 @@ def answer_columns(table: "ResultTable", progress: Progress = SILENT) -> list[An
         return described
 
 
-def agreement(table: "ResultTable", truth: str, answer: str, folder: Path) -> Agreement:
+def compare_with_truth(table: "ResultTable", truth: str, answer: str, folder: Path) -> TruthComparison:
     """Compare the column *answer* of the good answers with the column *truth* of the source.
 
-    *folder*, inside the job's own, may be used as one likes.
+    *folder*, inside the job's own, is for temporary files.
     """
     with table.joined() as con:
         types = types_of(con, "joined")
@@ -159,25 +157,13 @@ def agreement(table: "ResultTable", truth: str, answer: str, folder: Path) -> Ag
             "count(*) FILTER (has_truth AND NOT is_good), count(*) FILTER (NOT has_truth) FROM compared"
         ).fetchone() or (0, 0, 0, 0)
         con.execute("CREATE TEMP VIEW rated AS SELECT * FROM compared WHERE is_good AND has_truth")
-        pairs, pairs_left_out = _pairs(con, wanted, given)
-        labels, labels_left_out = _scores(con, wanted, given)
+        pairs, labels = _pairs(con, wanted, given), _scores(con, wanted, given)
     compared, agree, not_answered, without_truth = map(int, counted)
-    return Agreement(
-        truth,
-        answer,
-        compared,
-        agree,
-        not_answered,
-        without_truth,
-        pairs,
-        pairs_left_out,
-        labels,
-        labels_left_out,
-    )
+    return TruthComparison(truth, answer, compared, agree, not_answered, without_truth, *pairs, *labels)
 
 
 def _compare(con: "duckdb.DuckDBPyConnection", truth: str, answer: str, path: Path) -> None:
-    """Make the table `compared`: each row's truth `t` and answer `a` as hashes, and whether they say the same."""
+    """Create the table `compared`: each row's truth `t` and answer `a` as hashes, and whether they are equal."""
     rows = con.execute(f"SELECT row, outcome = 'answered', {truth}, {answer} FROM joined")
     with path.open("wb") as file:
         while batch := rows.fetchmany(_ROWS_AT_ONCE):
@@ -204,9 +190,9 @@ def _describe(con: "duckdb.DuckDBPyConnection", name: str, alias: str, sql_type:
     filled, distinct, once = map(int, sums or (0, 0, 0))
     numbers = lengths = None
     if sql_type in _NUMBERS:
-        numbers = _spread(con, alias, "avg", f"{alias} IS NOT NULL")
+        numbers = _range(con, alias, "avg", f"{alias} IS NOT NULL")
     elif sql_type != "BOOLEAN":
-        lengths = _spread(con, f"length({text})", "median", f"{_plain(text)} <> ''")
+        lengths = _range(con, f"length({text})", "median", f"{_plain(text)} <> ''")
     are_labels = 0 < distinct <= FEW_LABELS and (lengths is None or lengths.middle <= _LABEL_CHARACTERS)
     top = _top(con, text, are_labels=are_labels)
     return AnswerColumn(
@@ -226,7 +212,7 @@ def _describe(con: "duckdb.DuckDBPyConnection", name: str, alias: str, sql_type:
 def _vectors(con: "duckdb.DuckDBPyConnection", name: str, alias: str) -> AnswerColumn:
     counted = con.execute(f"SELECT count({alias}) FROM good").fetchone()
     filled = int(counted[0]) if counted else 0
-    lengths = _spread(con, f"len({alias})", "median", f"{alias} IS NOT NULL")
+    lengths = _range(con, f"len({alias})", "median", f"{alias} IS NOT NULL")
     return AnswerColumn(name, filled, _rows(con) - filled, lengths=lengths, is_vector=True)
 
 
@@ -235,13 +221,13 @@ def _rows(con: "duckdb.DuckDBPyConnection") -> int:
     return int(counted[0]) if counted else 0
 
 
-def _spread(con: "duckdb.DuckDBPyConnection", value: str, middle: str, where: str) -> Spread | None:
+def _range(con: "duckdb.DuckDBPyConnection", value: str, middle: str, where: str) -> ValueRange | None:
     found = con.execute(f"SELECT min({value}), {middle}({value}), max({value}) FROM good WHERE {where}").fetchone()
-    return Spread(*found) if found and found[0] is not None else None
+    return ValueRange(*found) if found and found[0] is not None else None
 
 
 def _top(con: "duckdb.DuckDBPyConnection", text: str, *, are_labels: bool) -> list[Value]:
-    """Return the most frequent values; of texts, only those that several rows have."""
+    """Return the most frequent values; for texts, only those that several rows have."""
     most = _SHOWN_LABELS if are_labels else _SHOWN_REPEATS
     where = "" if are_labels else "WHERE rows > 1"
     found = con.execute(f"SELECT first, rows FROM valued {where} ORDER BY rows DESC, first LIMIT {most:d}").fetchall()
@@ -261,7 +247,7 @@ def _alike(con: "duckdb.DuckDBPyConnection", text: str) -> list[list[Value]]:
 
 
 def _pairs(con: "duckdb.DuckDBPyConnection", truth: str, answer: str) -> tuple[list[Pair], int]:
-    """Return the most frequent disagreements, and how many others there are."""
+    """Return the most frequent disagreements, and the number of others."""
     con.execute(
         "CREATE TEMP TABLE pairs AS SELECT t, a, count(*) AS rows, min(row) AS first FROM rated WHERE NOT agrees "
         "GROUP BY 1, 2"
@@ -275,7 +261,7 @@ def _pairs(con: "duckdb.DuckDBPyConnection", truth: str, answer: str) -> tuple[l
 
 
 def _scores(con: "duckdb.DuckDBPyConnection", truth: str, answer: str) -> tuple[list[LabelScore], int]:
-    """Return how well the most frequent labels were found, and how many others there are; none if too many."""
+    """Return how well the most frequent labels were found, and the number of others; none if there are too many."""
     con.execute(
         "CREATE TEMP TABLE scored AS SELECT label, sum(of_truth) AS rows, sum(1 - of_truth) AS answered, "
         "sum(is_right) AS good, min(row) FILTER (of_truth = 1) AS first_truth, min(row) AS first FROM ("
@@ -300,7 +286,7 @@ def _scores(con: "duckdb.DuckDBPyConnection", truth: str, answer: str) -> tuple[
 
 
 def _texts(con: "duckdb.DuckDBPyConnection", text: str, rows: Sequence[int]) -> Mapping[int, str]:
-    """Return the text of some rows as it was written, cut."""
+    """Return the text of some rows as written, cut to a maximum length."""
     if not rows:
         return {}
     wanted = ", ".join(f"{row:d}" for row in rows)
@@ -309,5 +295,5 @@ def _texts(con: "duckdb.DuckDBPyConnection", text: str, rows: Sequence[int]) -> 
 
 
 def _plain(text: str) -> str:
-    """Return the SQL of a text without case, and without spaces but one between words."""
+    """Return the SQL of a text in lower case, with single spaces between words."""
     return f"lower(trim(regexp_replace(coalesce({text}, ''), '\\s+', ' ', 'g')))"

@@ -28,31 +28,30 @@ if TYPE_CHECKING:
 
 _SHOWN_COLUMNS = 30
 _ANOTHER_ROW = "one row beside another"
-_CHANGED = "The results do not belong to the rows any more: a file of the job was changed. Restore its folder."
+_CHANGED = "The results no longer match the rows: a file of the job was changed. Restore the job's folder."
 
 
 @dataclass(frozen=True, slots=True)
 class JoinedRows:
-    """Some rows of the joined table: the row's number in the source, and its cells by column."""
+    """Some rows of the joined table: each row's number in the source, and its cells by column."""
 
     rows: Sequence[tuple[int, Mapping[str, Json]]]
     matching: int
-    """How many rows have the outcome that was asked for."""
+    """Number of rows with the requested outcome."""
 
 
 @dataclass(frozen=True)
 class ResultTable:
     """A job's frozen source and its results, both on disk and read side by side: nothing large is joined or sorted.
 
-    In the view that joins them, columns have names of their own (`c0`, `v0`, `outcome` ...), so that no name of the
-    user's can meet one of ours.
+    The view that joins them renames the columns (`c0`, `v0`, `outcome` ...), so that no user's column name can clash
+    with ours.
 
     Attributes:
-        frozen: The Parquet file of the source.
-        results: A Parquet file, as `write_results` writes it.
-        columns: Of the source.
+        results: The Parquet file that `join_results` writes.
+        columns: The source's.
         ended: While false, a row without a result is running.
-        rest: What such a row is afterwards.
+        rest: The outcome of such a row afterwards.
     """
 
     frozen: Path
@@ -70,7 +69,7 @@ class ResultTable:
         return {name: int(found.get(name, 0)) for name in OUTCOMES}
 
     def problems(self, most: int) -> list[ProblemRows]:
-        """Group the rows without a good answer by outcome and by problems that are alike; the *most* frequent."""
+        """Group the rows without a good answer by outcome and similar problems; return the *most* frequent groups."""
         alike = "problem"
         for differing, instead in MASKS:
             alike = f"regexp_replace({alike}, {quote_sql(differing)}, {quote_sql(instead)}, 'g')"
@@ -89,7 +88,7 @@ class ResultTable:
         ]
 
     def ids(self, outcomes: Collection[Outcome]) -> dict[str, Outcome]:
-        """Return the custom_ids of the rows with one of *outcomes*, each with its own."""
+        """Return the custom_id and the outcome of each row with one of *outcomes*."""
         wanted = ", ".join(quote_sql(outcome) for outcome in outcomes) or "NULL"
         with self.joined() as con:
             found = con.execute(f"SELECT id, outcome FROM joined WHERE outcome IN ({wanted})").fetchall()
@@ -98,7 +97,7 @@ class ResultTable:
     def rows(
         self, *, outcome: Outcome | None, offset: int, limit: int, columns: Sequence[str] | None = None
     ) -> JoinedRows:
-        """Return some joined rows, in the source's order; only those of *outcome*, unless that is None."""
+        """Return some joined rows, in the source's order; if *outcome* is given, only rows with it."""
         where = f"WHERE outcome = {quote_sql(outcome)}" if outcome else ""
         chosen = self.chosen(columns)
         with self.joined() as con:
@@ -116,19 +115,19 @@ class ResultTable:
         """Write the joined table to *target*, in the source's order.
 
         Raises:
-            InvalidInput: There is no such column, or more than the kind of file takes.
+            InvalidInput: There is no such column, or the kind of file cannot hold the data.
         """
         named = ", ".join(f"{alias} AS {identifier(name)}" for name, alias in self.chosen(columns).items())
         with self.joined(target) as con:
             save(con, f"SELECT {named} FROM joined", target, kind, progress)
 
     def chosen(self, columns: Sequence[str] | None) -> Mapping[str, str]:
-        """Return *columns* as their names in the view that joins; those of the joined table unless some are named.
+        """Return the joining view's name for each of *columns*; without *columns*, for all of the joined table.
 
-        A column may be named as it is, or as it is shown.
+        A column may be named as it is, or as it is displayed.
 
         Raises:
-            InvalidInput: There is none of that name, or none is named.
+            InvalidInput: There is no such column.
         """
         if not columns:
             return self._output
@@ -144,7 +143,7 @@ class ResultTable:
         return {name: known[name] for name in named}
 
     def tables(self) -> dict[str, Table]:
-        """Return what SQL may ask: `results`, with each row's number and custom_id, and `source`."""
+        """Return the tables for SQL: `results`, with each row's number and custom_id, and `source`."""
         with self.joined() as con:
             counted = con.execute("SELECT count(*) FROM joined").fetchone()
             source, joined = self._source_sql(con), self._sql(con)
@@ -163,12 +162,12 @@ class ResultTable:
 
     @property
     def answer_columns(self) -> list[str]:
-        """Names of the columns that the results add to the source's."""
+        """Names of the columns that the results add to the source's columns."""
         return list(self._output)[len(self.columns) :]
 
     @property
     def number_name(self) -> str:
-        """Name of the column of the rows' numbers, which is given only where it is asked for."""
+        """Name of the row number column, which is included only on request."""
         return next(iter(self._numbering))
 
     @property
@@ -178,13 +177,13 @@ class ResultTable:
 
     @property
     def values(self) -> Mapping[str, str]:
-        """Names of the columns that hold what the model answered well, and their names in the view that joins."""
+        """Names of the columns that hold good answers, and their names in the joining view."""
         aliases = {f"v{place}" for place in range(len(properties(self.recipe)))} or {"answer"}
         return {name: alias for name, alias in self._output.items() if alias in aliases}
 
     @cached_property
     def _output(self) -> Mapping[str, str]:
-        """Columns of the joined table to those of the view; where the source has a name, the result's gives way."""
+        """Columns of the joined table to those of the view; a result's column whose name is taken is renamed."""
         added = [(name, f"v{place}") for place, name in enumerate(properties(self.recipe))]
         text = "embedding" if self.is_embedding else "raw_answer" if added else "answer"
         added += [(text, "answer"), ("outcome", "outcome"), ("problem", "problem")]
@@ -195,12 +194,12 @@ class ResultTable:
 
     @cached_property
     def _numbering(self) -> Mapping[str, str]:
-        """Columns that are given only where they are asked for."""
+        """Columns that are included only on request."""
         return {_free("row", self._output): "row", _free("custom_id", self._output): "id"}
 
     @contextmanager
     def joined(self, *targets: Path) -> "Generator[duckdb.DuckDBPyConnection]":
-        """Open a DuckDB with the view `joined`, which may write *targets*."""
+        """Open a DuckDB connection with the view `joined`; it may write *targets*."""
         import duckdb
 
         files = [self.frozen, self.results, *targets]
@@ -217,28 +216,28 @@ class ResultTable:
         row = identifier(ROW)
         results = _parquet(self.results)
         columns = {name for name, *_ in con.execute(f"DESCRIBE SELECT * FROM {results}").fetchall()}
-        # Results of a version before say only in words why there is no good answer.
+        # Results of earlier versions have only the words of a problem.
         told = "r.told" if "told" in columns else "NULL"
         return (
             f"SELECT s.{row} AS row, s.{identifier(CUSTOM_ID)} AS id, {source}{values}r.answer AS answer, "
             f"coalesce(r.outcome, '{self.rest if self.ended else 'running'}') AS outcome, r.problem AS problem, "
             f"{told} AS told "
             f"FROM {self._source_sql(con)} s POSITIONAL JOIN {results} r "
-            # Should the files not belong together, nobody is to see one row's answer beside another.
+            # If the files do not match, nobody must see one row's answer beside another row.
             f"WHERE CASE WHEN s.{row} IS NOT DISTINCT FROM r.row THEN true ELSE error('{_ANOTHER_ROW}') END"
         )
 
     def _source_sql(self, con: "duckdb.DuckDBPyConnection") -> str:
-        """Return the SQL of the source's rows in their order: read as they lie, unless they lie in another."""
+        """Return the SQL of the source's rows in order, sorted only if the file's order differs."""
         row, frozen = identifier(ROW), _parquet(self.frozen)
-        # Parquet's own numbering of rows cannot be had where the user has a column of its name.
+        # Parquet's own row numbering is not available if the user has a column of that name.
         placed = f"SELECT {row} AS given, row_number() OVER () AS lies FROM {frozen}"
         found = con.execute(f"SELECT count(*) FROM ({placed}) WHERE given <> lies").fetchone()
         return f"(SELECT * FROM {frozen} ORDER BY {row})" if found and found[0] else frozen
 
 
 def _problem(outcome: Outcome, words: str | None, told: str | None) -> Problem | None:
-    """Put a problem together again; results of a version before have only its words."""
+    """Rebuild a problem; results of earlier versions have only its words."""
     if words is None:
         return None
     if told is None:
@@ -251,7 +250,7 @@ def _parquet(path: Path) -> str:
 
 
 def _free(wanted: str, taken: Collection[str]) -> str:
-    """Return a name that no column has, also but for case."""
+    """Return a name that no column has, ignoring case."""
     lowered = {name.lower() for name in taken}
     name = wanted
     while name.lower() in lowered:

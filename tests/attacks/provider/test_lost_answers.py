@@ -141,7 +141,7 @@ async def test_rows_that_what_was_agreed_does_not_reach_for_are_never_sent(tmp_p
 
     assert endpoint.seen.total() == 3
     assert job["counts"] == {"failed": 3, "never_ran": 7}
-    assert said.count("what was agreed was used up before this row's turn") == 7
+    assert said.count("the approved budget ran out before this row") == 7
 
 
 async def test_an_unpriced_endpoint_is_sent_no_request_twice(tmp_path: Path) -> None:

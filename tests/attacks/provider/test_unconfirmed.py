@@ -287,7 +287,7 @@ async def test_a_certain_refusal_keeps_its_status_and_words_and_gives_the_money_
     (problem,) = job["problems"]
     assert (job["status"], job["counts"], job["cost"].split(";")[0]) == ("failed", {"never_ran": 5}, "$0.00")
     assert (problem["cause"], problem["provider_says"]) == (cause, f"its batch failed ({words})")
-    assert problem["retry"] in {"does not help", "helps once mended"}
+    assert problem["retry"] in {"does not help", "helps once fixed"}
     assert shown["shown"][0]["problem"] == f"its batch failed ({words})"
 
 

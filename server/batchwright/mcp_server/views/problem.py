@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import Field
 
-from batchwright.core.calls import Advice, Call
+from batchwright.core.calls import Advice
 from batchwright.core.model import Job, Json, Outcome
 from batchwright.core.untrusted import MARK, one_line
 from batchwright.mcp_server.views.view import Facts, Name, Sentence, View, Words
@@ -55,10 +55,9 @@ class ProblemView(View):
         said = found.words or None
         speaker = found.speaker
         remedy = None
-        if found.arguments and not is_met:
-            rows = sum(job.counts[name] for name in found.arguments["outcomes"])
-            facts = Call("retry_job", **found.arguments).facts()
-            remedy = RemedyView(**facts, takes_up=rows if rows > found.rows else None)
+        if found.retry and not is_met:
+            rows = sum(job.counts[name] for name in found.retry.outcomes)
+            remedy = RemedyView(**found.retry.call.facts(), takes_up=rows if rows > found.rows else None)
         return cls(
             cause=found.cause.name,
             outcome=found.outcome,
@@ -111,19 +110,19 @@ def remedy_call(found: "Sequence[Explained]", job: Job) -> Advice:
     """Return the one call that helps most, and what has to be done before it; empty: no call is known to help."""
     from batchwright.results.causes.remedies import best
 
-    arguments = best(found)
-    if arguments is None:
+    retry = best(found)
+    if retry is None:
         return ()
-    rows = sum(job.counts[name] for name in arguments["outcomes"])
-    first = next(each for each in found if each.arguments)
-    before = "once the cause is mended, as problems says: " if first.helps == "helps once mended" else ""
-    return before, Call("retry_job", **arguments), f" drafts a retry of {rows:,} rows"
+    rows = sum(job.counts[name] for name in retry.outcomes)
+    first = next(each for each in found if each.retry)
+    before = "once the cause is fixed, as problems says: " if first.helps == "helps once fixed" else ""
+    return before, retry.call, f" drafts a retry of {rows:,} rows"
 
 
 def instead(found: "Sequence[Explained]") -> Advice:
     """Say what to do instead of a retry as it is; empty: nothing is known to be better."""
     from batchwright.results.causes.remedies import best
 
-    if arguments := best(found):
-        return Call("retry_job", **arguments), " mends it."
+    if retry := best(found):
+        return retry.call, " fixes it."
     return (found[0].advice,) if found else ()

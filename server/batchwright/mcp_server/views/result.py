@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from batchwright.jobs.results import Reply, ResultPage, ResultProfile
     from batchwright.results.causes.remedies import Explained
-    from batchwright.results.summary import Agreement, AnswerColumn, Spread, Value
+    from batchwright.results.summary import AnswerColumn, TruthComparison, Value, ValueRange
 
 SHOWN_ROWS = 5
 SHOWN_ANSWERS = 20
@@ -214,7 +214,7 @@ def _room_notes(columns_left_out: int) -> list[str]:
 def _after_page(page: "ResultPage", next_offset: int | None, problems: "Sequence[Explained]") -> Advice:
     job = page.job
     if not job.counts["answered"] and job.ended_at is not None:
-        return Call("retry_job", job_id=job.id), " once the cause is mended; outcomes names the rows to take up"
+        return Call("retry_job", job_id=job.id), " once the cause is fixed; outcomes names the rows to take up"
     remedy = remedy_call(problems, job)
     questions = "query_results answers questions"
     if page.saved_as:
@@ -299,7 +299,7 @@ def _column_facts(column: "AnswerColumn") -> dict[str, Json]:
     return facts
 
 
-def _spread_facts(spread: "Spread", middle: str) -> dict[str, float]:
+def _spread_facts(spread: "ValueRange", middle: str) -> dict[str, float]:
     rounded = float(f"{spread.middle:.6g}") if abs(spread.middle) < 1e4 else round(spread.middle, 2)
     # What is rounded must not lie outside of what it is the middle of.
     values = {"least": spread.least, middle: min(max(rounded, spread.least), spread.most), "most": spread.most}
@@ -310,11 +310,11 @@ def _values(values: "Sequence[Value]") -> list[list[Json]]:
     return [[clean(value.text, LABEL_CHARACTERS), value.rows] for value in values]
 
 
-def _agreement_facts(found: "Agreement") -> dict[str, Json]:
+def _agreement_facts(found: "TruthComparison") -> dict[str, Json]:
     return dict(_agreement_items(found))
 
 
-def _agreement_items(found: "Agreement") -> "Iterator[tuple[str, Json]]":
+def _agreement_items(found: "TruthComparison") -> "Iterator[tuple[str, Json]]":
     yield "truth", one_line(found.truth)
     yield "answer", one_line(found.answer)
     yield "compared", found.compared

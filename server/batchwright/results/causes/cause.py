@@ -10,43 +10,42 @@ from batchwright.core.model import OUTCOMES, Json, Outcome
 from batchwright.core.problem import Problem, RowCode
 
 Helps = Literal[
-    "helps", "helps with a change", "helps once mended", "may be paid again", "seldom helps", "does not help"
+    "helps", "helps with a change", "helps once fixed", "may be paid again", "seldom helps", "does not help"
 ]
-"""Whether a retry helps: as it is; with another recipe; once something outside is mended; only for what may be the
-price of the same answer again; or not."""
+"""Whether a retry helps: unchanged; with another recipe; once something outside is fixed; at the risk of paying
+twice for one answer; or not."""
 
 Change = Literal["", "more tokens", "many more tokens", "fewer tokens", "parameter", "model", "one model", "no stream"]
-"""What of the recipe a retry changes, where that can be said for certain."""
+"""What a retry changes in the recipe, if that is certain."""
 
 ANOTHER_PROMPT = Call("retry_job", prompt=OPEN)
 ANOTHER_MODEL = Call("retry_job", model=OPEN)
 OTHER_PARAMETERS = Call("retry_job", parameters=Blank("{...}"))
-"""What advice names, whatever the job is: that is named by the answer in which the advice stands."""
+"""Calls for advice. They name no job: the reply that carries the advice does."""
 
 _LIMIT = Blank("LIMIT")
 CHANGED: Mapping[Change, Mapping[str, Json]] = {
     "": {},
     "more tokens": {"parameters": {_LIMIT: Blank("twice as many")}},
     "many more tokens": {"parameters": {_LIMIT: Blank("four times as many")}},
-    "fewer tokens": {"parameters": {_LIMIT: Blank("as many as it takes")}},
+    "fewer tokens": {"parameters": {_LIMIT: Blank("the model's maximum")}},
     "parameter": {"parameters": {Blank("NAME"): None}},
-    "model": {"model": "the name that is meant"},
-    "one model": {"model": "that of the first line"},
+    "model": {"model": "the intended name"},
+    "one model": {"model": "the first line's model"},
     "no stream": {"parameters": {"stream": None}},
 }
-"""How the call of a remedy says a change."""
+"""The arguments of `retry_job` that stand for a change, in a table."""
 
 Argument = Literal["prompt", "model", "parameters"]
-"""Of `retry_job`, with which a user may change the recipe."""
+"""Arguments of `retry_job` that change the recipe."""
 
 UNCONFIRMED: frozenset[Outcome] = frozenset({"unconfirmed"})
 
 FAILED: frozenset[Outcome] = frozenset({"failed", "never_ran", "running"})
-"""What a refusal leads to: a whole batch that was refused never ran, and a part may be refused while its job runs."""
-
+"""Outcomes of a refusal: a batch that is refused whole never ran, and a part may be refused while its job runs."""
 
 _UNCALLED: frozenset[Helps] = frozenset({"may be paid again", "seldom helps", "does not help"})
-"""A remedy that nobody is to make without a thought."""
+"""A retry that nobody should make without thinking about it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +53,14 @@ class Cause:
     """Why rows have no good answer.
 
     Attributes:
-        meaning: In one phrase.
+        meaning: One phrase.
         advice: What to do, in a sentence or two; `...` stands for what only the user knows.
-        outcomes: That it can have; empty: any.
-        found: Codes of this program.
-        codes, statuses, words: Of the provider. With none of these, nor of the above, the outcome tells it.
-        change: What a retry changes that helps, where that can be said.
-        mended_by: What a user may change so that a retry helps, where only the user can say how.
-        says_it_all: Whether the words of a problem add nothing to it.
-        are_alike: Whether all rows with it are one group, whatever the words are.
+        outcomes: Outcomes that its rows can have; empty: any.
+        found: This program's codes.
+        codes, statuses, words: The provider's. Without these and *found*, the outcome alone identifies the cause.
+        fixed_by: Arguments that the user can change to make a retry help, if only the user knows how.
+        says_it_all: Whether the problem's own words add nothing.
+        are_alike: Whether all its rows form one group, whatever the words.
     """
 
     name: str
@@ -75,12 +73,12 @@ class Cause:
     statuses: frozenset[int] = frozenset()
     words: re.Pattern[str] | None = None
     change: Change = ""
-    mended_by: frozenset[Argument] = frozenset()
+    fixed_by: frozenset[Argument] = frozenset()
     says_it_all: bool = False
     are_alike: bool = True
 
     def fits(self, outcome: Outcome, problem: Problem | None) -> bool:
-        """Whether a problem has this cause; only of a provider's are the words looked at."""
+        """Whether a problem has this cause; words are matched only if they are a provider's."""
         if self.outcomes and outcome not in self.outcomes:
             return False
         if not (self.found or self.codes or self.statuses or self.words):
@@ -95,7 +93,7 @@ class Cause:
 
     @property
     def call(self) -> Call | None:
-        """The call of its remedy, for a table; None: there is none that can be made as it stands."""
+        """The call that helps, for a table; None: no call helps without the user's decision."""
         if self.helps in _UNCALLED or (self.helps == "helps with a change" and not self.change):
             return None
         names = [name for name in OUTCOMES if name in self.outcomes - {"running"}]
@@ -104,15 +102,15 @@ class Cause:
 
 
 def words(*patterns: str) -> re.Pattern[str]:
-    """Return the pattern that finds one of *patterns*, in small letters or large."""
+    """Compile a pattern that matches any of *patterns*, whatever the case."""
     return re.compile("|".join(patterns), re.IGNORECASE)
 
 
 def by(*arguments: Argument) -> frozenset[Argument]:
-    """Return the arguments that mend something."""
+    """Return the arguments that fix something."""
     return frozenset(arguments)
 
 
 def names(text: str) -> frozenset[str]:
-    """Return the names in a text."""
+    """Split names separated by spaces."""
     return frozenset(text.split())

@@ -1,4 +1,4 @@
-"""Problems of a job to causes with a remedy each: the arguments of a retry that helps, where they can be said."""
+"""Problems of a job to causes, each with its remedy: the retry that helps, if it is certain."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,11 +22,54 @@ _ONE_BY_ONE = "A retry sends the rows of a packed request one by one, so that a 
 
 
 _OF_THE_SERVER = frozenset({"no_such_batches", "wrong_endpoint", "unknown_model", "several_models", "streaming"})
-"""Causes that each input has alike."""
+"""Causes that all inputs share."""
 _NO_RESPONSES = (
-    'Make a new job with endpoint="/v1/chat/completions", which most servers have. If that is not found either, the '
-    "base URL is wrong."
+    'Make a new job with endpoint="/v1/chat/completions", which most servers have. If it is not found either, correct '
+    "the base URL."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class RetryChanges:
+    """What a retry changes in a job's recipe.
+
+    Attributes:
+        has_text: Whether it has another prompt or system text.
+    """
+
+    has_text: bool = False
+    model: str | None = None
+    parameters: Mapping[str, Json] = field(default_factory=dict[str, Json])
+
+    def helps(self, problem: "Explained") -> bool:
+        """Whether this is the change that the problem's cause asks for, as far as is known."""
+        if problem.helps in {"helps", "helps once fixed", "may be paid again"}:
+            return True
+        if problem.retry is None:
+            given: dict[Argument, object] = {
+                "prompt": self.has_text,
+                "model": self.model,
+                "parameters": self.parameters,
+            }
+            return any(given[argument] for argument in problem.fixed_by)
+        wanted = problem.retry.changes
+        return wanted.parameters.keys() <= self.parameters.keys() and (wanted.model is None or self.model is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryArguments:
+    """Arguments of `retry_job` that need no further choice."""
+
+    job_id: str
+    outcomes: tuple[Outcome, ...]
+    changes: RetryChanges = RetryChanges()
+
+    @property
+    def call(self) -> Call:
+        """The call with these arguments."""
+        parameters = dict(self.changes.parameters) or None
+        outcomes, model = list(self.outcomes), self.changes.model
+        return Call("retry_job", job_id=self.job_id, outcomes=outcomes, model=model, parameters=parameters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +77,10 @@ class Explained:
     """Rows of one outcome that have no good answer for one cause.
 
     Attributes:
-        meaning, helps, advice, mended_by: As of the cause, with what this job shows of it.
-        words, speaker: Of one of the rows, as they are kept with it, and whose they are; None: the cause says it all.
-        ids: Of some of the rows.
-        arguments: Of `retry_job`, to be passed as they stand; None: something has to be chosen, or no retry helps.
+        meaning, helps, advice, fixed_by: The cause's, made specific to this job.
+        words, speaker: What one of the rows reports, and who said it; None: the cause says it all.
+        ids: Some of the rows.
+        retry: The retry that helps; None: the user has to choose something, or no retry helps.
     """
 
     cause: Cause
@@ -46,22 +89,22 @@ class Explained:
     meaning: str
     helps: Helps
     advice: str
-    mended_by: frozenset[Argument] = frozenset()
+    fixed_by: frozenset[Argument] = frozenset()
     words: str | None = None
     speaker: Speaker | None = None
     ids: tuple[str, ...] = ()
-    arguments: Mapping[str, Json] | None = None
+    retry: RetryArguments | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """What a drafted retry takes up, and what it changes.
+    """What a drafted retry repeats and changes.
 
     Attributes:
         outcomes: Rows by outcome.
-        changes: In words; empty: it is sent as before.
+        changes: In words; empty: the requests are sent unchanged.
         problems: Why these rows have no good answer.
-        unmet: Those that the retry, as it is drafted, does not help.
+        unmet: The problems that the drafted retry does not fix.
     """
 
     outcomes: Mapping[Outcome, int]
@@ -70,31 +113,8 @@ class Retried:
     unmet: Sequence[Explained] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Mended:
-    """What a retry is given to change."""
-
-    has_text: bool = False
-    model: str | None = None
-    parameters: Mapping[str, Json] = field(default_factory=dict[str, Json])
-
-    def helps(self, problem: Explained) -> bool:
-        """Whether the change is what the problem's cause asks for, as far as it can be told."""
-        if problem.helps in {"helps", "helps once mended", "may be paid again"}:
-            return True
-        if problem.arguments is None:
-            given: dict[Argument, object] = {
-                "prompt": self.has_text,
-                "model": self.model,
-                "parameters": self.parameters,
-            }
-            return any(given[argument] for argument in problem.mended_by)
-        wanted = problem.arguments.get("parameters", {})
-        return wanted.keys() <= self.parameters.keys() and ("model" not in problem.arguments or self.model is not None)
-
-
 def explain(problems: Iterable[ProblemRows], job: Job, parameters: Mapping[str, Json], meant: Meant) -> list[Explained]:
-    """Group *problems* of *job* by cause, the most rows first; *parameters* are those that its requests had."""
+    """Group *problems* of *job* by cause, the most rows first; *parameters* are those its requests were sent with."""
     groups: dict[tuple[Outcome, str, str], Explained] = {}
     for problem in problems:
         cause = cause_of(problem.outcome, problem.problem)
@@ -108,37 +128,37 @@ def explain(problems: Iterable[ProblemRows], job: Job, parameters: Mapping[str, 
 
 
 def various(outcome: Outcome, rows: int, job: Job) -> Explained:
-    """Stand for *rows* whose problems were too many to look at."""
-    arguments = {"job_id": job.id, "outcomes": [outcome]} if _is_retriable(job) else None
-    return Explained(VARIOUS, outcome, rows, VARIOUS.meaning, VARIOUS.helps, VARIOUS.advice, arguments=arguments)
+    """Return the entry for *rows* whose problems are too many to examine."""
+    retry = RetryArguments(job.id, (outcome,)) if _is_retriable(job) else None
+    return Explained(VARIOUS, outcome, rows, VARIOUS.meaning, VARIOUS.helps, VARIOUS.advice, retry=retry)
 
 
-def best(found: Sequence[Explained]) -> Mapping[str, Json] | None:
-    """Return the arguments of the one retry that helps most: that of the most rows, with others that go along."""
-    ready = [(each, each.arguments) for each in found if each.arguments]
+def best(found: Sequence[Explained]) -> RetryArguments | None:
+    """Return the one retry that helps most: that of the most rows, joined with others that are compatible."""
+    ready = [(each.helps, each.retry) for each in found if each.retry]
     if not ready:
         return None
-    first, arguments = ready[0]
-    for each, others in ready[1:]:
-        if each.helps == first.helps or each.helps != "helps once mended":
-            arguments = _join(arguments, others)
-    return arguments
+    first, retry = ready[0]
+    for helps, other in ready[1:]:
+        if helps in {first, "helps", "helps with a change"}:
+            retry = _join(retry, other)
+    return retry
 
 
 def _explain(cause: Cause, problem: ProblemRows, job: Job, parameters: Mapping[str, Json], meant: Meant) -> Explained:
     told = signs(problem.problem) if problem.problem else None
-    meaning, helps, advice, mended_by = cause.meaning, cause.helps, cause.advice, cause.mended_by
+    meaning, helps, advice, fixed_by = cause.meaning, cause.helps, cause.advice, cause.fixed_by
     changes = _changes(cause, told, job, parameters, meant)
     if cause.change == "parameter" and told and told.param:
         meaning = f"{meaning}: {told.param}"
     if cause.change == "model" and changes:
-        advice = f"Did you mean {changes['model']!r}? {advice}"
+        advice = f"Did you mean {changes.model!r}? {advice}"
     if cause.change in {"more tokens", "many more tokens"} and changes is None:
-        advice, mended_by = _set_a_limit(_limit_name(job)), by("prompt", "parameters")
+        advice, fixed_by = _set_a_limit(_limit_name(job)), by("prompt", "parameters")
     if job.recipe.prompt is None:
-        advice = advice.replace(str(ANOTHER_PROMPT), "a new job of the mended file")
+        advice = advice.replace(str(ANOTHER_PROMPT), "a new job from the corrected file")
         if cause.name == "changed_here":
-            helps, advice = "does not help", "Make a new job of the file that was given."
+            helps, advice = "does not help", "Make a new job from the original file."
     if cause.name == "wrong_address" and job.recipe.endpoint == "/v1/responses" and not job.provider.is_openai:
         meaning, helps, advice = "the server has no /v1/responses", "does not help", _NO_RESPONSES
     was_packed = job.recipe.inputs_per_request > 1 and job.round == 1 and problem.outcome == "failed"
@@ -150,23 +170,23 @@ def _explain(cause: Cause, problem: ProblemRows, job: Job, parameters: Mapping[s
     ):
         helps, advice = "helps", _ONE_BY_ONE
     shown = None if cause.says_it_all else told
-    can_help = helps in {"helps", "helps once mended"} or (helps == "helps with a change" and changes)
+    can_help = helps in {"helps", "helps once fixed"} or (helps == "helps with a change" and changes)
     is_callable = can_help and problem.outcome != "running" and _is_retriable(job)
-    arguments = {"job_id": job.id, "outcomes": [problem.outcome], **(changes or {})} if is_callable else None
+    retry = RetryArguments(job.id, (problem.outcome,), changes or RetryChanges()) if is_callable else None
     return Explained(
         *(cause, problem.outcome, problem.rows, meaning, helps, advice),
-        mended_by=mended_by,
+        fixed_by=fixed_by,
         words=shown and shown.words,
         speaker=shown and shown.speaker,
         ids=tuple(dict.fromkeys(problem.ids))[:MAX_IDS],
-        arguments=arguments,
+        retry=retry,
     )
 
 
 def _changes(
     cause: Cause, told: Problem | None, job: Job, parameters: Mapping[str, Json], meant: Meant
-) -> Mapping[str, Json] | None:
-    """Return what of the recipe is to be changed; None: nothing, or it cannot be said."""
+) -> RetryChanges | None:
+    """Return what to change in the recipe; None: nothing, or it is not certain."""
     changed: Mapping[str, Json] = {}
     model = None
     match cause.change:
@@ -187,11 +207,11 @@ def _changes(
             changed = {"stream": None}
         case "":
             pass
-    return {**({"model": model} if model else {}), **({"parameters": changed} if changed else {})} or None
+    return RetryChanges(model=model, parameters=changed) if model or changed else None
 
 
 def _without(told: Problem, job: Job, parameters: Mapping[str, Json]) -> dict[str, Json]:
-    """Take out the parameter that was refused, or give it as the words say; empty: it is none that was given."""
+    """Drop the refused parameter, or change it as the message says; empty: no request had it."""
     name = root(told.param or "")
     if name not in parameters:
         return {}
@@ -208,13 +228,13 @@ def _without(told: Problem, job: Job, parameters: Mapping[str, Json]) -> dict[st
 
 def _set_a_limit(name: str) -> str:
     return (
-        "No limit was set, so it is the model's or the server's own: ask for shorter answers with "
-        f"{ANOTHER_PROMPT}, or set one with {Call('retry_job', parameters={name: OPEN})}."
+        "The job set no limit, so the model's or the server's own applies: ask for shorter answers with "
+        f"{ANOTHER_PROMPT}, or set a limit with {Call('retry_job', parameters={name: OPEN})}."
     )
 
 
 def _limit_name(job: Job) -> str:
-    """Return the parameter that bounds an answer, as the job's endpoint and model take it."""
+    """Return the parameter that limits an answer at the job's endpoint and model."""
     if job.recipe.endpoint == "/v1/responses":
         return "max_output_tokens"
     family = family_of(job.recipe.model) if job.provider.kind == "service" else None
@@ -230,17 +250,17 @@ def _number(found: re.Match[str]) -> int:
     return int(found[1].replace(",", ""))
 
 
-def _join(one: Mapping[str, Json], other: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Put two retries together; where they change the same thing in two ways, the first stays alone."""
-    changed, added = one.get("parameters", {}), other.get("parameters", {})
-    is_split = any(changed[name] != added[name] for name in changed.keys() & added.keys())
-    if is_split or ("model" in one and "model" in other and one["model"] != other["model"]):
+def _join(one: RetryArguments, other: RetryArguments) -> RetryArguments:
+    """Join two retries into one; if they change the same thing differently, keep only the first."""
+    models = {each.changes.model for each in (one, other)} - {None}
+    changed, added = one.changes.parameters, other.changes.parameters
+    if len(models) > 1 or any(changed[name] != added[name] for name in changed.keys() & added.keys()):
         return one
-    outcomes = list(dict.fromkeys([*one["outcomes"], *other["outcomes"]]))
-    parameters = {**changed, **added}
-    return {**other, **one, "outcomes": outcomes, **({"parameters": parameters} if parameters else {})}
+    outcomes = tuple(dict.fromkeys((*one.outcomes, *other.outcomes)))
+    changes = RetryChanges(model=next(iter(models), None), parameters={**changed, **added})
+    return RetryArguments(one.job_id, outcomes, changes)
 
 
 def _is_retriable(job: Job) -> bool:
-    """Whether `retry_job` takes the job: it has ended, and its requests are known."""
+    """Whether `retry_job` accepts the job: it has finished, and its requests are known."""
     return job.ended_at is not None and job.source.kind != "results"

@@ -1,6 +1,6 @@
-"""Problems of rows, put together by what providers say in many spellings. Pure.
+"""Facts and groups from the words of providers. Pure.
 
-Knows how providers put their words, not what they mean; the catalogue does.
+Knows how providers phrase errors, not what they mean; the catalogue does.
 """
 
 import re
@@ -11,7 +11,7 @@ from batchwright.core.model import Outcome
 from batchwright.core.problem import Problem
 
 MAX_IDS = 3
-"""So many rows stand for all that have the same problem."""
+"""Example rows shown for each problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class ProblemRows:
     """Rows without a good answer whose problems are alike.
 
     Attributes:
-        problem: Of the first of them; None: it has none.
-        ids: Of some of them.
+        problem: The first row's; None: it has none.
+        ids: Of some of the rows.
     """
 
     outcome: Outcome
@@ -30,7 +30,7 @@ class ProblemRows:
 
     @property
     def words(self) -> str:
-        """Of the problem."""
+        """The problem's words, or an empty text."""
         return self.problem.words if self.problem else ""
 
 
@@ -51,12 +51,12 @@ MASKS: tuple[tuple[str, str], ...] = (
     (r"\b(?:req|org|proj|file|batch|resp|chatcmpl|asst|user)[_-][A-Za-z0-9_-]{12,}", "…"),
     (r"[A-Za-z0-9_-]*[0-9][A-Za-z0-9_.,-]*", "0"),
 )
-"""Patterns of what differs from row to row, and what is put in their place, in turn.
+"""Patterns of what differs from row to row, and their replacements, applied in order.
 
-They mean the same to Python and to DuckDB, which makes large tables alike with them.
+They match the same in Python and in DuckDB, which groups large tables with them.
 """
 STATUS = "HTTP [0-9]{3}"
-"""The one number that is kept."""
+"""The only number that is kept."""
 
 _STATUS = re.compile(STATUS)
 _PARAM = re.compile(
@@ -68,11 +68,11 @@ _PARAM = re.compile(
 
 
 MAX_WORDS = 1_000
-"""Characters that are compared: some patterns take the square of them."""
+"""Characters that are compared: some patterns take quadratic time."""
 
 
 def signs(problem: Problem) -> Problem:
-    """Fill in what only the words of a provider tell: its HTTP status, and the parameter that it means."""
+    """Fill in the HTTP status and the parameter that only a provider's words name."""
     if problem.speaker != "provider":
         return problem
     status, param = problem.status, problem.param

@@ -1,7 +1,7 @@
 """Causes that the provider names, as data: by its code, its status, or its words.
 
-They are those of OpenAI's API, of its Batch API, of Azure, vLLM, Ollama and llama-server, and of the local engine.
-Where this program finds the same by itself, that is told by its own code.
+Covers OpenAI's API and Batch API, Azure, vLLM, Ollama, llama-server and the local engine. A cause that this program can
+also find itself lists its own code in `found`.
 """
 
 from batchwright.core.calls import OPEN, Blank, Call
@@ -12,8 +12,8 @@ THEIRS = (
         name="blocked",
         meaning="the provider's filter refused the prompt",
         helps="seldom helps",
-        advice=f"Ask in other words with {ANOTHER_PROMPT}, or leave these rows out.",
-        mended_by=by("prompt"),
+        advice=f"Rephrase the prompt with {ANOTHER_PROMPT}, or leave these rows out.",
+        fixed_by=by("prompt"),
         codes=names(
             "content_filter content_policy_violation ResponsibleAIPolicyViolation moderation_blocked invalid_prompt"
         ),
@@ -22,7 +22,7 @@ THEIRS = (
     Cause(
         name="no_credit",
         meaning="the account has no credit left",
-        helps="helps once mended",
+        helps="helps once fixed",
         advice="Add credit at the provider, then retry.",
         codes=names("insufficient_quota billing_not_active"),
         statuses=frozenset({402}),
@@ -35,8 +35,8 @@ THEIRS = (
     Cause(
         name="billing_limit",
         meaning="the account's billing limit is reached",
-        helps="helps once mended",
-        advice="Raise the limit at the provider, or wait for the next month, then retry.",
+        helps="helps once fixed",
+        advice="Raise the limit at the provider, or wait until next month, then retry.",
         codes=names("billing_hard_limit_reached billing_limit_reached"),
         words=words(r"billing (?:hard )?limit"),
     ),
@@ -44,8 +44,8 @@ THEIRS = (
         name="unknown_model",
         meaning="the provider has no such model, or the key may not use it",
         helps="helps with a change",
-        advice=f"Name another with {ANOTHER_MODEL}, or have the key's project given access.",
-        mended_by=by("model"),
+        advice=f"Name another model with {ANOTHER_MODEL}, or get the key's project access to this one.",
+        fixed_by=by("model"),
         codes=names("model_not_found DeploymentNotFound not_found_error NotFoundError"),
         words=words(
             r"model .{0,120}(?:does not exist|not found|not supported by the batch api)",
@@ -57,9 +57,9 @@ THEIRS = (
     ),
     Cause(
         name="not_allowed",
-        meaning="the key may not do this",
-        helps="helps once mended",
-        advice="Have the key's permissions or the organization mended at the provider, then retry.",
+        meaning="the key lacks permission",
+        helps="helps once fixed",
+        advice="Fix the key's permissions or the organization's settings at the provider, then retry.",
         codes=names("unsupported_country_region_territory permission_denied insufficient_permissions"),
         statuses=frozenset({403}),
         words=words(r"insufficient permissions"),
@@ -67,34 +67,34 @@ THEIRS = (
     Cause(
         name="wrong_key",
         meaning="the API key is missing or wrong",
-        helps="helps once mended",
-        advice="Have the key mended in the server's settings and the server started again, then retry.",
+        helps="helps once fixed",
+        advice="Correct the key in the server's settings, restart the server, then retry.",
         codes=names("invalid_api_key authentication_error"),
         statuses=frozenset({401}),
         words=words(r"(?:incorrect|invalid|provide an) api key", r"api key is (?:not valid|missing|invalid)"),
     ),
     Cause(
         name="over_the_rate",
-        meaning="one request is larger than what the account may send at a time",
+        meaning="one request exceeds the account's rate limit",
         helps="does not help",
-        advice=f"Shorten it with {ANOTHER_PROMPT}, or name a model with a higher limit with {ANOTHER_MODEL}.",
-        mended_by=by("prompt", "model"),
+        advice=f"Shorten it with {ANOTHER_PROMPT}, or switch to a model with a higher limit with {ANOTHER_MODEL}.",
+        fixed_by=by("prompt", "model"),
         found=("too_large_to_enqueue",),
         words=words(r"request too large for", r"tokens must be reduced in order to run"),
     ),
     Cause(
         name="enqueued_limit",
-        meaning="more is enqueued than the provider allows",
+        meaning="more tokens or requests are enqueued than the provider allows",
         helps="helps",
-        advice="Retry when earlier batches have ended; parts that fit are made by themselves.",
+        advice="Retry when earlier batches have finished; the retry is split into parts that fit.",
         codes=names("token_limit_exceeded"),
         words=words(r"enqueued (?:token|request)s? limit"),
     ),
     Cause(
         name="rate_limit",
-        meaning="too many requests at a time",
+        meaning="too many requests at once",
         helps="helps",
-        advice="Retry later; for a server of your own, a lower BATCHWRIGHT_CONCURRENCY sends fewer at once.",
+        advice="Retry later. On your own server, lower BATCHWRIGHT_CONCURRENCY to send fewer at once.",
         found=("refused_often",),
         codes=names("rate_limit_exceeded rate_limit_error slow_down"),
         statuses=frozenset({429}),
@@ -102,15 +102,15 @@ THEIRS = (
     ),
     Cause(
         name="answer_too_long",
-        meaning="the longest answer asked for is longer than the model can write",
+        meaning="the token limit is higher than the model can write",
         helps="helps with a change",
-        advice="Give fewer tokens.",
+        advice="Lower the token limit.",
         words=words(r"tokens['\"`]? is too large", r"supports at most [\d,]+ completion"),
         change="fewer tokens",
     ),
     Cause(
         name="too_many_inputs",
-        meaning="one request has more inputs or tokens than the provider takes",
+        meaning="one request has more inputs or tokens than the provider accepts",
         helps="helps",
         advice="A retry sends the rows of a packed request one by one.",
         codes=names("max_tokens_per_request array_above_max_length"),
@@ -118,11 +118,11 @@ THEIRS = (
     ),
     Cause(
         name="too_long",
-        meaning="the text is longer than the model reads",
+        meaning="the text is longer than the model's context",
         helps="does not help",
-        advice=f"Shorten it with {ANOTHER_PROMPT}, where {{{{column[:20000]}}}} takes so many characters, or name a "
-        f"model that reads more with {ANOTHER_MODEL}. OpenAI's embedding models read 8,192 tokens.",
-        mended_by=by("prompt", "model"),
+        advice=f"Shorten it with {ANOTHER_PROMPT}, where {{{{column[:20000]}}}} takes the first 20,000 characters, or "
+        f"switch to a model with a longer context with {ANOTHER_MODEL}. OpenAI's embedding models read 8,192 tokens.",
+        fixed_by=by("prompt", "model"),
         codes=names("context_length_exceeded string_above_max_length exceed_context_size_error"),
         words=words(r"(?:maximum|available) (?:context|input) (?:length|size)", r"context window", r"string too long"),
     ),
@@ -130,14 +130,14 @@ THEIRS = (
         name="image_not_fetched",
         meaning="the provider could not fetch an image or a file from its address",
         helps="helps",
-        advice="Retry; if it stays, the address is wrong, or closed to the provider.",
+        advice="Retry. If it fails again, the address is wrong or the provider cannot reach it.",
         words=words(r"(?:timeout|error) while downloading", r"(?:failed|unable) to download"),
     ),
     Cause(
         name="bad_image",
-        meaning="an image or a file cannot be read, or is of a kind that is not taken",
+        meaning="an image or a file cannot be read, or has an unsupported format",
         helps="does not help",
-        advice="Mend the images or their addresses in the data, and make a new job of these rows.",
+        advice="Fix the images or their addresses in the data, and make a new job for these rows.",
         codes=names(
             "invalid_image_url invalid_image invalid_image_format image_parse_error invalid_base64 "
             "invalid_base64_image image_too_large image_too_small unsupported_image_media_type"
@@ -146,26 +146,26 @@ THEIRS = (
     ),
     Cause(
         name="no_json_word",
-        meaning="the mode json_object wants the word JSON in the prompt",
+        meaning="the json_object mode needs the word JSON in the prompt",
         helps="helps with a change",
         advice=f"Ask for JSON in the prompt: {ANOTHER_PROMPT}.",
-        mended_by=by("prompt"),
+        fixed_by=by("prompt"),
         words=words(r"must contain the word 'json'"),
     ),
     Cause(
         name="schema_not_taken",
-        meaning="the model does not take this output schema",
+        meaning="the model does not accept this output schema",
         helps="does not help",
-        advice=f"Name a model that takes schemas with {ANOTHER_MODEL}, or make a new job with a simpler one.",
-        mended_by=by("model"),
+        advice=f"Switch to a model that accepts it with {ANOTHER_MODEL}, or make a new job with a simpler schema.",
+        fixed_by=by("model"),
         codes=names("invalid_json_schema invalid_function_parameters"),
         words=words(r"invalid schema", r"\b(?:response_format|text\.format|json_schema)\b"),
     ),
     Cause(
         name="no_json_made",
-        meaning="the provider could not make JSON of the answer",
+        meaning="the provider could not generate valid JSON",
         helps="helps",
-        advice="Retry once; if it stays, make a new job with a simpler schema.",
+        advice="Retry once. If it fails again, make a new job with a simpler schema.",
         codes=names("json_validate_failed"),
         words=words(r"failed to (?:generate|validate) json"),
     ),
@@ -173,17 +173,17 @@ THEIRS = (
         name="no_such_batches",
         meaning="the server runs no batches for this endpoint",
         helps="does not help",
-        advice="Make a new job with another endpoint that its words name.",
+        advice="Make a new job with an endpoint that the provider's message names.",
         words=words(
             r"(?:invalid|unsupported) (?:batch )?endpoint", r"endpoint .{0,80}not supported", r"invalid value: '/v1/"
         ),
     ),
     Cause(
         name="wrong_endpoint",
-        meaning="the model does not answer at this endpoint",
+        meaning="the model does not support this endpoint",
         helps="helps with a change",
-        advice=f"Name a model that does with {ANOTHER_MODEL}, or make a new job with another endpoint.",
-        mended_by=by("model"),
+        advice=f"Switch to a model that does with {ANOTHER_MODEL}, or make a new job with another endpoint.",
+        fixed_by=by("model"),
         codes=names("unsupported_endpoint"),
         words=words(
             r"only supported in v1/",
@@ -193,10 +193,10 @@ THEIRS = (
     ),
     Cause(
         name="bad_parameter",
-        meaning="a parameter is not taken as it was given",
+        meaning="a parameter was rejected",
         helps="helps with a change",
-        advice=f"Leave it out, or change it: {OTHER_PARAMETERS}.",
-        mended_by=by("parameters"),
+        advice=f"Leave it out or change it with {OTHER_PARAMETERS}.",
+        fixed_by=by("parameters"),
         codes=names(
             "unsupported_parameter unsupported_value unknown_parameter invalid_value invalid_type InvalidParameter "
             "integer_below_min_value integer_above_max_value decimal_below_min_value decimal_above_max_value"
@@ -215,23 +215,23 @@ THEIRS = (
         name="several_models",
         meaning="the lines of the batch file name several models",
         helps="helps with a change",
-        advice="Give all of them one model.",
+        advice="Use one model for all lines.",
         codes=names("mismatched_model"),
         change="one model",
     ),
     Cause(
         name="streaming",
-        meaning="the lines of the batch file ask for a stream, and no batch streams",
+        meaning="the lines of the batch file ask for streaming, which batches cannot do",
         helps="helps with a change",
-        advice="Take stream out.",
+        advice="Remove stream.",
         codes=names("streaming_unsupported"),
         change="no stream",
     ),
     Cause(
         name="faulty_file",
-        meaning="a line of the batch file is faulty, so nothing of it ran",
+        meaning="a line of the batch file is invalid, so none of it ran",
         helps="does not help",
-        advice="Mend the line that the notes name, and make a new job of the file.",
+        advice="Fix the line that the notes name, and make a new job from the file.",
         codes=names(
             "invalid_json_line missing_required_parameter invalid_url duplicate_custom_id empty_file invalid_method "
             "invalid_custom_id"
@@ -240,10 +240,10 @@ THEIRS = (
     ),
     Cause(
         name="too_large",
-        meaning="the request is larger than the provider takes",
+        meaning="the request is larger than the provider accepts",
         helps="does not help",
         advice=f"Send less of the row with {ANOTHER_PROMPT}, or make a new job with smaller images.",
-        mended_by=by("prompt"),
+        fixed_by=by("prompt"),
         codes=names("request_too_large"),
         statuses=frozenset({413}),
         words=words(r"(?:entity|request|file|body) (?:is )?too large"),
@@ -252,7 +252,7 @@ THEIRS = (
         name="timed_out",
         meaning="no answer came in time",
         helps="helps",
-        advice="Retry; a server of your own may need a lower BATCHWRIGHT_CONCURRENCY, or shorter answers.",
+        advice="Retry. Your own server may need a lower BATCHWRIGHT_CONCURRENCY or shorter answers.",
         found=("no_answer",),
         codes=names("request_timeout"),
         statuses=frozenset({408, 504}),
@@ -260,27 +260,27 @@ THEIRS = (
     ),
     Cause(
         name="connection_lost",
-        meaning="the connection broke off each time",
+        meaning="the connection dropped on every attempt",
         helps="helps",
-        advice="Retry when the server that answers is well.",
+        advice="Retry when the model server is working again.",
         found=("connection_lost",),
         codes=names("connection_lost"),
         words=words(r"connection reset"),
     ),
     Cause(
         name="away",
-        meaning="the server that answers cannot be reached",
-        helps="helps once mended",
-        advice="Start it, or have its address mended; a job that runs goes on by itself.",
+        meaning="the model server cannot be reached",
+        helps="helps once fixed",
+        advice="Start it or correct its address; a running job continues by itself.",
         found=("unreachable",),
         words=words(r"cannot be reached", r"connection refused"),
         outcomes=frozenset(),
     ),
     Cause(
         name="server_error",
-        meaning="the provider had a fault of its own",
+        meaning="the provider had an internal error",
         helps="helps",
-        advice="Retry these rows as they are, later.",
+        advice="Retry these rows unchanged, later.",
         codes=names("server_error internal_error overloaded_error engine_error service_unavailable"),
         statuses=frozenset({500, 502, 503, 529}),
         words=words(r"server had an error", r"internal (?:server )?error", r"overloaded"),
@@ -288,20 +288,23 @@ THEIRS = (
     Cause(
         name="wrong_address",
         meaning="the server has nothing at this address",
-        helps="helps once mended",
-        advice="Have the base URL mended in the server's settings, or name the model that is there.",
+        helps="helps once fixed",
+        advice="Correct the base URL in the server's settings, or name a model that the server has.",
         statuses=frozenset({404, 405}),
         words=words(r"invalid url"),
     ),
     Cause(
         name="invalid_request",
-        meaning="the provider does not take the request as it is",
+        meaning="the provider rejected the request",
         helps="does not help",
-        advice=f"Change what its words name: {Call('retry_job', prompt=OPEN, model=OPEN, parameters=Blank('{...}'))}.",
-        mended_by=by("prompt", "model", "parameters"),
+        advice=(
+            "Change what the message names with "
+            f"{Call('retry_job', prompt=OPEN, model=OPEN, parameters=Blank('{...}'))}."
+        ),
+        fixed_by=by("prompt", "model", "parameters"),
         codes=names("invalid_request invalid_request_error invalid_value invalid_type"),
         statuses=frozenset({400, 409, 415, 422}),
         are_alike=False,
     ),
 )
-"""In the order in which they are looked for."""
+"""In the order in which they are tried."""
