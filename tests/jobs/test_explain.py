@@ -205,7 +205,7 @@ async def test_several_causes_are_told_apart_in_the_facts_and_in_the_text(
     assert draft["retries"] == "2 failed of 4 rows, sent as before"
     assert draft["warnings"] == ["This retry may not help 1 of its rows: the text is longer than the model reads."]
     assert draft["next"].startswith("Shorten it with retry_job(prompt=...)")
-    assert ". Or as it is: try_requests(" in draft["next"]
+    assert ". Or as is: try_requests(" in draft["next"]
     assert better["retries"] == "2 failed of 4 rows, mended: another prompt"
     assert "warnings" not in better
     assert better["next"].startswith("try_requests(")
@@ -328,7 +328,7 @@ async def test_a_key_that_the_endpoint_refuses_is_to_be_mended_and_then_the_rows
 
     assert (problem["cause"], problem["retry"], problem["rows"]) == ("wrong_key", "helps once mended", 5)
     assert "Incorrect API key provided: [the key]." in problem["provider_says"]
-    assert job["next"].startswith("once the cause is mended, as problems says: retry_job(")
+    assert job["next"].startswith("once the cause is fixed, as problems says: retry_job(")
     assert after["counts"] == {"answered": 5}
 
 

@@ -121,7 +121,7 @@ async def test_the_next_call_of_a_draft_tries_it_and_that_of_a_trial_submits_it(
         draft = await session.call("create_batch_file", **DRAFT)
         trial = await session.call("try_requests", job_id=draft["job_id"])
 
-    assert draft["next"] == f'try_requests(job_id="{draft["job_id"]}") shows some answers; then {trial["next"]}'
+    assert draft["next"] == f'try_requests(job_id="{draft["job_id"]}") shows sample answers; then {trial["next"]}'
     assert trial["next"].startswith(f'tell the user the cost, then submit_job(job_id="{draft["job_id"]}", ')
 
 
@@ -251,8 +251,8 @@ async def test_what_the_model_refuses_is_said_at_once_with_the_remedy(tmp_path: 
         }
     ]
     assert all(row["outcome"] == "failed" and "answer" not in row for row in trial["rows"])
-    assert trial["next"] == "create_batch_file with what the problems say mended, then try_requests again"
-    assert trial["cost"] == "$0.00: all were refused, so nothing was bought"
+    assert trial["next"] == "create_batch_file with the problems fixed, then try_requests again"
+    assert trial["cost"] == "$0.00: every request was refused, so nothing was charged"
     assert "whole_job" not in trial["variants"][0]
     assert trials(tmp_path) == [0]
 
@@ -390,7 +390,7 @@ async def test_an_unpriced_trial_counts_with_all_that_was_agreed(tmp_path: Path,
 
     assert trial is not None
     assert "is unpriced, not free" in refused
-    assert trial["cost"] == "not known: $0.30 counts for the operator's limits"
+    assert trial["cost"] == "not known: $0.30 counts towards the operator's limits"
     assert "$0.00" not in text
     assert trials(tmp_path) == [300_000]
 
@@ -412,7 +412,7 @@ async def test_above_the_threshold_the_user_is_asked(
     assert (trial is not None) is agreed
     assert len(server.asked) == (3 if agreed else 0)
     if not agreed:
-        assert text.startswith("The user did not agree, so nothing was sent and nothing was spent.")
+        assert text.startswith("The user declined, so nothing was sent or spent.")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -478,8 +478,8 @@ async def test_rows_without_an_answer_in_time_are_told_and_count_as_spent(
         "never_ran: the time was over before it was sent",
     ]
     assert trial["notes"] == [
-        "The time was over before all were answered; what was sent may be charged.",
-        "What 2 of the requests cost is not known: they count with the most that they may cost.",
+        "Time ran out before all requests were answered; those already sent may be charged.",
+        "The cost of 2 of the requests is not known: each counts as the most that it may cost.",
     ]
     most = 2 * Decimal("0.000203")
     assert abs(Decimal(trials(tmp_path)[0]).scaleb(-6) - most) < Decimal("0.000003")
@@ -806,7 +806,7 @@ async def test_a_job_that_has_run_and_a_drafted_retry_can_be_tried(tmp_path: Pat
     assert job["counts"] == {"answered": 38, "failed": 2}
     assert ended["rows"] == [{"row": 9, "source": {"text": "word 9"}, "answer": "x"}]
     assert ended["next"] == f'get_results(job_id="{job_id}")'
-    assert retry["next"].startswith(f'try_requests(job_id="{job_id}") shows some answers; then ')
+    assert retry["next"].startswith(f'try_requests(job_id="{job_id}") shows sample answers; then ')
     assert [row["row"] for row in trial["rows"]] == [2, 5]
     assert sorted(body["messages"][-1]["content"] for body in server.asked[1:]) == ["tell word 2", "tell word 5"]
     assert trial["next"].startswith(f'tell the user the cost, then submit_job(job_id="{job_id}"')

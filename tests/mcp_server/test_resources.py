@@ -136,7 +136,7 @@ async def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
         first = await session.client.list_resources()
         second = await session.client.list_resources(cursor=first.next_cursor)
         page = await facts(session.client, f"{JOBS}?limit=2&offset=1")
-        with pytest.raises(MCPError, match="cursor is none that this server gave"):
+        with pytest.raises(MCPError, match="cursor is not one that this server gave"):
             await session.client.list_resources(cursor="x")
 
     uris = [resource.uri for resource in (*first.resources, *second.resources)]

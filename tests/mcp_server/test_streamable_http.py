@@ -75,7 +75,7 @@ async def test_clients_of_both_eras_share_one_server(tmp_path: Path, sample: Pat
         again = await first.call("submit_job", job_id=job_id)
         job = await first.finished(job_id)
 
-    assert again["notes"] == ["It was submitted before: nothing was sent again."]
+    assert again["notes"] == ["Already submitted: nothing was sent again."]
     assert job["status"] == "completed"
     assert set(endpoint.seen.values()) == {1}
 

@@ -145,7 +145,7 @@ async def test_a_submission_that_is_cancelled_in_its_middle_is_sent_once(tmp_pat
         again = await session.call("submit_job", job_id=job_id)
 
     assert during["status"] == "working"
-    assert again["notes"] == ["It was submitted before: nothing was sent again."]
+    assert again["notes"] == ["Already submitted: nothing was sent again."]
     assert server.posts == server.batches_created == 1
 
 

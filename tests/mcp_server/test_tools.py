@@ -381,7 +381,7 @@ async def test_a_column_in_single_braces_is_told_how_to_be_written(tmp_path: Pat
     ]
     assert not any("braces" in warning for draft in (double, neither) for warning in draft["warnings"])
     assert "Every row gets the same request: the prompt names no column." in neither["warnings"]
-    assert single["next"].startswith("mend what the warnings say with another draft; only if the user wants it")
+    assert single["next"].startswith("fix what the warnings say with another draft; only if the user wants this one")
     assert double["next"].startswith("try_requests(")
 
 
@@ -404,7 +404,7 @@ async def test_the_next_session_finds_the_jobs_again(tmp_path: Path, sample: Pat
     assert (jobs["total"], jobs["left_out"], jobs["next"]) == (
         2,
         1,
-        f'check_job(job_id="{second["job_id"]}") says how one stands; list_jobs(offset=1) shows older ones',
+        f'check_job(job_id="{second["job_id"]}") shows its progress; list_jobs(offset=1) shows older jobs',
     )
     assert [(job["job_id"], job["status"]) for job in more["jobs"]] == [(first["job_id"], "completed")]
     assert results["counts"] == {"answered": 5}
@@ -429,7 +429,7 @@ async def test_submitting_twice_sends_nothing_twice(tmp_path: Path, sample: Path
         await session.finished(draft["job_id"])
         files = await session.call("list_files")
 
-    assert again["notes"] == ["It was submitted before: nothing was sent again."]
+    assert again["notes"] == ["Already submitted: nothing was sent again."]
     assert set(endpoint.seen.values()) == {1}
     assert sorted(file["purpose"] for file in files["files"]) == ["batch", "batch_output"]
 

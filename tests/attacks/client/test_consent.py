@@ -148,7 +148,7 @@ async def test_what_became_dear_after_no_question_was_due_is_asked_about(tmp_pat
         job_id = await drafted(session)
     async with open_app(Settings.from_env(env)) as app:
         ctx: Any = SimpleNamespace(request_context=SimpleNamespace(lifespan_context=app))
-        with pytest.raises(NotAgreed, match="was changed while the user was asked"):
+        with pytest.raises(NotAgreed, match="changed while the user was deciding"):
             await submit_job(ctx, job_id, Consent(question=None, can_ask=True))
 
     assert server.posts == 0
