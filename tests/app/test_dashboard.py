@@ -156,7 +156,7 @@ async def test_it_listens_on_loopback_alone_and_says_when_a_port_is_taken(tmp_pa
 
     assert at.address.startswith("http://127.0.0.1:")
     assert second.returncode == 2
-    assert f"Nothing can listen at 127.0.0.1, port {port}: " in said.decode()
+    assert f"Cannot listen at 127.0.0.1, port {port}: " in said.decode()
 
 
 @needs_modes

@@ -94,7 +94,7 @@ async def test_a_running_job_is_waited_for_and_watched_to_its_end(tmp_path: Path
 
     assert {name for name, _ in calls} == {"check_job"}
     assert all(arguments["wait_seconds"] <= 20 for _, arguments in calls)
-    assert said == "The job has ended: completed. 60 answered, of 60 rows."
+    assert said == "The job has finished: completed. 60 answered, of 60 rows."
 
 
 async def test_cancelling_asks_first_and_then_ends_the_job(tmp_path: Path) -> None:

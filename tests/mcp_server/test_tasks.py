@@ -166,7 +166,7 @@ async def test_a_task_asks_the_user(tmp_path: Path, sample: Path, agreed: bool) 
         server.release()
         asked = await until_status(client, task_id, "input_required")
         ((key, question),) = asked["inputRequests"].items()
-        with pytest.raises(MCPError, match="An answer has another form"):
+        with pytest.raises(MCPError, match="An answer does not match"):
             await update(client, task_id, **{key: "yes"})
         await update(client, task_id, unknown=AGREED)
         still = await get(client, task_id)

@@ -550,7 +550,7 @@ class BadInput:
         ("check_job", {"job_id": "DRAFT", "wait": 5}, "check_job has no argument 'wait'; nothing was done."),
         ("check_job", {"job_id": "DRAFT", "wait_seconds": 5_000}, "nothing was done. wait_seconds: "),
         ("get_results", {"job_id": "DRAFT", "outcome": "secret-value"}, "nothing was done. outcome: "),
-        ("no_such_tool", {}, "There is no tool 'no_such_tool'."),
+        ("no_such_tool", {}, "No tool 'no_such_tool'."),
     )
 
 

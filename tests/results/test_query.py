@@ -260,7 +260,7 @@ async def test_sql_reaches_and_does_nothing_else(tmp_path: Path) -> None:
     assert not Path("/tmp/stolen.csv").exists()
     for sql, sentence in zip(HOSTILE_SQL, told, strict=True):
         assert "the secret" not in sentence, sql
-        assert "failed by a fault" not in sentence, sql
+        assert "failed because of a bug" not in sentence, sql
         assert len(sentence) < 900, sql
 
 

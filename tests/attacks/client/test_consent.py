@@ -115,7 +115,7 @@ async def test_an_amount_is_a_number(tmp_path: Path, server: OpenAIServer) -> No
 
     for (tool, _), refused in zip(calls, refusals, strict=True):
         assert refused.startswith(f"{tool} was called with wrong arguments; nothing was done. max_cost_usd: ")
-        assert refused.endswith("Mend them.")
+        assert refused.endswith("Correct them.")
     assert (server.posts, server.asked) == (0, [])
 
 
