@@ -202,7 +202,7 @@ async def test_several_causes_are_told_apart_in_the_facts_and_in_the_text(
     assert job["next"] == f"{retry} drafts a retry of 3 rows"
     for problem in job["problems"]:
         assert json.dumps(problem, separators=(",", ":"), ensure_ascii=False) in text
-    assert draft["retries"] == "2 failed of 4 rows, sent as before"
+    assert draft["retries"] == "2 failed of 4 rows, sent unchanged"
     assert draft["warnings"] == ["This retry may not help 1 of its rows: the text is longer than the model reads."]
     assert draft["next"].startswith("Shorten it with retry_job(prompt=...)")
     assert ". Or as is: try_requests(" in draft["next"]

@@ -193,7 +193,7 @@ class Tasks(Extension):
         try:
             with task.scope:
                 task.outcome = await self._ended(task, params, ctx, call_next)
-        except Exception as error:  # noqa: BLE001  # the top of a task of its own; the request raises it again
+        except Exception as error:  # noqa: BLE001  # the top of a task; the request raises it again
             task.outcome = error
         self._finish(task)
         task.settled.set()

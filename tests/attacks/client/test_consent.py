@@ -12,10 +12,9 @@ from batchwright.core.settings import Settings
 from batchwright.mcp_server.consent import Consent
 from batchwright.mcp_server.tools.catalogue import all_tools
 from batchwright.mcp_server.tools.jobs import submit_job
-from tests.support.endpoint import running_endpoint
 from tests.support.five_dollars import drafted
 from tests.support.openai_server import OpenAIServer
-from tests.support.session import MODES, Mode, environment, in_memory, openai_environment
+from tests.support.session import MODES, Mode, at_endpoint, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 
@@ -134,7 +133,7 @@ async def test_an_amount_is_a_number(tmp_path: Path, server: OpenAIServer) -> No
 )
 async def test_yes_is_not_the_number_one(tmp_path: Path, tool: str, arguments: dict[str, Any]) -> None:
     """Whoever writes true does not mean 1."""
-    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
+    async with at_endpoint(tmp_path) as (_, session):
         refused = await session.error(tool, **arguments)
 
     assert refused.startswith(f"{tool} was called with wrong arguments; nothing was done. ")

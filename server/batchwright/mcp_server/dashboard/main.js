@@ -48,7 +48,7 @@ class Board {
     this.bar();
   }
 
-  /** The line at the top: where one is, and what can be looked at instead. */
+  /** The navigation bar. */
   bar() {
     const items = this.host.canCall ? [
       button("All jobs", () => this.openJobs(0), { key: "all" }),

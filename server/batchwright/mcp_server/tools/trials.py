@@ -1,7 +1,6 @@
 """The tool that tries some rows of a job now, and compares models and prompts on them."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from mcp.server.mcpserver import Context, Resolve
 from mcp.types import CallToolResult, ToolAnnotations
@@ -9,24 +8,16 @@ from pydantic import Field
 
 from batchwright.jobs.terms import Terms
 from batchwright.jobs.trials.estimates import MAX_ROWS, Which
+from batchwright.jobs.trials.plan import TrialPlan, TrialRequest
+from batchwright.jobs.trials.rows import Choice
 from batchwright.mcp_server.consent import Consent, asking
 from batchwright.mcp_server.tools.common import App, Dollars, JobId, reply, usd
 from batchwright.mcp_server.views.trial import TrialView
 
-if TYPE_CHECKING:
-    from batchwright.jobs.trials.plan import TrialPlan
-
 TRY = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=False, open_world_hint=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """What a call will send."""
-
-    plan: "TrialPlan"
-
-
-async def planned(  # noqa: PLR0913, PLR0917  # the arguments of the tool
+async def plan_trial(  # noqa: PLR0913, PLR0917  # the arguments of the tool
     ctx: Context[App],
     job_id: str,
     rows: int,
@@ -37,11 +28,8 @@ async def planned(  # noqa: PLR0913, PLR0917  # the arguments of the tool
     prompts: list[str],
     truth: str,
     max_cost_usd: float | None,
-) -> Planned:
+) -> TrialPlan:
     """Plan what will be sent, and what that may cost."""
-    from batchwright.jobs.trials.plan import TrialRequest
-    from batchwright.jobs.trials.rows import Choice
-
     trying = (await ctx.request_context.lifespan_context.use_cases()).trying
     request = TrialRequest(
         job_id,
@@ -51,12 +39,12 @@ async def planned(  # noqa: PLR0913, PLR0917  # the arguments of the tool
         truth=truth or None,
         max_cost_usd=usd(max_cost_usd),
     )
-    return Planned(await trying.plan(request))
+    return await trying.plan(request)
 
 
-async def terms_of_trial(what: Annotated[Planned, Resolve(planned)]) -> Terms:
+async def terms_of_trial(plan: Annotated[TrialPlan, Resolve(plan_trial)]) -> Terms:
     """Return what to ask: above the operator's threshold, and if the cost cannot be bounded."""
-    return what.plan.terms
+    return plan.terms
 
 
 _DECLINED = (
@@ -68,7 +56,7 @@ _DECLINED = (
 async def try_requests(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
     ctx: Context[App],
     job_id: JobId,
-    what: Annotated[Planned, Resolve(planned)],
+    plan: Annotated[TrialPlan, Resolve(plan_trial)],
     consent: Annotated[Consent, asking(terms_of_trial, declined=_DECLINED)],
     rows: Annotated[int, Field(ge=1, le=MAX_ROWS)] = 3,
     which: Which = "random",
@@ -83,10 +71,10 @@ async def try_requests(  # noqa: PLR0913, PLR0917  # the arguments of a tool are
 
     Can compare models and prompts on the same rows. Every call sends the rows again, and costs again.
     """
-    consent.hold_to(what.plan.terms)
+    consent.hold_to(plan.terms)
     trying = (await ctx.request_context.lifespan_context.use_cases()).trying
 
     async def on_answer(done: int, total: int) -> None:
         await ctx.report_progress(done, total, f"{done} of {total} requests answered")
 
-    return reply(TrialView.of(await trying.send(what.plan, on_answer)))
+    return reply(TrialView.of(await trying.send(plan, on_answer)))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 from pydantic import Field
 
 from batchwright.core.calls import Advice, Blank, Call
-from batchwright.core.model import Json
+from batchwright.core.model import Job, Json
 from batchwright.core.untrusted import MARK, clean, one_line
 from batchwright.mcp_server.views.cost import job_cost
 from batchwright.mcp_server.views.fitting import fit_names, fit_rows
@@ -84,8 +84,7 @@ class ResultsView(View):
             matching=matching if matching != job.source.rows else None,
             left_out=left_out or None,
             saved_as=page.saved_as,
-            notes=[*_page_notes(page, offset), *_name_notes(number_name), *_room_notes(fitted.columns_left_out)]
-            or None,
+            notes=[*_page_notes(page, offset, number_name), *_room_notes(fitted.columns_left_out)] or None,
             about=MARK,
             next=_after_page(page, offset + len(shown) if left_out and shown else None, problems),
         )
@@ -130,7 +129,7 @@ class QueryView(View):
             shown=[dict(row) for row in fitted.rows],
             left_out=left_out or None,
             saved_as=reply.saved_as,
-            notes=[*_running_notes(reply), *_room_notes(fitted.columns_left_out)] or None,
+            notes=[*_not_final(job, unread=reply.unread), *_room_notes(fitted.columns_left_out)] or None,
             about=MARK,
             next=_after_rows(reply, left_out),
         )
@@ -149,7 +148,7 @@ class QueryView(View):
                 break
             answers.append(facts)
         left_out = len(profile.columns) - len(answers)
-        notes = _running_notes(reply)
+        notes = _not_final(job, unread=reply.unread)
         if left_out:
             notes.append(f"{left_out:,} more answer columns did not fit: query them with sql.")
         return cls(
@@ -182,26 +181,27 @@ def _number_name(page: "ResultPage") -> str:
     return name
 
 
-def _name_notes(number_name: str) -> list[str]:
-    return (
-        []
-        if number_name == "row"
-        else [f"The data has a column named row, so {number_name} is the row's number in the source."]
-    )
-
-
-def _page_notes(page: "ResultPage", offset: int) -> list[str]:
+def _page_notes(page: "ResultPage", offset: int, number_name: str) -> list[str]:
     job, matching = page.job, page.joined.matching
-    notes: list[str] = []
-    if job.ended_at is None:
-        running = job.counts["running"]
-        here = f"{running:,} rows have no result yet" if running else "These are the earlier results"
-        notes.append(f"Not final: the job is {job.status}{'' if running else ' again'}. {here}.")
+    notes = _not_final(job)
     if not job.counts["answered"]:
         notes.append("No row has a good answer: outcome and problem say why.")
     if offset and offset >= matching:
         notes.append(f"The offset is past the end: {matching:,} rows match.")
+    if number_name != "row":
+        notes.append(f"The data has a column named row, so {number_name} is the row's number in the source.")
     return notes
+
+
+def _not_final(job: Job, *, unread: int = 0) -> list[str]:
+    """Note that the results of an unfinished job may change; *unread* rows are done, but not read."""
+    running = job.counts["running"]
+    if job.ended_at is not None:
+        return []
+    if not running:
+        return [f"Not final: the job is {job.status} again. These are the earlier results."]
+    done = f" {unread:,} of them are done, and are read when their batch has finished." if unread else ""
+    return [f"Not final: the job is {job.status}. {running:,} rows have no result yet.{done}"]
 
 
 def _room_notes(columns_left_out: int) -> list[str]:
@@ -242,18 +242,6 @@ def _after_rows(reply: "Reply", left_out: int) -> Advice:
         saved = Call("query_results", job_id=job_id, sql=Blank("as here"), save_as="answer.csv")
         return saved, " writes all rows to a file"
     return Call("query_results", job_id=job_id, sql="..."), " for the next question"
-
-
-def _running_notes(reply: "Reply") -> list[str]:
-    job = reply.job
-    if job.ended_at is not None:
-        return []
-    running = job.counts["running"]
-    said = f"Not final: the job is {job.status}"
-    if not running:
-        return [f"{said} again; these are the earlier results."]
-    unread = f" {reply.unread:,} of them are done, and are read when their batch has finished." if reply.unread else ""
-    return [f"{said}, and {running:,} rows are running.{unread}"]
 
 
 def _after_profile(reply: "Reply", profile: "ResultProfile") -> Advice:
