@@ -141,7 +141,7 @@ async def test_the_tools_that_a_prompt_names_exist(tmp_path: Path, rows: Path, n
 @pytest.mark.parametrize(
     ("name", "values", "told"),
     [
-        ("clasify", {}, "There is no prompt 'clasify'. There are classify, extract,"),
+        ("clasify", {}, "No prompt 'clasify'. Prompts: classify, extract,"),
         ("classify", {"source": "rows.csv"}, "classify needs labels."),
         ("classify", {}, "classify needs source and labels."),
         ("classify", {"source": "rows.csv", "labels": " "}, "classify needs labels."),

@@ -36,7 +36,7 @@ from tests.support.tasks_client import Created, WithTasks, begin, cancel, get, t
 pytestmark = pytest.mark.anyio
 
 AGREED = {"action": "accept", "content": {"agreed": True}}
-GONE = "There is no such task here"
+GONE = "No such task here"
 
 
 @asynccontextmanager
@@ -314,7 +314,7 @@ async def test_an_answer_that_is_too_large_is_not_kept() -> None:
         ended = await until_status(client, await task_of(client, "much"), "completed")
 
     assert ended["result"]["isError"] is True
-    assert ended["result"]["content"][0]["text"].startswith("The answer is too large to be kept.")
+    assert ended["result"]["content"][0]["text"].startswith("The answer is too large to keep.")
 
 
 @pytest.mark.slow
