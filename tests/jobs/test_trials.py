@@ -265,7 +265,7 @@ async def test_a_model_that_takes_what_the_drafts_refuses_is_named_next(tmp_path
 
     assert [variant["counts"] for variant in trial["variants"]] == [{"failed": 3}, {"answered": 3}]
     assert trial["rows"][0]["variant 1"] == {"outcome": "failed"}
-    assert trial["agreement"] == ["1 and 2 say the same: no row has a good answer from both"]
+    assert trial["agreement"] == ["1 and 2 agree: no row has a good answer from both"]
     assert trial["next"].startswith(
         "create_batch_file with the model and prompt of variant 2, which has more good answers; or "
     )
@@ -612,7 +612,7 @@ async def test_models_are_compared_on_the_same_rows_and_with_the_truth(
     mini, nano = trial["variants"]
     assert (mini["variant"], mini["model"], mini["right"]) == (1, MODEL, "10 of 10")
     assert (nano["variant"], nano["model"], nano["right"]) == (2, "gpt-5-nano", f"{odd} of 10")
-    assert trial["agreement"] == [f"1 and 2 say the same: 'label' in {odd} of 10 rows"]
+    assert trial["agreement"] == [f"1 and 2 agree: 'label' in {odd} of 10 rows"]
     for row in trial["rows"]:
         even = {"variant 1": {"label": "b"}, "variant 2": {"label": "a"}}
         shown = {name: row[name] for name in row.keys() - {"row", "source", "truth"}}
@@ -655,9 +655,9 @@ async def test_prompts_are_compared_and_their_bodies_are_those_of_a_draft_with_t
     assert set(trial["rows"][0]["source"]) == {"n", "text"}
     # Without case and the space around it, the answers to `say` and `SAY` are the same.
     assert trial["agreement"] == [
-        "1 and 2 say the same: 'answer' in 0 of 3 rows",
-        "1 and 3 say the same: 'answer' in 3 of 3 rows",
-        "2 and 3 say the same: 'answer' in 0 of 3 rows",
+        "1 and 2 agree: 'answer' in 0 of 3 rows",
+        "1 and 3 agree: 'answer' in 3 of 3 rows",
+        "2 and 3 agree: 'answer' in 0 of 3 rows",
     ]
     assert "names the column 'nothing', which is not there" in none
 
@@ -704,7 +704,7 @@ async def test_agreement_is_by_property_and_numbers_go_by_their_value(tmp_path: 
         trial = await session.call("try_requests", job_id=job_id, rows=8, models=["gpt-5-nano"], truth="stars")
 
     assert [variant["right"] for variant in trial["variants"]] == ["8 of 8", "1 of 8"]
-    assert trial["agreement"] == ["1 and 2 say the same: 'topic' in 8 of 8 rows; 'stars' in 1 of 8 rows"]
+    assert trial["agreement"] == ["1 and 2 agree: 'topic' in 8 of 8 rows; 'stars' in 1 of 8 rows"]
     assert "all of them measured" in trial["variants"][0]["whole_job"]
 
 

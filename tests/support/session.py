@@ -23,7 +23,7 @@ from batchwright.mcp_server import streamable_http
 from batchwright.mcp_server.addresses import PATH
 from batchwright.mcp_server.server import Server
 from tests.support.advised_calls import Schemas, wrong_calls
-from tests.support.endpoint import Endpoint, running_endpoint
+from tests.support.endpoint import Answer, Endpoint, running_endpoint
 from tests.support.http_requests import TOKEN
 
 if TYPE_CHECKING:
@@ -230,8 +230,11 @@ async def over_stdio(
 
 
 @asynccontextmanager
-async def at_endpoint(tmp_path: Path, mode: Mode = "auto", **options: Any) -> AsyncGenerator[tuple[Endpoint, Session]]:
+async def at_endpoint(
+    tmp_path: Path, mode: Mode = "auto", *, answer: Answer | None = None, **options: Any
+) -> AsyncGenerator[tuple[Endpoint, Session]]:
     """Talk to a server whose jobs run at an endpoint with these *options*."""
+    options |= {"answer": answer} if answer else {}
     async with (
         running_endpoint(**options) as endpoint,
         in_memory(environment(tmp_path, endpoint=endpoint.url), mode) as session,

@@ -30,7 +30,7 @@ def draft_cost(draft: "Draft") -> str:
         case "nothing":
             return f"not counted: {provider.host} has its own prices"
         case "unknown":
-            return f"not known: {provider.host} has no known prices, which does not mean it is free"
+            return f"not known: the prices of {provider.host} are not known, so it is unpriced, not free"
         case "standard":
             amount = _range(expected.cost_standard_usd, ceiling_usd(draft.job.parts))
             return " ".join([f"{amount}, at OpenAI's standard prices: requests go one at a time.", *notes])
