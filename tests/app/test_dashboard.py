@@ -156,7 +156,7 @@ async def test_it_listens_on_loopback_alone_and_says_when_a_port_is_taken(tmp_pa
 
     assert at.address.startswith("http://127.0.0.1:")
     assert second.returncode == 2
-    assert f"Nothing can listen at 127.0.0.1, port {port}: " in said.decode()
+    assert f"Cannot listen at 127.0.0.1, port {port}: " in said.decode()
 
 
 @needs_modes
@@ -201,10 +201,10 @@ async def test_the_page_opens_and_its_buttons_work(tmp_path: Path) -> None:
             await host.do("click", name="rows.csv")
             await host.do("click", name="Submit …")
             endpoint.gate.clear()
-            await host.do("click", name="Run it: its cost is not counted")
-            await host.do("click", name="Wait for the end")
+            await host.do("click", name="Run it: cost not counted")
+            await host.do("click", name="Watch live")
             endpoint.gate.set()
-            await host.texts("All rows have an answer", "2 answered")
+            await host.texts("All rows answered", "2 answered")
             heard = await host.do("heard")
             reached = await host.do("run", script="fetch('/mcp').then(() => 'reached', () => 'refused')")
             parent = await host.do(
@@ -233,8 +233,8 @@ async def test_the_servers_question_is_put_outside_of_the_page(tmp_path: Path) -
             await host.do("click", name="rows.csv")
             await host.do("click", name="Submit …")
             await host.do("click", name="Run it for at most $0.05")
-            await host.do("outer", name="Do not agree")
-            await host.texts("The user did not agree, so nothing was submitted")
+            await host.do("outer", name="Decline")
+            await host.texts("The user declined, so nothing was submitted")
             posts = server.posts
             await host.do("click", name="Run it for at most $0.05")
             await host.do("outer", name="Agree")

@@ -91,7 +91,7 @@ def test_an_unknown_topic_names_those_that_there_are(capsys: pytest.CaptureFixtu
 
     assert code == 2
     assert output.out == ""
-    assert output.err == f"batchwright: The guide has no page 'prices'. Its topics are: {', '.join(TOPICS)}.\n"
+    assert output.err == f"batchwright: The guide has no page 'prices'. Topics: {', '.join(TOPICS)}.\n"
 
 
 def test_it_helps_where_a_setting_is_wrong(tmp_path: Path) -> None:

@@ -84,17 +84,17 @@ async def test_a_running_job_is_waited_for_and_watched_to_its_end(tmp_path: Path
         job_id = await at.running()
         await at.host.do("open", tool="check_job", args={"job_id": job_id})
         await at.host.texts("0% done", "60 running", "m at 127.0.0.1", "rows.csv")
-        await at.host.do("click", name="Wait for the end")
-        await at.host.texts("Stop waiting")
+        await at.host.do("click", name="Watch live")
+        await at.host.texts("Stop watching")
         at.endpoint.gate.set()
-        await at.host.texts("All rows have an answer", "60 answered", "See results", "Progress over time")
+        await at.host.texts("All rows answered", "60 answered", "View results", "Progress over time")
         said = await at.host.do("run", script="document.getElementById('status').textContent")
         calls = await at.host.calls()
         await at.host.assert_quiet()
 
     assert {name for name, _ in calls} == {"check_job"}
     assert all(arguments["wait_seconds"] <= 20 for _, arguments in calls)
-    assert said == "The job has ended: completed. 60 answered, of 60 rows."
+    assert said == "The job has finished: completed. 60 answered, of 60 rows."
 
 
 async def test_cancelling_asks_first_and_then_ends_the_job(tmp_path: Path) -> None:
@@ -133,15 +133,15 @@ async def test_a_retry_is_drafted_shown_and_only_then_submitted(tmp_path: Path) 
         await at.host.do("open", tool="check_job", args={"job_id": job["job_id"]})
         await at.host.texts("What went wrong", "4 rows not fitting", "A retry helps.")
         await at.host.do("click", name=f"Retry 4 rows: {job['problems'][0]['problem']}")
-        await at.host.texts("This drafts a new round over these rows, and spends nothing.", "Rows that are not fitting")
+        await at.host.texts("This drafts a new round for these rows and spends nothing.", "Rows that are not fitting")
         await at.host.do("click", name="Draft the retry")
         await at.host.texts("Submit this draft?", "4 requests, answered by m at 127.0.0.1")
         drafted = await at.session.call("check_job", job_id=job["job_id"])
-        await at.host.do("click", name="Run it: its cost is not counted")
+        await at.host.do("click", name="Run it: cost not counted")
         await at.host.do("until", script="document.querySelector('.panel').hidden")
         await at.session.finished(job["job_id"])
         await at.host.do("click", name="Refresh")
-        await at.host.texts("All rows have an answer", "60 answered")
+        await at.host.texts("All rows answered", "60 answered")
         calls = await at.host.calls()
         await at.host.assert_quiet()
 
@@ -163,7 +163,7 @@ async def test_a_draft_that_costs_money_is_submitted_by_a_button_that_says_how_m
             bounded = await session.call("create_batch_file", **draft, parameters={"max_completion_tokens": 2_000})
             unbounded = await session.call("create_batch_file", **draft)
             await host.do("open", tool="check_job", args={"job_id": bounded["job_id"]})
-            await host.texts("This draft, at most", "of $2.00 a job", "All jobs within 24 hours")
+            await host.texts("This draft, at most", "of $2.00 per job", "All jobs in 24 hours")
             await host.do("click", name="Submit …")
             await host.texts("It costs at most")
             await host.do("press", key="Enter", times=3)
@@ -173,7 +173,7 @@ async def test_a_draft_that_costs_money_is_submitted_by_a_button_that_says_how_m
             await host.do("open", tool="check_job", args={"job_id": unbounded["job_id"]})
             await host.do("click", name="Submit …")
             await host.texts("Its cost cannot be bounded here")
-            name = "The most that you agree to, in US dollars"
+            name = "Amount you agree to, in US dollars"
             await host.do("fill", name=name, role="spinbutton", value="0.5")
             await host.do("click", name="Run it for $0.50")
             await host.texts("running")
@@ -190,7 +190,7 @@ async def test_results_are_paged_filtered_and_saved_as_a_file(tmp_path: Path) ->
     async with desk(tmp_path, failing=3) as at:
         job = await at.ended()
         await at.host.do("open", tool="check_job", args={"job_id": job["job_id"]})
-        await at.host.do("click", name="See results")
+        await at.host.do("click", name="View results")
         await at.host.texts("Rows 1 to 20 of 60", "answer to say row 19")
         await at.host.do("click", name="Next")
         await at.host.texts("Rows 21 to 40 of 60", "answer to say row 39")
@@ -199,7 +199,7 @@ async def test_results_are_paged_filtered_and_saved_as_a_file(tmp_path: Path) ->
         await at.host.do("click", name="Save results …")
         await at.host.do("fill", name="File in the workspace (.csv, .xlsx, .jsonl or .parquet)", value="mine.jsonl")
         await at.host.do("click", name="Save")
-        await at.host.texts("All rows are in")
+        await at.host.texts("All rows were saved to")
         await at.host.do("click", name="Close")
         await at.host.do("click", name="Save results …")
         await at.host.do("fill", name="File in the workspace (.csv, .xlsx, .jsonl or .parquet)", value="../x.csv")
@@ -269,7 +269,7 @@ async def test_a_host_that_only_shows_gets_the_first_answer_and_what_to_ask_for(
         await at.host.do(
             "open", tool="check_job", args={"job_id": job["job_id"]}, capabilities={}, theme=None, scheme="dark"
         )
-        await at.host.texts("60 answered", "This host only shows. Ask the assistant for: get_results")
+        await at.host.texts("60 answered", "Buttons do not work in this host. Ask the assistant for: get_results")
         buttons = await at.host.do("run", script="document.querySelectorAll('button').length")
         paper = await at.host.do("run", script="getComputedStyle(document.body).backgroundColor")
         await at.host.assert_quiet()
@@ -303,7 +303,7 @@ async def test_everything_can_be_done_with_the_keyboard_alone(tmp_path: Path) ->
             walked.append(await at.host.do("run", script=focused))
         ring = await at.host.do("run", script="getComputedStyle(document.activeElement).outlineStyle")
         await at.host.do("press", key="Enter")
-        await at.host.texts("All rows have an answer")
+        await at.host.texts("All rows answered")
         heading = await at.host.do("run", script="document.activeElement.tagName")
         await at.host.do("press", key="Tab")
         first = await at.host.do("run", script=focused)
@@ -320,7 +320,7 @@ async def test_everything_can_be_done_with_the_keyboard_alone(tmp_path: Path) ->
         assert await at.host.do("run", script=order)
 
     assert walked == ["All jobs", "Refresh", "rows.csv"]
-    assert (ring, heading, first) == ("solid", "H2", "See results")
+    assert (ring, heading, first) == ("solid", "H2", "View results")
     assert (save, back) == ("Save", "Save results …")
 
 

@@ -46,7 +46,7 @@ async def test_a_provider_that_cannot_be_asked_does_not_keep_the_list_from_being
         jobs = await session.call("list_jobs")
 
     assert [job["job_id"] for job in jobs["jobs"]] == [job_id]
-    assert jobs["notes"] == ["The provider could not be asked for batches that were made elsewhere."]
+    assert jobs["notes"] == ["The provider could not be asked about batches created elsewhere."]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -230,7 +230,7 @@ async def test_a_lost_journal_is_made_anew_from_folders_and_batches(
     assert (first["counts"], second["counts"]) == ({"answered": 5}, {"answered": 5})
     assert results["shown"][0]["answer"] == "answer to Tell 0"
     assert posts == 2
-    assert "The user did not agree" in declined
+    assert "The user declined" in declined
     assert still == frozen
     assert len(user.questions) == 2
     assert "The journal was lost" in user.questions[0]

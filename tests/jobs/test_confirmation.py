@@ -63,7 +63,7 @@ async def test_the_next_call_of_a_draft_leaves_its_maximum_to_the_user(tmp_path:
         job = await session.call("submit_job", job_id=draft["job_id"], max_cost_usd=float(most))
 
     call = f'submit_job(job_id="{draft["job_id"]}", max_cost_usd=...)'
-    assert f"shows some answers; then tell the user the cost, then {call}" in draft["next"]
+    assert f"shows sample answers; then tell the user the cost, then {call}" in draft["next"]
     assert job["cost"].endswith(f"at most ${most} agreed")
 
 
@@ -222,7 +222,7 @@ async def test_an_unpriced_job_needs_a_maximum_and_is_never_called_free(
     draft = answers[0][1] or {}
     assert draft["cost"].startswith("not known")
     assert draft["next"] == (
-        f'try_requests(job_id="{job_id}", max_cost_usd=...) shows some answers; then ask the user how much it may '
+        f'try_requests(job_id="{job_id}", max_cost_usd=...) shows sample answers; then ask the user how much it may '
         f'cost, which is then agreed but not enforced, then submit_job(job_id="{job_id}", max_cost_usd=...)'
     )
     assert refused.endswith("Ask the user how much it may cost, and pass that as max_cost_usd.")
@@ -295,7 +295,7 @@ async def test_above_the_threshold_the_user_is_asked_with_all_that_matters(
         f"Spend at most $5.00 on {job_id}? It sends 5 rows of 'the rows' to 'gpt-5-mini' at {host!r}.",
     ]
     assert job["status"] == "running"
-    assert again["notes"] == ["It was submitted before: nothing was sent again."]
+    assert again["notes"] == ["Already submitted: nothing was sent again."]
     assert server.posts == 1
 
 
@@ -316,8 +316,8 @@ async def test_whoever_does_not_agree_pays_nothing_and_may_agree_later(
         job = await session.call("submit_job", job_id=job_id)
 
     assert text == (
-        f"The user did not agree, so nothing was submitted and nothing was spent. {job_id} stays as it is: "
-        "call submit_job again when they have changed their mind, or draft something cheaper."
+        f"The user declined, so nothing was submitted or spent. {job_id} is unchanged: "
+        "call submit_job again if they change their mind, or draft something cheaper."
     )
     assert jobs["jobs"][0]["status"] == "draft"
     assert not was_sent
@@ -499,7 +499,7 @@ async def test_what_costs_nothing_is_never_asked_about(tmp_path: Path, mode: Mod
             job = await session.finished(draft["job_id"])
 
     job_id = draft["job_id"]
-    assert draft["next"] == f'try_requests(job_id="{job_id}") shows some answers; then submit_job(job_id="{job_id}")'
+    assert draft["next"] == f'try_requests(job_id="{job_id}") shows sample answers; then submit_job(job_id="{job_id}")'
     assert job["counts"] == {"answered": 5}
     assert "cost" not in job
     assert user.questions == []
@@ -531,5 +531,5 @@ async def test_whoever_pays_more_than_was_agreed_is_told(tmp_path: Path, server:
         job = await session.finished(job_id)
 
     assert "$0.0001 agreed, not enforced: " in job["cost"]
-    assert "over it, since nothing bounds the answers' length" in job["cost"]
+    assert "more, since nothing bounds the answers' length" in job["cost"]
     assert "at most" not in job["cost"]

@@ -202,11 +202,11 @@ async def test_several_causes_are_told_apart_in_the_facts_and_in_the_text(
     assert job["next"] == f"{retry} drafts a retry of 3 rows"
     for problem in job["problems"]:
         assert json.dumps(problem, separators=(",", ":"), ensure_ascii=False) in text
-    assert draft["retries"] == "2 failed of 4 rows, sent as before"
+    assert draft["retries"] == "2 failed of 4 rows, sent unchanged"
     assert draft["warnings"] == ["This retry may not help 1 of its rows: the text is longer than the model's context."]
     assert draft["next"].startswith("Shorten it with retry_job(prompt=...)")
-    assert ". Or as it is: try_requests(" in draft["next"]
-    assert better["retries"] == "2 failed of 4 rows, mended: another prompt"
+    assert ". Or as is: try_requests(" in draft["next"]
+    assert better["retries"] == "2 failed of 4 rows, changed: another prompt"
     assert "warnings" not in better
     assert better["next"].startswith("try_requests(")
 
@@ -224,7 +224,7 @@ async def test_what_a_retry_changes_is_said(tmp_path: Path, server: OpenAIServer
         )
 
     assert draft["retries"] == (
-        "4 expired of 4 rows, mended: another system; model gpt-4.1 -> gpt-4o; max_completion_tokens 100 -> 50; "
+        "4 expired of 4 rows, changed: another system; model gpt-4.1 -> gpt-4o; max_completion_tokens 100 -> 50; "
         "temperature 0.2 -> left out; seed left out -> 7"
     )
     assert [(problem["cause"], "remedy" in problem) for problem in draft["problems"]] == [("expired", False)]

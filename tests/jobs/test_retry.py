@@ -76,7 +76,7 @@ async def test_rows_that_did_not_run_are_sent_again_and_the_others_are_not(
 
     assert before["counts"] == drafted["counts"] == {"answered": 2, rest: 3}
     assert (draft["job_id"], draft["requests"], draft["rows"]) == (job_id, 3, 5)
-    assert "A retry of 3 rows is drafted: submit_job sends it." in drafted["notes"]
+    assert "A retry of 3 rows is drafted; submit_job sends it." in drafted["notes"]
     assert f'submit_job(job_id="{job_id}"' in drafted["next"]
     assert running["counts"] == {"answered": 2, "running": 3}
     assert again == ["Say 2", "Say 3", "Say 4"]
@@ -189,7 +189,7 @@ async def test_a_second_draft_of_a_retry_takes_the_place_of_the_first(tmp_path: 
 
     assert (first["requests"], second["requests"]) == (4, 4)
     assert texts(sent(server)) == [f"Two {number}" for number in range(1, 5)]
-    assert again["notes"][0] == "It was submitted before: nothing was sent again."
+    assert again["notes"][0] == "Already submitted: nothing was sent again."
     assert job["counts"] == {"answered": 5}
     assert server.posts == 2
 
@@ -226,7 +226,7 @@ async def test_where_nothing_is_open_nothing_is_retried(tmp_path: Path, server: 
     )
     assert "no rows that are refused or cut_short" in named
     assert "outcomes" in wrong
-    assert again["notes"][0] == "It was submitted before: nothing was sent again."
+    assert again["notes"][0] == "Already submitted: nothing was sent again."
     assert server.posts == 1
 
 
@@ -450,10 +450,10 @@ async def test_a_drafted_retry_is_discarded_and_its_job_stays(tmp_path: Path, se
         after = await looked_at(session, job_id)
         job = await retried(session, server, job_id)
 
-    assert discarded["notes"] == ["The drafted retry was discarded. The job and its results stay as they are."]
+    assert discarded["notes"] == ["The drafted retry was discarded. The job and its results are unchanged."]
     assert left == files
     assert again.startswith(f"{job_id} has already finished: expired.")
-    assert nothing["notes"] == ["It was submitted before: nothing was sent again."]
+    assert nothing["notes"] == ["Already submitted: nothing was sent again."]
     assert results["counts"] == before["counts"] == after["counts"] == {"answered": 2, "expired": 3}
     assert job["counts"] == {"answered": 5}
     assert server.posts == 2

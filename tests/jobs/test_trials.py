@@ -131,7 +131,7 @@ async def test_the_next_call_of_a_draft_tries_it_and_that_of_a_trial_submits_it(
         draft = await session.call("create_batch_file", **DRAFT)
         trial = await session.call("try_requests", job_id=draft["job_id"])
 
-    assert draft["next"] == f'try_requests(job_id="{draft["job_id"]}") shows some answers; then {trial["next"]}'
+    assert draft["next"] == f'try_requests(job_id="{draft["job_id"]}") shows sample answers; then {trial["next"]}'
     assert trial["next"].startswith(f'tell the user the cost, then submit_job(job_id="{draft["job_id"]}", ')
 
 
@@ -261,8 +261,8 @@ async def test_what_the_model_refuses_is_said_at_once_with_the_remedy(tmp_path: 
         }
     ]
     assert all(row["outcome"] == "failed" and "answer" not in row for row in trial["rows"])
-    assert trial["next"] == "create_batch_file with what the problems say mended, then try_requests again"
-    assert trial["cost"] == "$0.00: all were refused, so nothing was bought"
+    assert trial["next"] == "create_batch_file with the problems fixed, then try_requests again"
+    assert trial["cost"] == "$0.00: every request was refused, so nothing was charged"
     assert "whole_job" not in trial["variants"][0]
     assert trials(tmp_path) == [0]
 
@@ -275,7 +275,7 @@ async def test_a_model_that_takes_what_the_drafts_refuses_is_named_next(tmp_path
 
     assert [variant["counts"] for variant in trial["variants"]] == [{"failed": 3}, {"answered": 3}]
     assert trial["rows"][0]["variant 1"] == {"outcome": "failed"}
-    assert trial["agreement"] == ["1 and 2 say the same: no row has a good answer from both"]
+    assert trial["agreement"] == ["1 and 2 agree: no row has a good answer from both"]
     assert trial["next"].startswith(
         "create_batch_file with the model and prompt of variant 2, which has more good answers; or "
     )
@@ -400,7 +400,7 @@ async def test_an_unpriced_trial_counts_with_all_that_was_agreed(tmp_path: Path,
 
     assert trial is not None
     assert "is unpriced, not free" in refused
-    assert trial["cost"] == "not known: $0.30 counts for the operator's limits"
+    assert trial["cost"] == "not known: $0.30 counts towards the operator's limits"
     assert "$0.00" not in text
     assert trials(tmp_path) == [300_000]
 
@@ -422,7 +422,7 @@ async def test_above_the_threshold_the_user_is_asked(
     assert (trial is not None) is agreed
     assert len(server.asked) == (3 if agreed else 0)
     if not agreed:
-        assert text.startswith("The user did not agree, so nothing was sent and nothing was spent.")
+        assert text.startswith("The user declined, so nothing was sent or spent.")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -485,8 +485,8 @@ async def test_rows_without_an_answer_in_time_are_told_and_count_as_spent(tmp_pa
         "never_ran: the time was over before it was sent",
     ]
     assert trial["notes"] == [
-        "The time was over before all were answered; what was sent may be charged.",
-        "What 2 of the requests cost is not known: they count with the most that they may cost.",
+        "Time ran out before all requests were answered; those already sent may be charged.",
+        "The cost of 2 of the requests is not known: each counts as the most that it may cost.",
     ]
     most = 2 * Decimal("0.000203")
     assert abs(Decimal(trials(tmp_path)[0]).scaleb(-6) - most) < Decimal("0.000003")
@@ -617,7 +617,7 @@ async def test_models_are_compared_on_the_same_rows_and_with_the_truth(
     mini, nano = trial["variants"]
     assert (mini["variant"], mini["model"], mini["right"]) == (1, MODEL, "10 of 10")
     assert (nano["variant"], nano["model"], nano["right"]) == (2, "gpt-5-nano", f"{odd} of 10")
-    assert trial["agreement"] == [f"1 and 2 say the same: 'label' in {odd} of 10 rows"]
+    assert trial["agreement"] == [f"1 and 2 agree: 'label' in {odd} of 10 rows"]
     for row in trial["rows"]:
         even = {"variant 1": {"label": "b"}, "variant 2": {"label": "a"}}
         shown = {name: row[name] for name in row.keys() - {"row", "source", "truth"}}
@@ -660,9 +660,9 @@ async def test_prompts_are_compared_and_their_bodies_are_those_of_a_draft_with_t
     assert set(trial["rows"][0]["source"]) == {"n", "text"}
     # Without case and the space around it, the answers to `say` and `SAY` are the same.
     assert trial["agreement"] == [
-        "1 and 2 say the same: 'answer' in 0 of 3 rows",
-        "1 and 3 say the same: 'answer' in 3 of 3 rows",
-        "2 and 3 say the same: 'answer' in 0 of 3 rows",
+        "1 and 2 agree: 'answer' in 0 of 3 rows",
+        "1 and 3 agree: 'answer' in 3 of 3 rows",
+        "2 and 3 agree: 'answer' in 0 of 3 rows",
     ]
     assert "names the column 'nothing', which does not exist" in none
 
@@ -709,7 +709,7 @@ async def test_agreement_is_by_property_and_numbers_go_by_their_value(tmp_path: 
         trial = await session.call("try_requests", job_id=job_id, rows=8, models=["gpt-5-nano"], truth="stars")
 
     assert [variant["right"] for variant in trial["variants"]] == ["8 of 8", "1 of 8"]
-    assert trial["agreement"] == ["1 and 2 say the same: 'topic' in 8 of 8 rows; 'stars' in 1 of 8 rows"]
+    assert trial["agreement"] == ["1 and 2 agree: 'topic' in 8 of 8 rows; 'stars' in 1 of 8 rows"]
     assert "all of them measured" in trial["variants"][0]["whole_job"]
 
 
@@ -811,7 +811,7 @@ async def test_a_job_that_has_run_and_a_drafted_retry_can_be_tried(tmp_path: Pat
     assert job["counts"] == {"answered": 38, "failed": 2}
     assert ended["rows"] == [{"row": 9, "source": {"text": "word 9"}, "answer": "x"}]
     assert ended["next"] == f'get_results(job_id="{job_id}")'
-    assert retry["next"].startswith(f'try_requests(job_id="{job_id}") shows some answers; then ')
+    assert retry["next"].startswith(f'try_requests(job_id="{job_id}") shows sample answers; then ')
     assert [row["row"] for row in trial["rows"]] == [2, 5]
     assert sorted(body["messages"][-1]["content"] for body in server.asked[1:]) == ["tell word 2", "tell word 5"]
     assert trial["next"].startswith(f'tell the user the cost, then submit_job(job_id="{job_id}"')

@@ -8,8 +8,7 @@ import pytest
 
 from batchwright.core.model import Json
 from batchwright.mcp_server.arguments import understood
-from tests.support.endpoint import running_endpoint
-from tests.support.session import environment, in_memory
+from tests.support.session import at_endpoint
 
 SCHEMA: Mapping[str, Json] = {
     "required": ["job_id"],
@@ -71,7 +70,7 @@ async def test_a_client_may_fill_in_every_argument_with_null(tmp_path: Path) -> 
     nothing: dict[str, Any] = dict.fromkeys(
         ("source", "batch_file", "system", "output_schema", "parameters", "id_column", "inputs_per_request", "endpoint")
     )
-    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
+    async with at_endpoint(tmp_path) as (_, session):
         draft = await session.call("create_batch_file", rows=rows, prompt="say {{n}}", model="m", **nothing)
         job_id = draft["job_id"]
         trial = await session.call("try_requests", job_id=f" {job_id} ", named=[2, 1], truth=None, max_cost_usd=None)

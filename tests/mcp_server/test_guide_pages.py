@@ -65,7 +65,7 @@ async def test_a_page_that_there_is_not_is_refused_with_those_that_there_are(tmp
             with pytest.raises(MCPError) as raised:
                 await session.client.read_resource(of_guide(topic))
             assert raised.value.error.code == -32602
-        with pytest.raises(MCPError, match=r"The guide has no page 'prices'\. Its topics are: connect, data, "):
+        with pytest.raises(MCPError, match=r"The guide has no page 'prices'\. Topics: connect, data, "):
             await session.client.read_resource(of_guide("prices"))
 
 

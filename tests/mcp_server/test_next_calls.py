@@ -8,9 +8,8 @@ import pytest
 from batchwright.checks.families import tight_bound
 from batchwright.core.model import Endpoint, Json
 from batchwright.mcp_server.views.view import View
-from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import OpenAIServer
-from tests.support.session import Session, environment, in_memory, openai_environment
+from tests.support.session import Session, at_endpoint, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 
@@ -54,7 +53,7 @@ async def test_a_question_to_a_running_job_says_why_done_rows_have_no_answer_yet
     assert job["counts"] == {"answered": 3, "running": 1}
     for told in (profile, found):
         assert told["notes"][0].endswith(
-            "4 rows are running. 3 of them are done, but are read when their batch has ended."
+            "4 rows have no result yet. 3 of them are done, and are read when their batch has finished."
         )
         assert told["next"].startswith(f'check_job(job_id="{job_id}", wait_seconds=45)')
 
@@ -94,7 +93,7 @@ async def test_results_name_the_retry_that_helps_and_the_tool_that_answers_quest
 
 async def test_a_job_that_ran_here_has_nothing_to_clean_up_at_a_provider(tmp_path: Path) -> None:
     """Advice that changes nothing costs a call."""
-    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
+    async with at_endpoint(tmp_path) as (_, session):
         job_id = (await drafted(session, model="m"))["job_id"]
         await session.call("submit_job", job_id=job_id)
         await session.finished(job_id)
@@ -127,12 +126,12 @@ async def test_a_submission_without_a_maximum_says_what_was_taken_for_agreed(
         same = await session.call("submit_job", job_id=told, max_cost_usd=1)
 
     assert first["notes"] == [
-        "No max_cost_usd was given: the most that the draft may cost was taken for agreed. Tell the user."
+        "No max_cost_usd was given, so the most that the draft may cost counts as agreed. Tell the user."
     ]
-    assert lower["notes"][0] == "It was submitted before: nothing was sent again."
-    assert lower["notes"][1].startswith("What was agreed then stays: $")
+    assert lower["notes"][0] == "Already submitted: nothing was sent again."
+    assert lower["notes"][1].startswith("The amount agreed then still applies: $")
     assert "notes" not in second
-    assert same["notes"] == ["It was submitted before: nothing was sent again."]
+    assert same["notes"] == ["Already submitted: nothing was sent again."]
 
 
 async def test_an_open_draft_says_first_how_its_cost_is_bounded(tmp_path: Path, server: OpenAIServer) -> None:
@@ -143,7 +142,7 @@ async def test_an_open_draft_says_first_how_its_cost_is_bounded(tmp_path: Path, 
         unpriced = await drafted(session, parameters={}, model="mystery-1")
 
     assert draft["next"].startswith(
-        'bound the cost with another draft, parameters={"max_completion_tokens": ...}; or, as it is: try_requests('
+        'bound the cost with another draft, parameters={"max_completion_tokens": ...}; or, as is: try_requests('
     )
     assert draft["next"].endswith(
         "ask the user how much it may cost, which is then agreed but not enforced, then "

@@ -18,7 +18,7 @@ from batchwright.mcp_server.addresses import JOBS, TEMPLATES, of_guide, of_job
 from batchwright.mcp_server.resources import JOBS_A_PAGE
 from tests.support.endpoint import running_endpoint
 from tests.support.sample import DRAFT
-from tests.support.session import MODES, OPENAI_ITSELF, Mode, Session, environment, in_memory, over_stdio
+from tests.support.session import MODES, OPENAI_ITSELF, Mode, at_endpoint, environment, in_memory, over_stdio
 from tests.support.values import HOSTILE, LABELS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("openai_out_of_reach")]
@@ -46,22 +46,11 @@ async def refused(client: Client, uri: str) -> tuple[int, str]:
     return raised.value.error.code, raised.value.error.message
 
 
-async def completed(session: Session, **arguments: Any) -> str:
-    """Run a job to its end, and give its id."""
-    job_id = (await session.call("create_batch_file", **DRAFT | arguments))["job_id"]
-    await session.call("submit_job", job_id=job_id)
-    await session.finished(job_id)
-    return job_id
-
-
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_job_can_be_read_as_the_tools_show_it(tmp_path: Path, sample: Path, mode: Mode) -> None:
     """One set of facts: what a user attaches is what the assistant was told."""
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url), mode) as session,
-    ):
-        job_id = await completed(session)
+    async with at_endpoint(tmp_path, mode) as (_, session):
+        job_id = await session.run_job(**DRAFT)
         client = session.client
         jobs, listed = await facts(client, JOBS), await session.call("list_jobs")
         job, checked = await facts(client, of_job(job_id)), await session.call("check_job", job_id=job_id)
@@ -82,10 +71,7 @@ async def test_a_job_can_be_read_as_the_tools_show_it(tmp_path: Path, sample: Pa
 async def test_the_requests_are_shown_as_they_are_sent(tmp_path: Path, sample: Path, mode: Mode) -> None:
     """Before money is spent, somebody may want to see what for."""
     assert sample.exists()
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url), mode) as session,
-    ):
+    async with at_endpoint(tmp_path, mode) as (_, session):
         job_id = (await session.call("create_batch_file", **DRAFT, id_column="id"))["job_id"]
         requests = await facts(session.client, of_job(job_id, "requests"))
 
@@ -100,12 +86,9 @@ async def test_the_requests_are_shown_as_they_are_sent(tmp_path: Path, sample: P
 async def test_the_list_names_jobs_and_their_results(tmp_path: Path, sample: Path, mode: Mode) -> None:
     """A client shows it as a menu."""
     assert sample.exists()
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url), mode) as session,
-    ):
+    async with at_endpoint(tmp_path, mode) as (_, session):
         before = (await session.client.list_resources()).resources
-        ended = await completed(session)
+        ended = await session.run_job(**DRAFT)
         drafted = (await session.call("create_batch_file", **DRAFT))["job_id"]
         after = (await session.client.list_resources()).resources
         templates = (await session.client.list_resource_templates()).resource_templates
@@ -136,7 +119,7 @@ async def test_a_long_list_comes_in_pages(tmp_path: Path) -> None:
         first = await session.client.list_resources()
         second = await session.client.list_resources(cursor=first.next_cursor)
         page = await facts(session.client, f"{JOBS}?limit=2&offset=1")
-        with pytest.raises(MCPError, match="cursor is none that this server gave"):
+        with pytest.raises(MCPError, match="cursor is not one that this server gave"):
             await session.client.list_resources(cursor="x")
 
     uris = [resource.uri for resource in (*first.resources, *second.resources)]
@@ -191,14 +174,11 @@ async def test_hostile_text_is_in_no_resource_raw(tmp_path: Path, sample: Path) 
     """A resource goes into the conversation like an answer: it must not act on the assistant, or fill it."""
     name = "col\u202eumn"
     (sample / "hostile.jsonl").write_text(json.dumps({name: HOSTILE, "id": 1}) + "\n", encoding="utf-8")
-    async with (
-        running_endpoint(answer=lambda _: HOSTILE) as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
+    async with at_endpoint(tmp_path, answer=lambda _: HOSTILE) as (endpoint, session):
         client = session.client
-        good = await completed(session, source="hostile.jsonl", prompt="say {{id}}{{" + name + "}}")
+        good = await session.run_job(**DRAFT | {"source": "hostile.jsonl", "prompt": "say {{id}}{{" + name + "}}"})
         endpoint.statuses["*"] = [400]
-        bad = await completed(session, source="hostile.jsonl", prompt="{{id}}", output_schema=LABELS)
+        bad = await session.run_job(**DRAFT | {"source": "hostile.jsonl", "prompt": "{{id}}", "output_schema": LABELS})
         kinds = ("job", "requests", "results", "table")
         texts = {(job_id, kind): await read(client, of_job(job_id, kind)) for job_id in (good, bad) for kind in kinds}
         jobs = await read(client, JOBS)
@@ -218,11 +198,8 @@ async def test_hostile_text_is_in_no_resource_raw(tmp_path: Path, sample: Path) 
 async def test_a_table_that_is_too_large_names_the_tool_that_writes_it(tmp_path: Path, sample: Path) -> None:
     """MCP has no streams: a gigabyte in one message would be the end of the conversation."""
     assert sample.exists()
-    async with (
-        running_endpoint(answer=lambda _: "long " * 50_000) as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
-        job_id = await completed(session)
+    async with at_endpoint(tmp_path, answer=lambda _: "long " * 50_000) as (_, session):
+        job_id = await session.run_job(**DRAFT)
         code, message = await refused(session.client, of_job(job_id, "table"))
         left = sorted(path.name for path in (tmp_path / "data" / "jobs" / job_id).iterdir() if path.is_dir())
 
@@ -234,11 +211,8 @@ async def test_a_table_that_is_too_large_names_the_tool_that_writes_it(tmp_path:
 async def test_a_table_is_whole(tmp_path: Path, sample: Path) -> None:
     """Unlike a page: it is what a user attaches to work on."""
     assert sample.exists()
-    async with (
-        running_endpoint(answer=lambda text: f'"{text}",\n' + "é" * 3_000) as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
-        job_id = await completed(session)
+    async with at_endpoint(tmp_path, answer=lambda text: f'"{text}",\n' + "é" * 3_000) as (_, session):
+        job_id = await session.run_job(**DRAFT)
         rows = list(csv.DictReader(io.StringIO(await read(session.client, of_job(job_id, "table")))))
 
     assert [row["answer"] for row in rows] == [f'"say row {n}",\n' + "é" * 3_000 for n in range(1, 6)]
@@ -254,7 +228,7 @@ async def test_jobs_of_an_earlier_conversation_are_there_in_a_process_of_its_own
     async with running_endpoint() as endpoint:
         env = environment(tmp_path, endpoint=endpoint.url)
         async with in_memory(env) as session:
-            job_id = await completed(session)
+            job_id = await session.run_job(**DRAFT)
         async with over_stdio(env, mode) as session:
             listed = [resource.uri for resource in (await session.client.list_resources()).resources]
             job = await facts(session.client, of_job(job_id))
@@ -280,11 +254,8 @@ async def test_looking_around_opens_nothing_where_there_is_no_job(tmp_path: Path
 async def test_answers_about_a_job_link_to_it(tmp_path: Path, sample: Path, mode: Mode) -> None:
     """Beside the text, which says everything itself."""
     assert sample.exists()
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url), mode) as session,
-    ):
-        job_id = await completed(session)
+    async with at_endpoint(tmp_path, mode) as (_, session):
+        job_id = await session.run_job(**DRAFT)
         calls: list[tuple[str, dict[str, Any]]] = [
             ("create_batch_file", DRAFT),
             ("submit_job", {"job_id": job_id}),

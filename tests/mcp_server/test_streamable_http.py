@@ -75,7 +75,7 @@ async def test_clients_of_both_eras_share_one_server(tmp_path: Path, sample: Pat
         again = await first.call("submit_job", job_id=job_id)
         job = await first.finished(job_id)
 
-    assert again["notes"] == ["It was submitted before: nothing was sent again."]
+    assert again["notes"] == ["Already submitted: nothing was sent again."]
     assert job["status"] == "completed"
     assert set(endpoint.seen.values()) == {1}
 
@@ -257,7 +257,7 @@ def test_nobody_else_is_let_in_without_a_token(tmp_path: Path, host: str) -> Non
     assert done.returncode == 2
     assert done.stderr == (
         f"batchwright: {host} can be reached from other machines, so a server there needs BATCHWRIGHT_HTTP_TOKEN, a "
-        "secret of at least 16 characters that clients send. Set it, or leave --host out.\n"
+        "secret of at least 16 characters that clients send. Set it, or omit --host.\n"
     )
 
 
@@ -266,9 +266,9 @@ def test_an_address_that_cannot_be_had_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for host, number in (("127.0.0.1", port), ("no.such.host.invalid", 0), ("x" * 300, 0)):
-            with pytest.raises(InvalidInput, match="Name another address, or port 0"):
+            with pytest.raises(InvalidInput, match="Use another address, or port 0"):
                 streamable_http.listening(host, number, has_token=False)
-    with pytest.raises(InvalidInput, match="There is no port 99999"):
+    with pytest.raises(InvalidInput, match="99999 is not a port"):
         streamable_http.listening("127.0.0.1", 99_999, has_token=False)
 
 

@@ -36,7 +36,7 @@ from tests.support.tasks_client import Created, WithTasks, begin, cancel, get, t
 pytestmark = pytest.mark.anyio
 
 AGREED = {"action": "accept", "content": {"agreed": True}}
-GONE = "There is no such task here"
+GONE = "No such task here"
 
 
 @asynccontextmanager
@@ -145,7 +145,7 @@ async def test_a_submission_that_is_cancelled_in_its_middle_is_sent_once(tmp_pat
         again = await session.call("submit_job", job_id=job_id)
 
     assert during["status"] == "working"
-    assert again["notes"] == ["It was submitted before: nothing was sent again."]
+    assert again["notes"] == ["Already submitted: nothing was sent again."]
     assert server.posts == server.batches_created == 1
 
 
@@ -166,7 +166,7 @@ async def test_a_task_asks_the_user(tmp_path: Path, sample: Path, agreed: bool) 
         server.release()
         asked = await until_status(client, task_id, "input_required")
         ((key, question),) = asked["inputRequests"].items()
-        with pytest.raises(MCPError, match="An answer has another form"):
+        with pytest.raises(MCPError, match="An answer does not match"):
             await update(client, task_id, **{key: "yes"})
         await update(client, task_id, unknown=AGREED)
         still = await get(client, task_id)
@@ -314,7 +314,7 @@ async def test_an_answer_that_is_too_large_is_not_kept() -> None:
         ended = await until_status(client, await task_of(client, "much"), "completed")
 
     assert ended["result"]["isError"] is True
-    assert ended["result"]["content"][0]["text"].startswith("The answer is too large to be kept.")
+    assert ended["result"]["content"][0]["text"].startswith("The answer is too large to keep.")
 
 
 @pytest.mark.slow

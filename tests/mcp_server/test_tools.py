@@ -19,7 +19,15 @@ from tests.generate import listed
 from tests.support.endpoint import running_endpoint
 from tests.support.openai_server import OpenAIServer, running_openai
 from tests.support.sample import DRAFT
-from tests.support.session import MODES, OPENAI_ITSELF, Mode, Session, environment, in_memory, openai_environment
+from tests.support.session import (
+    MODES,
+    OPENAI_ITSELF,
+    Mode,
+    at_endpoint,
+    environment,
+    in_memory,
+    openai_environment,
+)
 from tests.support.systems import needs_links
 from tests.support.values import HOSTILE, LABELS
 from tests.support.waiting import until
@@ -66,9 +74,9 @@ async def test_what_a_client_strips_from_the_schemas_stands_in_the_descriptions(
 @pytest.mark.parametrize("mode", MODES)
 async def test_the_main_job_from_a_file_to_a_joined_file(tmp_path: Path, sample: Path, mode: Mode) -> None:
     """It is what the program is for."""
-    async with (
-        running_endpoint(answer=lambda text: json.dumps({"label": "b" if "3" in text else "a"})) as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url), mode) as session,
+    async with at_endpoint(tmp_path, mode, answer=lambda text: json.dumps({"label": "b" if "3" in text else "a"})) as (
+        endpoint,
+        session,
     ):
         profile = await session.call("inspect_data", source="sample.csv")
         draft = await session.call(
@@ -158,14 +166,9 @@ def leaves(value: Any) -> list[Any]:
 async def test_rows_given_inline_run_on_every_endpoint(tmp_path: Path, endpoint_path: str) -> None:
     """A list in the conversation is a source too, and each endpoint has its own body and answer."""
     rows = [{"word": "cat"}, {"word": "doga"}]
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
-        draft = await session.call("create_batch_file", rows=rows, prompt="{{word}}", model="m", endpoint=endpoint_path)
-        await session.call("submit_job", job_id=draft["job_id"])
-        await session.finished(draft["job_id"])
-        shown = (await session.call("get_results", job_id=draft["job_id"]))["shown"]
+    async with at_endpoint(tmp_path) as (_, session):
+        job_id = await session.run_job(rows=rows, prompt="{{word}}", model="m", endpoint=endpoint_path)
+        shown = (await session.call("get_results", job_id=job_id))["shown"]
 
     if endpoint_path == "/v1/embeddings":
         assert [row["embedding"] for row in shown] == [[0.5, 13.0], [0.5, 14.0]]
@@ -181,15 +184,10 @@ async def test_a_ready_made_batch_file_runs_as_it_is(tmp_path: Path, sample: Pat
         for n in range(3)
     ]
     (sample / "batch.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
+    async with at_endpoint(tmp_path) as (endpoint, session):
         seen = await session.call("inspect_data", source="batch.jsonl")
-        draft = await session.call("create_batch_file", batch_file="batch.jsonl")
-        await session.call("submit_job", job_id=draft["job_id"])
-        await session.finished(draft["job_id"])
-        shown = (await session.call("get_results", job_id=draft["job_id"]))["shown"]
+        job_id = await session.run_job(batch_file="batch.jsonl")
+        shown = (await session.call("get_results", job_id=job_id))["shown"]
 
     assert seen["next"] == 'create_batch_file(batch_file="batch.jsonl")'
     assert [(row["custom_id"], row["answer"]) for row in shown] == [(f"x{n}", f"answer to t{n}") for n in range(3)]
@@ -203,14 +201,9 @@ async def test_every_kind_of_file_goes_in_and_comes_out(tmp_path: Path, sample: 
     kind = "json" if suffix == "jsonl" else suffix
     rows = "SELECT 7 AS n, 'a, \"b\"' AS t UNION ALL SELECT 8, 'é\n2' UNION ALL SELECT NULL, 'null'"
     duckdb.execute(f"COPY ({rows}) TO '{sample}/in.{suffix}' (FORMAT {kind})")
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
-        draft = await session.call("create_batch_file", source=f"in.{suffix}", prompt="{{n}} {{t}}", model="m")
-        await session.call("submit_job", job_id=draft["job_id"])
-        await session.finished(draft["job_id"])
-        await session.call("get_results", job_id=draft["job_id"], save_as=f"out.{saved}")
+    async with at_endpoint(tmp_path) as (_, session):
+        job_id = await session.run_job(source=f"in.{suffix}", prompt="{{n}} {{t}}", model="m")
+        await session.call("get_results", job_id=job_id, save_as=f"out.{saved}")
 
     joined = duckdb.execute(f"SELECT n::VARCHAR, t, answer FROM '{sample}/out.{saved}'").fetchall()
     assert joined == [
@@ -225,10 +218,7 @@ async def test_failures_are_counted_by_name_and_grouped_by_cause(tmp_path: Path,
     assert sample.exists()
     answers = {"say row 1": '{"label": "a"}', "say row 2": '{"label": "c"}', "say row 3": "no JSON"}
     statuses = {"say row 4": [400], "say row 5": [400]}
-    async with (
-        running_endpoint(answer=lambda text: answers[text], statuses=statuses) as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
+    async with at_endpoint(tmp_path, answer=lambda text: answers[text], statuses=statuses) as (_, session):
         draft = await session.call("create_batch_file", **DRAFT, output_schema=LABELS)
         await session.call("submit_job", job_id=draft["job_id"])
         job = await session.finished(draft["job_id"])
@@ -330,7 +320,7 @@ async def test_a_list_of_jobs_shows_what_each_asked_and_what_it_cost(tmp_path: P
 async def test_a_free_job_has_no_cost_in_the_list(tmp_path: Path, sample: Path) -> None:
     """Nothing is said of what is not counted."""
     assert sample.exists()
-    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
+    async with at_endpoint(tmp_path) as (_, session):
         await session.call("create_batch_file", **DRAFT)
         jobs = await session.call("list_jobs")
 
@@ -341,7 +331,7 @@ async def test_a_free_job_has_no_cost_in_the_list(tmp_path: Path, sample: Path) 
 async def test_a_draft_that_is_not_wanted_is_discarded_with_its_files(tmp_path: Path, sample: Path, mode: Mode) -> None:
     """Drafts are tried out by the dozen: the list is for what matters."""
     assert sample.exists()
-    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url), mode) as session:
+    async with at_endpoint(tmp_path, mode) as (endpoint, session):
         kept = (await session.call("create_batch_file", **DRAFT))["job_id"]
         job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
         gone = await session.call("cancel_job", job_id=job_id)
@@ -362,7 +352,7 @@ async def test_a_draft_that_is_not_wanted_is_discarded_with_its_files(tmp_path: 
 async def test_a_column_in_single_braces_is_told_how_to_be_written(tmp_path: Path, sample: Path) -> None:
     """Other programs write it so: all rows would get the same question."""
     assert sample.exists()
-    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
+    async with at_endpoint(tmp_path) as (_, session):
         single = await session.call("create_batch_file", **DRAFT | {"prompt": "say {text}"})
         double = await session.call(
             "create_batch_file", **DRAFT | {"prompt": 'say {{text}} as {"text": ...} or {text}'}
@@ -381,7 +371,7 @@ async def test_a_column_in_single_braces_is_told_how_to_be_written(tmp_path: Pat
     ]
     assert not any("braces" in warning for draft in (double, neither) for warning in draft["warnings"])
     assert "Every row gets the same request: the prompt names no column." in neither["warnings"]
-    assert single["next"].startswith("mend what the warnings say with another draft; only if the user wants it")
+    assert single["next"].startswith("fix what the warnings say with another draft; only if the user wants this one")
     assert double["next"].startswith("try_requests(")
 
 
@@ -404,7 +394,7 @@ async def test_the_next_session_finds_the_jobs_again(tmp_path: Path, sample: Pat
     assert (jobs["total"], jobs["left_out"], jobs["next"]) == (
         2,
         1,
-        f'check_job(job_id="{second["job_id"]}") says how one stands; list_jobs(offset=1) shows older ones',
+        f'check_job(job_id="{second["job_id"]}") shows its progress; list_jobs(offset=1) shows older jobs',
     )
     assert [(job["job_id"], job["status"]) for job in more["jobs"]] == [(first["job_id"], "completed")]
     assert results["counts"] == {"answered": 5}
@@ -413,10 +403,7 @@ async def test_the_next_session_finds_the_jobs_again(tmp_path: Path, sample: Pat
 async def test_submitting_twice_sends_nothing_twice(tmp_path: Path, sample: Path) -> None:
     """A client may repeat a call after a broken stream, and an assistant may forget that it called."""
     assert sample.exists()
-    async with (
-        running_endpoint(seconds=0.05) as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
+    async with at_endpoint(tmp_path, seconds=0.05) as (endpoint, session):
         draft = await session.call("create_batch_file", **DRAFT)
 
         async def submit() -> None:
@@ -429,7 +416,7 @@ async def test_submitting_twice_sends_nothing_twice(tmp_path: Path, sample: Path
         await session.finished(draft["job_id"])
         files = await session.call("list_files")
 
-    assert again["notes"] == ["It was submitted before: nothing was sent again."]
+    assert again["notes"] == ["Already submitted: nothing was sent again."]
     assert set(endpoint.seen.values()) == {1}
     assert sorted(file["purpose"] for file in files["files"]) == ["batch", "batch_output"]
 
@@ -437,10 +424,7 @@ async def test_submitting_twice_sends_nothing_twice(tmp_path: Path, sample: Path
 async def test_files_are_deleted_only_when_the_results_are_safe(tmp_path: Path, sample: Path) -> None:
     """The provider's copy is the only one until ours was checked."""
     assert sample.exists()
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
+    async with at_endpoint(tmp_path) as (endpoint, session):
         endpoint.gate.clear()
         draft = await session.call("create_batch_file", **DRAFT)
         await session.call("submit_job", job_id=draft["job_id"])
@@ -463,10 +447,7 @@ async def test_hostile_text_reaches_no_answer_raw(tmp_path: Path, sample: Path) 
     """What a row or a model says is data: it must not act on the assistant, the terminal or the eye."""
     name = "col\u202eumn"
     (sample / "hostile.jsonl").write_text(json.dumps({name: HOSTILE, "id": 1}) + "\n", encoding="utf-8")
-    async with (
-        running_endpoint(answer=lambda _: HOSTILE, statuses={"say 1": []}) as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
+    async with at_endpoint(tmp_path, answer=lambda _: HOSTILE, statuses={"say 1": []}) as (_, session):
         draft = {"source": "hostile.jsonl", "prompt": "say {{id}}{{" + name + "}}", "model": "m"}
         job_id = (await session.call("create_batch_file", **draft))["job_id"]
         await session.call("submit_job", job_id=job_id)
@@ -550,7 +531,7 @@ class BadInput:
         ("check_job", {"job_id": "DRAFT", "wait": 5}, "check_job has no argument 'wait'; nothing was done."),
         ("check_job", {"job_id": "DRAFT", "wait_seconds": 5_000}, "nothing was done. wait_seconds: "),
         ("get_results", {"job_id": "DRAFT", "outcome": "secret-value"}, "nothing was done. outcome: "),
-        ("no_such_tool", {}, "There is no tool 'no_such_tool'."),
+        ("no_such_tool", {}, "No tool 'no_such_tool'."),
     )
 
 
@@ -575,10 +556,7 @@ async def test_bad_input_gives_one_clear_sentence_and_loses_nothing(
         (sample / file).write_text(content, encoding="utf-8")
     (tmp_path / "secret.csv").write_text("id\n1\n", encoding="utf-8")
     (sample / "link.csv").symlink_to(tmp_path / "secret.csv")
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
+    async with at_endpoint(tmp_path) as (_, session):
         draft = await session.call("create_batch_file", **DRAFT)
         arguments = {key: draft["job_id"] if value == "DRAFT" else value for key, value in arguments.items()}
         text = await session.error(name, **arguments)
@@ -594,10 +572,7 @@ async def test_bad_input_gives_one_clear_sentence_and_loses_nothing(
 async def test_results_asked_for_too_early_say_how_far_it_is(tmp_path: Path, sample: Path) -> None:
     """An impatient assistant is told what to do, and does no harm."""
     assert sample.exists()
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
+    async with at_endpoint(tmp_path) as (endpoint, session):
         endpoint.gate.clear()
         draft = await session.call("create_batch_file", **DRAFT)
         await session.call("submit_job", job_id=draft["job_id"])
@@ -613,11 +588,8 @@ async def test_results_asked_for_too_early_say_how_far_it_is(tmp_path: Path, sam
 async def test_an_existing_file_is_replaced_only_when_told(tmp_path: Path, sample: Path) -> None:
     """The file that is there may be the user's only copy."""
     (sample / "mine.csv").write_text("precious", encoding="utf-8")
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
-        job_id = await completed(session)
+    async with at_endpoint(tmp_path) as (_, session):
+        job_id = await session.run_job(**DRAFT)
         refused = await session.error("get_results", job_id=job_id, save_as="mine.csv")
         kept = (sample / "mine.csv").read_text(encoding="utf-8")
         await session.call("get_results", job_id=job_id, save_as="mine.csv", overwrite=True)
@@ -631,11 +603,8 @@ async def test_an_existing_file_is_replaced_only_when_told(tmp_path: Path, sampl
 async def test_the_source_of_a_job_is_never_replaced(tmp_path: Path, sample: Path) -> None:
     """Not even when told: it is the one file that cannot be made again."""
     before = (sample / "sample.csv").read_bytes()
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
-        job_id = await completed(session)
+    async with at_endpoint(tmp_path) as (_, session):
+        job_id = await session.run_job(**DRAFT)
         refused = await session.error("get_results", job_id=job_id, save_as="sample.csv", overwrite=True)
 
     assert f"'sample.csv' is the source of {job_id}, and is never replaced." in refused
@@ -660,11 +629,8 @@ async def test_a_batch_file_for_a_model_that_is_not_here_is_told_all_its_faults(
 async def test_a_few_rows_are_shown_whole_and_many_are_cut(tmp_path: Path, sample: Path) -> None:
     """Three answers are to be read in the conversation; fifty would fill it."""
     assert sample.exists()
-    async with (
-        running_endpoint(answer=lambda _: "word " * 200) as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
-        job_id = await completed(session)
+    async with at_endpoint(tmp_path, answer=lambda _: "word " * 200) as (_, session):
+        job_id = await session.run_job(**DRAFT)
         one = await session.call("get_results", job_id=job_id, limit=1)
         many = await session.call("get_results", job_id=job_id, limit=100)
         past = await session.call("get_results", job_id=job_id, offset=50)
@@ -722,10 +688,7 @@ async def test_another_endpoint_never_answers_in_the_name_of_the_first(tmp_path:
 async def test_one_damaged_job_keeps_no_other_from_going_on(tmp_path: Path, sample: Path) -> None:
     """Its part was changed on disk after it was checked, so it is not sent; everything else works."""
     assert sample.exists()
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
+    async with at_endpoint(tmp_path) as (_, session):
         jobs = [(await session.call("create_batch_file", **DRAFT))["job_id"] for _ in range(3)]
         (tmp_path / "data" / "jobs" / jobs[0] / "part-0001.jsonl").unlink()
         (tmp_path / "data" / "jobs" / jobs[1] / "part-0001.jsonl").write_text("{", encoding="utf-8")
@@ -760,10 +723,7 @@ async def test_a_job_whose_batch_is_gone_comes_to_an_end(tmp_path: Path, sample:
 async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, sample: Path) -> None:
     """Not the user's data is at fault then, and the sentence must not say so."""
     assert sample.exists()
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
+    async with at_endpoint(tmp_path) as (_, session):
         await session.call("list_jobs")
         (tmp_path / "data" / "jobs").write_text("not a folder", encoding="utf-8")
         (tmp_path / "data" / "jobs").chmod(0o400)
@@ -771,14 +731,6 @@ async def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, sample: 
 
     assert "data/jobs" in text
     assert "sample.csv" not in text
-
-
-async def completed(session: Session) -> str:
-    """Run the sample as a job to its end."""
-    draft = await session.call("create_batch_file", **DRAFT)
-    await session.call("submit_job", job_id=draft["job_id"])
-    await session.finished(draft["job_id"])
-    return draft["job_id"]
 
 
 def batch_line(custom_id: str, **body: Any) -> str:
@@ -830,7 +782,7 @@ async def test_a_recipe_whose_every_request_would_fail_is_refused_before_a_row_i
 async def test_the_same_recipe_and_file_are_taken_by_a_server_of_the_user_s_own(tmp_path: Path, sample: Path) -> None:
     """A local server may take other parameters: it is warned of at most."""
     (tmp_path / "work" / "b.jsonl").write_text(batch_line("a", max_tokens=9, temperature="0"))
-    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
+    async with at_endpoint(tmp_path) as (_, session):
         parameters = {"max_tokens": 9, "temperature": 0, "top_k": 3}
         recipe = await session.call("create_batch_file", **DRAFT | {"model": "gpt-5-mini", "parameters": parameters})
         file = await session.call("create_batch_file", batch_file="b.jsonl")

@@ -155,7 +155,7 @@ def test_where_columns_are_not_known_the_assistant_is_to_put_them() -> None:
 
     assert arguments["source"] == "SELECT *\nFROM 't.csv'"
     assert arguments["prompt"] == "{{column}}"
-    assert "for {{column}}" in text
+    assert "replace {{column}}" in text
 
 
 def test_several_columns_are_translated_into_as_many() -> None:
@@ -170,12 +170,12 @@ def test_several_columns_are_translated_into_as_many() -> None:
 @pytest.mark.parametrize(
     ("name", "values", "told"),
     [
-        ("classify", {"labels": "one"}, "fewer than two labels"),
-        ("classify", {"labels": ",".join(map(str, range(201)))}, "labels names 201 things"),
+        ("classify", {"labels": "one"}, "at least two labels"),
+        ("classify", {"labels": ",".join(map(str, range(201)))}, "labels lists 201 names"),
         ("classify", {"columns": "txt"}, "no column 'txt'. Columns: 'id', 'text', 'reply', 'topic'."),
         ("classify", {"truth": "wrong"}, "no column 'wrong'"),
-        ("extract", {"fields": " , "}, "fields names no field"),
-        ("extract", {"fields": "total (EUR)"}, "'total (EUR)' is no field"),
+        ("extract", {"fields": " , "}, "fields is empty"),
+        ("extract", {"fields": "total (EUR)"}, "'total (EUR)' is not a field"),
         ("judge", {"answer": "nothing"}, "no column 'nothing'"),
     ],
 )

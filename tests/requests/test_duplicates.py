@@ -144,7 +144,7 @@ async def test_a_retry_sends_each_different_request_that_failed_once(tmp_path: P
 
     assert failed["counts"] == {"answered": 1, "failed": 5}
     assert (retry["rows"], retry["requests"]) == (6, 2)
-    assert "A retry of 2 requests is drafted: submit_job sends it." in drafted["notes"]
+    assert "A retry of 2 requests is drafted; submit_job sends it." in drafted["notes"]
     assert running["counts"] == {"answered": 1, "running": 5}
     assert sent(server) == ["Say one", "Say two", "Say three", "Say one", "Say two"]
     assert job["counts"] == {"answered": 6}
@@ -212,7 +212,7 @@ async def test_a_running_job_counts_rows_by_the_share_of_requests_that_are_done(
         job = await looked_at(session, made["job_id"])
 
     assert job["counts"] == {"answered": 2, "failed": 2, "running": 2}
-    assert "Rows share requests: until then they are counted by the share of requests that are done." in job["notes"]
+    assert "Rows share requests: until then rows are estimated from the finished requests." in job["notes"]
 
 
 @pytest.mark.slow

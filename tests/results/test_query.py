@@ -260,7 +260,7 @@ async def test_sql_reaches_and_does_nothing_else(tmp_path: Path) -> None:
     assert not Path("/tmp/stolen.csv").exists()
     for sql, sentence in zip(HOSTILE_SQL, told, strict=True):
         assert "the secret" not in sentence, sql
-        assert "failed by a fault" not in sentence, sql
+        assert "failed because of a bug" not in sentence, sql
         assert len(sentence) < 900, sql
 
 
@@ -595,5 +595,5 @@ async def test_the_number_of_a_row_is_told_beside_a_column_called_row(tmp_path: 
         asked = await session.call("get_results", job_id=job_id, columns=["answer_row", "row", "answer"])
 
     assert [(row["answer_row"], row.get("row")) for row in found["shown"]] == [(1, "77"), (2, None), (3, "99")]
-    assert found["notes"] == ["row is a column of the data: answer_row is the number in the source."]
+    assert found["notes"] == ["The data has a column named row, so answer_row is the row's number in the source."]
     assert [(row["answer_row"], row.get("row")) for row in asked["shown"]] == [(1, "77"), (2, None), (3, "99")]

@@ -172,7 +172,7 @@ async def test_a_cost_that_nobody_tells_is_unknown_and_stays_reserved(
         refused = await session.error("submit_job", job_id=over["job_id"], max_cost_usd=5)
 
     amounts = ledger(tmp_path)
-    assert job["cost"].startswith("not known: the provider does not tell all tokens")
+    assert job["cost"].startswith("not known: the provider does not report all tokens")
     assert "$0" not in job["cost"]
     assert amounts["settle"] == amounts["reserve"] > 4_000_000
     assert "All jobs together may cost $5.00 within 24 hours" in refused

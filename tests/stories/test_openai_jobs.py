@@ -416,7 +416,7 @@ async def test_the_user_is_asked_before_files_are_deleted(
     assert server.deletes == deletes
     assert (content is None) == (deletes == 0)
     if not deletes:
-        assert text == "The user did not agree, so no file was deleted. Leave the files, or name others."
+        assert text == "The user declined, so no file was deleted. Keep the files, or name others."
 
 
 async def test_a_user_who_cannot_be_asked_is_told_what_was_deleted(tmp_path: Path, server: OpenAIServer) -> None:
@@ -452,7 +452,7 @@ async def test_only_files_that_the_user_was_shown_are_deleted(tmp_path: Path, se
         text, _ = await session.answer("delete_files", job_id=job_id)
 
     if mode == "legacy":
-        assert text == "The files changed while the user was asked, so nothing was deleted. Call it once more."
+        assert text == "The files changed while the user was deciding, so nothing was deleted. Call delete_files again."
         assert server.deletes == 0
     else:
         assert [question.split(" at ")[0] for question in user.questions] == ["Delete 2 files", "Delete 3 files"]

@@ -24,6 +24,7 @@ from batchwright.mcp_server import streamable_http
 from batchwright.mcp_server.addresses import PATH
 from batchwright.mcp_server.server import Server
 from tests.support.advised_calls import Schemas, wrong_calls
+from tests.support.endpoint import Answer, Endpoint, running_endpoint
 from tests.support.http_requests import TOKEN
 
 if TYPE_CHECKING:
@@ -92,6 +93,13 @@ class Session:
         result = await self.client.call_tool(name, arguments, progress_callback=on_progress, read_timeout_seconds=120)
         text = "\n".join(block.text for block in result.content if isinstance(block, TextContent))
         return text, None if result.is_error else result.structured_content
+
+    async def run_job(self, **arguments: Any) -> str:
+        """Run a job to its end, and return its id."""
+        job_id = (await self.call("create_batch_file", **arguments))["job_id"]
+        await self.call("submit_job", job_id=job_id)
+        await self.finished(job_id)
+        return job_id
 
     async def finished(self, job_id: str, wait_seconds: int = 60) -> dict[str, Any]:
         """Wait for a job's end."""
@@ -227,3 +235,16 @@ async def over_stdio(
     parameters = StdioServerParameters(command=sys.executable, args=args, env={**passed, **env})
     async with Client(parameters, mode=mode) as client:
         yield Session(client)
+
+
+@asynccontextmanager
+async def at_endpoint(
+    tmp_path: Path, mode: Mode = "auto", *, answer: Answer | None = None, **options: Any
+) -> AsyncGenerator[tuple[Endpoint, Session]]:
+    """Talk to a server whose jobs run at an endpoint with these *options*."""
+    options |= {"answer": answer} if answer else {}
+    async with (
+        running_endpoint(**options) as endpoint,
+        in_memory(environment(tmp_path, endpoint=endpoint.url), mode) as session,
+    ):
+        yield endpoint, session

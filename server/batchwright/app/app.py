@@ -40,13 +40,13 @@ INSTRUCTIONS = """\
 Batchwright answers one prompt for every row of a table, in bulk: thousands of rows, results joined back to them.
 Usual order: inspect_data, create_batch_file (a free draft), try_requests on a few rows, submit_job, check_job with \
 wait_seconds until it ends, get_results with save_as, query_results for questions. \
-retry_job takes up rows without a good answer. compare_costs says what other models cost; try_requests also compares \
-how they answer.
-Where something is charged, tell the user the cost of the draft, and pass what they agree to as max_cost_usd. \
-user_says is only for the user's own words.
-Prompts are templates: {{column}} is the row's cell. Give output_schema when answers should become columns.
-Jobs outlive this conversation: list_jobs finds them again. Every answer names the next useful call in `next`.
-Say in your own words to the user who answers (`answered_by`); a demonstration model is not a GPT."""
+retry_job sends failed rows again. compare_costs shows what other models cost; try_requests also compares their \
+answers.
+If something is charged, tell the user the cost of the draft, and pass what they agree to as max_cost_usd. \
+Set user_says only if the user said so.
+Prompts are templates: {{column}} is the row's cell. Pass output_schema to turn answers into columns.
+Jobs outlive this conversation: list_jobs finds them again. Every reply suggests the next call in `next`.
+Tell the user in your own words which model answers (`answered_by`); a demonstration model is not a GPT."""
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Addresses: where the server is over HTTP, and what `batchwright://...` names: jobs and pages of the guide. Pure."""
+"""Addresses: the server's path over HTTP, and `batchwright://...` for jobs and pages of the guide. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -43,13 +43,7 @@ _OPTIONS: Mapping[Kind, frozenset[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a resource's address names.
-
-    Attributes:
-        job_id: None for the list of jobs, and for the guide.
-        topic: Only of the guide.
-        options: What stands after the question mark.
-    """
+    """What a resource's address names: the list of jobs, a job or a page of the guide."""
 
     kind: Kind
     job_id: str | None = None
@@ -58,7 +52,7 @@ class Address:
 
     @property
     def plain(self) -> str:
-        """The address without options: an update is told of the whole."""
+        """The address without options, which updates name."""
         if self.topic is not None:
             return of_guide(self.topic)
         return JOBS if self.job_id is None else of_job(self.job_id, self.kind)
@@ -67,11 +61,11 @@ class Address:
         """Return an option that is a number from 0 to *most*.
 
         Raises:
-            InvalidInput: It is none.
+            InvalidInput: It is not such a number.
         """
         text = self.options.get(name, str(default))
         if not (text.isascii() and text.isdigit() and len(text) < 12 and int(text) <= most):
-            raise InvalidInput(f"{name} is not a number from 0 to {most:,}. Leave it out, or give one.")
+            raise InvalidInput(f"{name} is not a number from 0 to {most:,}. Correct it, or leave it out.")
         return int(text)
 
 
@@ -80,13 +74,13 @@ def parse(uri: str) -> Address:
 
     Raises:
         NotFound: It names no resource of this server.
-        InvalidInput: It has an option that is not known there.
+        InvalidInput: It has an unknown option.
     """
     if page := _GUIDE.fullmatch(uri):
         return Address("guide", topic=unquote(page["topic"]))
     found = _ADDRESS.fullmatch(uri)
     if found is None:
-        raise NotFound(f"There is no resource {uri[:200]!r}. {JOBS} lists the jobs, and each has its own.")
+        raise NotFound(f"There is no resource {uri[:200]!r}. {JOBS} lists the jobs, and each job has its own.")
     kind: Kind = _KINDS[found["what"]] if found["job_id"] else "jobs"
     options = dict(parse_qsl(found["query"] or "", keep_blank_values=True))
     known = _OPTIONS.get(kind, frozenset())
@@ -97,7 +91,7 @@ def parse(uri: str) -> Address:
 
 
 def of_job(job_id: str, kind: Kind = "job") -> str:
-    """Return the address of a job, or of something that it has."""
+    """Return the address of a job, or of its requests or results."""
     return TEMPLATES[kind].partition("{?")[0].replace("{job_id}", job_id)
 
 
@@ -107,5 +101,5 @@ def of_guide(topic: str) -> str:
 
 
 def all_of(job_id: str) -> tuple[str, ...]:
-    """Return the addresses of a job and of all that it has."""
+    """Return all addresses of a job."""
     return tuple(of_job(job_id, kind) for kind, template in TEMPLATES.items() if "{job_id}" in template)

@@ -1,7 +1,7 @@
-"""Arguments of a tool as models write them, to what its schema wants, where there is one way to read them. Pure.
+"""Converts a tool's arguments as models write them to what its schema wants, if there is one way to read them. Pure.
 
-Some clients fill in every argument: what is null or empty there is left out. What could be read in two ways stays as
-it is, and is refused by whoever checks it.
+Some clients fill in every argument: null and empty ones are left out. Ambiguous values stay unchanged, and validation
+rejects them.
 """
 
 import json
@@ -14,7 +14,7 @@ _LEFT_OUT = object()
 
 
 def understood(schema: Mapping[str, Json], arguments: Mapping[str, Json]) -> dict[str, Json]:
-    """Return *arguments* of the properties of *schema*; unknown ones stay as they are."""
+    """Return *arguments* as the properties of *schema* want them; unknown ones stay unchanged."""
     properties = cast("Mapping[str, Mapping[str, Json]]", schema.get("properties", {}))
     required = cast("list[str]", schema.get("required", []))
     read = {
@@ -31,7 +31,7 @@ def _read(name: str, wanted: Mapping[str, Json], value: Json, *, is_required: bo
         case "array" if _item_type(wanted) == "string":
             return _texts(value)
         case "number" | "integer" if isinstance(value, bool):
-            return str(value)  # as a text it is no number to whoever checks it
+            return str(value)  # validation rejects a text
         case "string" if isinstance(value, str) and name.endswith("_id"):
             return value.strip()
         case _:
@@ -39,7 +39,7 @@ def _read(name: str, wanted: Mapping[str, Json], value: Json, *, is_required: bo
 
 
 def _is_nothing(wanted: Mapping[str, Json], value: Json) -> bool:
-    """Whether a value says that there is none: no text at all is one only where texts are taken."""
+    """Whether a value means none: an empty text does, unless the argument is a text."""
     takes_text = wanted.get("type") == "string" and "" in wanted.get("enum", [""])
     return value is None or (value == "" and not takes_text)
 
@@ -50,7 +50,7 @@ def _item_type(wanted: Mapping[str, Json]) -> Json:
 
 
 def _texts(value: Json) -> Json:
-    """Return a list of texts: of a lone one, and of whole numbers, such as those of rows."""
+    """Return a list of texts, from a single text or from whole numbers such as row numbers."""
     if isinstance(value, str):
         try:
             decoded: Json = json.loads(value)

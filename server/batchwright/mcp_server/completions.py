@@ -1,4 +1,4 @@
-"""Argument completion: what may stand for an argument of a prompt or a resource, as far as it was typed."""
+"""Argument completion: values for an argument of a prompt or a resource that match what was typed."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
@@ -29,9 +29,9 @@ async def complete(
     argument: CompletionArgument,
     given: Mapping[str, str],
 ) -> Completion:
-    """Complete an argument; *given* are the others that are filled in already.
+    """Complete an argument; *given* are the arguments that are already filled in.
 
-    For what does not exist there is nothing to offer: the conformance suite asks a server that question.
+    What does not exist has no completions: the conformance suite asks for that.
     """
     if isinstance(ref, ResourceTemplateReference):
         return await _of_template(app, ref.uri, argument)
@@ -55,7 +55,7 @@ async def _of_template(app: "App", template: str, argument: CompletionArgument) 
 async def _of_prompt(app: "App", wanted: "Completes", typed: str, given: Mapping[str, str]) -> Completion:
     if wanted != "columns":
         return _matching(await _values(app, wanted, given), typed)
-    # The last one is being typed; those before it stay.
+    # The last name is being typed; earlier ones stay.
     before, comma, last = typed.rpartition(",")
     named = {name.strip() for name in before.split(",")}
     columns = [column for column in await _columns(app, given) if column not in named]
@@ -82,7 +82,7 @@ async def _columns(app: "App", given: Mapping[str, str]) -> Sequence[str]:
     source = given.get("source", "").strip()
     try:
         return (await (await app.use_cases()).contents.columns(source) if source else None) or ()
-    except BatchwrightError:  # a source that is still being typed is no error
+    except BatchwrightError:  # an incomplete source is no error
         return ()
 
 
@@ -100,7 +100,7 @@ async def _models(app: "App", endpoint: "Endpoint") -> Iterable[str]:
 
 
 def _matching(values: Iterable[str], typed: str, *, before: str = "") -> Completion:
-    """Return the values that begin with what was typed, then those that hold it; none that hides something."""
+    """Return values that begin with what was typed, then those that contain it, without hidden characters."""
     wanted = typed.casefold()
     found = [
         value

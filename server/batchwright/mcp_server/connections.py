@@ -1,6 +1,6 @@
-"""HTTP connections within bounds: how many there may be, how long each may wait, how much it may say before.
+"""Bounded HTTP connections: how many there may be, how long each may wait, and how large a request's head may be.
 
-Knows nothing of what is asked, and of who asks only whether the gate let a request of theirs in.
+Knows nothing about requests, except whether the gate admitted one on a connection.
 """
 
 import asyncio
@@ -14,34 +14,34 @@ from uvicorn.server import ServerState
 from batchwright.core import system
 
 LET_IN = "batchwright.let_in"
-"""What a request's state holds once it was let in."""
+"""Set in a request's state once the gate admits it."""
 HEAD_SECONDS = 10.0
-"""How long a client may take from its first byte to the end of a request's head, and a new one to be let in."""
+"""How long a client may take to send a request's head, and a new client to be admitted."""
 IDLE_SECONDS = 75
-"""How long a client that was let in may wait between requests: longer than clients keep theirs open."""
+"""How long an admitted client may wait between requests: longer than clients keep connections open."""
 MAX_HEAD_BYTES = 16 * 1024
 MAX_CONNECTIONS = 1_000
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 def room() -> int:
-    """Return how many connections this process may have: the journal, files and children need descriptors too."""
+    """Return how many connections this process may have: the journal, files and children also need descriptors."""
     most = system.max_open_files()
     return MAX_CONNECTIONS if most is None else min(MAX_CONNECTIONS, most // 2)
 
 
 class Connections:
-    """All connections of a server, by what they wait for."""
+    """All connections of a server, grouped by what they wait for."""
 
     def __init__(self, most: int) -> None:
         self._most = most
-        # Those who wait, the longest waiting first; whoever has a request answered is in neither.
+        # Those that wait, longest first; a connection whose request is being answered is in neither.
         self._strangers: dict[Connection, None] = {}
         self._known: dict[Connection, None] = {}
 
     @property
     def burst(self) -> int:
-        """How many may be accepted at once, before any of them is looked at."""
+        """How many may be accepted at once, before any of them is handled."""
         return max(16, self._most // 8)
 
     def connection(self, **given: Any) -> "Connection":  # noqa: ANN401  # uvicorn's
@@ -49,7 +49,7 @@ class Connections:
         return Connection(self, **given)
 
     def make_room(self, count: int) -> bool:
-        """Return whether there is room for *count*; where there is too little, the one that waits longest goes."""
+        """Return whether there is room for *count*; if not, first close the one that has waited longest."""
         if count <= self._most:
             return True
         oldest = next(iter(self._strangers or self._known), None)
@@ -71,7 +71,7 @@ class Connections:
 
 
 class Connection(H11Protocol):
-    """An HTTP/1.1 connection: uvicorn's, which would wait for a request's head as long as it takes."""
+    """Uvicorn's HTTP/1.1 connection, with a time limit for a request's head."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Connection(H11Protocol):
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin, if there is room."""
+        """Accept the connection if there is room."""
         super().connection_made(transport)
         if self._among.make_room(len(self.connections)):
             self._wait()
@@ -96,13 +96,13 @@ class Connection(H11Protocol):
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End."""
+        """Forget the connection."""
         self._lift_deadline()
         self._among.forget(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what the client says; once it has begun, its time runs."""
+        """Read data; the time limit starts with the first byte of a request."""
         super().data_received(data)
         if self._is_answering:
             self._among.forget(self)
@@ -114,16 +114,16 @@ class Connection(H11Protocol):
         self._is_known = self._is_known or LET_IN in self.scope.get("state", {})
         if self._is_known:
             self._lift_deadline()
-        super().on_response_complete()  # which may begin with a request that has come already
+        super().on_response_complete()  # which may start a request that has already arrived
         if not (self._is_answering or self.transport.is_closing()):
             self._wait()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP; where a request came before it, its answer has begun, and no other can be given."""
+        """Reject what is not HTTP, or close the connection if an answer to an earlier request has begun."""
         if self.conn.our_state is h11.IDLE:
             super().send_400_response(msg)
         else:
-            self.cycle.disconnected = True  # as it will be: whoever answers may be faster
+            self.cycle.disconnected = True  # true in a moment, and the handler may be faster
             self.transport.abort()
 
     @property
@@ -132,7 +132,7 @@ class Connection(H11Protocol):
 
     def _wait(self) -> None:
         self._among.wait(self, is_known=self._is_known)
-        # What is left of a refused request's body is thrown away, but not for ever.
+        # The rest of a rejected request's body is discarded, but not indefinitely.
         if not self._is_known or self.conn.their_state is h11.SEND_BODY:
             self._set_deadline()
 

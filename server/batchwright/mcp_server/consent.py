@@ -1,7 +1,7 @@
-"""The user's consent to what is sent, spent or deleted: asked for in one way, and bound to what was shown.
+"""The user's consent to what is sent, spent or deleted: one way to ask, bound to what was shown.
 
-The SDK asks as the client's version of the protocol has it, and takes an answer only to the very question that was
-shown, for the same tool and arguments. What changed after that is found here.
+The SDK asks as the client's version of the protocol does, and accepts an answer only to the question that was shown,
+for the same tool and arguments. This module detects what changed after that.
 """
 
 from collections.abc import Awaitable, Callable
@@ -15,28 +15,25 @@ from batchwright.core.errors import NotAgreed
 from batchwright.jobs.terms import Terms
 from batchwright.mcp_server.context import App
 
-_CHANGED = "What the user was asked about has changed meanwhile, so nothing was done. Call it once more."
+_CHANGED = "What the user was asked about has changed since, so nothing was done. Call it again."
 
 
 class Approval(BaseModel):
-    """What the user answers."""
+    """The user's answer."""
 
     agreed: bool = Field(description="Agree?")
 
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """The user's consent; a tool that needs it is not called without.
-
-    Attributes:
-        question: What the user agreed to; None: nothing was asked.
-    """
+    """The user's consent, without which a tool that needs it is not called."""
 
     question: str | None
+    """What the user agreed to; None: nothing was asked."""
     can_ask: bool
 
     def hold_to(self, terms: Terms, *, changed: str = _CHANGED) -> None:
-        """Go on only under the *terms* that the user agreed to; what needs no question any more may go on.
+        """Check that the *terms* are those that the user agreed to, or no longer need a question.
 
         Raises:
             NotAgreed: The terms have *changed*, or nobody can be asked and nobody named a maximum.
@@ -48,11 +45,9 @@ class Consent:
 
 
 def asking(terms_of: Callable[..., Awaitable[Terms]], *, declined: str) -> Resolve:
-    """Have the user asked about the terms that *terms_of* gives for a tool's arguments, where the client can.
+    """Ask the user to agree to the terms that the resolver *terms_of* returns, if the client can ask.
 
-    Args:
-        terms_of: A resolver.
-        declined: What is said if they do not agree, with `{job_id}` for the job.
+    If they decline, the error is *declined*, with `{job_id}` for the job.
     """
 
     async def asked(ctx: Context[App], terms: Annotated[Terms, Resolve(terms_of)]) -> Approval | Elicit[Approval]:
@@ -72,7 +67,7 @@ def asking(terms_of: Callable[..., Awaitable[Terms]], *, declined: str) -> Resol
 
 
 def can_ask(ctx: Context[App]) -> bool:
-    """Whether the client shows the user a form; an empty capability means that it does."""
+    """Whether the client can show the user a form; an empty capability means that it can."""
     capabilities = ctx.client_capabilities
     elicitation = capabilities.elicitation if capabilities else None
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)

@@ -1,4 +1,4 @@
-"""What every part of the MCP surface finds in the server's lifespan."""
+"""What tools and other handlers find in the server's lifespan."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class UseCases:
-    """What a user can do, without any word of MCP; each tool calls one of them."""
+    """What a user can do, independent of MCP; each tool calls one of them."""
 
     adoption: "Adoption"
     changes: "Changes"
@@ -43,14 +43,14 @@ class UseCases:
 
 
 class App(Protocol):
-    """Lives as long as the server."""
+    """What lives as long as the server."""
 
     async def use_cases(self) -> UseCases:
-        """Return what a user can do; made at the first call, so that the server starts fast."""
+        """Return the use cases, built at the first call so that the server starts fast."""
         ...
 
     async def use_cases_if_any(self) -> UseCases | None:
-        """Return what a user can do; None: there was never a job, and nothing is opened to say so."""
+        """Return the use cases; None: there are no jobs yet, and nothing is opened to find out."""
         ...
 
     def now(self) -> "datetime":
@@ -58,5 +58,5 @@ class App(Protocol):
         ...
 
     def stir(self) -> None:
-        """Have it looked at whether any job has changed."""
+        """Check soon whether any job has changed."""
         ...

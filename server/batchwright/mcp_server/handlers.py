@@ -1,4 +1,4 @@
-"""The MCP surface beside the tools: which request is answered where. What answers is imported at the first request."""
+"""MCP requests other than tool calls, and what answers each. The answering module is imported at the first request."""
 
 from typing import TYPE_CHECKING
 

@@ -1,6 +1,6 @@
-"""The key under which a question to the user goes out and its answer comes back, in the era without sessions.
+"""The key that seals a question to the user until its answer comes back, in the era without sessions.
 
-It is kept in the data folder, so that a round can be ended by another process than the one that began it.
+It is kept in the data folder, so that another process can finish a round.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ ANSWER_SECONDS = 3600.0
 
 
 class KeptKey:
-    """Seals with a key that is made at the first question, and found by every process with the same data folder."""
+    """Seals with a key that is created at the first question and shared by all processes with the same data folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -22,29 +22,25 @@ class KeptKey:
 
     def seal(self, payload: bytes) -> str:
         """Return what goes to the client."""
-        return self._made().seal(payload)
+        codec = self._codec = self._find() or AESGCMRequestStateCodec([make_secret(self._folder)])
+        return codec.seal(payload)
 
     def unseal(self, token: str) -> bytes:
-        """Return what had been sealed.
+        """Return what was sealed.
 
         Raises:
             InvalidRequestState: It was not sealed here, or was changed.
         """
-        if (codec := self._found()) is None:
+        if (codec := self._find()) is None:
             raise InvalidRequestState("there is no key yet")
         return codec.unseal(token)
 
-    def _found(self) -> AESGCMRequestStateCodec | None:
+    def _find(self) -> AESGCMRequestStateCodec | None:
         if self._codec is None and (key := find_secret(self._folder)):
             self._codec = AESGCMRequestStateCodec([key])
         return self._codec
 
-    def _made(self) -> AESGCMRequestStateCodec:
-        if (codec := self._found()) is None:
-            codec = self._codec = AESGCMRequestStateCodec([make_secret(self._folder)])
-        return codec
-
 
 def security(folder: Path) -> RequestStateSecurity:
-    """Give how the SDK is to protect what passes through the client."""
+    """Return how the SDK protects what passes through the client."""
     return RequestStateSecurity(codec=KeptKey(folder), ttl=ANSWER_SECONDS)

@@ -34,27 +34,27 @@ if TYPE_CHECKING:
 
 MAX_ERROR_CHARACTERS = 1_500
 MAX_TOLD = 1_000_000
-"""Numbers from here on are bounds that nobody comes near."""
+"""Larger maximums are bounds that nobody comes near."""
 FIRST_WITH_LINKS = "2025-06-18"
-"""The first version of the protocol whose results may hold links to resources."""
+"""The first version of the protocol whose results may contain links to resources."""
 
 _IN_JSON = {
     "dict_type": "Input should be an object",
     "list_type": "Input should be a list",
-    "missing": "It has to be given",
+    "missing": "It is required",
 }
-"""What pydantic says in Python's words, in those of JSON."""
+"""Pydantic's messages in the words of JSON instead of Python."""
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 Answer = Callable[["ServerRequestContext[Any]", Any], Awaitable[BaseModel]]
-"""What answers a request of the protocol, given its parameters."""
+"""Answers a request of the protocol, given its parameters."""
 
 
 class ToolsOnDemand(ToolManager):
-    """Tools that are made at the first look: their schemas take time that the start of a server does not have."""
+    """Tools that are built when first needed: their schemas would slow down the start of a server."""
 
     def __init__(self, make: Callable[[], Sequence[Tool]]) -> None:
         super().__init__()
@@ -74,10 +74,10 @@ class ToolsOnDemand(ToolManager):
 
 
 class Server(MCPServer[T], Generic[T]):
-    """The SDK's server, with three things made strict, and what models write of arguments read kindly.
+    """The SDK's server, stricter in three ways and lenient about how models write arguments.
 
-    Unknown arguments are refused, where the SDK drops them; wrong arguments are named without their values; and our
-    own errors reach the assistant as they are, while everything else stays masked.
+    It rejects unknown arguments, which the SDK drops; it names wrong arguments without their values; and it shows the
+    assistant our own errors, but masks all others.
     """
 
     def __init__(
@@ -88,15 +88,7 @@ class Server(MCPServer[T], Generic[T]):
         folder: "Path",
         **kwargs: Any,  # noqa: ANN401  # the SDK's
     ) -> None:
-        """Make a server.
-
-        Args:
-            args: The SDK's.
-            tools: Made when they are first asked for.
-            answers: By the method of a request: its parameters, and what answers it in place of the SDK.
-            folder: Where its files are, for errors.
-            kwargs: The SDK's.
-        """
+        """Make a server whose *answers* by method replace the SDK's, and whose errors name its *folder*."""
         super().__init__(*args, **kwargs)
         self._tool_manager = ToolsOnDemand(tools)
         self._folder = folder
@@ -119,7 +111,7 @@ class Server(MCPServer[T], Generic[T]):
             if known := _known_error(error.__cause__, self._folder):
                 raise ToolError(one_line(str(known), MAX_ERROR_CHARACTERS)) from error
             raise UnexpectedToolError(
-                f"{name} failed by a fault of this server. Try once more; if it stays, `batchwright doctor` tells more."
+                f"{name} failed because of a bug in this server. Try again; if it stays, run `batchwright doctor`."
             ) from error.__cause__
         except ToolError as error:
             if isinstance(error.__cause__, ValidationError):
@@ -127,11 +119,11 @@ class Server(MCPServer[T], Generic[T]):
             raise
 
     def _known(self, name: str, arguments: dict[str, Any]) -> Tool:
-        """Return a tool; refuse one that there is not, and arguments that it does not have."""
+        """Return a tool; reject an unknown tool and unknown arguments."""
         tool = self._tool_manager.get_tool(name)
         if tool is None:
             names = ", ".join(tool.name for tool in self._tool_manager.list_tools())
-            raise ToolError(f"There is no tool {quote_name(name)}. The tools are: {names}.")
+            raise ToolError(f"No tool {quote_name(name)}. Tools: {names}.")
         known = tool.parameters.get("properties", {})
         if unknown := sorted(arguments.keys() - known.keys()):
             wrong = quote_name(unknown[0])
@@ -146,7 +138,7 @@ def slim_tool(
     annotations: ToolAnnotations,
     meta: dict[str, Any] | None,
 ) -> Tool:
-    """Make a tool whose schemas say nothing twice, and are closed to unknown arguments."""
+    """Make a tool with compact schemas that reject unknown arguments."""
     tool = Tool.from_function(
         function, title=title, description=inspect.getdoc(function), annotations=annotations, meta=meta
     )
@@ -159,7 +151,7 @@ def slim_tool(
 
 
 def _with_range(argument: dict[str, Any]) -> dict[str, Any]:
-    """Say range and default in the description too: some clients take them out of a schema."""
+    """Repeat range and default in the description: some clients strip them from a schema."""
     kept = _without_guards(argument)
     low, high, most, default = (kept.get(key) for key in ("minimum", "maximum", "maxItems", "default"))
     told = [
@@ -172,7 +164,7 @@ def _with_range(argument: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_guards(argument: dict[str, Any]) -> dict[str, Any]:
-    """Leave out bounds that only guard the server: no assistant comes near them, and an error says what is wrong."""
+    """Leave out bounds that only protect the server: no assistant comes near them."""
     guards = {"maxLength"}
     if argument.get("maximum", MAX_TOLD) >= MAX_TOLD:
         guards |= {"minimum", "maximum"}
@@ -182,7 +174,7 @@ def _without_guards(argument: dict[str, Any]) -> dict[str, Any]:
 
 
 def _guard(answer: Answer, folder: "Path") -> Answer:
-    """Let our own errors reach the client as they are, and mask everything else."""
+    """Show the client our own errors, and mask all others."""
 
     async def guarded(ctx: "ServerRequestContext[Any]", params: Any) -> BaseModel:  # noqa: ANN401  # each has its own
         uri = getattr(params, "uri", None)
@@ -196,7 +188,7 @@ def _guard(answer: Answer, folder: "Path") -> Answer:
                 code = INVALID_PARAMS if isinstance(known, InvalidInput | NotFound) else INTERNAL_ERROR
                 raise MCPError(code, one_line(str(known), MAX_ERROR_CHARACTERS), data) from error
             log.error("%s failed: %s", ctx.method, type(error).__name__)
-            told = f"{ctx.method} failed by a fault of this server. Try once more; `batchwright doctor` tells more."
+            told = f"{ctx.method} failed because of a bug in this server. Try again, or run `batchwright doctor`."
             raise MCPError(INTERNAL_ERROR, told, data) from error
 
     return guarded
@@ -205,7 +197,7 @@ def _guard(answer: Answer, folder: "Path") -> Answer:
 def _without_links(
     result: CallToolResult | InputRequiredResult, context: Context[T, Any] | None
 ) -> CallToolResult | InputRequiredResult:
-    """Leave links out for a client that speaks a version which has none: it might refuse the whole."""
+    """Leave out links for a client whose version does not have them: it might reject the whole result."""
     version = context.protocol_version if context else None
     if isinstance(result, CallToolResult) and version is not None and version < FIRST_WITH_LINKS:
         kept = [block for block in result.content if not isinstance(block, ResourceLink)]
@@ -214,7 +206,7 @@ def _without_links(
 
 
 def _without_docstrings(schema: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what the views say of themselves: the tool's description says it."""
+    """Leave out the views' own docstrings: the tool's description is enough."""
     kept = {key: value for key, value in schema.items() if key != "description"}
     if "$defs" in kept:
         kept["$defs"] = {name: _without_docstrings(part) for name, part in kept["$defs"].items()}
@@ -222,36 +214,33 @@ def _without_docstrings(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known_error(error: BaseException | None, folder: "Path") -> BatchwrightError | None:
-    """Return *error* where it is for the user, and say what the system said of a disk, a file or the journal.
-
-    What is written elsewhere than to *folder* names its place itself.
-    """
+    """Return *error* if it is for the user, or an error that explains a fault of a disk, a file or the journal."""
     if isinstance(error, BatchwrightError):
         return error
     if isinstance(error, sqlite3.DatabaseError):
         return DiskFault(
             f"The journal in {folder} cannot be written: {error}. "
-            "Make room on its disk, or mend the folder, and try again."
+            "Free some disk space, or repair the folder, and try again."
         )
     if reason := reason_of_the_disk(error):
         return DiskFault.at(folder, reason)
     if isinstance(error, OSError) and error.filename:
-        return DiskFault(f"{error.filename} cannot be used: {error.strerror}. Mend the file or its folder.")
+        return DiskFault(f"{error.filename} cannot be used: {error.strerror}. Repair the file or its folder.")
     return None
 
 
 def _sentence(name: str, error: ValidationError) -> str:
-    """Say which arguments are wrong and why, without their values: these may be the user's data."""
+    """Name the wrong arguments and why, without their values, which may be the user's data."""
     faults = [
         f"{'.'.join(str(step) for step in fault['loc'])}: {_IN_JSON.get(fault['type'], fault['msg'])}"
         for fault in error.errors(include_input=False, include_url=False, include_context=False)
     ]
     more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
-    return f"{name} was called with wrong arguments; nothing was done. {'; '.join(faults[:3])}{more}. Mend them."
+    return f"{name} was called with wrong arguments; nothing was done. {'; '.join(faults[:3])}{more}. Correct them."
 
 
 def _slim(schema: "Json") -> "Json":
-    """Leave out titles, which repeat the names, and null as an alternative: what is absent is never sent as null."""
+    """Leave out titles, which repeat the names, and null alternatives: absent values are never sent as null."""
     if isinstance(schema, list):
         return [_slim(item) for item in cast("list[Json]", schema)]
     if not isinstance(schema, dict):
@@ -265,7 +254,7 @@ def _slim(schema: "Json") -> "Json":
 
 
 def _says_nothing(key: str, value: "Json") -> bool:
-    """Whether a keyword repeats what is known without it: a name, an object of anything, an empty default."""
+    """Whether a keyword adds nothing: a title, an object of anything, an empty default."""
     match key:
         case "title":
             return True

@@ -1,4 +1,4 @@
-"""Sessions of clients of 2025: where there is no room for another, the one that is idle longest ends."""
+"""Sessions of clients of 2025: if there is no room for another, the one idle longest is closed."""
 
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.datastructures import Headers
@@ -9,13 +9,13 @@ _ENDED = 404
 
 
 class Sessions:
-    """Keeps count of the sessions of an MCP endpoint, which itself would refuse new ones until an old one expires."""
+    """Counts the sessions of an MCP endpoint, which would otherwise refuse new ones until an old one expires."""
 
     def __init__(self, endpoint: ASGIApp, most: int) -> None:
         self._endpoint = endpoint
         self._most = most
         self._opening = 0
-        # How many requests of each are being answered; the longest unused first.
+        # How many requests of each session are being answered; the longest unused first.
         self._requests: dict[str, int] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,7 +60,7 @@ class Sessions:
                 self._requests[session] = running - 1
 
     async def _end_one(self, scope: Scope) -> None:
-        """End the session that is idle longest, as its client would."""
+        """Close the session that has been idle longest, as its client would."""
         idle = next((session for session, running in self._requests.items() if not running), None)
         if idle is not None:
             del self._requests[idle]

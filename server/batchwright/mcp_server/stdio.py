@@ -1,7 +1,7 @@
-"""MCP over standard input and output, which ends in good order when it is told to.
+"""MCP over standard input and output, with an orderly shutdown on a signal.
 
-A read of standard input cannot be called back: the SDK's thread would hold the process until the client writes or
-leaves. So the client's bytes pass through a pipe, and a signal closes that: to the server it is as if the client left.
+A blocked read of standard input cannot be cancelled: the SDK's thread would hold the process until the client writes or
+leaves. So the client's bytes pass through a pipe, and a signal closes it: to the server, the client has left.
 """
 
 import os
@@ -13,18 +13,18 @@ from typing import Any
 from mcp.server import MCPServer
 
 GOODBYE_SECONDS = 4.0
-"""How long what must not be cut off may take to end. Then the process ends whatever still runs: the journal knows."""
+"""How long work that must not be cut off may take. Then the process exits; the journal allows resuming."""
 LEFT_SECONDS = 15.0
-"""The same, when the client has left: nobody waits for the end."""
+"""The same after the client has left, when nobody waits."""
 _BLOCK_BYTES = 65_536
 _SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
 
 
 class _Input:
-    """Standard input, which can be ended from this side."""
+    """Standard input that can be closed from this side."""
 
     def __init__(self) -> None:
-        """Put a pipe in the place of standard input, and pass on what comes there."""
+        """Replace standard input by a pipe, and forward to it."""
         self._source = os.dup(0)
         readable, self._target = os.pipe()
         os.dup2(readable, 0)
@@ -34,7 +34,7 @@ class _Input:
         threading.Thread(target=self._pass_on, daemon=True).start()
 
     def end(self) -> None:
-        """Close it for whoever reads it."""
+        """Close it for its reader."""
         with self._writing:
             if self._is_open:
                 self._is_open = False
@@ -44,7 +44,7 @@ class _Input:
         try:
             while block := os.read(self._source, _BLOCK_BYTES):
                 self._write(block)
-        except OSError:  # the terminal is gone, or nobody reads any more
+        except OSError:  # the terminal is gone, or nobody reads
             pass
         finally:
             self.end()
@@ -57,7 +57,7 @@ class _Input:
 
 
 def run(server: MCPServer[Any]) -> None:
-    """Serve until the client leaves or the process is told to end."""
+    """Serve until the client leaves or a signal stops the process."""
     given = _Input()
     told: list[int] = []
 
@@ -65,7 +65,7 @@ def run(server: MCPServer[Any]) -> None:
         if told:
             os._exit(1)
         told.append(number)
-        # In a thread of its own: this one may hold what it waits for.
+        # In another thread: this one may hold the lock.
         threading.Thread(target=given.end, daemon=True).start()
         _end_after(GOODBYE_SECONDS)
 

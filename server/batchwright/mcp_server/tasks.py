@@ -1,6 +1,6 @@
-"""The extension `io.modelcontextprotocol/tasks`: a call that takes long is answered by a task, to be asked later.
+"""The extension `io.modelcontextprotocol/tasks`: a slow call returns a task that the client polls.
 
-Only for clients that declare it; and any call whose answer is there at once is answered at once, as without it.
+Only for clients that declare it. A fast call is answered at once, as without the extension.
 """
 
 import logging
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 TASKS = "io.modelcontextprotocol/tasks"
 AT_ONCE_SECONDS = 0.5
-"""A call that takes longer is answered by a task."""
+"""A call that takes longer returns a task."""
 TTL = timedelta(hours=1)
 POLL_MS = 1_000
 MAX_TASKS = 500
 MAX_RESULT_BYTES = 4_000_000
-"""Of one result; all together may have 16 times as many."""
+"""Per result; all results together may have 16 times as many."""
 MAX_MESSAGE_CHARACTERS = 500
 MODERN = frozenset(MODERN_PROTOCOL_VERSIONS)
 
@@ -60,20 +60,14 @@ class TaskParams(RequestParams):
 
 
 class UpdateParams(TaskParams):
-    """What the user said to the questions of a task."""
+    """The user's answers to the questions of a task."""
 
     input_responses: dict[str, Any] = Field(alias="inputResponses", max_length=100)
 
 
 @dataclass(eq=False)
 class Task:
-    """A call that goes on without the request that began it; before that, it is the request's own.
-
-    Attributes:
-        settled: Set when the call has ended.
-        outcome: What the call gave, or raised.
-        questions: By their key: what is to be answered, and is not yet.
-    """
+    """A call that continues without the request that began it; until then it belongs to the request."""
 
     now: Callable[[], datetime]
     id: str = field(default_factory=lambda: secrets.token_urlsafe(24))
@@ -83,8 +77,10 @@ class Task:
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     settled: anyio.Event = field(default_factory=anyio.Event)
     outcome: "HandlerResult | Exception" = None
+    """What the call returned or raised."""
     told: dict[str, Any] = field(default_factory=dict[str, Any])
     questions: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Those without an answer yet, by key."""
     answers: dict[str, Any] = field(default_factory=dict[str, Any])
     answered: anyio.Event = field(default_factory=anyio.Event)
     rounds: int = 0
@@ -98,7 +94,7 @@ class Task:
         self.status, self.message, self.told, self.changed_at = status, message, told, self.now()
 
     def facts(self) -> dict[str, Any]:
-        """Return what every answer about the task says."""
+        """Return what every reply about the task contains."""
         facts = {
             "taskId": self.id,
             "status": self.status,
@@ -111,26 +107,26 @@ class Task:
         return {name: value for name, value in facts.items() if value is not None}
 
     def ask(self, asked: InputRequiredResult) -> dict[str, str]:
-        """Put questions to the user, and give the key of each as the call knows it."""
+        """Ask the user, and return the call's key for each question."""
         self.rounds += 1
-        # A key is used once in the life of a task: an answer that comes twice must not answer the next question.
+        # A key is used once per task: a duplicate answer must not answer the next question.
         keys = {f"{self.rounds}.{key}": key for key in asked.input_requests or {}}
         requests = _wire(asked)["inputRequests"]
         self.questions = {outer: requests[key] for outer, key in keys.items()}
         self.answers, self.answered = {}, anyio.Event()
-        self.become("input_required", "The user is asked.")
+        self.become("input_required", "Waiting for the user's answer.")
         return keys
 
 
 class _Reporting(ServerSession):
-    """The session of a request, whose progress is also the task's."""
+    """A request's session, whose progress is also the task's."""
 
     def __init__(self, session: ServerSession, task: Task) -> None:
         self.__dict__.update(session.__dict__)
         self._task = task
 
     async def report_progress(self, progress: float, total: float | None = None, message: str | None = None) -> None:
-        """Keep the message; and send it on as long as the request is open."""
+        """Keep the message, and forward it while the request is open."""
         of_total = f"{progress:g}" + ("" if total is None else f" of {total:g}")
         self._task.message = one_line(message or of_total, MAX_MESSAGE_CHARACTERS)
         self._task.changed_at = self._task.now()
@@ -139,7 +135,7 @@ class _Reporting(ServerSession):
 
 
 class Tasks(Extension):
-    """The tasks of one process: bounded in number, time and size. No journal knows them; it knows the jobs."""
+    """The tasks of one process, bounded in number, time and size. The journal knows the jobs, not the tasks."""
 
     identifier = TASKS
 
@@ -152,7 +148,7 @@ class Tasks(Extension):
 
     @asynccontextmanager
     async def own(self) -> AsyncGenerator[None]:
-        """Let tasks live; at the end they are cancelled."""
+        """Run tasks; at the end they are cancelled."""
         async with anyio.create_task_group() as owner:
             self._owner = owner
             try:
@@ -172,7 +168,7 @@ class Tasks(Extension):
     async def intercept_tool_call(
         self, params: "CallToolRequestParams", ctx: "ServerRequestContext[App, Any]", call_next: "CallNext"
     ) -> "HandlerResult":
-        """Call a tool, and give its answer, or a task if that takes long."""
+        """Call a tool, and return its answer, or a task if the call is slow."""
         if self._owner is None or not _declares(ctx) or not self._has_room():
             return await call_next(ctx)
         task = Task(self._now)
@@ -197,7 +193,7 @@ class Tasks(Extension):
         try:
             with task.scope:
                 task.outcome = await self._ended(task, params, ctx, call_next)
-        except Exception as error:  # noqa: BLE001  # the top of a task of its own; the request raises it again
+        except Exception as error:  # noqa: BLE001  # the top of a task; the request raises it again
             task.outcome = error
         self._finish(task)
         task.settled.set()
@@ -207,7 +203,7 @@ class Tasks(Extension):
     async def _ended(
         self, task: Task, params: "CallToolRequestParams", ctx: "ServerRequestContext[App, Any]", call_next: "CallNext"
     ) -> "HandlerResult":
-        """Call the tool until it asks nothing more."""
+        """Call the tool until it has no more questions."""
         while True:
             result = await call_next(replace(ctx, session=_Reporting(ctx.session, task)))
             if not isinstance(result, InputRequiredResult) or not task.is_on_its_own:
@@ -222,17 +218,17 @@ class Tasks(Extension):
     def _finish(self, task: Task) -> None:
         outcome = task.outcome
         if task.scope.cancelled_caught:
-            task.become("cancelled", "Cancelled. No job was harmed by it: list_jobs shows how they stand.")
+            task.become("cancelled", "Cancelled. Jobs are not affected: list_jobs shows them.")
         elif isinstance(outcome, MCPError):
             task.become("failed", error=outcome.error.model_dump(by_alias=True, mode="json", exclude_none=True))
         elif isinstance(outcome, Exception):
             log.error("A task failed: %s", type(outcome).__name__)
-            task.become("failed", error={"code": -32603, "message": "The call failed by a fault of this server."})
+            task.become("failed", error={"code": -32603, "message": "The call failed because of a bug in this server."})
         else:
             result = _wire(outcome)
             task.size_bytes = len(TypeAdapter(dict[str, Any]).dump_json(result))
             if task.size_bytes > self._most_bytes:
-                told = "The answer is too large to be kept. Ask for less of it: fewer rows, or no image."
+                told = "The answer is too large to keep. Ask for less: fewer rows, or no image."
                 result = _wire(CallToolResult(content=[TextContent(type="text", text=told)], is_error=True))
                 task.size_bytes = len(told)
             task.become("completed", result=result)
@@ -244,12 +240,12 @@ class Tasks(Extension):
 
     async def _update(self, ctx: "ServerRequestContext[App, Any]", params: UpdateParams) -> dict[str, Any]:
         task = self._found(ctx, params)
-        # Answers to no question of now are of an earlier round, or come twice.
+        # Answers to no current question are from an earlier round, or duplicates.
         given = {key: answer for key, answer in params.input_responses.items() if key in task.questions}
         try:
             answers = TypeAdapter(InputResponses).validate_python(given)
         except ValidationError:
-            raise MCPError(INVALID_PARAMS, "An answer has another form than its question asks for.") from None
+            raise MCPError(INVALID_PARAMS, "An answer does not match the form of its question.") from None
         task.answers |= answers
         task.questions = {key: question for key, question in task.questions.items() if key not in answers}
         if task.status == "input_required" and not task.questions:
@@ -266,10 +262,10 @@ class Tasks(Extension):
         require_client_extension(ctx, TASKS)
         named = getattr(ctx.request, "headers", {}).get("mcp-name", params.task_id)
         if named.strip() != params.task_id:
-            raise MCPError(HEADER_MISMATCH, "The header Mcp-Name names another task than the request.")
+            raise MCPError(HEADER_MISMATCH, "The header Mcp-Name names a different task than the request.")
         self._forget_old()
         if (task := self._tasks.get(params.task_id)) is None:
-            told = "There is no such task here: it is over, or of another process. list_jobs shows what became of jobs."
+            told = "No such task here: it has expired, or belongs to another process. list_jobs shows the jobs."
             raise MCPError(INVALID_PARAMS, told)
         return task
 

@@ -1,7 +1,7 @@
-"""Tells clients what has changed, in both eras of the protocol, for as long as their session lives.
+"""Notifies clients of changes, in both eras of the protocol, for as long as their session lives.
 
-Clients of 2026-07-28 listen on a stream of their own, which the SDK serves from `bus`. Those before it subscribe to
-resources: the SDK has no register of them, so it is kept here.
+Clients of 2026-07-28 listen on their own stream, which the SDK serves from `bus`. Older clients subscribe to resources:
+the SDK keeps no list of them, so this module does.
 """
 
 import logging
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 MAX_SUBSCRIPTIONS = 1_000
 """Of one session."""
 SEND_SECONDS = 5.0
-"""How long a client may take to read: another one must not wait for it."""
+"""How long a client may take to read: others must not wait for it."""
 
 log = logging.getLogger(__name__)
 
 
 class Updates:
-    """Who wants to know, and how they are told."""
+    """The subscriptions, and the notifications sent for them."""
 
     def __init__(self) -> None:
         self.bus = InMemorySubscriptionBus()
@@ -40,11 +40,11 @@ class Updates:
 
     @property
     def sessions(self) -> int:
-        """How many sessions of the older era are told."""
+        """How many sessions of the older era are subscribed."""
         return len(self._sessions)
 
     async def __call__(self, ctx: "ServerRequestContext[App, Any]", call_next: "CallNext") -> "HandlerResult":
-        """See every message of a client as it goes by: as the SDK's middleware."""
+        """Handle every message of a client, as the SDK's middleware."""
         match ctx.method:
             case "initialize":
                 return _announce(await call_next(ctx))
@@ -60,11 +60,11 @@ class Updates:
                 return await call_next(ctx)
 
     async def subscribe(self, ctx: "ServerRequestContext[App]", params: "SubscribeRequestParams") -> EmptyResult:
-        """Tell this session of changes of a resource from now on.
+        """Notify this session of changes to a resource from now on.
 
         Raises:
             NotFound: There is no such resource.
-            InvalidInput: It asks for more than a session may.
+            InvalidInput: The session has too many subscriptions.
         """
         address, wanted = parse(str(params.uri)), self._session(ctx)
         if address.job_id is not None:
@@ -75,12 +75,12 @@ class Updates:
         return EmptyResult()
 
     async def unsubscribe(self, ctx: "ServerRequestContext[App]", params: "UnsubscribeRequestParams") -> EmptyResult:
-        """Tell it no more; what was never subscribed to is no error."""
+        """Stop notifying; a resource that was never subscribed to is no error."""
         self._session(ctx).discard(str(params.uri))
         return EmptyResult()
 
     async def tell(self, changed: "Changed") -> None:
-        """Tell everybody who wants to know."""
+        """Notify every subscriber."""
         if not changed.jobs:
             return
         uris = dict.fromkeys([JOBS, *(uri for job_id in sorted(changed.jobs) for uri in all_of(job_id))])
@@ -95,7 +95,7 @@ class Updates:
 
     def _session(self, ctx: "ServerRequestContext[App]") -> set[str]:
         """Return the subscriptions of a session; they end with it."""
-        # The SDK gives a request only its session, which is made anew each time; the connection stays.
+        # The SDK makes a new session for each request; only the connection stays.
         connection = ctx.session._connection  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         if connection not in self._sessions:
             connection.exit_stack.callback(self._sessions.pop, connection, None)
@@ -109,11 +109,11 @@ async def _send(connection: "Connection", uris: list[str], has_new_entries: bool
         if has_new_entries:
             await connection.send_resource_list_changed()
     if scope.cancelled_caught:
-        log.warning("A client does not read what it is told; it was not told of %d resources.", len(uris))
+        log.warning("A client does not read its notifications; it missed those of %d resources.", len(uris))
 
 
 def _announce(result: "HandlerResult") -> "HandlerResult":
-    """Say in the answer to a handshake that the list of resources changes: the SDK has no switch for it."""
+    """Announce in the handshake that the list of resources changes: the SDK has no switch for it."""
     if not isinstance(result, Mapping):
         return result
     capabilities = cast("dict[str, Any]", result.get("capabilities", {}))

@@ -12,10 +12,9 @@ from batchwright.core.settings import Settings
 from batchwright.mcp_server.consent import Consent
 from batchwright.mcp_server.tools.catalogue import all_tools
 from batchwright.mcp_server.tools.jobs import submit_job
-from tests.support.endpoint import running_endpoint
 from tests.support.five_dollars import drafted
 from tests.support.openai_server import OpenAIServer
-from tests.support.session import MODES, Mode, environment, in_memory, openai_environment
+from tests.support.session import MODES, Mode, at_endpoint, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
 
@@ -115,7 +114,7 @@ async def test_an_amount_is_a_number(tmp_path: Path, server: OpenAIServer) -> No
 
     for (tool, _), refused in zip(calls, refusals, strict=True):
         assert refused.startswith(f"{tool} was called with wrong arguments; nothing was done. max_cost_usd: ")
-        assert refused.endswith("Mend them.")
+        assert refused.endswith("Correct them.")
     assert (server.posts, server.asked) == (0, [])
 
 
@@ -134,7 +133,7 @@ async def test_an_amount_is_a_number(tmp_path: Path, server: OpenAIServer) -> No
 )
 async def test_yes_is_not_the_number_one(tmp_path: Path, tool: str, arguments: dict[str, Any]) -> None:
     """Whoever writes true does not mean 1."""
-    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
+    async with at_endpoint(tmp_path) as (_, session):
         refused = await session.error(tool, **arguments)
 
     assert refused.startswith(f"{tool} was called with wrong arguments; nothing was done. ")
@@ -148,7 +147,7 @@ async def test_what_became_dear_after_no_question_was_due_is_asked_about(tmp_pat
         job_id = await drafted(session)
     async with open_app(Settings.from_env(env)) as app:
         ctx: Any = SimpleNamespace(request_context=SimpleNamespace(lifespan_context=app))
-        with pytest.raises(NotAgreed, match="was changed while the user was asked"):
+        with pytest.raises(NotAgreed, match="changed while the user was deciding"):
             await submit_job(ctx, job_id, Consent(question=None, can_ask=True))
 
     assert server.posts == 0

@@ -29,7 +29,7 @@ DESCRIPTORS = 256
 
 INSIDE = 406
 """What the endpoint itself says, behind the gate, to a client that accepts nothing."""
-TWICE = '{"error": "A request has one Host header, and at most one Origin."}'
+TWICE = '{"error": "A request must have one Host header and at most one Origin."}'
 
 
 def place(url: str) -> tuple[str, int]:

@@ -78,7 +78,7 @@ async def test_a_trial_at_a_server_of_batches_only_leads_to_a_submission(tmp_pat
         job_id = (await session.call("create_batch_file", **CHAT))["job_id"]
         trial = await session.call("try_requests", job_id=job_id, max_cost_usd=1)
 
-    assert trial["next"].startswith("the server may answer batches only, so without a trial: tell the user the cost")
+    assert trial["next"].startswith("the server may answer only batches, so without a trial: tell the user the cost")
     assert f'submit_job(job_id="{job_id}"' in trial["next"]
 
 

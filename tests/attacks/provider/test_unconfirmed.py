@@ -84,7 +84,7 @@ async def test_a_job_that_nobody_can_confirm_can_be_left(tmp_path: Path, server:
 
     assert unknown["status"] == "unknown"
     assert (job["status"], job["counts"]) == ("cancelled", {"unconfirmed": 5})
-    assert "counts as paid for what was given up" in job["cost"]
+    assert "counts as paid for batches that were given up" in job["cost"]
     assert server.posts == 1
     assert len(user.questions) == (how == "give_up")
     assert all("their rows become unconfirmed, and up to $" in question for question in user.questions)
@@ -172,7 +172,7 @@ async def test_results_of_whole_parts_are_there_while_another_cannot_be_fetched(
     assert stuck["status"] == "running"
     assert any("HTTP 500 while reading" in note and 'user_says="give_up"' in note for note in stuck["notes"])
     assert results["counts"] == {"answered": 3, "running": 2}
-    assert results["notes"] == ["Not final: the job is running. 2 rows are not here yet."]
+    assert results["notes"] == ["Not final: the job is running. 2 rows have no result yet."]
     assert (tmp_path / "work" / "part.csv").exists()
     assert counted["shown"] == [{"n": 3}]
     assert job["counts"] == {"answered": 5}

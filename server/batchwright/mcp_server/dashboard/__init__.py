@@ -1,4 +1,4 @@
-"""The dashboard: one page that shows jobs in a host with MCP Apps, put together from its parts. It needs no network."""
+"""The dashboard: one page that shows jobs in a host with MCP Apps, assembled from its parts. It needs no network."""
 
 import base64
 import hashlib
@@ -13,13 +13,13 @@ SCRIPTS = ("texts", "host", "elements", "charts", "jobs", "job", "actions", "res
 
 @cache
 def page() -> str:
-    """Return the page as one document, which lets nothing run but its own script."""
+    """Return the page as one document in which only its own script runs."""
     return _put_together("page", SCRIPTS)
 
 
 @cache
 def outer_page() -> tuple[str, str]:
-    """Return the page around it for a plain browser, a small host, with its content security policy."""
+    """Return the small host for a plain browser, and its content security policy."""
     text = _put_together("outer", ("outer",))
     more = "connect-src 'self'; frame-src 'self'; frame-ancestors 'none'"
     return text, f"{policy(_script(('outer',)), _part('outer.css'))}; {more}"
@@ -27,12 +27,12 @@ def outer_page() -> tuple[str, str]:
 
 @cache
 def framed_policy() -> str:
-    """Return the content security policy of the page where it is served: also opened alone, it is nobody's origin."""
+    """Return the content security policy of the served page, which gives it no origin even when opened alone."""
     return f"sandbox allow-scripts; {policy(_script(SCRIPTS), _part('page.css'))}; frame-ancestors 'self'"
 
 
 def policy(script: str, style: str) -> str:
-    """Return the content security policy of a page that has only this script and this style."""
+    """Return the content security policy for a page with only this script and this style."""
     own = f"script-src {_hash(script)}; style-src {_hash(style)}"
     return f"default-src 'none'; {own}; base-uri 'none'; form-action 'none'"
 

@@ -1,4 +1,4 @@
-// What changes something is shown first, in a panel, and done by a second press: nothing is spent or ended by one.
+// Every change is shown in a panel first and takes a second press: no single press spends or cancels anything.
 
 const CHANGES = { prompt: "another prompt", system: "another system text", model: "another model", parameters: "other parameters" };
 const MAX_USD = 1000000;
@@ -10,7 +10,7 @@ class Panel {
     this.from = null;
   }
 
-  /** Show what is about to be done; the focus goes to its heading, so that a key held down confirms nothing. */
+  /** Show what is about to happen; focus moves to the heading, so that a key held down confirms nothing. */
   open(title, ...children) {
     if (!this.element.contains(document.activeElement)) this.from = document.activeElement?.getAttribute("data-key") ?? null;
     const head = make("h3", { tabindex: "-1" }, title);
@@ -30,7 +30,7 @@ class Panel {
 
   get back() { return button("Close", () => this.close(), { key: "panel-close" }); }
 
-  /** A button that can be pressed once, until what it began is over. */
+  /** A button that is disabled while its action runs. */
   once(label, act, tone) {
     const pressed = button(label, async () => {
       if (pressed.disabled) return;
@@ -46,7 +46,7 @@ class Panel {
       ? ["Rows that are ", list(value).map((outcome) => NAMES.get(plain(outcome)) ?? safe(outcome, 40)).join(", ")]
       : [`With ${own(CHANGES, name) ?? safe(name, 40)}: `, make("code", { dir: "auto" }, safe(value, 400))]));
     this.open(`Retry ${counted(rows, "row")}`,
-      make("p", {}, "This drafts a new round over these rows, and spends nothing. You then see what it costs, and submit it or not."),
+      make("p", {}, "This drafts a new round for these rows and spends nothing. You then see the cost and decide whether to submit it."),
       make("ul", {}, what.map((line) => make("li", {}, line))),
       make("div", { class: "actions" }, this.once("Draft the retry", () => this.draft(args), "main"), this.back));
   }
@@ -59,10 +59,10 @@ class Panel {
     const offer = object(this.board.meta(result).offer);
     if (Object.keys(offer).length) this.submit(offer, draft);
     else this.open("The retry is drafted", make("p", {}, "Cost: ", said(draft.cost, 400)), make("p", {}, "Ask the assistant to submit it: ", make("code", { dir: "auto" }, safe(draft.next, 400))), make("div", { class: "actions" }, this.back));
-    this.board.say("The retry is drafted. Nothing is spent yet.");
+    this.board.say("The retry is drafted. Nothing has been spent yet.");
   }
 
-  /** Ask for the word to run a draft, with its cost on the button. */
+  /** Ask whether to run a draft, with its cost on the button. */
   submit(offer, draft = {}) {
     const isFree = offer.charges === "nothing";
     const about = [
@@ -72,7 +72,7 @@ class Panel {
       notes(draft.warnings),
     ];
     if (isFree) {
-      const [told, label] = offer.is_here ? ["It runs on this machine, for free.", "Run it for free"] : ["Whoever answers has prices of their own: nothing is counted here.", "Run it: its cost is not counted"];
+      const [told, label] = offer.is_here ? ["It runs on this machine for free.", "Run it for free"] : ["The server that answers may charge its own prices, which are not counted here.", "Run it: cost not counted"];
       this.open("Submit this draft?", about, make("p", {}, told), make("div", { class: "actions" }, this.once(label, () => this.run(), "main"), this.back));
     } else if (isAmount(offer.most)) {
       const most = safe(offer.most.text, 40);
@@ -83,7 +83,7 @@ class Panel {
     }
   }
 
-  /** Nothing bounds the cost: the user names the most, and it goes onto the button. */
+  /** Nothing bounds the cost: the user enters a maximum, which the button shows. */
   unbounded(about) {
     const input = make("input", { id: "most", type: "number", min: "0.01", step: "0.01", inputmode: "decimal", required: true, "data-key": "panel-most" });
     const run = this.once("Run it", () => this.run(Number(input.value)), "main");
@@ -95,8 +95,8 @@ class Panel {
     };
     input.addEventListener("input", check);
     this.open("Submit this draft?", about,
-      make("p", {}, "Its cost cannot be bounded here: its price, or the length of its answers, is not known. It may cost more than you name, up to the operator's limits."),
-      make("p", {}, make("label", { for: "most" }, "The most that you agree to, in US dollars "), input),
+      make("p", {}, "The cost cannot be bounded, because the price or the length of the answers is not known. It may exceed the amount you enter, up to the operator's limits."),
+      make("p", {}, make("label", { for: "most" }, "Amount you agree to, in US dollars "), input),
       make("div", { class: "actions" }, run, this.back));
     check();
   }
@@ -113,7 +113,7 @@ class Panel {
 
   cancel(facts, isDraft) {
     const title = isDraft ? "Discard the draft?" : "Cancel this job?";
-    const what = isDraft ? "The draft and its files are removed. Nothing was spent on it, and results of before stay." : "It ends early. What was answered is kept, and may have to be paid.";
+    const what = isDraft ? "The draft and its files are deleted. Nothing was spent on it, and earlier results are kept." : "The job stops early. Finished answers are kept and may be charged.";
     this.open(title, make("p", {}, what),
       make("div", { class: "actions" }, this.once(isDraft ? "Discard it" : "Cancel the job", async () => {
         const result = await this.board.call("cancel_job", { job_id: facts.job_id }, isDraft ? "Discarding …" : "Cancelling …");
@@ -125,20 +125,20 @@ class Panel {
       }, "danger"), this.back));
   }
 
-  /** Save all results as a file of the workspace. */
+  /** Save all results to a file in the workspace. */
   save(jobId) {
     const input = make("input", { id: "file", type: "text", value: `results-${safe(jobId, 60)}.csv`, maxlength: "200", spellcheck: "false", autocomplete: "off", "data-key": "panel-file" });
     const again = make("input", { id: "again", type: "checkbox" });
     this.open("Save all results",
       make("p", {}, make("label", { for: "file" }, "File in the workspace (.csv, .xlsx, .jsonl or .parquet) "), input),
-      make("p", {}, again, " ", make("label", { for: "again" }, "replace the file if there is one")),
+      make("p", {}, again, " ", make("label", { for: "again" }, "replace the file if it exists")),
       make("div", { class: "actions" }, this.once("Save", async () => {
         const args = { job_id: jobId, save_as: input.value.trim(), limit: 0 };
         if (again.checked) args.overwrite = true;
         const result = await this.board.call("get_results", args, "Saving …");
         if (!result) return;
         const { saved_as: path } = object(result.structuredContent);
-        this.open("Saved", make("p", {}, "All rows are in ", make("code", { dir: "auto" }, safe(path, 400)), "."), make("div", { class: "actions" }, this.back));
+        this.open("Saved", make("p", {}, "All rows were saved to ", make("code", { dir: "auto" }, safe(path, 400)), "."), make("div", { class: "actions" }, this.back));
         this.board.say("The results are saved.");
       }, "main"), this.back));
   }

@@ -1,4 +1,4 @@
-// Charts: each is drawn as wide as there is room, has a title and a description, and stands beside the same as a table.
+// Charts: each fills the available width, has a title and a description, and comes with the same data as a table.
 
 const OUTCOMES = [
   ["answered", "answered"],
@@ -14,7 +14,7 @@ const OUTCOMES = [
 const NAMES = new Map(OUTCOMES);
 let drawn = 0;
 
-/** Give the rows of each outcome that has some, in their order. */
+/** Return the rows of each outcome that has any, in order. */
 function parts(counts) {
   const given = object(counts);
   return OUTCOMES.map(([outcome, name]) => ({ outcome, name, rows: own(given, outcome) })).filter(({ rows }) => isCount(rows) && rows > 0);
@@ -34,7 +34,7 @@ function bar(counts, rows, label) {
 
 const sentence = (counts, rows) => `${parts(counts).map(({ name, rows: some }) => `${number(some)} ${name}`).join(", ")}, of ${counted(rows, "row")}`;
 
-/** Name each outcome with its count; they add up to the rows. */
+/** List each outcome with its count; they add up to the rows. */
 function legend(counts, rows, onPick = null) {
   return make("ul", { class: "legend" }, parts(counts).map(({ outcome, name, rows: some }) => {
     const told = [make("span", { class: "swatch", "data-outcome": outcome }), make("strong", {}, number(some)), ` ${name} `, make("span", { class: "quiet" }, share(some, rows))];

@@ -61,7 +61,7 @@ function button(label, act, { key = label, tone = "plain", name = null, disabled
   return make("button", { type: "button", "data-key": key, "data-tone": tone, "aria-label": name, disabled, on: { click: act } }, label);
 }
 
-/** Put *children* in the place of what *parent* has; focus stays where it was. */
+/** Replace what *parent* contains by *children*, and keep the focus. */
 function put(parent, ...children) {
   const key = parent.contains(document.activeElement) ? document.activeElement.getAttribute("data-key") : null;
   parent.replaceChildren();

@@ -19,13 +19,13 @@ class Host {
 
   get canCall() { return Boolean(this.capabilities.serverTools); }
 
-  /** Have *hear* told of notifications of a method. */
+  /** Call *hear* for notifications of a method. */
   on(method, hear) { this.heard.set(method, hear); }
 
-  /** Shake hands; a host that does not answer is one that can nothing but show. */
+  /** Shake hands; a host that does not answer can only show the page. */
   async meet() {
     const params = { protocolVersion: PROTOCOL, appInfo: APP, appCapabilities: { availableDisplayModes: ["inline", "fullscreen"] } };
-    const late = new Promise((_, fail) => setTimeout(() => fail(new Refused("The host does not answer.")), PATIENCE_MS));
+    const late = new Promise((_, fail) => setTimeout(() => fail(new Refused("The host does not respond.")), PATIENCE_MS));
     let met = {};
     try {
       met = object(await Promise.race([this.ask("ui/initialize", params), late]));
@@ -45,7 +45,7 @@ class Host {
 
   tell(method, params) { this.send({ method, params }); }
 
-  /** Call a tool of the server, and give its whole result. */
+  /** Call a tool of the server, and return its whole result. */
   async call(name, args) {
     if (!this.canCall) throw new Refused("This host does not let the page call tools. Ask the assistant instead.");
     const params = { name, arguments: args };

@@ -1,4 +1,4 @@
-// One job: how it stands, what it costs, what went wrong, and how it came there.
+// One job: its progress, cost and failures, and its progress over time.
 
 const PAGE = 20;
 const ENDED = new Set(["completed", "cancelled", "expired", "failed"]);
@@ -7,8 +7,8 @@ const isOn = (status) => status === "running" || status === "cancelling";
 function headline(facts, meta) {
   const done = doneOf(facts.counts, facts.rows);
   switch (facts.status) {
-    case "draft": return `A draft: ${counted(facts.rows, "row")}, nothing was sent.`;
-    case "unknown": return "It is not known whether it was sent. Nothing is sent again before you say so to the assistant.";
+    case "draft": return `A draft of ${counted(facts.rows, "row")}; nothing has been sent`;
+    case "unknown": return "It may or may not have been sent. Nothing is sent again unless you tell the assistant to.";
     case "running":
     case "cancelling": {
       const left = duration(facts.seconds_left);
@@ -17,8 +17,8 @@ function headline(facts, meta) {
     default: {
       const good = own(object(facts.counts), "answered") ?? 0;
       const took = (Date.parse(meta.ended_at) - Date.parse(meta.submitted_at)) / 1000;
-      const how = good === facts.rows ? "All rows have an answer" : `${number(good)} of ${counted(facts.rows, "row")} have an answer`;
-      return Number.isFinite(took) && took >= 0 && (meta.round ?? 1) === 1 ? `${how}, after ${duration(took)}` : how;
+      const how = good === facts.rows ? "All rows answered" : `${number(good)} of ${counted(facts.rows, "row")} answered`;
+      return Number.isFinite(took) && took >= 0 && (meta.round ?? 1) === 1 ? `${how} in ${duration(took)}` : how;
     }
   }
 }
@@ -30,7 +30,7 @@ function progressPiece(board) {
     facts.status === "draft" ? null : [
       bar(facts.counts, facts.rows),
       legend(facts.counts, facts.rows, ENDED.has(facts.status) && board.host.canCall ? (outcome) => board.openResults(facts.job_id, { outcome }) : null),
-      make("p", { class: "quiet" }, `Together ${counted(facts.rows, "row")}.`),
+      make("p", { class: "quiet" }, counted(facts.rows, "row")),
     ],
   ]);
 }
@@ -44,14 +44,14 @@ function factsPiece() {
       fact("Answered by", facts.answered_by ? said(facts.answered_by, 400) : null),
       fact("Source", meta.source ? [said(meta.source, 120), `, ${counted(facts.rows, "row")}`] : counted(facts.rows, "row")),
       fact("Prompt", meta.prompt ? long(meta.prompt, 120, "prompt") : null),
-      fact("Rate", isCount(facts.rows_per_minute) ? `${number(facts.rows_per_minute)} rows a minute` : null),
+      fact("Rate", isCount(facts.rows_per_minute) ? `${number(facts.rows_per_minute)} rows per minute` : null),
       fact("Time left", duration(facts.seconds_left)),
       fact("Tokens", facts.input_tokens || facts.output_tokens ? `${number(facts.input_tokens ?? 0)} in, ${number(facts.output_tokens ?? 0)} out` : null),
       fact("Submitted", time(meta.submitted_at)),
-      fact("Ended", time(meta.ended_at)),
-      fact("Made", meta.submitted_at ? null : time(meta.created_at)),
+      fact("Finished", time(meta.ended_at)),
+      fact("Created", meta.submitted_at ? null : time(meta.created_at)),
       fact("Round", (meta.round ?? 1) > 1 ? number(meta.round) : null),
-      fact("Id", said(facts.job_id, 80))),
+      fact("ID", said(facts.job_id, 80))),
   ]);
 }
 
@@ -75,9 +75,9 @@ function moneyPiece() {
       make("h3", { id: "money-title" }, "Cost"),
       facts.cost ? make("p", {}, said(facts.cost, 400)) : null,
       isSubmitted && isAmount(spent) && isAmount(agreed) ? meter("This job", spent, agreed, " agreed") : null,
-      isAmount(most) && isAmount(jobLimit) ? meter(isSubmitted ? "The drafted retry, at most" : "This draft, at most", most, jobLimit, " a job") : null,
-      isAmount(agreed) && isAmount(jobLimit) ? meter("Agreed, of the limit for a job", agreed, jobLimit, "") : null,
-      isAmount(day) && isAmount(dayLimit) ? meter("All jobs within 24 hours", day, dayLimit, "") : null,
+      isAmount(most) && isAmount(jobLimit) ? meter(isSubmitted ? "The drafted retry, at most" : "This draft, at most", most, jobLimit, " per job") : null,
+      isAmount(agreed) && isAmount(jobLimit) ? meter("Agreed / per-job limit", agreed, jobLimit, "") : null,
+      isAmount(day) && isAmount(dayLimit) ? meter("All jobs in 24 hours", day, dayLimit, "") : null,
     ];
   });
 }
@@ -92,9 +92,9 @@ function problem(board, found, index, canRetry) {
   return make("li", { class: "problem" },
     make("p", {}, make("span", { class: "swatch", "data-outcome": NAMES.has(outcome) ? outcome : "running" }), make("strong", {}, counted(each.rows, "row")), ` ${NAMES.get(outcome) ?? safe(outcome, 40)}`),
     make("h4", {}, said(each.problem, 300)),
-    quote("In the provider's words", each.provider_says),
-    quote("In the model's words", each.model_says),
-    quote("What the check found", each.details),
+    quote("The provider says", each.provider_says),
+    quote("The model says", each.model_says),
+    quote("The check found", each.details),
     make("p", {}, make("strong", {}, `A retry ${safe(each.retry, 60)}. `), each.advice ? said(each.advice, 400) : null),
     list(each.ids).length ? make("p", { class: "quiet" }, "For example ", list(each.ids).slice(0, 5).map((id, place) => [place ? ", " : "", said(id, 64)])) : null,
     calls ? make("div", { class: "actions" }, button(`Retry ${counted(rows, "row")} …`, () => board.panel.retry(object(remedy.arguments), rows), { key: `retry-${index}`, name: `Retry ${counted(rows, "row")}: ${safe(each.problem, 120)}` })) : null);
@@ -120,16 +120,16 @@ function coursePiece() {
 }
 
 function actionsPiece(board) {
-  return new Piece("div", { class: "actions", role: "group", "aria-label": "What to do" }, ({ facts, meta, isWatching }) => {
+  return new Piece("div", { class: "actions", role: "group", "aria-label": "Actions" }, ({ facts, meta, isWatching }) => {
     if (!board.host.canCall) return null;
     const id = facts.job_id;
     const offer = meta.offer && !isOn(facts.status) ? object(meta.offer) : null;
     const isDraft = facts.status === "draft";
     const hasEnded = ENDED.has(facts.status);
     return [
-      isOn(facts.status) ? button(isWatching ? "Stop waiting" : "Wait for the end", () => (isWatching ? board.stopWatching() : board.watch()), { key: "watch", tone: "main" }) : null,
+      isOn(facts.status) ? button(isWatching ? "Stop watching" : "Watch live", () => (isWatching ? board.stopWatching() : board.watch()), { key: "watch", tone: "main" }) : null,
       offer ? button(isDraft ? "Submit …" : "Submit the retry …", () => board.panel.submit(offer), { key: "submit", tone: "main" }) : null,
-      hasEnded ? button("See results", () => board.openResults(id), { key: "results", tone: offer ? "plain" : "main" }) : null,
+      hasEnded ? button("View results", () => board.openResults(id), { key: "results", tone: offer ? "plain" : "main" }) : null,
       hasEnded ? button("Save results …", () => board.panel.save(id), { key: "save" }) : null,
       button("Compare costs", () => board.openCosts(id), { key: "costs" }),
       facts.status === "running" ? button("Cancel …", () => board.panel.cancel(facts, false), { key: "cancel", tone: "danger" }) : null,
@@ -138,7 +138,7 @@ function actionsPiece(board) {
   });
 }
 
-/** The view of one job: its pieces change, and whatever is being typed or confirmed stays. */
+/** The view of one job: its pieces update, and whatever is being typed or confirmed stays. */
 class JobView {
   constructor(board) {
     this.board = board;
@@ -164,7 +164,7 @@ class JobView {
     about.show({ facts: { ...facts, notes: null, problems: null }, meta: { ...meta, at: null, course: null } });
     money.show({ facts: { cost: facts.cost, status: facts.status }, meta: { money: meta.money, offer: meta.offer } });
     problems.show({ facts: { problems: facts.problems, status: facts.status } });
-    // What is known to be so now is the last point.
+    // The last point is now.
     const now = isOn(facts.status) && meta.at ? [[Date.parse(meta.at) / 1000, facts.counts]] : [];
     course.show({ course: [...list(meta.course), ...now], rows: facts.rows });
     actions.show({ facts: { job_id: facts.job_id, status: facts.status }, meta: { offer: meta.offer }, isWatching });

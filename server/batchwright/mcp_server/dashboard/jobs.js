@@ -35,17 +35,17 @@ function others(board, facts) {
   const batches = list(facts.others).map(object);
   if (!batches.length) return null;
   return make("section", { "aria-labelledby": "others" },
-    make("h3", { id: "others" }, "Batches made elsewhere"),
+    make("h3", { id: "others" }, "Batches created elsewhere"),
     make("ul", { class: "jobs" }, batches.map((batch) => make("li", { class: "job" },
       make("div", { class: "who" }, make("p", {}, said(batch.batch_id, 80), " ", chip(batch.status)),
         make("p", { class: "quiet" }, said(batch.endpoint, 40), " · ", time(batch.created_at), isCount(batch.requests) ? ` · ${counted(batch.requests, "request")}` : "")),
       make("div", { class: "how" }, board.host.canCall
-        ? button("Take it up", () => board.act("adopt_batch", { batch_id: plain(batch.batch_id) }), { key: `adopt-${plain(batch.batch_id)}`, name: `Take it up: ${safe(batch.batch_id, 80)}, which sends nothing` })
+        ? button("Import", () => board.act("adopt_batch", { batch_id: plain(batch.batch_id) }), { key: `adopt-${plain(batch.batch_id)}`, name: `Import ${safe(batch.batch_id, 80)}, sends nothing` })
         : null)))),
-    facts.others_left_out ? make("p", { class: "quiet" }, `${number(facts.others_left_out)} more are not shown.`) : null);
+    facts.others_left_out ? make("p", { class: "quiet" }, `${number(facts.others_left_out)} more not shown`) : null);
 }
 
-/** Show the list; *offset* is the number of its first job. */
+/** Show the list from *offset* on. */
 function jobsView(board, facts, meta, offset) {
   const jobs = list(facts.jobs).map(object);
   const counts = object(meta.counts);
@@ -71,7 +71,7 @@ function jobsView(board, facts, meta, offset) {
 
 const notes = (given) => (list(given).length ? make("ul", { class: "notes" }, list(given).map((note) => make("li", {}, long(note, 400, "note")))) : null);
 
-/** For whom cannot press: what to ask the assistant for. */
+/** For hosts without buttons: what to ask the assistant for. */
 const following = (board, facts) => (facts.next && !board.host.canCall
-  ? make("p", { class: "quiet next" }, "This host only shows. Ask the assistant for: ", make("code", { dir: "auto" }, safe(facts.next, 400)))
+  ? make("p", { class: "quiet next" }, "Buttons do not work in this host. Ask the assistant for: ", make("code", { dir: "auto" }, safe(facts.next, 400)))
   : null);

@@ -1,4 +1,4 @@
-// The page: what is shown now, and what the buttons call.
+// The page: the current view, and what the buttons call.
 
 const META = "batchwright/dashboard";
 const SHORTEST_WAIT = 2;
@@ -48,7 +48,7 @@ class Board {
     this.bar();
   }
 
-  /** The line at the top: where one is, and what can be looked at instead. */
+  /** The navigation bar. */
   bar() {
     const items = this.host.canCall ? [
       button("All jobs", () => this.openJobs(0), { key: "all" }),
@@ -161,17 +161,17 @@ class Board {
   refresh() { return this.again(); }
 
   async openJobs(offset) {
-    const result = await this.call("list_jobs", { limit: PAGE, offset }, "Looking for jobs …");
+    const result = await this.call("list_jobs", { limit: PAGE, offset }, "Loading jobs …");
     if (result) this.take(result, true, { outcome: "all", limit: PAGE, offset });
   }
 
   async openJob(id, isOpened = true) {
-    const result = await this.call("check_job", { job_id: plain(id) }, "Asking how the job stands …");
+    const result = await this.call("check_job", { job_id: plain(id) }, "Checking the job …");
     if (result) this.take(result, isOpened);
   }
 
   async openResults(id, { outcome = "all", limit = PAGE, offset = 0 } = {}) {
-    const result = await this.call("get_results", { job_id: plain(id), outcome, limit, offset }, "Fetching results …");
+    const result = await this.call("get_results", { job_id: plain(id), outcome, limit, offset }, "Loading results …");
     if (result) this.take(result, this.view !== "results", { outcome, limit, offset });
   }
 
@@ -181,7 +181,7 @@ class Board {
     if (result) this.take(result, this.view !== "costs");
   }
 
-  /** Look again and again until the job ends: often while it moves, seldom while it does not. */
+  /** Poll until the job finishes: often while it progresses, rarely while it does not. */
   async watch() {
     const turn = Date.now();
     this.watching = turn;
@@ -197,11 +197,11 @@ class Board {
       wait = now === before ? Math.min(LONGEST_WAIT, wait * 2) : SHORTEST_WAIT;
       before = now;
       this.tellProgress();
-      if (!isOn(this.job.status)) { this.say(`The job has ended: ${safe(this.job.status, 40)}. ${sentence(this.job.counts, this.job.rows)}.`); break; }
+      if (!isOn(this.job.status)) { this.say(`The job has finished: ${safe(this.job.status, 40)}. ${sentence(this.job.counts, this.job.rows)}.`); break; }
     }
   }
 
-  /** Say each tenth once, and nothing in between. */
+  /** Announce each tenth once, and nothing in between. */
   tellProgress() {
     const tenth = Math.floor((100 * doneOf(this.job.counts, this.job.rows)) / this.job.rows / SAID_EVERY);
     if (tenth === this.told || !isOn(this.job.status)) return;

@@ -45,7 +45,7 @@ async function* messages(response) {
   }
 }
 
-/** Ask the server for one thing; what it tells meanwhile goes to the page. */
+/** Send the server one request; its progress goes to the page. */
 async function ask(key, params) {
   const id = ++last;
   const meta = { ...params._meta, [`${NAMES}protocolVersion`]: VERSION, [`${NAMES}clientInfo`]: ME, [`${NAMES}clientCapabilities`]: CAN };
@@ -55,16 +55,16 @@ async function ask(key, params) {
     headers: { authorization: `Bearer ${key}`, "content-type": "application/json", accept: "application/json, text/event-stream", "mcp-protocol-version": VERSION, "mcp-method": "tools/call", "mcp-name": params.name },
     body: JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params: { ...params, _meta: meta } }),
   });
-  if (response.status === 401) throw new Error("This address is not valid any more. Open the one that `batchwright dashboard` printed last.");
+  if (response.status === 401) throw new Error("This address is no longer valid. Open the one that `batchwright dashboard` printed last.");
   for await (const message of messages(response)) {
     if (message.method === "notifications/progress") post({ method: message.method, params: message.params });
     else if (message.error) throw Object.assign(new Error(message.error.message), { code: message.error.code });
     else if (message.id === id) return message.result;
   }
-  throw new Error("The server broke off its answer. Refresh to see how things stand.");
+  throw new Error("The server's answer was cut off. Refresh to see the current state.");
 }
 
-/** Put the server's question to the user, outside of the frame. */
+/** Ask the user the server's question, outside the frame. */
 function agreed(text) {
   const dialog = document.getElementById("question");
   document.getElementById("words").textContent = text;
@@ -80,7 +80,7 @@ function agreed(text) {
 }
 
 async function call(key, { name, arguments: args = {}, _meta = {} }) {
-  if (!CALLS.has(name)) throw new Error("The dashboard has no use for this tool.");
+  if (!CALLS.has(name)) throw new Error("The dashboard does not use this tool.");
   const params = { name, arguments: args, _meta: _meta.progressToken === undefined ? {} : { progressToken: _meta.progressToken } };
   let result = await ask(key, params);
   while (result?.resultType === "input_required") {
@@ -110,7 +110,7 @@ async function answer(key, message) {
   }
 }
 
-const said = (error) => (error instanceof TypeError ? "The server does not answer. Is `batchwright dashboard` still running?" : error.message);
+const said = (error) => (error instanceof TypeError ? "Cannot reach the server. Is `batchwright dashboard` still running?" : error.message);
 
 async function receive(key, event) {
   const message = event.data;
@@ -142,5 +142,5 @@ if (key) {
   frame.src = "/app";
   document.body.append(frame);
 } else {
-  tell("This page opens with the whole address that `batchwright dashboard` prints.");
+  tell("Open this page with the full address that `batchwright dashboard` prints.");
 }

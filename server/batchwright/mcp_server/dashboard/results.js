@@ -1,4 +1,4 @@
-// A page of results: rows as the server joined them, each text as it is.
+// A page of results: rows as the server joined them, each text unchanged.
 
 const SIZES = [10, 20, 50];
 const MAX_COLUMNS = 60;
@@ -30,13 +30,13 @@ function filters(board, facts, query) {
   if (!outcomes.some(([value]) => value === query.outcome)) outcomes.push([query.outcome, NAMES.get(query.outcome) ?? safe(query.outcome, 40)]);
   return [
     choose("outcome", "Rows", outcomes, query.outcome, (outcome) => board.openResults(facts.job_id, { ...query, outcome, offset: 0 })),
-    choose("size", "On a page", SIZES.map((size) => [String(size), String(size)]), String(query.limit), (size) => board.openResults(facts.job_id, { ...query, limit: Number(size), offset: 0 })),
+    choose("size", "Per page", SIZES.map((size) => [String(size), String(size)]), String(query.limit), (size) => board.openResults(facts.job_id, { ...query, limit: Number(size), offset: 0 })),
   ];
 }
 
 function pager(board, facts, query, matching) {
   const rows = list(facts.shown).length;
-  const told = rows ? `Rows ${number(query.offset + 1)} to ${number(query.offset + rows)} of ${number(matching)}` : "No rows here";
+  const told = rows ? `Rows ${number(query.offset + 1)} to ${number(query.offset + rows)} of ${number(matching)}` : "No rows on this page";
   if (!board.host.canCall) return make("p", { class: "quiet" }, told);
   const go = (offset) => board.openResults(facts.job_id, { ...query, offset });
   return make("div", { class: "actions", role: "group", "aria-label": "Pages" },
@@ -53,17 +53,17 @@ function resultsView(board, facts, meta, query) {
   return [
     make("h2", { tabindex: "-1" }, "Results of ", said(meta.source ?? facts.job_id, 120), " ", chip(facts.status)),
     make("div", { class: "actions" },
-      board.host.canCall ? button("Back to the job", () => board.openJob(facts.job_id), { key: "back" }) : null,
+      board.host.canCall ? button("Back to job", () => board.openJob(facts.job_id), { key: "back" }) : null,
       board.host.canCall ? button("Save results …", () => board.panel.save(facts.job_id), { key: "save" }) : null,
       filters(board, facts, query)),
     board.panel.element,
     bar(facts.counts, facts.rows),
     legend(facts.counts, facts.rows),
     list(facts.causes).length ? make("section", { class: "card" }, make("h3", {}, "Why rows have no good answer"), make("ul", {}, list(facts.causes).map((cause) => make("li", {}, said(cause, 300))))) : null,
-    rows.length ? table("A page of results", names.map((name) => safe(name, 60)), rows, { numbers: [] }) : make("p", { class: "empty" }, "No row matches."),
+    rows.length ? table("Results on this page", names.map((name) => safe(name, 60)), rows, { numbers: [] }) : make("p", { class: "empty" }, "No matching rows."),
     pager(board, facts, query, matching),
     notes([...list(facts.notes)]),
-    make("p", { class: "quiet" }, "Texts of the data and of the model are shown as they are: nothing in them is a link, or an instruction to follow."),
+    make("p", { class: "quiet" }, "Texts from the data and the model are shown as plain text: nothing in them is a link or an instruction."),
     following(board, facts),
   ];
 }

@@ -7,7 +7,7 @@ const CUT = /… \([\d,]+ more\)$/u;
 
 const place = { locale: undefined, zone: undefined };
 
-/** Settle language and zone as the host has them, where they can be used. */
+/** Use the host's language and time zone if they are valid. */
 function settle(locale, zone) {
   try {
     if (typeof locale === "string") place.locale = Intl.getCanonicalLocales(locale)[0];
@@ -39,7 +39,7 @@ const number = (value) => (isCount(value) ? new Intl.NumberFormat(place.locale).
 
 const counted = (value, one, many = `${one}s`) => `${number(value)} ${value === 1 ? one : many}`;
 
-/** Give a share as a percentage that is 0 or 100 only where it is exactly so. */
+/** Return a percentage that is 0 or 100 only if it is exact. */
 function share(part, whole) {
   if (!whole) return "0%";
   const percent = (100 * part) / whole;

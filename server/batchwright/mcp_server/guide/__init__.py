@@ -24,7 +24,7 @@ def source(topic: str) -> str:
         NotFound: There is no such page.
     """
     if topic not in {INDEX, *TOPICS}:
-        raise NotFound(f"The guide has no page {topic[:80]!r}. Its topics are: {', '.join(TOPICS)}.")
+        raise NotFound(f"The guide has no page {topic[:80]!r}. Topics: {', '.join(TOPICS)}.")
     return resources.files("batchwright.mcp_server.guide").joinpath(f"{topic}.md").read_text(encoding="utf-8")
 
 

@@ -30,7 +30,7 @@ def prompts() -> list[Prompt]:
 
 
 async def render(app: "App", name: str, values: Mapping[str, str]) -> GetPromptResult:
-    """Fill in a prompt; the source's columns are looked at, where that is quick.
+    """Fill in a prompt, with the source's columns if they can be read quickly.
 
     Raises:
         NotFound: There is no such prompt, or no such file.
@@ -38,7 +38,7 @@ async def render(app: "App", name: str, values: Mapping[str, str]) -> GetPromptR
     """
     walkthrough = WALKTHROUGHS.get(name)
     if walkthrough is None:
-        raise NotFound(f"There is no prompt {name[:80]!r}. There are {', '.join(WALKTHROUGHS)}.")
+        raise NotFound(f"No prompt {name[:80]!r}. Prompts: {', '.join(WALKTHROUGHS)}.")
     _refuse_wrong(walkthrough, values)
     columns = await (await app.use_cases()).contents.columns(values["source"].strip())
     message = TextContent(text=rendered(walkthrough, values, columns))
@@ -53,6 +53,6 @@ def _refuse_wrong(walkthrough: Walkthrough, values: Mapping[str, str]) -> None:
         )
     missing = [name for name, argument in known.items() if argument.is_required and not values.get(name, "").strip()]
     if missing:
-        raise InvalidInput(f"{walkthrough.name} needs {' and '.join(missing)}. Fill that in.")
+        raise InvalidInput(f"{walkthrough.name} needs {' and '.join(missing)}. Fill it in.")
     if long := [name for name, value in values.items() if len(value) > MAX_ARGUMENT_CHARACTERS]:
-        raise InvalidInput(f"{long[0]} is longer than {MAX_ARGUMENT_CHARACTERS:,} characters. Give less.")
+        raise InvalidInput(f"{long[0]} is longer than {MAX_ARGUMENT_CHARACTERS:,} characters. Shorten it.")

@@ -8,22 +8,21 @@ from mcp.types import CallToolResult
 from pydantic import Field
 
 from batchwright.mcp_server.context import App
-from batchwright.mcp_server.tools.common import FileName
-from batchwright.mcp_server.tools.common import answer as _answer
+from batchwright.mcp_server.tools.common import FileName, reply
 from batchwright.mcp_server.views.cost import CostsView
 
 
 async def compare_costs(  # noqa: PLR0913, PLR0917  # the arguments of a tool are flat
     ctx: Context[App],
-    job_id: Annotated[str, Field(description="a drafted or run job; or give rows and tokens", max_length=80)] = "",
-    rows: Annotated[int | None, Field(description="how many requests")] = None,
-    input_tokens: Annotated[int | None, Field(description="of one request")] = None,
-    output_tokens: Annotated[int | None, Field(description="of one request")] = None,
+    job_id: Annotated[str, Field(description="a draft or submitted job; or give rows and tokens", max_length=80)] = "",
+    rows: Annotated[int | None, Field(description="number of requests")] = None,
+    input_tokens: Annotated[int | None, Field(description="per request")] = None,
+    output_tokens: Annotated[int | None, Field(description="per request")] = None,
     models: Annotated[list[str], Field(description="empty: some of OpenAI's, and the job's")] = [],  # noqa: B006  # never changed
-    chart: Annotated[bool, Field(description="show a PNG; an image takes many tokens")] = False,  # noqa: FBT002  # a tool's argument
-    save_chart_as: Annotated[FileName, Field(description="a new .png in the workspace")] = "",
+    chart: Annotated[bool, Field(description="show a PNG chart; an image takes many tokens")] = False,  # noqa: FBT002  # a tool's argument
+    save_chart_as: Annotated[FileName, Field(description="a new .png file in the workspace")] = "",
 ) -> Annotated[CallToolResult, CostsView]:
-    """Compare what a job, or so many tokens, costs on several models, standard and as a batch. Spends nothing."""
+    """Compare what a job, or a number of tokens, costs on several models, standard and as a batch. Spends nothing."""
     from batchwright.jobs.costs import CostRequest
 
     costs = (await ctx.request_context.lifespan_context.use_cases()).costs
@@ -33,4 +32,4 @@ async def compare_costs(  # noqa: PLR0913, PLR0917  # the arguments of a tool ar
         anyio.from_thread.run(ctx.report_progress, done, total, f"{done:,} of {total:,} requests counted")
 
     compared = await costs.compare(request, on_rows, chart=chart, save_chart_as=save_chart_as or None)
-    return _answer(CostsView.of(compared), image=compared.chart if chart else None)
+    return reply(CostsView.of(compared), image=compared.chart if chart else None)

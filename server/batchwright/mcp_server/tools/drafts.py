@@ -8,9 +8,7 @@ from pydantic import Field
 
 from batchwright.core.model import Endpoint
 from batchwright.mcp_server.context import App
-from batchwright.mcp_server.tools.common import FileName, Reading, Source
-from batchwright.mcp_server.tools.common import answer as _answer
-from batchwright.mcp_server.tools.common import progress_of as _progress
+from batchwright.mcp_server.tools.common import FileName, Reading, Source, progress_of, reply
 from batchwright.mcp_server.views.job import DraftView
 
 
@@ -19,13 +17,13 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
     source: Annotated[Source, Field(description="file, files or SQL, as for inspect_data; or give rows")] = "",
     rows: Annotated[list[dict[str, Any]], Field(description="rows given inline, at most 2000")] = [],  # noqa: B006  # never changed
     batch_file: Annotated[
-        FileName, Field(description="a ready-made batch JSONL instead, checked and used as it is")
+        FileName, Field(description="a ready-made batch JSONL file instead, checked and used unchanged")
     ] = "",
     prompt: Annotated[
-        str, Field(description="user message for each row, with {{column}}; for embeddings the text")
+        str, Field(description="user message for each row, with {{column}}; for embeddings, the text to embed")
     ] = "",
     system: Annotated[str, Field(description="system text, may use {{column}}")] = "",
-    model: Annotated[str, Field(description="empty: the server's own choice", max_length=200)] = "",
+    model: Annotated[str, Field(description="empty: the server's default", max_length=200)] = "",
     endpoint: Endpoint = "/v1/chat/completions",
     output_schema: Annotated[
         dict[str, Any], Field(description="plain JSON Schema of an object; each property becomes a result column")
@@ -39,10 +37,10 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
     inputs_per_request: Annotated[
         int, Field(ge=1, le=2048, description="embeddings only: rows packed into one request")
     ] = 1,
-    deduplicate: Annotated[bool, Field(description="send identical requests once, joined to all their rows")] = False,  # noqa: FBT002  # named in every call
+    deduplicate: Annotated[bool, Field(description="send identical requests once; every row gets the answer")] = False,  # noqa: FBT002  # named in every call
     reading: Reading = {},  # noqa: B006  # never changed
 ) -> Annotated[CallToolResult, DraftView]:
-    """Make a draft job from rows and a prompt: checks data, prompt and schema, writes the batch file, spends nothing.
+    """Draft a job from rows and a prompt: check data, prompt and schema, and write the batch file. Spends nothing.
 
     Give exactly one of source, rows and batch_file. Shows the first request as it will be sent.
     """
@@ -65,4 +63,4 @@ async def create_batch_file(  # noqa: PLR0913, PLR0917  # the arguments of a too
         reading=reading,
     )
 
-    return _answer(DraftView.of(await drafting.create(request, _progress(ctx))))
+    return reply(DraftView.of(await drafting.create(request, progress_of(ctx))))

@@ -1,4 +1,4 @@
-"""What a draft may cost, and what a job has cost and was agreed to, in words: never 0 for want of a price."""
+"""What a draft may cost, and what a job cost and was agreed for, in words: never 0 because a price is missing."""
 
 from decimal import Decimal
 from typing import TYPE_CHECKING, Self
@@ -21,7 +21,7 @@ _FREE = "0: it runs on this machine"
 
 
 def draft_cost(draft: "Draft") -> str:
-    """Say what the job will cost, where that is known: never 0 for want of a price."""
+    """Describe what a draft may cost: never 0 because a price is missing."""
     provider, expected = draft.job.provider, draft.estimate
     notes = expected.price_notes
     match provider.charges:
@@ -30,7 +30,7 @@ def draft_cost(draft: "Draft") -> str:
         case "nothing":
             return f"not counted: {provider.host} has its own prices"
         case "unknown":
-            return f"not known: the prices of {provider.host} are not known here, so it is unpriced, not free"
+            return f"not known: the prices of {provider.host} are not known, so it is unpriced, not free"
         case "standard":
             amount = _range(expected.cost_standard_usd, ceiling_usd(draft.job.parts))
             return " ".join([f"{amount}, at OpenAI's standard prices: requests go one at a time.", *notes])
@@ -41,7 +41,7 @@ def draft_cost(draft: "Draft") -> str:
 
 
 def _range(known: "CostRange | None", ceiling: Decimal | None = None) -> str:
-    """Write a range; its upper end is the *ceiling* of the parts, each rounded up, where that is given."""
+    """Write a range, up to the *ceiling* of the parts if it is given, each part rounded up."""
     high = ceiling or (known.high_usd if known else None)
     if known is None or known.low_usd is None:
         return "not known" if high is None else f"up to {format_most(high)}"
@@ -50,7 +50,7 @@ def _range(known: "CostRange | None", ceiling: Decimal | None = None) -> str:
 
 
 def job_cost(job: Job) -> str | None:
-    """Say what a submitted job has cost, and what was agreed; None where nothing is charged."""
+    """Describe what a submitted job cost, and what was agreed; None if nothing is charged."""
     if job.submitted_at is None or (job.provider.charges == "nothing" and not job.spent_usd):
         return None
     ended = [part for part in job.parts if part.state in {"verified", "failed"} and part.batch_id is not None]
@@ -60,11 +60,11 @@ def job_cost(job: Job) -> str | None:
         said.append(f"not known: {job.provider.host} has its own prices")
     elif left:
         ceiling = ceiling_usd(left)
-        most = "what was agreed for it" if ceiling is None else f"up to {format_most(ceiling)}"
-        said.append(f"{format_usd(job.spent_usd)} is known; {most} counts as paid for what was given up")
+        most = "the amount agreed" if ceiling is None else f"up to {format_most(ceiling)}"
+        said.append(f"{format_usd(job.spent_usd)} is known; {most} counts as paid for batches that were given up")
     elif any(part.cost_usd is None for part in ended):
         is_priced = price(job.recipe.model, endpoint=job.recipe.endpoint) is not None
-        why = "the provider does not tell all tokens" if is_priced else f"{job.provider.model} has no known price"
+        why = "the provider does not report all tokens" if is_priced else f"{job.provider.model} has no known price"
         known = f"; {format_usd(job.spent_usd)} of it is known" if job.spent_usd else ""
         said.append(f"not known: {why}{known}")
     elif job.ended_at is not None:
@@ -77,19 +77,21 @@ def job_cost(job: Job) -> str | None:
 
 
 def submit_notes(job: Job, agreed_now: Decimal | None, *, was_submitted: bool) -> list[str]:
-    """Say what a submission did not do, and what was taken for agreed where nobody said how much."""
+    """Note what a submission did not do, and what was agreed if nobody named an amount."""
     agreed = job.agreed_usd
     if was_submitted:
         is_other = agreed is not None and agreed_now not in {None, agreed}
-        kept = [f"What was agreed then stays: {format_most(agreed)}."] if agreed is not None and is_other else []
-        return ["It was submitted before: nothing was sent again.", *kept]
+        kept = (
+            [f"The amount agreed then still applies: {format_most(agreed)}."] if agreed is not None and is_other else []
+        )
+        return ["Already submitted: nothing was sent again.", *kept]
     if agreed is None or agreed_now is not None:
         return []
-    return ["No max_cost_usd was given: the most that the draft may cost was taken for agreed. Tell the user."]
+    return ["No max_cost_usd was given, so the most that the draft may cost counts as agreed. Tell the user."]
 
 
 def line_cost(job: Job) -> str | None:
-    """Say in a word what a job has cost, or what a draft may cost; None where nothing is charged."""
+    """Say briefly what a job cost, or what a draft may cost; None if nothing is charged."""
     if job.submitted_at is not None or job.provider.charges == "nothing":
         return (job_cost(job) or "").partition(";")[0] or None
     ceiling = ceiling_usd(job.parts)
@@ -97,7 +99,7 @@ def line_cost(job: Job) -> str | None:
 
 
 def _describe_agreement(job: Job, agreed: Decimal) -> str:
-    """Say what was agreed for the current round: it is the most only where prices and lengths bound it."""
+    """Say what was agreed for the current round: a maximum only if prices and lengths bound it."""
     is_bounded = job.provider.charges != "unknown" and all(part.ceiling_usd is not None for part in job.running_parts)
     said = f"at most {format_most(agreed)} agreed" if is_bounded else f"{format_most(agreed)} agreed, not enforced"
     costs = [part.cost_usd for part in job.parts if part.round == job.round and part.cost_usd is not None]
@@ -105,7 +107,7 @@ def _describe_agreement(job: Job, agreed: Decimal) -> str:
     if job.round > 1:
         said += f" for this retry, which cost {format_usd(spent)}" if job.ended_at else " for this retry"
     if spent > agreed:
-        said += f": {format_most(spent - agreed)} over it, since nothing bounds the answers' length"
+        said += f": it cost {format_most(spent - agreed)} more, since nothing bounds the answers' length"
     return said
 
 
@@ -136,14 +138,14 @@ class CostsView(View):
 
 
 def _go_on(job: Job) -> Advice:
-    """Return the call that goes on with a compared job: of a draft, its answers are compared next."""
+    """Return the next call for a compared job: for a draft, comparing the answers."""
     if job.submitted_at is None:
         return Call("try_requests", job_id=job.id, models=[OPEN]), " compares how they answer, or another draft: "
     return Call("check_job", job_id=job.id), ", or another draft: "
 
 
 def _cost_line(line: "ModelCost", comparison: "Comparison") -> dict[str, str]:
-    """Return a model's costs; what is not known is left out."""
+    """Return a model's costs, without those that are not known."""
     more = " and more" if comparison.is_open else ""
     shown = {"model": line.model, "standard": f"{format_usd(line.standard_usd)}{more}"}
     if line.batch_usd is not None:

@@ -1,11 +1,14 @@
-"""What is told of data."""
+"""What inspect_data answers."""
 
 from collections.abc import Mapping
-from typing import Self
+from typing import Annotated, Self
+
+from pydantic import AfterValidator
 
 from batchwright.core.calls import Blank, Call
 from batchwright.core.model import Json
 from batchwright.core.untrusted import MARK, clean, one_line
+from batchwright.mcp_server.views.fitting import display_names, fit_value
 from batchwright.mcp_server.views.view import MAX_SENTENCE_CHARACTERS, Facts, Name, Next, Sentence, View
 from batchwright.tables.inspection import Profile
 
@@ -20,7 +23,7 @@ class ColumnView(View):
 
     name: Name
     type: Name
-    empty: int | None = None
+    empty: Annotated[int | None, AfterValidator(lambda count: count or None)] = None
     distinct: int | None = None
     longest: int | None = None
 
@@ -40,19 +43,10 @@ class InspectView(View):
 
     @classmethod
     def of(cls, profile: Profile, *, was_told: bool = False) -> Self:
-        """Show a profile; *was_told* how the file is to be read."""
+        """Show a profile; *was_told*: the user described how to read the file."""
         from batchwright.jobs.preflight import is_batch_file
 
-        columns = [
-            ColumnView(
-                name=column.name,
-                type=column.type,
-                empty=column.empty or None,
-                distinct=column.distinct,
-                longest=column.longest,
-            )
-            for column in profile.columns[:MAX_SHOWN_COLUMNS]
-        ]
+        columns = [ColumnView.model_validate(column) for column in profile.columns[:MAX_SHOWN_COLUMNS]]
         left_out = len(profile.columns) - len(columns)
         # A name that cannot be shown as it is cannot be passed on either.
         id_column = profile.id_column if _is_plain(profile.id_column or "") else None
@@ -80,14 +74,12 @@ class InspectView(View):
 
 
 def _is_plain(name: str) -> bool:
-    """Whether a name can stand in a call as it is."""
+    """Whether a name can be part of a call unchanged."""
     return bool(name) and one_line(name, MAX_SENTENCE_CHARACTERS) == name and '"' not in name
 
 
 def _show_row(row: Mapping[str, Json]) -> dict[str, Json]:
     """Return a row fit for the conversation: cleaned, cut, and without its empty cells."""
-    from batchwright.mcp_server.views.fitting import display_names, fit_value
-
     names = display_names(list(row)[:MAX_SHOWN_COLUMNS])
     return {
         shown: clean(row[name]) if isinstance(row[name], str) else fit_value(row[name], MAX_NESTED_BYTES)

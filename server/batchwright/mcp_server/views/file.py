@@ -1,4 +1,4 @@
-"""What is told of files at the provider."""
+"""What the tools answer about files at the provider."""
 
 from typing import TYPE_CHECKING, Self
 
@@ -76,11 +76,11 @@ class DeletedView(View):
             deleted=[file.file_id for file in files[:MAX_SHOWN_DELETED]],
             left_out=max(0, len(files) - MAX_SHOWN_DELETED) or None,
             freed_bytes=sum(file.size_bytes or 0 for file in files) or None,
-            next=(Call("list_files"), " shows what is left"),
+            next=(Call("list_files"), " shows the remaining files"),
         )
 
 
 def _after_files(shown: "Sequence[RemoteFile]") -> Advice:
     if owned := next((file.job_id for file in shown if file.job_id), None):
-        return Call("delete_files", job_id=owned), " when it has ended and is saved"
+        return Call("delete_files", job_id=owned), " when the job has finished and its results are saved"
     return (Call("list_jobs"),)

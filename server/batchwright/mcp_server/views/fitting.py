@@ -1,6 +1,6 @@
-"""Rows and names made to fit a conversation: cleaned, and cut so that together they take only so many bytes. Pure.
+"""Cleans and cuts rows and names to fit a conversation, within a limit of bytes. Pure.
 
-Bytes of UTF-8 follow a model's tokens more evenly than characters do: about four of them to a token, in most languages.
+Bytes of UTF-8 track a model's tokens better than characters do: about four bytes to a token in most languages.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,7 +20,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class FittedRows:
-    """Rows that fit, without their empty cells, and how many columns had no room at all."""
+    """Rows that fit, without their empty cells, and how many columns did not fit at all."""
 
     rows: Sequence[Mapping[str, Json]]
     columns_left_out: int
@@ -29,7 +29,7 @@ class FittedRows:
 def fit_rows(
     rows: Sequence[Mapping[str, Json]], columns: Sequence[str], *, room: int, first: Collection[str] = ()
 ) -> FittedRows:
-    """Cut *rows* to about *room* bytes: the longest cells first, and columns only where even short cells do not fit.
+    """Cut *rows* to about *room* bytes: the longest cells first, and columns only if even short cells do not fit.
 
     Args:
         rows: Cells by column.
@@ -56,7 +56,7 @@ def fit_rows(
 
 
 def fit_value(value: Json, most: int) -> Json:
-    """Clean a value, and cut it to about *most* bytes; what is nested and too long becomes a text."""
+    """Clean a value, and cut it to about *most* bytes; a nested value that is too long becomes a text."""
     if not isinstance(value, str):
         plain = clean_value(value, max(most, _LEAST_CELL_BYTES))
         text = _encode(plain).decode()
@@ -69,7 +69,7 @@ def fit_value(value: Json, most: int) -> Json:
 
 
 def fit_names(names: Sequence[str], room: int) -> list[str]:
-    """Give as many cleaned names as fit *room* bytes, and say how many more there are."""
+    """Return as many cleaned names as fit *room* bytes, and the number left out."""
     shown: list[str] = []
     for name in names:
         text = one_line(name)
@@ -81,7 +81,7 @@ def fit_names(names: Sequence[str], room: int) -> list[str]:
 
 
 def display_names(columns: Sequence[str]) -> dict[str, str]:
-    """Give each column the name that is shown, also where two differ only in what is not."""
+    """Return the shown name of each column, unique even if two differ only in hidden characters."""
     names: dict[str, str] = {}
     for column in columns:
         name, number = one_line(column), 1
@@ -92,14 +92,14 @@ def display_names(columns: Sequence[str]) -> dict[str, str]:
 
 
 def _size(value: Json) -> int:
-    """Return the bytes of a value as it would be shown whole."""
+    """Return the bytes of a value shown whole."""
     if isinstance(value, str):
         return len(value[:_MOST_CELL_CHARACTERS].encode(errors="replace"))
     return len(_encode(clean_value(value))) if isinstance(value, list | dict) else len(str(value))
 
 
 def _most(sizes: Sequence[int], room: int) -> int:
-    """Return the size to cut to, so that all together fit *room*: what the short ones leave is for the long ones."""
+    """Return the size to cut to, so that all together fit *room*: long ones get what short ones leave."""
     ordered = sorted(sizes)
     for place, size in enumerate(ordered):
         share = room // (len(ordered) - place)

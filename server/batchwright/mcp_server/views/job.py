@@ -13,12 +13,11 @@ from batchwright.costs.spending import ceiling_usd
 from batchwright.mcp_server.views import problem
 from batchwright.mcp_server.views.cost import draft_cost, job_cost, line_cost
 from batchwright.mcp_server.views.problem import Problems
-from batchwright.mcp_server.views.view import Name, Next, Sentence, Text, View, present
+from batchwright.mcp_server.views.view import Name, Next, Sentence, Text, Time, View, present
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from batchwright.jobs.adoption import ForeignBatch
     from batchwright.jobs.build import Draft
     from batchwright.jobs.overview import JobPage
     from batchwright.jobs.preflight import DraftWarning
@@ -45,7 +44,7 @@ class DraftView(View):
     answered_by: Sentence
     cost: Sentence
     first_request: Text
-    retries: Annotated[Sentence | None, Field(description="of a retry: its rows, and what is mended")] = None
+    retries: Annotated[Sentence | None, Field(description="for a retry: its rows, and what it changes")] = None
     problems: Problems = None
     warnings: list[Sentence] | None = None
     about: Sentence
@@ -74,20 +73,20 @@ class DraftView(View):
             cost=draft_cost(draft),
             first_request=_show_request(draft.first_request.body),
             retries=_describe_retry(retried, job) if retried else None,
-            problems=problem.show_of_retry(retried, job) if retried else None,
+            problems=problem.show(retried.problems, job, unmet=retried.unmet) if retried else None,
             warnings=warnings or None,
             about=MARK,
-            next=(*better, " Or as it is: " if better else _mend_first(draft.warnings), *_try_and_submit(job)),
+            next=(*better, " Or as is: " if better else _fix_first(draft.warnings), *_try_and_submit(job)),
         )
 
 
 class JobView(View):
-    """How a job stands."""
+    """A job's progress."""
 
     job_id: Name
     status: JobStatus
     rows: int
-    counts: Annotated[dict[Outcome, int], Field(description="rows by outcome; the sum is rows")]
+    counts: Annotated[dict[Outcome, int], Field(description="rows by outcome; they add up to rows")]
     answered_by: Sentence
     cost: Sentence | None = None
     rows_per_minute: float | None = None
@@ -102,23 +101,24 @@ class JobView(View):
     def of(
         cls,
         job: Job,
+        now: "datetime | None" = None,
         *,
-        seconds: float | None = None,
         problems: "Sequence[Explained]" = (),
         notes: Sequence[str] = (),
     ) -> Self:
-        """Show a job; *seconds* is how long it has been running."""
+        """Show a job; its rate is known if *now* is."""
         counts = present(job.counts)
         done = job.source.rows - counts.get("running", 0)
-        rate = done / seconds * 60 if seconds and done and job.ended_at is None else None
+        seconds = (now - job.submitted_at).total_seconds() if now and job.submitted_at and not job.ended_at else None
+        rate = done / seconds * 60 if seconds and done else None
         said = [*notes, *_part_notes(job), *problem.notes(problems)]
         if job.submitted_at is not None and (drafted := sum(part.requests for part in job.drafted_parts)):
             what = "rows" if job.source.requests is None else "requests"
-            said.append(f"A retry of {drafted:,} {what} is drafted: submit_job sends it.")
+            said.append(f"A retry of {drafted:,} {what} is drafted; submit_job sends it.")
         if done and job.submitted_at is not None and job.ended_at is None:
             said.append("Answers are read when the job ends: some may then count as refused, cut_short or not_fitting.")
             if job.source.requests is not None:
-                said.append("Rows share requests: until then they are counted by the share of requests that are done.")
+                said.append("Rows share requests: until then rows are estimated from the finished requests.")
         return cls(
             job_id=job.id,
             status=job.status,
@@ -139,9 +139,9 @@ class JobView(View):
     def discarded(cls, job: Job) -> Self:
         """Show a job whose draft, or whose drafted retry, was discarded."""
         if job.submitted_at is not None:
-            return cls.of(job, notes=["The drafted retry was discarded. The job and its results stay as they are."])
+            return cls.of(job, notes=["The drafted retry was discarded. The job and its results are unchanged."])
         note = "The draft was discarded with its files. Nothing was spent."
-        return cls.of(job, notes=[note]).model_copy(update={"next": (Call("list_jobs"), " shows what is left")})
+        return cls.of(job, notes=[note]).model_copy(update={"next": (Call("list_jobs"), " shows the remaining jobs")})
 
 
 class JobLine(View):
@@ -174,24 +174,13 @@ class JobLine(View):
 
 
 class BatchLine(View):
-    """A batch at the provider that this server did not make."""
+    """A batch at the provider that this server did not create."""
 
     batch_id: Name
     status: Name
-    created_at: Name
+    created_at: Time
     endpoint: Name
     requests: int | None = None
-
-    @classmethod
-    def of(cls, batch: "ForeignBatch") -> Self:
-        """Show a batch."""
-        return cls(
-            batch_id=batch.batch_id,
-            status=batch.status,
-            created_at=batch.created_at.isoformat(timespec="seconds"),
-            endpoint=batch.endpoint,
-            requests=batch.requests,
-        )
 
 
 class JobsView(View):
@@ -201,7 +190,7 @@ class JobsView(View):
     total: int
     left_out: int | None = None
     others: Annotated[
-        list[BatchLine] | None, Field(description="batches at the provider that this server did not make")
+        list[BatchLine] | None, Field(description="batches at the provider that this server did not create")
     ] = None
     others_left_out: int | None = None
     notes: list[Sentence] | None = None
@@ -216,25 +205,20 @@ class JobsView(View):
         frozen = f'Nothing is submitted until the user agrees (submit_job, user_says="go_on"): {page.frozen}'
         notes = [frozen] if page.frozen else []
         if page.others is None:
-            notes.append("The provider could not be asked for batches that were made elsewhere.")
+            notes.append("The provider could not be asked about batches created elsewhere.")
         return cls(
             jobs=[JobLine.of(job) for job in jobs],
             total=total,
             left_out=left_out if left_out > 0 else None,
-            others=[BatchLine.of(batch) for batch in others[:MAX_SHOWN_BATCHES]] or None,
+            others=[BatchLine.model_validate(batch) for batch in others[:MAX_SHOWN_BATCHES]] or None,
             others_left_out=max(0, len(others) - MAX_SHOWN_BATCHES) or None,
             notes=notes or None,
             next=_after_list(page, offset=offset),
         )
 
 
-def running_seconds(job: Job, now: "datetime") -> float | None:
-    """Return how long a job has been running; None: it does not run."""
-    return (now - job.submitted_at).total_seconds() if job.submitted_at and not job.ended_at else None
-
-
 def _show_request(body: Mapping[str, Json]) -> str:
-    """Write a request as it will be sent, of many packed texts some."""
+    """Write a request as it will be sent, with only some of many packed texts."""
     import msgspec
 
     match body.get("input"):
@@ -258,36 +242,36 @@ def _after_list(page: "JobPage", *, offset: int) -> Advice:
         return Call("inspect_data", source="FILE"), ", then create_batch_file"
     if not page.jobs:
         return Call("list_jobs"), ": the offset is past the end"
-    said: Advice = Call("check_job", job_id=page.jobs[0].id), " says how one stands"
+    said: Advice = Call("check_job", job_id=page.jobs[0].id), " shows its progress"
     older = offset + len(page.jobs)
-    return (*said, "; ", Call("list_jobs", offset=older), " shows older ones") if older < page.total else said
+    return (*said, "; ", Call("list_jobs", offset=older), " shows older jobs") if older < page.total else said
 
 
-def _mend_first(warnings: "Sequence[DraftWarning]") -> str:
+def _fix_first(warnings: "Sequence[DraftWarning]") -> str:
     is_faulty = any(warning.is_to_mend for warning in warnings)
-    return "mend what the warnings say with another draft; only if the user wants it as it is: " if is_faulty else ""
+    return "fix what the warnings say with another draft; only if the user wants this one as is: " if is_faulty else ""
 
 
 def _try_and_submit(job: Job) -> Advice:
     is_open = job.provider.charges != "nothing" and ceiling_usd(job.parts) is None
     tried = Call("try_requests", job_id=job.id, max_cost_usd=OPEN if is_open else None)
-    return _bound_first(job), tried, " shows some answers; then ", *submit_call(job)
+    return _bound_first(job), tried, " shows sample answers; then ", *submit_call(job)
 
 
 def _bound_first(job: Job) -> str:
-    """Advise to bound the answers, where only that is missing for the most that a job may cost."""
+    """Advise bounding the answers, if that alone is missing to bound the job's cost."""
     recipe = job.recipe
     is_open = job.provider.charges in {"batch", "standard"} and ceiling_usd(job.drafted_parts) is None
     if not is_open or recipe.prompt is None or price(recipe.model, endpoint=recipe.endpoint) is None:
         return ""
     name = "max_output_tokens" if recipe.endpoint == "/v1/responses" else "max_completion_tokens"
-    return f'bound the cost with another draft, parameters={{"{name}": ...}}; or, as it is: '
+    return f'bound the cost with another draft, parameters={{"{name}": ...}}; or, as is: '
 
 
 def submit_call(job: Job) -> Advice:
-    """Return the call that submits a draft; where something is charged, its maximum is left for the user to name.
+    """Return the call that submits a draft; if something is charged, the user names the maximum.
 
-    A figure that stands ready would be agreed to by whoever copies it.
+    A figure that is filled in would be agreed to by whoever copies it.
     """
     if job.provider.charges == "nothing":
         return (Call("submit_job", job_id=job.id),)
@@ -306,10 +290,14 @@ def _next_call(job: Job, problems: "Sequence[Explained]") -> Advice:
         case "running" | "cancelling":
             waited = Call("check_job", job_id=job.id, wait_seconds=45)
             left = Call("submit_job", job_id=job.id, user_says="give_up")
-            return (waited, "; if it never ends, the user may leave it: ", left) if job.cancelled_at else (waited,)
+            return (
+                (waited, "; if it never finishes, the user may give it up: ", left) if job.cancelled_at else (waited,)
+            )
         case "unknown":
             then = (
-                "it ends then" if job.cancelled_at else "before the user decides about sending it again or leaving it"
+                "it is then over"
+                if job.cancelled_at
+                else "before the user decides whether to send it again or give it up"
             )
             return Call("check_job", job_id=job.id), f" after a minute, {then}"
         case _ if not job.counts["answered"]:
@@ -317,16 +305,16 @@ def _next_call(job: Job, problems: "Sequence[Explained]") -> Advice:
         case _:
             results = Call("get_results", job_id=job.id, save_as="results.csv")
             remedy = problem.remedy_call(problems, job)
-            return (*remedy, "; ", results, " saves what is there") if remedy else (results,)
+            return (*remedy, "; ", results, " saves the answers so far") if remedy else (results,)
 
 
 def _call_for_none(job: Job, problems: "Sequence[Explained]") -> Advice:
-    """Return what helps a job without a good answer; a retry names the outcomes that it does not take up by itself."""
+    """Return what helps a job without a good answer; a retry names outcomes it would not include by default."""
     if better := problem.instead(problems):
         return better
     if job.status == "failed":
         retried = Call("retry_job", job_id=job.id)
-        return "create_batch_file with the faults mended, or ", retried, " where the cause has gone"
+        return "create_batch_file with the faults fixed, or ", retried, " if the cause is gone"
     left = [name for name, count in job.counts.items() if count]
     outcomes = None if {"failed", "expired", "never_ran"} & set(left) else left
     retried = Call("retry_job", job_id=job.id, outcomes=outcomes)
@@ -334,9 +322,9 @@ def _call_for_none(job: Job, problems: "Sequence[Explained]") -> Advice:
 
 
 def _describe_retry(retried: "Retried", job: Job) -> str:
-    """Say which rows a retry takes up, and what it changes."""
+    """Describe which rows a retry includes, and what it changes."""
     rows = ", ".join(f"{rows:,} {outcome}" for outcome, rows in retried.outcomes.items())
-    changes = f"mended: {'; '.join(retried.changes)}" if retried.changes else "sent as before"
+    changes = f"changed: {'; '.join(retried.changes)}" if retried.changes else "sent unchanged"
     return f"{rows} of {job.source.rows:,} rows, {changes}"
 
 
@@ -355,7 +343,5 @@ def _part_notes(job: Job) -> list[str]:
             place += f" (id {error.custom_id}): " if error.custom_id else ": "
             notes[f"{place}{error.code}: {error.message}"] = None
         if len(part.errors) > 3:
-            notes[f"part {part.number}: {len(part.errors) - 3:,} more lines are at fault; get_results shows each"] = (
-                None
-            )
+            notes[f"part {part.number}: {len(part.errors) - 3:,} more lines have errors; get_results shows each"] = None
     return list(notes)[:5]

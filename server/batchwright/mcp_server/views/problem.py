@@ -1,4 +1,4 @@
-"""How causes of failures are shown, and the calls that help: as facts to be passed on, and in words."""
+"""How causes of failures are shown, with the calls that fix them: as facts to pass on, and in words."""
 
 from typing import TYPE_CHECKING, Annotated, Self
 
@@ -12,13 +12,13 @@ from batchwright.mcp_server.views.view import Facts, Name, Sentence, View, Words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchwright.results.causes.remedies import Explained, Retried
+    from batchwright.results.causes.remedies import Explained
 
 MAX_SHOWN = 5
 
 Problems = Annotated[
     list[Facts] | None,
-    Field(description="by cause; the call of a remedy can be made as it stands"),
+    Field(description="by cause; the call of a remedy can be made as is"),
 ]
 
 
@@ -28,11 +28,11 @@ class RemedyView(View):
     call: Name
     arguments: Facts
     takes_up: int | None = None
-    """Rows, where they are more than those with this cause."""
+    """Rows that the call retries, if they are more than those with this cause."""
 
 
 class ProblemView(View):
-    """Rows that have no good answer for one and the same cause."""
+    """Rows that have no good answer, for the same cause."""
 
     cause: Name
     outcome: Outcome
@@ -48,13 +48,8 @@ class ProblemView(View):
 
     @classmethod
     def of(cls, found: "Explained", job: Job, *, is_met: bool = False) -> Self:
-        """Show a cause; what others wrote stands apart from what is known here.
-
-        What helps is left out where that is met already.
-        """
-        said = found.words or None
-        speaker = found.speaker
-        remedy = None
+        """Show a cause, with others' words apart from ours, and without the remedy if it is met already."""
+        said, speaker, remedy = found.words or None, found.speaker, None
         if found.retry and not is_met:
             rows = sum(job.counts[name] for name in found.retry.outcomes)
             remedy = RemedyView(**found.retry.call.facts(), takes_up=rows if rows > found.rows else None)
@@ -73,19 +68,16 @@ class ProblemView(View):
         )
 
 
-def show(found: "Sequence[Explained]", job: Job) -> list[dict[str, Json]] | None:
-    """Show the most frequent causes."""
-    return [ProblemView.of(each, job).facts() for each in found[:MAX_SHOWN]] or None
-
-
-def show_of_retry(retried: "Retried", job: Job) -> list[dict[str, Json]] | None:
-    """Show why the rows of a retry have no good answer, and what helps those that it does not."""
-    views = [ProblemView.of(each, job, is_met=each not in retried.unmet) for each in retried.problems[:MAX_SHOWN]]
+def show(
+    found: "Sequence[Explained]", job: Job, *, unmet: "Sequence[Explained] | None" = None
+) -> list[dict[str, Json]] | None:
+    """Show the most frequent causes; of a drafted retry, what helps only those that are still *unmet*."""
+    views = [ProblemView.of(each, job, is_met=unmet is not None and each not in unmet) for each in found[:MAX_SHOWN]]
     return [view.facts() for view in views] or None
 
 
 def in_phrases(found: "Sequence[Explained]", most: int) -> list[str] | None:
-    """Say in a phrase each why rows have no good answer, and whether a retry helps."""
+    """Explain in one phrase a cause why rows have no good answer, and whether a retry helps."""
     phrases = [
         f"{each.rows:,} {each.outcome}: {one_line(each.meaning, 120)}; a retry {each.helps}" for each in found[:most]
     ]
@@ -95,7 +87,7 @@ def in_phrases(found: "Sequence[Explained]", most: int) -> list[str] | None:
 
 
 def notes(found: "Sequence[Explained]") -> list[str]:
-    """Say what is left out, and whose words some are."""
+    """Return notes on what is left out, and on words that others wrote."""
     others = found[MAX_SHOWN:]
     rows = sum(each.rows for each in others)
     said = [f"Rows with other causes, not shown: {rows:,}. get_results shows them by outcome."] if others else []
@@ -107,7 +99,7 @@ def notes(found: "Sequence[Explained]") -> list[str]:
 
 
 def remedy_call(found: "Sequence[Explained]", job: Job) -> Advice:
-    """Return the one call that helps most, and what has to be done before it; empty: no call is known to help."""
+    """Return the call that helps most, and what to do before it; empty: no call is known to help."""
     from batchwright.results.causes.remedies import best
 
     retry = best(found)
@@ -120,7 +112,7 @@ def remedy_call(found: "Sequence[Explained]", job: Job) -> Advice:
 
 
 def instead(found: "Sequence[Explained]") -> Advice:
-    """Say what to do instead of a retry as it is; empty: nothing is known to be better."""
+    """Return what to do instead of a retry as drafted; empty: nothing better is known."""
     from batchwright.results.causes.remedies import best
 
     if retry := best(found):

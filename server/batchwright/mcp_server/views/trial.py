@@ -1,4 +1,4 @@
-"""What the tool answers about a trial: the answers next to their rows, what they cost, and what all would."""
+"""What the tool answers about a trial: answers next to their rows, what they cost, and what the whole job would."""
 
 from base64 import b64decode
 from collections import Counter
@@ -9,13 +9,16 @@ from math import isfinite
 from struct import unpack
 from typing import TYPE_CHECKING, Self, cast
 
+import msgspec
+
 from batchwright.core.calls import Advice, Call
 from batchwright.core.model import Job, Json, Outcome, Result
 from batchwright.core.money import format_most, format_usd
 from batchwright.core.untrusted import MARK, clean, clean_value, one_line, quote_name
 from batchwright.costs.spending import ceiling_usd
+from batchwright.mcp_server.views.fitting import fit_value
 from batchwright.mcp_server.views.job import submit_call
-from batchwright.mcp_server.views.view import Facts, Name, Next, Sentence, View, present
+from batchwright.mcp_server.views.view import Facts, Name, Next, Sentence, View, known, present
 from batchwright.results.causes.catalogue import cause_of
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from batchwright.jobs.trials.send import Trial, Tried
 
 MAX_SHOWN_BYTES = 2_800
-"""Of all cells and answers together, roughly: a few are shown whole, many are cut."""
+"""Roughly, for all cells and answers together: a few are shown whole, many are cut."""
 MIN_CELL_BYTES = 40
 MAX_CELL_BYTES = 1_200
 MAX_SHOWN_COLUMNS = 8
@@ -67,7 +70,7 @@ class TrialView(View):
 
 
 def _choice(plan: "TrialPlan") -> str:
-    """Say which rows were tried, of how many."""
+    """Describe which rows were tried, and out of how many."""
     is_packed = plan.job.recipe.inputs_per_request > 1
     total = sum(part.load if is_packed else part.requests for part in plan.job.parts)
     what = "rows" if plan.job.source.requests is None or total == plan.job.source.rows else "different requests"
@@ -82,14 +85,14 @@ def _choice(plan: "TrialPlan") -> str:
 
 
 def _answered_by(plan: "TrialPlan") -> str:
-    """Say who answered: one that runs batches was asked otherwise here."""
+    """Name who answered: a batch provider got ordinary requests here."""
     names = ", ".join(dict.fromkeys(variant.provider.model for variant in plan.variants))
     provider = replace(plan.job.provider, model=names)
     return f"{provider.model} at {provider.host}" if provider.kind == "service" else provider.sentence
 
 
 def _rows(trial: "Trial") -> Iterator[dict[str, Json]]:
-    """Give each row with its answers."""
+    """Yield each row with its answers."""
     plan = trial.plan
     columns = min(len(plan.columns), MAX_SHOWN_COLUMNS)
     properties = len((plan.job.recipe.output_schema or {}).get("properties", {})) or 1
@@ -109,22 +112,20 @@ def _rows(trial: "Trial") -> Iterator[dict[str, Json]]:
 
 
 def _question_of(plan: "TrialPlan", row: "TriedRow", most: int) -> dict[str, Json]:
-    """Return what was asked about a row, and the right answer if it is known."""
-    line: dict[str, Json] = {"row": row.number}
-    if plan.job.source.id_column is not None:
-        line["id"] = one_line(row.custom_id)
+    """Return a row's question, and the right answer if it is known."""
     cells = {name: row.cells[name] for name in plan.columns[:MAX_SHOWN_COLUMNS] if row.cells[name] is not None}
-    if cells:
-        line["source"] = {one_line(name): _cut(value, most) for name, value in cells.items()}
-    if plan.job.recipe.prompt is None:
-        line["request"] = _cut(_text_of(row.body), most)
-    if plan.truth and row.cells[plan.truth.column] is not None:
-        line["truth"] = _cut(row.cells[plan.truth.column], most)
-    return line
+    truth = row.cells[plan.truth.column] if plan.truth else None
+    return known(
+        row=row.number,
+        id=one_line(row.custom_id) if plan.job.source.id_column is not None else None,
+        source={one_line(name): fit_value(value, most) for name, value in cells.items()} or None,
+        request=fit_value(_text_of(row.body), most) if plan.job.recipe.prompt is None else None,
+        truth=None if truth is None else fit_value(truth, most),
+    )
 
 
 def _text_of(body: Mapping[str, Json]) -> Json:
-    """Give what a ready-made request asks last."""
+    """Return the last question of a ready-made request."""
     match body.get("messages"):
         case [*_, {"content": content}]:
             return content
@@ -133,13 +134,13 @@ def _text_of(body: Mapping[str, Json]) -> Json:
 
 
 def _by_property(result: Result, answer: Json) -> dict[str, Json]:
-    """Return an answer by property, and the outcome where it is not a good one: then it has no properties."""
+    """Return an answer by property, with its outcome if it is not a good one."""
     said = cast("dict[str, Json]", answer) if isinstance(answer, dict) else {} if answer is None else {"answer": answer}
     return said if result.outcome == "answered" else {**said, "outcome": result.outcome}
 
 
 def _compare(said: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
-    """Give what the variants say of one row, each by its number; what all say alike is there once."""
+    """Return the variants' answers for one row, by number; what all say is there once."""
     names = dict.fromkeys(name for each in said for name in each)
     alike = [name for name in names if all(name in each and each[name] == said[0][name] for each in said)]
     compared: dict[str, Json] = {"all": {name: said[0][name] for name in alike}} if alike else {}
@@ -150,20 +151,18 @@ def _compare(said: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
 
 
 def _answer(result: Result, job: Job, most: int) -> Json:
-    """Give what a result says: a text, with an output schema its properties; None: nothing."""
+    """Return a result's answer: a text, or its properties if there is an output schema; None: no answer."""
     if result.text is None:
         return None
     if job.recipe.endpoint == "/v1/embeddings":
         return _vector(result.text)
     if result.values is None:
-        return _cut(result.text, most)
-    return {one_line(name): _cut(value, most) for name, value in result.values.items()}
+        return fit_value(result.text, most)
+    return {one_line(name): fit_value(value, most) for name, value in result.values.items()}
 
 
 def _vector(text: str) -> dict[str, Json]:
     """Return the length of an embedding, and its first numbers; a request of a ready-made file may have several."""
-    import msgspec
-
     decoded: Json = msgspec.json.decode(text)
     values = cast("list[Json]", decoded) if isinstance(decoded, list) else [decoded]
     are_several = bool(values) and isinstance(values[0], list | str) and isinstance(decoded, list)
@@ -176,7 +175,7 @@ def _vector(text: str) -> dict[str, Json]:
 
 
 def _short(number: Json) -> Json:
-    """Write a number of a vector with as many digits as a look needs."""
+    """Round a number of a vector for display."""
     return float(f"{number:.4g}") if isinstance(number, float) else number
 
 
@@ -192,38 +191,27 @@ def _numbers(vector: Json) -> list[Json]:
     return [round(number, 6) if isfinite(number) else str(number) for number in numbers]
 
 
-def _cut(value: Json, most_bytes: int) -> Json:
-    """Clean a value, and cut it to so many bytes: those of other scripts take more tokens a character."""
-    from batchwright.mcp_server.views.fitting import fit_value
-
-    return fit_value(value, most_bytes)
-
-
 def _variant(plan: "TrialPlan", tried: "Tried", number: int) -> dict[str, Json]:
-    """Give what a variant is, took and cost."""
-    shown: dict[str, Json] = {}
-    recipe = tried.variant.recipe
-    if len(plan.variants) > 1:
-        shown["variant"] = number + 1
-    shown["model"] = one_line(recipe.model)
-    if len({variant.recipe.prompt for variant in plan.variants}) > 1:
-        shown["prompt"] = clean(recipe.prompt or "", MAX_PROMPT_CHARACTERS)
-    shown["counts"] = present(Counter[Outcome](result.outcome for result in tried.results))
-    if tried.right is not None:
-        shown["right"] = f"{tried.right[0]} of {tried.right[1]}"
-    shown["input_tokens"] = sum(result.input_tokens for result in tried.results)
-    shown["output_tokens"] = sum(result.output_tokens for result in tried.results)
-    if len(plan.variants) > 1 and plan.agreed.agreed_usd is not None:
-        shown["cost"] = "not known" if tried.cost_usd is None else format_usd(tried.cost_usd)
-    if whole := _whole(plan, tried, number):
-        shown["whole_job"] = whole
-    if problems := _problems(plan, tried.results):
-        shown["problems"] = problems
-    return shown
+    """Return what a variant is, what it took and what it cost."""
+    recipe, are_several = tried.variant.recipe, len(plan.variants) > 1
+    differs = len({variant.recipe.prompt for variant in plan.variants}) > 1
+    cost = "not known" if tried.cost_usd is None else format_usd(tried.cost_usd)
+    return known(
+        variant=number + 1 if are_several else None,
+        model=one_line(recipe.model),
+        prompt=clean(recipe.prompt or "", MAX_PROMPT_CHARACTERS) if differs else None,
+        counts={**present(Counter[Outcome](result.outcome for result in tried.results))},
+        right=f"{tried.right[0]} of {tried.right[1]}" if tried.right else None,
+        input_tokens=sum(result.input_tokens for result in tried.results),
+        output_tokens=sum(result.output_tokens for result in tried.results),
+        cost=cost if are_several and plan.agreed.agreed_usd is not None else None,
+        whole_job=_whole(plan, tried, number),
+        problems=_problems(plan, tried.results) or None,
+    )
 
 
 def _problems(plan: "TrialPlan", results: Sequence[Result]) -> list[dict[str, Json]]:
-    """Group the rows without a good answer by what was wrong, in the provider's words."""
+    """Group the rows without a good answer by problem, in the provider's words."""
     rows: dict[str, list[int]] = {}
     for row, result in zip(plan.rows, results, strict=True):
         if result.problem:
@@ -233,11 +221,11 @@ def _problems(plan: "TrialPlan", results: Sequence[Result]) -> list[dict[str, Js
         for problem, numbers in list(rows.items())[:MAX_SHOWN_PROBLEMS]
     ]
     more = len(rows) - len(shown)
-    return [*shown, {"problem": f"{more} more, of other rows"}] if more else shown
+    return [*shown, {"problem": f"{more} more problems in other rows"}] if more else shown
 
 
 def _whole(plan: "TrialPlan", tried: "Tried", number: int) -> str | None:
-    """Say what all requests would take with a variant, as far as the tried rows tell."""
+    """Estimate what all requests would take with a variant, from the tried rows."""
     if tried.output is None:
         return None
     said = f"{sum(part.requests for part in plan.job.parts):,} requests"
@@ -257,13 +245,13 @@ def _whole(plan: "TrialPlan", tried: "Tried", number: int) -> str | None:
 
 
 def _agreement(trial: "Trial") -> list[str]:
-    """Say of each pair of variants how often they gave the same answer, of the rows that both answered well."""
+    """Say how often each pair of variants agrees, among the rows that both answered well."""
     if trial.plan.job.recipe.endpoint == "/v1/embeddings":
         return []
     lines: list[str] = []
     for (one, two), counts in trial.alike.items():
         said = [f"{quote_name(name)} in {same} of {both} rows" for name, (same, both) in counts.items()]
-        lines.append(f"{one + 1} and {two + 1} say the same: {'; '.join(said) or 'no row has a good answer from both'}")
+        lines.append(f"{one + 1} and {two + 1} agree: {'; '.join(said) or 'no row has a good answer from both'}")
     return lines
 
 
@@ -274,14 +262,14 @@ def _cost(trial: "Trial") -> str:
         is_own = provider.kind == "embedded"
         return "0: it runs on this machine" if is_own else f"not counted: {provider.host} has its own prices"
     if not counted and not trial.uncertain:
-        return "$0.00: all were refused, so nothing was bought"
+        return "$0.00: every request was refused, so nothing was charged"
     if trial.uncertain == 0:
         return f"{format_usd(counted)}, at standard prices: these were ordinary requests"
     known = sum((tried.cost_usd for tried in trial.tried if tried.cost_usd is not None), Decimal(0))
     if trial.plan.agreed.is_bounded:
-        return f"at most {format_most(counted)}, at standard prices: not all of it is known"
+        return f"at most {format_most(counted)}, at standard prices: part of it is not known"
     some = f" {format_usd(known)} of it is known;" if known else ""
-    return f"not known:{some} {format_most(counted)} counts for the operator's limits"
+    return f"not known:{some} {format_most(counted)} counts towards the operator's limits"
 
 
 def _notes(trial: "Trial") -> Iterator[str]:
@@ -290,14 +278,14 @@ def _notes(trial: "Trial") -> Iterator[str]:
         yield from (f"{variant.recipe.model}: {warning.text}" for warning in variant.warnings)
     if trial.is_cut_off:
         is_own = plan.job.provider.kind == "embedded"
-        why = " The model may still be fetched or started: try again in a minute." if is_own else ""
-        yield f"The time was over before all were answered; what was sent may be charged.{why}"
+        why = " The model may still be loading: try again in a minute." if is_own else ""
+        yield f"Time ran out before all requests were answered; those already sent may be charged.{why}"
     if trial.uncertain and plan.agreed.is_bounded:
-        yield f"What {trial.uncertain} of the requests cost is not known: they count with the most that they may cost."
+        yield f"The cost of {trial.uncertain} of the requests is not known: each counts as the most that it may cost."
     if len(plan.columns) > MAX_SHOWN_COLUMNS:
-        yield f"{len(plan.columns) - MAX_SHOWN_COLUMNS} more columns that the prompt uses are not shown."
+        yield f"{len(plan.columns) - MAX_SHOWN_COLUMNS} more columns of the prompt are not shown."
     if len(plan.variants) > 1:
-        yield "Variant 1 is the draft as it is. Of so few rows, a difference of one or two says little."
+        yield "Variant 1 is the draft. With this few rows, a difference of one or two means little."
 
 
 def _next_call(trial: "Trial") -> Advice:
@@ -308,35 +296,35 @@ def _next_call(trial: "Trial") -> Advice:
         other = (anew, f" with another endpoint, or a base URL that has {job.recipe.endpoint}")
         if job.provider.kind != "service" or not job.drafted_parts:
             return other
-        return "the server may answer batches only, so without a trial: ", *submit_call(job), "; ", *other
+        return "the server may answer only batches, so without a trial: ", *submit_call(job), "; ", *other
     if not _answer_count(best):
-        return anew, " with what the problems say mended, then try_requests again"
-    as_it_is = _call_as_it_is(job)
+        return anew, " with the problems fixed, then try_requests again"
+    unchanged = _continue(job)
     if len(trial.tried) == 1:
-        return as_it_is
+        return unchanged
     if _worth(own) >= _worth(best):
         why = ", which was right as often as any" if trial.plan.truth else ""
-        return *as_it_is, f" for variant 1{why}; or ", anew, " with the model and prompt of another"
+        return *unchanged, f" for variant 1{why}; or ", anew, " with the model and prompt of another"
     why = "was right most often" if _worth(best)[0] > _worth(own)[0] else "has more good answers"
     number = trial.tried.index(best) + 1
-    return anew, f" with the model and prompt of variant {number}, which {why}; or ", *as_it_is
+    return anew, f" with the model and prompt of variant {number}, which {why}; or ", *unchanged
 
 
-def _call_as_it_is(job: Job) -> Advice:
-    """Return the call that goes on with a job as it is."""
+def _continue(job: Job) -> Advice:
+    """Return the call that continues with the job unchanged."""
     if job.drafted_parts:
         return submit_call(job)
     return (Call("check_job" if job.ended_at is None else "get_results", job_id=job.id),)
 
 
 def _is_nowhere(trial: "Trial") -> bool:
-    """Whether the server has nothing at the address of single requests."""
+    """Whether the server has nothing at the address for single requests."""
     results = [result for tried in trial.tried for result in tried.results]
     return all(cause_of(result.outcome, result.problem).name == "wrong_address" for result in results)
 
 
 def _worth(tried: "Tried") -> tuple[int, int]:
-    """Give what a variant is better by: the right answers, then the good ones."""
+    """Return what variants are ranked by: right answers, then good ones."""
     return tried.right[0] if tried.right else 0, _answer_count(tried)
 
 

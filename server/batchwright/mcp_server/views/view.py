@@ -24,11 +24,12 @@ from batchwright.core.untrusted import clean, inert_value, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from batchwright.core.model import Json, Outcome
 
 WORDS_OF_A_PHRASE = 4
-"""From so many on, an item of a list has commas of its own, and a line of its own."""
+"""An item of a list with at least this many spaces may contain commas, so it gets its own line."""
 
 MAX_SENTENCE_CHARACTERS = 500
 MAX_WORDS_CHARACTERS = 300
@@ -36,16 +37,23 @@ MAX_TEXT_CHARACTERS = 1_500
 DATA = "data"
 """Marks a field that is delimited in the text."""
 
+
+def _write_time(at: "datetime | str") -> str:
+    return at if isinstance(at, str) else at.isoformat(timespec="seconds")
+
+
 Name = Annotated[str, AfterValidator(one_line)]
 """Of a file, a column, a model, a host, a batch or a row: one short line."""
 Sentence = Annotated[str, AfterValidator(partial(one_line, most=MAX_SENTENCE_CHARACTERS))]
-"""Of ours, with pieces in it that others wrote: one line."""
+"""Our own words around pieces that others wrote: one line."""
+Time = Annotated[str, BeforeValidator(_write_time)]
+"""In UTC, to the second."""
 Words = Annotated[str, AfterValidator(partial(clean, most=MAX_WORDS_CHARACTERS))]
-"""What a provider or a model says of itself: some lines."""
+"""The words of a provider or a model: a few lines."""
 Text = Annotated[str, AfterValidator(partial(clean, most=MAX_TEXT_CHARACTERS)), DATA]
 """A longer text, which may have many lines."""
 Facts = Annotated[dict[str, Any], BeforeValidator(inert_value)]
-"""Cells by their name, or the like. Whoever fills it cuts it: only together they know what fits."""
+"""Cells by name, for example. Whoever fills it cuts it: what fits depends on all of them."""
 
 
 def _in_text(advice: Advice) -> str:
@@ -59,13 +67,13 @@ Next = Annotated[
     WithJsonSchema({"type": "string"}),
     Field(description="the next useful call"),
 ]
-"""The next useful calls, and what is said around them."""
+"""The next useful calls, with the words around them."""
 
 
 class View(BaseModel):
     """An answer; absent facts are left out, not null."""
 
-    model_config = ConfigDict(frozen=True, defer_build=True)
+    model_config = ConfigDict(frozen=True, defer_build=True, from_attributes=True)
 
     def facts(self) -> "dict[str, Json]":
         """Return the structured content."""
@@ -105,3 +113,8 @@ def _inside(value: "Json") -> str:
 def present(counts: "Mapping[Outcome, int]") -> "dict[Outcome, int]":
     """Return the counts that are not 0."""
     return {name: count for name, count in counts.items() if count}
+
+
+def known(**facts: "Json") -> "dict[str, Json]":
+    """Return the facts that are not None, in their order."""
+    return {name: value for name, value in facts.items() if value is not None}
