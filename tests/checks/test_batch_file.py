@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.checks.batch_file import MAX_VERDICTS, Report, check_file
+from batchwright.checks.batch_file import MAX_VERDICTS, BatchFileReport, check_file
 from batchwright.checks.lines import check_batch
 from batchwright.checks.rules import faults, lacks_json_word
 from batchwright.core.model import Endpoint, Fault, Json, ProviderInfo
@@ -30,17 +30,17 @@ def lines(count: int, **body: Json) -> list[bytes]:
     return [line(f"row-{number}", f"Text {number}", **body) for number in range(1, count + 1)]
 
 
-def check(*parts: bytes, endpoint: Endpoint = CHAT, provider: ProviderInfo | None = OPENAI) -> Report:
+def check(*parts: bytes, endpoint: Endpoint = CHAT, provider: ProviderInfo | None = OPENAI) -> BatchFileReport:
     """Check a file that holds *parts*."""
     return check_file([b"".join(parts)], endpoint, provider, most_errors=1_000)
 
 
-def errors(report: Report) -> list[tuple[int | None, str]]:
+def errors(report: BatchFileReport) -> list[tuple[int | None, str]]:
     """Give where what error was found."""
     return [(error.line, error.code) for error in report.errors]
 
 
-def found(report: Report) -> list[tuple[str, int, int]]:
+def found(report: BatchFileReport) -> list[tuple[str, int, int]]:
     """Give which parameter was found at fault, where first, and how often."""
     return [(finding.fault.param, finding.line, finding.lines) for finding in report.findings]
 
