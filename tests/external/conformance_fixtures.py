@@ -59,9 +59,10 @@ from mcp.types import (
 )
 from pydantic import BaseModel, Field
 
-from batchwright.app.app import App, build_server, http_token
+from batchwright.app.app import build_server, http_token
 from batchwright.core.settings import Settings
 from batchwright.mcp_server import streamable_http
+from batchwright.mcp_server.context import App
 from batchwright.mcp_server.server import Server
 from batchwright.mcp_server.tasks import TASKS
 

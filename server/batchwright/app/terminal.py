@@ -1,4 +1,4 @@
-"""The terminal that commands print to: its width, and the characters and colours that it can show."""
+"""The terminal that commands print to: its width, characters and colours."""
 
 import sys
 from io import TextIOWrapper
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 def console() -> "Console":
-    """Return what prints tables and bars; texts of others are printed as they are."""
+    """Return a console for tables and bars that prints other people's text unchanged."""
     from rich.console import Console
 
     output: TextIO = sys.stdout
     if isinstance(output, TextIOWrapper):
-        # A character that the output's encoding lacks is no reason to stop.
+        # A character that the output cannot encode is no reason to stop.
         output.reconfigure(errors="replace")
     return Console(markup=False, emoji=False, highlight=False)
