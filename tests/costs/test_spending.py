@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from batchwright.core.errors import InvalidInput, OverLimit
 from batchwright.core.model import Charges, Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.core.money import microusd, usd
-from batchwright.costs.spending import Budget, job_budget, ceiling_usd, question
+from batchwright.costs.spending import Budget, ceiling_usd, job_budget, question
 
 LIMITS = SpendingLimits(job_usd=Decimal(25))
 
@@ -62,7 +62,7 @@ def test_a_higher_maximum_of_the_user_is_kept_and_reserves_no_more() -> None:
     assert found.total_usd == Decimal("1.25")
 
 
-def test_a_maximum_above_the_operators_limit_is_none_for_a_job_that_costs_less() -> None:
+def test_a_maximum_above_the_operators_limit_does_not_stop_a_job_that_costs_less() -> None:
     """Whoever says that money does not matter still pays only what the job costs."""
     assert agreed(job(part(1, "1.25")), "1000").shares == {1: Decimal("1.25")}
 
@@ -113,7 +113,10 @@ def test_a_maximum_for_what_nothing_bounds_is_within_the_operators_limit_too() -
 @pytest.mark.parametrize(
     ("charges", "fact"),
     [
-        ("batch", "Nothing bounds what job_a may cost: its model has no known price, its answers no longest length"),
+        (
+            "batch",
+            "Nothing bounds what job_a may cost: its model has no known price, its answers have no maximum length",
+        ),
         ("standard", "Nothing bounds what job_a may cost: "),
         ("unknown", "The prices of 'api.openai.com' are not known here: job_a is unpriced, not free."),
     ],

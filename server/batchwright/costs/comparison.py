@@ -231,9 +231,9 @@ def _order(line: ModelCost) -> tuple[bool, Decimal, str]:
 def _token_notes(loads: Mapping[str, Load], output: OutputBasis) -> Iterator[str]:
     has_output = any(load.mean[1] for load in loads.values())
     if any(load.is_open for load in loads.values()):
-        yield "Output without a limit is not counted and comes on top: pass output_tokens, for one request."
+        yield "Output without a limit is not counted and comes on top. Give the output tokens of one request."
     elif output == "bound" and has_output:
-        yield "The output is the longest allowed, so this is the most: pass output_tokens, for one request, if known."
+        yield "The output is the longest allowed, so this is the most. If known, give the output tokens of one request."
     elif output == "measured" and has_output:
         yield "The output is as measured on this job; another model may write, or reason, more or less."
     elif has_output:

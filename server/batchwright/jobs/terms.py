@@ -10,7 +10,7 @@ from batchwright.core.calls import OPEN, Call
 from batchwright.core.model import Job, SpendingLimits, UserSays
 from batchwright.core.money import format_most
 from batchwright.core.untrusted import one_line
-from batchwright.costs.spending import job_budget, ceiling_usd, question, resend_question
+from batchwright.costs.spending import ceiling_usd, job_budget, question, resend_question
 from batchwright.jobs.recovery import stuck_parts
 
 if TYPE_CHECKING:
