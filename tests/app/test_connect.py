@@ -164,8 +164,6 @@ def test_connect_shows_an_assistant_that_it_does_not_know_what_most_take(tmp_pat
     done = connect(tmp_path, "zed", *over, BATCHWRIGHT_DATA_DIR=str(tmp_path / "data"))
 
     assert done.returncode == 0
-    assert done.stdout.startswith(
-        "No instructions for 'zed', only for Claude Code, Codex, Gemini CLI, VS Code,"
-    )
+    assert done.stdout.startswith("No instructions for 'zed', only for Claude Code, Codex, Gemini CLI, VS Code,")
     assert '      "mcpServers": {\n        "batchwright": {' in done.stdout
     assert "claude mcp add" not in done.stdout

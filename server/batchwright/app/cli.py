@@ -135,21 +135,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"batchwright {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    served = commands.add_parser("serve", help="serve MCP over standard input and output, or over HTTP")
+
+    def add(name: str, purpose: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=purpose, description=f"{purpose[0].upper()}{purpose[1:]}.")
+
+    served = add("serve", "serve MCP over standard input and output, or over HTTP")
     _add_address(served, http="over streamable HTTP, at /mcp", host="where to listen", port="0 for any free port")
-    demo = commands.add_parser("demo", help="run a real job, and show what an assistant sends and sees")
+    demo = add("demo", "run a real job, and show what an assistant sends and sees")
     demo.add_argument("--plain", action="store_true", help="plain lines instead of an animated bar")
-    work = commands.add_parser("work", help="keep submitted jobs running without an assistant, until all have finished")
+    work = add("work", "keep submitted jobs running without an assistant, until all have finished")
     work.add_argument("--stay", action="store_true", help="keep running, and pick up new jobs too")
-    dashboard = commands.add_parser("dashboard", help="show jobs in a browser, on this machine only")
+    dashboard = add("dashboard", "show jobs in a browser, on this machine only")
     dashboard.add_argument("--open", action="store_true", help="open the browser as well")
     dashboard.add_argument("--port", type=int, default=0, metavar="N", help="default: any free port")
-    _add_costs(commands.add_parser("costs", help="compare what models cost"))
-    connect = commands.add_parser("connect", help="print setup instructions for your assistant")
-    connect.add_argument("assistant", nargs="?", default="", help="assistant name or part of it (default: all)")
+    _add_costs(add("costs", "compare what models cost"))
+    connect = add("connect", "print setup instructions for your assistant")
+    connect.add_argument("assistant", nargs="?", default="", help="its name, or part of it (default: all)")
     _add_address(connect, http="for a server that runs over HTTP", host="the server's name", port="the server's port")
-    commands.add_parser("doctor", help="check your setup")
-    helped = commands.add_parser("help", help="read a page of the guide")
+    add("doctor", "check your setup")
+    helped = add("help", "read a page of the guide")
     helped.add_argument("topic", nargs="?", default="index", metavar="TOPIC", help="default: list the topics")
     return parser
 
@@ -161,7 +165,7 @@ def _add_address(command: argparse.ArgumentParser, *, http: str, host: str, port
 
 
 def _add_costs(costs: argparse.ArgumentParser) -> None:
-    costs.add_argument("--job", metavar="ID", help="compare for this job; otherwise give the numbers below")
+    costs.add_argument("--job", metavar="ID", help="compare for this job; without it, give the numbers below")
     costs.add_argument("--rows", type=_number, metavar="N", help="number of requests")
     costs.add_argument("--input-tokens", type=_number, metavar="N", help="input tokens of one request")
     costs.add_argument("--output-tokens", type=_number, metavar="N", help="output tokens of one request")

@@ -15,6 +15,7 @@ from typing import Literal
 from urllib.parse import quote, urlencode
 
 from batchwright.app.app import http_token, token_file, workspace
+from batchwright.app.terminal import say
 from batchwright.core import system
 from batchwright.core.settings import BY_FIELD, Settings
 from batchwright.mcp_server.addresses import PATH
@@ -139,7 +140,8 @@ def run_connect(settings: Settings, wanted: str) -> int:
     # A command-line assistant starts the server in the user's folder; a desktop program starts it anywhere.
     found = [way for way in ways(in_terminal) if _is_in_terminal(way)]
     found += [way for way in ways(elsewhere) if not _is_in_terminal(way)]
-    _print(found, wanted, "To run jobs at OpenAI, set OPENAI_API_KEY there too. Your key is never printed here.")
+    last = "To run jobs at OpenAI, add OPENAI_API_KEY to the same environment. Your key is never printed here."
+    _print(found, wanted, last)
     return 0
 
 
@@ -173,14 +175,14 @@ def _print(found: Sequence[Way], wanted: str, last: str) -> None:
     shown = [way for way in found if wanted.lower() in way.assistant.lower()]
     if not shown:
         names = dict.fromkeys(way.assistant for way in found if way.assistant != OTHERS)
-        print(f"No instructions for {wanted!r}, only for {', '.join(names)}.")
+        say(f"No instructions for {wanted!r}, only for {', '.join(names)}.", hanging="")
         print("Most other assistants accept the following. In Zed, the object is called context_servers.\n")
         shown = [way for way in found if way.assistant == OTHERS]
     for assistant, ways_of_it in groupby(shown, key=lambda way: way.assistant):
         own = list(ways_of_it)
         print(f"{assistant}, one of these:" if len(own) > 1 else f"{assistant}:")
         print("\n".join(map(_steps, own)), end="\n\n")
-    print(last)
+    say(last, hanging="")
 
 
 def _steps(way: Way) -> str:
@@ -206,7 +208,7 @@ def _token_lines(settings: Settings) -> str:
         return f"The token is not printed here. Set {BEARER} where you start the assistant, too."
     line = system.setting_line(BEARER, token_file(settings))
     return (
-        f"The token is not printed here. Set it where you start the assistant, for example in your shell's profile:\n"
+        "The token is not printed here. Set it where you start the assistant, for example in your shell's profile:\n"
         f"  {line}\nVS Code asks for it once: paste the content of that file."
     )
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from batchwright import __version__
 from batchwright.app.app import JOURNAL, now, workspace
 from batchwright.app.connect import find_installation
+from batchwright.app.terminal import say
 from batchwright.core.children import Child
 from batchwright.core.errors import BatchwrightError, InvalidSetting
 from batchwright.core.settings import Settings
@@ -38,12 +39,10 @@ def run_doctor(environ: Mapping[str, str]) -> int:
     settings, unusable = _settings(environ)
     findings = [*unusable, *_folders(settings), *_answering(settings), _journal(settings), *_http(settings)]
     for kind, sentence in findings:
-        print(f"{ {'ok': '+', 'note': '.', 'fault': '!'}[kind] } {visible(sentence)}")
+        say(f"{ {'ok': '+', 'note': '.', 'fault': '!'}[kind] } {visible(sentence)}", hanging="  ")
     faults = sum(kind == "fault" for kind, _ in findings)
-    print(
-        f". Assistants start {shlex.join(find_installation().words)}: "
-        "`batchwright connect` prints setup instructions for each."
-    )
+    started = shlex.join(find_installation().words)
+    say(f". Assistants start {started}. `batchwright connect` prints setup instructions for each.", hanging="  ")
     print("Fix the lines marked ! before running jobs." if faults else "Ready to run jobs.")
     return 1 if faults else 0
 
@@ -70,7 +69,7 @@ def _folders(settings: Settings) -> Iterator[Finding]:
         elif not os.access(root, os.W_OK):
             yield "note", f"The workspace {root} is read-only: no results can be saved there."
         else:
-            yield "ok", f"The workspace is {root}: files are read from there, and results saved."
+            yield "ok", f"The workspace is {root}: files are read and results saved there."
     data = settings.data_folder()
     existing = next(folder for folder in (data, *data.parents) if folder.exists())
     if os.access(existing, os.W_OK):

@@ -5,7 +5,6 @@ import json
 import shutil
 import sys
 import tempfile
-import textwrap
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from batchwright.app.terminal import console
+from batchwright.app.terminal import console, say
 from batchwright.core.children import FOLDER, PACKAGE_INDEX, Child
 from batchwright.core.errors import BatchwrightError
 from batchwright.core.settings import Settings
@@ -60,8 +59,8 @@ def run_demo(settings: Settings, *, plain: bool) -> int:
         _show_table(list(csv.DictReader(file)))
     # Not wrapped: a path is there to be copied.
     print(f"\nAll rows with their answers are in:\n  {folder / RESULTS}\n")
-    _say("Next: run `batchwright connect` to set up your assistant. Then ask it about a file of your own, for example:")
-    _say('"Sort each row of tickets.csv into billing, bug or question, and save the result as sorted.csv."')
+    say("Next: run `batchwright connect` to set up your assistant. Then ask it about a file of your own, for example:")
+    say('"Sort each row of tickets.csv into billing, bug or question, and save the result as sorted.csv."')
     return 0
 
 
@@ -69,9 +68,9 @@ async def _converse(settings: Settings, folder: Path, plain: bool) -> DemoFailed
     """Hold the conversation; return what went wrong, because an error would arrive in an exception group."""
     from mcp import Client
 
-    _say(_about(settings))
-    _say('The user says: "Look at reviews.csv. Which of these 40 product reviews are positive, and which negative?"')
-    _say("Below is what an assistant then sends to Batchwright (\u2192), and what it gets back.\n")
+    say(_about(settings))
+    say('The user says: "Look at reviews.csv. Which of these 40 product reviews are positive, and which negative?"')
+    say("Below is what an assistant then sends to Batchwright (\u2192), and what it gets back.\n")
     async with Client(_server(settings, folder)) as client:
         try:
             await _call(client, plain, "inspect_data", source="reviews.csv")
@@ -109,7 +108,7 @@ def _server(settings: Settings, folder: Path) -> "StdioServerParameters":
 async def _call(client: "Client", plain: bool, name: str, **arguments: object) -> Mapping[str, Any]:  # noqa: FBT001  # see above
     """Call a tool, and print the call, its progress and its answer."""
     given = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in arguments.items())
-    _say(f"\u2192 {name}({given})")
+    say(f"\u2192 {name}({given})")
     progress = ProgressLines() if plain else ProgressBar()
     is_done = False
     try:
@@ -121,7 +120,7 @@ async def _call(client: "Client", plain: bool, name: str, **arguments: object) -
     text = "\n".join(block.text for block in result.content if block.type == "text")
     if result.is_error:
         raise DemoFailed(text)
-    _say(f"{text}\n", indent="  ")
+    say(f"{text}\n", indent="  ")
     return result.structured_content or {}
 
 
@@ -170,31 +169,23 @@ class ProgressLines:
         tenth = int(10 * done / total) if total else 0
         if tenth > self._tenth:
             self._tenth = tenth
-            _say(f"{10 * tenth:3}% {message or ''}", indent="  ")
+            say(f"{10 * tenth:3}% {message or ''}", indent="  ")
 
     def end(self, *, is_done: bool) -> None:
         """Print the last line if everything *is_done*."""
         if is_done and 0 <= self._tenth < 10:
-            _say("100% done", indent="  ")
+            say("100% done", indent="  ")
 
 
 def _show_table(rows: Sequence[Mapping[str, str]]) -> None:
     """Print the joined rows, and how often the model agrees with the person."""
     from rich.table import Table
 
-    _say("The joined rows (the file's own column `sentiment` is a person's verdict):\n")
+    say("The joined rows (the file's own column `sentiment` is a person's verdict):\n")
     table = Table("id", "person", "model", box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=True)
     table.add_column("text", no_wrap=True, ratio=1)
     for row in rows:
         table.add_row(row["review_id"], row["sentiment"], row["answer_sentiment"] or row["outcome"], row["text"])
     console().print(table)
     right = sum(row["sentiment"] == row["answer_sentiment"] for row in rows)
-    _say(f"\n{right} of {len(rows)} answers agree with the person.")
-
-
-def _say(text: str, indent: str = "") -> None:
-    """Print text, each line wrapped to the width of the terminal."""
-    screen = console()
-    for line in text.split("\n"):
-        broken = textwrap.wrap(line, screen.width, initial_indent=indent, subsequent_indent=f"{indent}    ")
-        print("\n".join(broken), flush=True)
+    say(f"\n{right} of {len(rows)} answers agree with the person.")
