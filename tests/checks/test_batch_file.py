@@ -214,7 +214,7 @@ def test_lines_that_differ_in_an_unknown_parameter_are_judged_together() -> None
     """A misspelt name is on every line, and to judge each whole takes ten times as long."""
     outlines = {outline(line(f"r{n}", f"T{n}", temperatur=n, more={"n": n})) for n in range(3)}
 
-    assert len({found.line for found in outlines if found}) == 1
+    assert len({found[1] for found in outlines if found}) == 1
     assert found(check(*[line(f"r{n}", temperatur=n) for n in range(3)])) == [("temperatur", 1, 3)]
 
 

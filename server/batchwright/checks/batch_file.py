@@ -139,12 +139,15 @@ class _Check:
     def _by_outline(self, line: bytes) -> _Verdict | None:
         """Return the verdict on a line whose outline has no errors; None: the whole line has to be judged."""
         found = outline(line) if self._is_utf8 else None
-        if found is None or found.custom_id in self._across.custom_ids or not _is_usable(found.custom_id):
+        if found is None:
             return None
-        verdict = self._outlines(found.line)
+        custom_id, without_texts = found
+        if custom_id in self._across.custom_ids or not _is_usable(custom_id):
+            return None
+        verdict = self._outlines(without_texts)
         if verdict.errors:
             return None
-        self._across.custom_ids[found.custom_id] = None
+        self._across.custom_ids[custom_id] = None
         if verdict.lacks_json and not self._lacking(json_values.decode(line)["body"]):
             return _Verdict((), verdict.faults[:-1])
         return verdict

@@ -3,8 +3,8 @@
 Nearly all lines of a batch file share their outline with others, so whatever depends on the outline is judged once.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, cast
 
 import msgspec
 from msgspec import Raw
@@ -36,39 +36,35 @@ _decode_messages = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _encode = msgspec.json.Encoder().encode
 
 
-class Outline(NamedTuple):
-    """What a line has in common with others.
+def outline(line: bytes) -> tuple[str, bytes] | None:
+    """Return the id and the outline of a line of valid UTF-8; None if the line is unusual or may repeat a key.
 
-    Attributes:
-        custom_id: The line's own.
-        line: The line with another id and empty texts; every other value is as it was written.
+    The outline is the line with another id and empty texts; every other value is as it was written.
     """
-
-    custom_id: str
-    line: bytes
-
-
-def outline(line: bytes) -> Outline | None:
-    """Return the outline of a line of valid UTF-8; None if the line is unusual or may repeat a key."""
     try:
         fields = _decode(line)
         custom_id = json_values.decode(fields.custom_id)
         messages = _decode_messages(fields.body.get("messages", _ANY_LIST))
     except (ValueError, RecursionError):
         return None
-    taken, given = [fields.custom_id], [_ANY_ID]
-    fields.custom_id = _ANY_ID
-    blanks = [(fields.body, name) for name in fields.body if name not in _JUDGED_BY_VALUE]
-    blanks += [(message, "content") for message in messages if "content" in message]
-    for values, name in blanks:
-        taken.append(values[name])
-        values[name] = _any_of_its_kind(values[name])
-        given.append(values[name])
+    body = cast("dict[str, Any]", fields.body)
     if messages:
-        fields.body["messages"] = Raw(_encode(messages))
+        body["messages"] = messages
+    blanks = [(message, "content") for message in messages if "content" in message]
+    if not body.keys() <= _JUDGED_BY_VALUE:
+        blanks += [(body, name) for name in body if name not in _JUDGED_BY_VALUE]
+    replaced = [(fields.custom_id, _ANY_ID)]
+    saved = len(fields.custom_id) - len(_ANY_ID)
+    fields.custom_id = _ANY_ID
+    for values, name in blanks:
+        value = values[name]
+        values[name] = other = _any_of_its_kind(value)
+        replaced.append((value, other))
+        saved += len(value) - len(other)
     left = _encode(fields)
-    is_usual = isinstance(custom_id, str) and len(left) <= MAX_BYTES and _is_all(left, line, taken, given)
-    return Outline(custom_id, left) if is_usual else None
+    # Of a repeated key, *left* has only one. A line without spaces is then shorter than it should be.
+    is_all = len(line) - len(left) == saved or _has_all_quotes(left, line, replaced)
+    return (custom_id, left) if isinstance(custom_id, str) and len(left) <= MAX_BYTES and is_all else None
 
 
 def _any_of_its_kind(value: Raw) -> Raw:
@@ -94,13 +90,9 @@ def _is_sound(value: bytes) -> bool:
         return False
 
 
-def _is_all(left: bytes, line: bytes, taken: Sequence[Raw], given: Sequence[Raw]) -> bool:
-    """Whether *left* is all of *line* but what was taken; of a key that is repeated, it has only one.
-
-    A line without spaces is then as long. One with spaces has as many quotes: each key has two, each value its own.
-    """
-    is_as_long = len(line) - len(left) == sum(map(len, taken)) - sum(map(len, given))
-    return is_as_long or _quotes(line) - _quotes(left) == sum(map(_quotes, taken)) - sum(map(_quotes, given))
+def _has_all_quotes(left: bytes, line: bytes, replaced: Iterable[tuple[Raw, Raw]]) -> bool:
+    """Whether *left* lacks no quotes of a line with spaces: each key has two, each value its own."""
+    return _quotes(line) - _quotes(left) == sum(_quotes(old) - _quotes(new) for old, new in replaced)
 
 
 def _quotes(text: bytes | Raw) -> int:
