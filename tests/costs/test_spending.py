@@ -46,20 +46,13 @@ def test_what_is_free_needs_no_word() -> None:
     assert agreed(made, limits=SpendingLimits(job_usd=Decimal(0))) == Budget(None, {}, is_bounded=True)
 
 
-def test_what_has_a_ceiling_is_agreed_up_to_it() -> None:
-    """Each part is given the most that it may cost, and no more than that is reserved."""
-    found = agreed(job(part(1, "1.25"), part(2, "0.5")))
+@pytest.mark.parametrize(("most", "agreed_usd"), [(None, "1.75"), ("3", "3")])
+def test_each_part_reserves_the_most_that_it_may_cost_and_no_more(most: str | None, agreed_usd: str) -> None:
+    """A higher maximum of the user leaves room for what has to be sent again; until then other jobs may have it."""
+    found = agreed(job(part(1, "1.25"), part(2, "0.5")), most)
 
-    assert found == Budget(Decimal("1.75"), {1: Decimal("1.25"), 2: Decimal("0.5")}, is_bounded=True)
+    assert found == Budget(Decimal(agreed_usd), {1: Decimal("1.25"), 2: Decimal("0.5")}, is_bounded=True)
     assert found.total_usd == Decimal("1.75")
-
-
-def test_a_higher_maximum_of_the_user_is_kept_and_reserves_no_more() -> None:
-    """It leaves room for what has to be sent again; other jobs may have the money until then."""
-    found = agreed(job(part(1, "1.25")), "3")
-
-    assert found == Budget(Decimal(3), {1: Decimal("1.25")}, is_bounded=True)
-    assert found.total_usd == Decimal("1.25")
 
 
 def test_a_maximum_above_the_operators_limit_does_not_stop_a_job_that_costs_less() -> None:
@@ -92,22 +85,20 @@ def test_more_than_the_user_lets_it_cost_is_refused_in_a_sentence() -> None:
     )
 
 
-@pytest.mark.parametrize("most", [None, "1000"])
-def test_more_than_the_operator_lets_a_job_cost_is_refused_whatever_the_user_says(most: str | None) -> None:
-    """An assistant can be talked into any maximum; the operator cannot."""
+@pytest.mark.parametrize(
+    ("ceiling", "most", "cost"), [("25.01", None, "$25.01"), ("25.01", "1000", "$25.01"), (None, "26", "$26.00")]
+)
+def test_more_than_the_operator_lets_a_job_cost_is_refused_whatever_the_user_says(
+    ceiling: str | None, most: str | None, cost: str
+) -> None:
+    """An assistant can be talked into any maximum, the operator cannot; and all of an unbounded one may be spent."""
     with pytest.raises(OverLimit) as caught:
-        agreed(job(part(1, "25.01")), most)
+        agreed(job(part(1, ceiling)), most)
 
     assert str(caught.value) == (
-        "job_a may cost up to $25.01, and the operator allows $25.00 a job. "
+        f"job_a may cost up to {cost}, and the operator allows $25.00 a job. "
         "Draft it with fewer rows, or have BATCHWRIGHT_MAX_JOB_USD raised."
     )
-
-
-def test_a_maximum_for_what_nothing_bounds_is_within_the_operators_limit_too() -> None:
-    """All of it may be spent."""
-    with pytest.raises(OverLimit, match=r"up to \$26\.00, and the operator allows \$25\.00"):
-        agreed(job(part(1, None)), "26")
 
 
 @pytest.mark.parametrize(

@@ -61,22 +61,18 @@ def test_the_encoding_of_an_unknown_model_is_a_guess_and_says_so(model: str) -> 
     assert count(said("hi"), model=model).approximated == {"the text, with another model's tokenizer"}
 
 
+TWICE: list[Json] = [{"type": "text", "text": "hello world"}] * 2
+
+
 @pytest.mark.parametrize("model", ["gpt-4o", "gpt-4"])
-def test_a_chat_is_its_texts_and_the_frame_around_them(model: str) -> None:
+@pytest.mark.parametrize(
+    ("body", "tokens"),
+    [(said("hello world"), 2 + FRAME), (said(TWICE), 4 + FRAME), ({"messages": []}, ANSWER_TOKENS)],
+    ids=["a text", "a list of texts", "nothing but the opening of the answer"],
+)
+def test_a_chat_is_its_texts_and_the_frame_around_them(body: dict[str, Json], tokens: int, model: str) -> None:
     """`hello world` is two tokens in both encodings."""
-    assert count(said("hello world"), model=model) == RequestTokens(2 + FRAME, None)
-
-
-def test_an_empty_chat_is_the_opening_of_the_answer() -> None:
-    """What is not there costs nothing."""
-    assert count({"messages": []}).input_tokens == ANSWER_TOKENS
-
-
-def test_text_parts_count_as_their_texts() -> None:
-    """Clients write a text either way."""
-    parts = [{"type": "text", "text": "hello world"}, {"type": "text", "text": "hello world"}]
-
-    assert count(said(parts)) == RequestTokens(4 + FRAME, None)
+    assert count(body, model=model) == RequestTokens(tokens, None)
 
 
 def test_a_name_counts_with_one_token_more() -> None:
