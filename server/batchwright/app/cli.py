@@ -37,9 +37,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if options.command is None and os.isatty(0):
             parser.print_help()
             return 0
-        if options.command in WITHOUT_SETTINGS:
-            return WITHOUT_SETTINGS[options.command](options)
-        return COMMANDS[options.command or "serve"](Settings.from_env(os.environ), options)
+        command: str = options.command or "serve"
+        if command in WITHOUT_SETTINGS:
+            return WITHOUT_SETTINGS[command](options)
+        return COMMANDS[command](Settings.from_env(os.environ), options)
     except BatchwrightError as error:
         print(f"batchwright: {visible(str(error))}", file=sys.stderr)
         return 2

@@ -107,7 +107,7 @@ class _Check:
         self._is_model_known = is_model_known
         self._most_errors = most_errors
         self._across = Across()
-        self._outlines = lru_cache(MAX_VERDICTS)(lambda line: self._judge(line, Across(models=self._across.models)))
+        self._outlines = lru_cache(MAX_VERDICTS)(self._judge_outline)
         self._is_utf8 = True
         self.report = BatchFileReport(self._across.custom_ids)
         self.findings: dict[Fault, Finding] = {}
@@ -151,6 +151,9 @@ class _Check:
         if verdict.lacks_json and not self._lacking(json_values.decode(line)["body"]):
             return _Verdict((), verdict.faults[:-1])
         return verdict
+
+    def _judge_outline(self, line: bytes) -> _Verdict:
+        return self._judge(line, Across(models=self._across.models))
 
     def _judge(self, line: bytes, across: Across) -> _Verdict:
         fields, errors = judge(line, self._endpoint, across, self._is_model_known)

@@ -143,12 +143,12 @@ class ProgressBar:
         self._progress = Progress(*shown, console=console())
         self._task: TaskID | None = None
 
-    async def show(self, done: float, total: float | None, message: str | None) -> None:
+    async def show(self, progress: float, total: float | None, message: str | None) -> None:
         """Draw the bar."""
         if self._task is None:
             self._progress.start()
             self._task = self._progress.add_task("")
-        self._progress.update(self._task, completed=done, total=total, description=message or "")
+        self._progress.update(self._task, completed=progress, total=total, description=message or "")
 
     def end(self, *, is_done: bool) -> None:
         """Stop, with a full bar if everything *is_done*."""
@@ -164,9 +164,9 @@ class ProgressLines:
     def __init__(self) -> None:
         self._tenth = -1
 
-    async def show(self, done: float, total: float | None, message: str | None) -> None:
+    async def show(self, progress: float, total: float | None, message: str | None) -> None:
         """Print a line for each new tenth."""
-        tenth = int(10 * done / total) if total else 0
+        tenth = int(10 * progress / total) if total else 0
         if tenth > self._tenth:
             self._tenth = tenth
             say(f"{10 * tenth:3}% {message or ''}", indent="  ")
