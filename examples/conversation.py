@@ -1,4 +1,4 @@
-"""What the examples share: a conversation with Batchwright about one file, over stdio, as an assistant has it."""
+"""What the examples share: a conversation with Batchwright about one file, over stdio, like an assistant's."""
 
 import csv
 import os
@@ -23,10 +23,10 @@ class Refused(Exception):
     """A call was refused, for the reason that the assistant was given."""
 
 
-def carried_out(data: Path, work: Callable[[Call], Awaitable[T]]) -> tuple[T, list[dict[str, str]]]:
+def run_example(data: Path, work: Callable[[Call], Awaitable[T]]) -> tuple[T, list[dict[str, str]]]:
     """Run *work* on a copy of *data*; return its result, and the rows that it saved as `results.csv`.
 
-    These are also copied to the file that the command line names.
+    If the command line names a file, the rows are copied there too.
     """
     with tempfile.TemporaryDirectory() as folder:
         shutil.copy(data, folder)
@@ -38,8 +38,8 @@ def carried_out(data: Path, work: Callable[[Call], Awaitable[T]]) -> tuple[T, li
             return given, list(csv.DictReader(file))
 
 
-async def finished(call: Call, **draft: Any) -> dict[str, Any]:
-    """Draft a job and run it to its end; print who answered, and what a GPT would cost."""
+async def run_job(call: Call, **draft: Any) -> dict[str, Any]:
+    """Draft a job and run it until it has finished; print who answered, and what a GPT would cost."""
     drafted = await call("create_batch_file", **draft)
     await call("submit_job", job_id=drafted["job_id"])
     job = await call("check_job", job_id=drafted["job_id"], wait_seconds=600)
@@ -66,5 +66,5 @@ async def _in_conversation(workspace: Path, work: Callable[[Call], Awaitable[T]]
             return await work(call)
         except Refused as error:
             refused = error
-    # Raised inside, it would come out wrapped in the client's groups of errors.
+    # Raised inside, it would arrive in an exception group.
     sys.exit(f"Batchwright cannot run this example. {refused}")

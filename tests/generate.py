@@ -14,8 +14,8 @@ from typing import Any
 import anyio
 from mcp import Client
 
-from batchwright.__main__ import HOST, PORT
 from batchwright.app.app import build_server
+from batchwright.app.cli import HOST, PORT
 from batchwright.app.connect import PUBLISHED, Launch, Way, ways, ways_over_http
 from batchwright.core.money import format_usd
 from batchwright.core.settings import SETTINGS, Settings

@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))
 
-from conversation import RESULTS, Call, carried_out, finished  # noqa: E402  # beside the examples, wherever they are run from
+from conversation import RESULTS, Call, run_example, run_job  # noqa: E402  # next to the examples, wherever they run from
 
 SCHEMA = {
     "type": "object",
@@ -17,7 +17,7 @@ SCHEMA = {
 
 async def classify(call: Call) -> None:
     """Run the job, and save its joined rows."""
-    job = await finished(
+    job = await run_job(
         call,
         source="reviews.csv",
         system="Classify the sentiment of the review as positive or negative.",
@@ -31,7 +31,7 @@ async def classify(call: Call) -> None:
 
 def main() -> None:
     """Run the job, and compare the model's verdict with the person's."""
-    _, rows = carried_out(HERE / "reviews.csv", classify)
+    _, rows = run_example(HERE / "reviews.csv", classify)
     agreeing = sum(row["sentiment"] == row["answer_sentiment"] for row in rows)
     print(f"{agreeing} of {len(rows)} verdicts agree with the person's.")
     assert len(rows) == 40

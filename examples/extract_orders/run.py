@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))
 
-from conversation import RESULTS, Call, carried_out, finished  # noqa: E402  # beside the examples, wherever they are run from
+from conversation import RESULTS, Call, run_example, run_job  # noqa: E402  # next to the examples, wherever they run from
 
 FIELDS = ("customer", "city", "quantity")
 SCHEMA = {
@@ -15,13 +15,13 @@ SCHEMA = {
     "required": ["customer", "city", "quantity"],
 }
 ORDERS = """
-SELECT order_id, text, customer AS told_customer, city AS told_city, quantity AS told_quantity FROM 'orders.csv'
+SELECT order_id, text, customer AS person_customer, city AS person_city, quantity AS person_quantity FROM 'orders.csv'
 """
 
 
 async def extract(call: Call) -> int:
-    """Run the job, save its joined rows, and give the sum of a typed column, asked in SQL."""
-    job = await finished(
+    """Run the job, save its joined rows, and return the sum of a typed column, computed in SQL."""
+    job = await run_job(
         call,
         source=ORDERS,
         system="Extract the customer's name, the city and the quantity from the order.",
@@ -37,8 +37,8 @@ async def extract(call: Call) -> int:
 
 def main() -> None:
     """Run the job, and compare each field with what a person found."""
-    pieces, rows = carried_out(HERE / "orders.csv", extract)
-    right = sum(row[field] == row[f"told_{field}"] for row in rows for field in FIELDS)
+    pieces, rows = run_example(HERE / "orders.csv", extract)
+    right = sum(row[field] == row[f"person_{field}"] for row in rows for field in FIELDS)
     print(f"{right} of {len(FIELDS) * len(rows)} fields are as a person found them. Pieces in all: {pieces}.")
     assert len(rows) == 16
     assert right >= 0.7 * len(FIELDS) * len(rows)

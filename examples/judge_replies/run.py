@@ -7,7 +7,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))
 
-from conversation import RESULTS, Call, carried_out, finished  # noqa: E402  # beside the examples, wherever they are run from
+from conversation import RESULTS, Call, run_example, run_job  # noqa: E402  # next to the examples, wherever they run from
 
 SCHEMA = {
     "type": "object",
@@ -17,8 +17,8 @@ SCHEMA = {
 
 
 async def judge(call: Call) -> dict[str, Any]:
-    """Run the job, save its joined rows, and give how they agree with the person's column."""
-    job = await finished(
+    """Run the job, save its joined rows, and return how well they agree with the person's column."""
+    job = await run_job(
         call,
         source="replies.csv",
         system="Classify the tone of the reply as positive or negative.",
@@ -34,7 +34,7 @@ async def judge(call: Call) -> dict[str, Any]:
 
 def main() -> None:
     """Run the job, and say how often the judge agrees with a person."""
-    agreement, rows = carried_out(HERE / "replies.csv", judge)
+    agreement, rows = run_example(HERE / "replies.csv", judge)
     print(f"{agreement['agree']} of {agreement['compared']} verdicts agree with the person's.")
     for mistake in agreement.get("disagree", []):
         print(f"  {mistake['truth']} taken for {mistake['answered']}: {mistake['rows']}")

@@ -6,12 +6,12 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))
 
-from conversation import RESULTS, Call, carried_out, finished  # noqa: E402  # beside the examples, wherever they are run from
+from conversation import RESULTS, Call, run_example, run_job  # noqa: E402  # next to the examples, wherever they run from
 
 
 async def rewrite(call: Call) -> None:
     """Run the job, and save its joined rows."""
-    job = await finished(
+    job = await run_job(
         call,
         source="notices.jsonl",
         system="Rewrite the sentence in short, simple words.",
@@ -23,8 +23,8 @@ async def rewrite(call: Call) -> None:
 
 
 def main() -> None:
-    """Run the job, and see that the notices became shorter."""
-    _, rows = carried_out(HERE / "notices.jsonl", rewrite)
+    """Run the job, and count the notices that became shorter."""
+    _, rows = run_example(HERE / "notices.jsonl", rewrite)
     shorter = sum(0 < len(row["answer"]) < len(row["text"]) for row in rows)
     print(f"{shorter} of {len(rows)} notices became shorter.")
     assert [row["id"] for row in rows] == [f"n{number}" for number in range(1, 11)]

@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.append(str(HERE.parent))
 
-from conversation import RESULTS, Call, carried_out, finished  # noqa: E402  # beside the examples, wherever they are run from
+from conversation import RESULTS, Call, run_example, run_job  # noqa: E402  # next to the examples, wherever they run from
 
 NEAREST = """
 SELECT q.id, q.topic, arg_max(a.topic, list_cosine_similarity(q.embedding, a.embedding)) AS found
@@ -17,7 +17,7 @@ GROUP BY ALL ORDER BY q.id
 
 async def search(call: Call) -> None:
     """Embed all texts, and save the nearest answer of each question."""
-    job = await finished(
+    job = await run_job(
         call,
         source="texts.csv",
         prompt="{{text}}",
@@ -29,8 +29,8 @@ async def search(call: Call) -> None:
 
 
 def main() -> None:
-    """Run the job, and count the questions whose nearest answer is of their topic."""
-    _, rows = carried_out(HERE / "texts.csv", search)
+    """Run the job, and count the questions whose nearest answer has the same topic."""
+    _, rows = run_example(HERE / "texts.csv", search)
     found = sum(row["topic"] == row["found"] for row in rows)
     print(f"{found} of {len(rows)} questions find their answer.")
     assert len(rows) == 10

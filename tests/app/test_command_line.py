@@ -1,6 +1,7 @@
 """`batchwright` in a terminal, as a new user meets it."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -74,6 +75,21 @@ def test_ctrl_c_ends_a_server_at_once_and_without_a_traceback(
 
     assert terminal.process.returncode in {0, 130}
     assert "Traceback" not in text
+
+
+@pytest.mark.parametrize("module", ["argparse", "batchwright.core.settings", "anyio", "batchwright.app.use_cases"])
+def test_ctrl_c_while_it_starts_prints_one_line(tmp_path: Path, module: str) -> None:
+    """Whoever mistypes a command stops it at once, and a traceback looks like a broken program."""
+    command = [sys.executable, "-X", "importtime", "-P", "-m", "batchwright", "work", "--stay"]
+    with subprocess.Popen(command, env=environment(tmp_path), stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert any(line.endswith(f" {module}\n") for line in process.stderr)
+
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+
+    assert [line for line in errors.splitlines() if not line.startswith("import time:")] == ["batchwright: stopped"]
+    assert process.returncode == 130
 
 
 def test_a_server_over_http_prints_the_lines_that_connect_a_client_and_not_its_token(tmp_path: Path) -> None:

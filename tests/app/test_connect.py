@@ -131,7 +131,7 @@ def test_connect_joins_the_ways_for_one_assistant(tmp_path: Path) -> None:
     done = connect(tmp_path, "vs code")
     heading, *ways_of_it = [line for line in done.stdout.splitlines() if line.endswith(":")]
 
-    assert heading == "VS Code, any one of these:"
+    assert heading == "VS Code, one of these:"
     assert ways_of_it == ["  Run this command:", "  Open this link:", "  Put this into .vscode/mcp.json:"]
 
 
@@ -155,7 +155,7 @@ def test_connect_shows_a_block_so_that_it_can_be_added_to_others(tmp_path: Path)
     assert list(json.loads("".join(shown[start : end + 1]))["mcpServers"]) == ["batchwright"]
     assert '      "mcpServers": {' in shown
     assert '        "batchwright": {' in shown
-    assert shown[end + 1] == '  If the file already has "mcpServers", add only the lines inside it here, after a comma.'
+    assert shown[end + 1] == '  If the file already has "mcpServers", add only the lines inside it, after a comma.'
 
 
 @pytest.mark.parametrize("over", [(), ("--http",)])
@@ -164,8 +164,6 @@ def test_connect_shows_an_assistant_that_it_does_not_know_what_most_take(tmp_pat
     done = connect(tmp_path, "zed", *over, BATCHWRIGHT_DATA_DIR=str(tmp_path / "data"))
 
     assert done.returncode == 0
-    assert done.stdout.startswith(
-        "No instructions are known for 'zed', only for Claude Code, Codex, Gemini CLI, VS Code,"
-    )
+    assert done.stdout.startswith("No instructions for 'zed', only for Claude Code, Codex, Gemini CLI, VS Code,")
     assert '      "mcpServers": {\n        "batchwright": {' in done.stdout
     assert "claude mcp add" not in done.stdout

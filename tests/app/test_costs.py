@@ -133,7 +133,7 @@ def test_the_chart_is_saved_once(tmp_path: Path) -> None:
     other = costs(tmp_path, *TOKENS, "--png", str(tmp_path / "guide.pdf"))
 
     assert (done.returncode, done.stderr) == (0, "")
-    assert f"The chart is in {tmp_path / 'guide.png'}." in done.stdout
+    assert f"Saved the chart as {tmp_path / 'guide.png'}." in done.stdout
     assert matplotlib.image.imread(tmp_path / "guide.png").shape[:2] == (502, 1080)
     assert (again.returncode, again.stdout) == (2, "")
     assert "guide.png': that exists already. Choose another name." in again.stderr
@@ -167,8 +167,8 @@ def test_without_matplotlib_all_but_the_image_comes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "Give --job, or --rows with --input-tokens."),
-        (["--rows", "5"], "Give --job, or --rows with --input-tokens."),
+        ([], "Give --job, or --rows and --input-tokens."),
+        (["--rows", "5"], "Give --job, or --rows and --input-tokens."),
         (["--rows", "0", "--input-tokens", "5"], "rows is 0."),
         (["--job", "job_none"], "There is no job 'job_none'."),
     ],

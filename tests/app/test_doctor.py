@@ -53,7 +53,7 @@ async def test_a_service_that_answers_can_run_jobs(tmp_path: Path) -> None:
 
     assert code == 0
     assert f"+ Jobs run at {url}. Its models: gpt-5-mini, gpt-5." in text
-    assert "A job may cost up to $2.50, and all jobs up to $100 within 24 hours." in text
+    assert "A job may cost up to $2.50, and all jobs together up to $100 in 24 hours." in text
     assert "`batchwright connect` prints setup instructions for each." in text
     assert text.endswith("Ready to run jobs.\n")
     assert KEY not in text
@@ -65,7 +65,7 @@ async def test_a_model_that_the_service_does_not_have_is_a_fault(tmp_path: Path)
         code, text = await doctor(at(url, tmp_path, model="gpt-6"))
 
     assert code == 1
-    assert f"! BATCHWRIGHT_MODEL is 'gpt-6', which {url} does not have. Choose one that it has." in text
+    assert f"! BATCHWRIGHT_MODEL is 'gpt-6', which {url} does not list. Choose one that it does." in text
 
 
 async def test_a_service_that_does_not_name_its_models_is_noted(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ async def test_a_service_that_does_not_name_its_models_is_noted(tmp_path: Path) 
         code, text = await doctor(at(server.url, tmp_path, key=server.key))
 
     assert code == 0
-    assert f". Jobs run at {server.url}, which answers 404 when asked for its models." in text
+    assert f". Jobs run at {server.url}. It answers 404 when asked for its models" in text
     assert server.key not in text
 
 
@@ -187,7 +187,7 @@ async def test_what_a_server_takes_is_said(tmp_path: Path) -> None:
             (await doctor(environment(tmp_path, endpoint=url, prices=prices)))[1] for prices in ("", "free", "openai")
         ]
 
-    assert f". The prices of {url} are unknown, so you have to set a maximum for each job there." in unknown
+    assert f". The prices of {url} are unknown, so each job there needs a maximum cost." in unknown
     assert f"+ {url} is free, as BATCHWRIGHT_PRICES says" in free
     assert "BATCHWRIGHT_PRICES" not in priced
 
@@ -202,6 +202,5 @@ async def test_who_would_come_in_over_http_is_said(tmp_path: Path) -> None:
 
     assert "HTTP" not in closed
     assert ". BATCHWRIGHT_HTTP_HOSTS is set without BATCHWRIGHT_HTTP_TOKEN: only this machine can connect." in half
-    assert "+ Over HTTP, clients need the token from BATCHWRIGHT_HTTP_TOKEN." in opened
-    assert "The server is localhost, also called a.example." in opened
+    assert "+ HTTP clients must send BATCHWRIGHT_HTTP_TOKEN, and may call the server localhost or a.example." in opened
     assert KEY not in opened

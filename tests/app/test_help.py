@@ -1,7 +1,6 @@
 """`batchwright help`, as a user runs it."""
 
 import os
-import pty
 import re
 import subprocess
 from contextlib import redirect_stdout
@@ -14,34 +13,13 @@ from batchwright.__main__ import main
 from batchwright.mcp_server.guide import INDEX, TOPICS
 from tests.support.paths import SCRIPT
 from tests.support.session import environment
-
-STYLE = re.compile(r"\x1b\[[0-9;]*m")
+from tests.support.terminal import in_terminal
 
 
 def printed(output: pytest.CaptureFixture[str], *arguments: str) -> str:
     """Return what the command prints where nobody reads it in a terminal."""
     assert main(["help", *arguments]) == 0
     return output.readouterr().out
-
-
-def shown_in_a_terminal(tmp_path: Path, *arguments: str) -> str:
-    """Return what a terminal of 80 columns is sent."""
-    ours, theirs = pty.openpty()
-    env = {**os.environ, **environment(tmp_path), "COLUMNS": "80", "TERM": "xterm"}
-    with subprocess.Popen([SCRIPT, "help", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=env) as process:
-        os.close(theirs)
-        parts: list[bytes] = []
-        while True:
-            try:
-                part = os.read(ours, 65_536)
-            except OSError:  # the process has closed its end
-                break
-            if not part:
-                break
-            parts.append(part)
-        os.close(ours)
-        assert process.wait(timeout=60) == 0
-    return b"".join(parts).decode().replace("\r\n", "\n")
 
 
 def test_without_a_topic_it_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,10 +52,10 @@ def test_a_page_is_printed_in_any_encoding() -> None:
 
 def test_a_page_is_laid_out_in_a_terminal(tmp_path: Path) -> None:
     """Tables as tables and headings as headings, within its width."""
-    sent = shown_in_a_terminal(tmp_path, "settings")
-    text = STYLE.sub("", sent)
+    with in_terminal("help", "settings", env=environment(tmp_path)) as terminal:
+        text = terminal.read_to_end()
 
-    assert sent != text
+    assert "\x1b" in terminal.raw
     assert "Settings" in text
     assert "BATCHWRIGHT_MAX_JOB_USD" in text
     assert not re.search(r"^#|\|---|`|<!--", text, re.MULTILINE)

@@ -31,6 +31,7 @@ PURE = {
     *("core.jsonl", "core.masking", "core.model", "core.money", "core.problem", "core.progress", "core.provenance"),
     *("core.transitions", "core.untrusted", "core.usage"),
     *("costs.billing", "costs.comparison", "costs.prices", "costs.request_costs", "costs.spending", "costs.tokens"),
+    "costs.totals",
     *("results.answers", "results.equality", "requests.recipe"),
     *("jobs.recovery", "jobs.trials.estimates"),
     *("mcp_server.addresses", "mcp_server.arguments", "mcp_server.views.fitting"),

@@ -1,14 +1,15 @@
 """Every check of a ready-made batch file: what is wrong is found on its own line, however fast the rest goes by."""
 
 import json
-from collections import Counter
+from collections import defaultdict
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchwright.checks.batch_file import MAX_VERDICTS, Report, check_file
+from batchwright.checks.batch_file import MAX_VERDICTS, BatchFileReport, check_file
 from batchwright.checks.lines import check_batch
+from batchwright.checks.outline import outline
 from batchwright.checks.rules import faults, lacks_json_word
 from batchwright.core.model import Endpoint, Fault, Json, ProviderInfo
 from tests.support.values import OLLAMA, OPENAI
@@ -30,17 +31,17 @@ def lines(count: int, **body: Json) -> list[bytes]:
     return [line(f"row-{number}", f"Text {number}", **body) for number in range(1, count + 1)]
 
 
-def check(*parts: bytes, endpoint: Endpoint = CHAT, provider: ProviderInfo | None = OPENAI) -> Report:
+def check(*parts: bytes, endpoint: Endpoint = CHAT, provider: ProviderInfo | None = OPENAI) -> BatchFileReport:
     """Check a file that holds *parts*."""
     return check_file([b"".join(parts)], endpoint, provider, most_errors=1_000)
 
 
-def errors(report: Report) -> list[tuple[int | None, str]]:
+def errors(report: BatchFileReport) -> list[tuple[int | None, str]]:
     """Give where what error was found."""
     return [(error.line, error.code) for error in report.errors]
 
 
-def found(report: Report) -> list[tuple[str, int, int]]:
+def found(report: BatchFileReport) -> list[tuple[str, int, int]]:
     """Give which parameter was found at fault, where first, and how often."""
     return [(finding.fault.param, finding.line, finding.lines) for finding in report.findings]
 
@@ -136,16 +137,12 @@ def test_only_lines_without_the_word_json_are_counted() -> None:
     form = {"type": "json_object"}
     rows = [line(f"r{n}", "as JSON" if n % 3 else "as you like", response_format=form) for n in range(9)]
 
+    system = [{"role": "system", "content": "Answer in JSON"}, {"role": "user", "content": "Hi"}]
+    asked_by_all = [line(f"r{n}", messages=system, response_format=form) for n in range(3)]
+
     assert found(check(*rows)) == [("messages", 1, 3)]
     assert found(check(*rows, provider=OLLAMA)) == []
-
-
-def test_a_system_message_may_have_the_word_json_for_all() -> None:
-    """It is where most put it."""
-    messages = [{"role": "system", "content": "Answer in JSON"}, {"role": "user", "content": "Hi"}]
-    rows = [line(f"r{n}", messages=messages, response_format={"type": "json_object"}) for n in range(3)]
-
-    assert found(check(*rows)) == []
+    assert found(check(*asked_by_all)) == []
 
 
 def test_instructions_and_inputs_of_responses_are_looked_at() -> None:
@@ -213,36 +210,21 @@ def test_what_parsers_do_not_agree_on_is_found_where_values_differ(inside: bytes
     assert errors(check(*rows, bad, line("z", seed=7))) == ([(10, code)] if code else [])
 
 
-@pytest.mark.slow
-@given(
-    rows=st.lists(
-        st.fixed_dictionaries(
-            {},
-            optional={
-                "seed": st.integers(-2, 3) | st.sampled_from(["x", 1.0, None]),
-                "user": st.sampled_from(["a", "seed", '"user": 1', 3]),
-                "metadata": st.sampled_from([{}, {"seed": "1"}, {"user": "a"}, [], {"row": "17"}]),
-                "max_tokens": st.sampled_from([0, 1, 15, 16, 17, 4_000, "16", 16.0]),
-                "temperature": st.sampled_from([0, 0.0, 0.3, 0.25, 1, 1.0, 2, 2.1, "0.3", -0.5]),
-                "top_p": st.sampled_from([0, 0.3, 0.9, 1, 1.1]),
-            },
-        ),
-        min_size=1,
-        max_size=12,
-    ),
-    model=st.sampled_from(["gpt-4.1", "gpt-5", "o3", "gpt-5.2"]),
-)
-def test_lines_are_judged_together_as_they_are_alone(rows: list[dict[str, Json]], model: str) -> None:
-    """A line that is passed over since it is like others must be one that would have been judged as they were."""
-    written = [line(f"r{number}", model=model, **row) for number, row in enumerate(rows)]
+def test_lines_that_differ_in_an_unknown_parameter_are_judged_together() -> None:
+    """A misspelt name is on every line, and to judge each whole takes ten times as long."""
+    outlines = {outline(line(f"r{n}", f"T{n}", temperatur=n, more={"n": n})) for n in range(3)}
 
-    together = check(*written)
+    assert len({found[1] for found in outlines if found}) == 1
+    assert found(check(*[line(f"r{n}", temperatur=n) for n in range(3)])) == [("temperatur", 1, 3)]
 
-    alone = [{finding.fault for finding in check(each).findings} for each in written]
-    counts = Counter(fault for faults in alone for fault in faults)
-    assert errors(together) == []
-    assert {finding.fault: finding.lines for finding in together.findings} == counts
-    assert all(finding.fault in alone[finding.line - 1] for finding in together.findings)
+
+@pytest.mark.parametrize("name", [rb"a\u0022", rb"a\"", rb"\u0061", rb"a\\u0022"])
+def test_no_spelling_of_names_hides_a_repeated_key(name: bytes) -> None:
+    """The quotes of a line are counted, and a name may hold some, written in more than one way."""
+    inside = b'"' + name + b'": 1, "b' + name + b'": 1, "x": 1, "x": 1'
+    rows = [line(f"r{n}", seed=1).replace(b'"seed": 1', b'"x": 1') for n in range(3)]
+
+    assert errors(check(*rows, line("bad", seed=1).replace(b'"seed": 1', inside))) == [(4, "duplicate_key")]
 
 
 def test_spaces_cannot_stand_for_a_key_that_is_there_twice() -> None:
@@ -274,7 +256,7 @@ asked = st.sampled_from(VALUES) | st.lists(part, max_size=2)
 @given(
     bodies=st.lists(
         st.fixed_dictionaries(
-            {"model": st.sampled_from(["gpt-4.1", "gpt-5", "gpt-5-mini"])},
+            {"model": st.sampled_from(["gpt-4.1", "gpt-5", "gpt-5-mini", "o3", "gpt-5.2"])},
             optional={
                 "messages": st.lists(
                     st.fixed_dictionaries(
@@ -285,16 +267,19 @@ asked = st.sampled_from(VALUES) | st.lists(part, max_size=2)
                 ),
                 "input": asked,
                 "instructions": asked,
-                "seed": asked,
-                "metadata": asked | st.just({"a": "1"}),
-                "temperature": st.sampled_from([0, 0.3, 3, "1"]),
+                "seed": asked | st.integers(-2, 3),
+                "user": st.sampled_from(["a", "seed", '"user": 1', 3]),
+                "metadata": asked | st.sampled_from([{"a": "1"}, {"seed": "1"}, {"user": "a"}, []]),
+                "max_tokens": st.sampled_from([0, 1, 15, 16, 17, 4_000, "16", 16.0]),
+                "temperature": st.sampled_from([0, 0.0, 0.3, 0.25, 1, 1.0, 2, 3, "1", -0.5]),
+                "top_p": st.sampled_from([0, 0.3, 0.9, 1, 1.1]),
                 "response_format": st.sampled_from([{"type": "json_object"}, {"type": "text"}]),
                 "text": st.just({"format": {"type": "json_object"}}),
-                "temperatur": st.just(1),
+                "temperatur": asked,
             },
         ),
         min_size=1,
-        max_size=6,
+        max_size=8,
     ),
     endpoint=st.sampled_from([CHAT, RESPONSES]),
     is_compact=st.booleans(),
@@ -312,11 +297,13 @@ def test_a_line_has_the_faults_of_its_body(
 
     report = check(b"\n".join(written), endpoint=endpoint)
 
-    expected: Counter[Fault] = Counter()
-    for body in bodies:
+    expected: dict[Fault, list[int]] = defaultdict(list)
+    for number, body in enumerate(bodies, 1):
         lacking = lacks_json_word(endpoint, body, OPENAI)
-        expected.update([*faults(endpoint, body, OPENAI), *([lacking] if lacking else [])])
-    assert {finding.fault: finding.lines for finding in report.findings} == expected
+        for fault in [*faults(endpoint, body, OPENAI), *([lacking] if lacking else [])]:
+            expected[fault].append(number)
+    seen = {finding.fault: (finding.line, finding.lines) for finding in report.findings}
+    assert seen == {fault: (numbers[0], len(numbers)) for fault, numbers in expected.items()}
 
 
 def test_files_with_several_kinds_of_requests_are_judged_by_each() -> None:

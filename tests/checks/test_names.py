@@ -55,7 +55,7 @@ def test_a_known_name_and_a_new_version_are_no_misspellings(model: str) -> None:
 def test_only_openai_s_own_names_are_known() -> None:
     """At Azure a deployment is called as its owner likes, and so is a model of one's own server."""
     assert misspelt("gtp-6-luna", ProviderInfo("service", "api.openai.com", "gtp-6-luna"), closest_priced_name) == (
-        "'gtp-6-luna' is no known name of an OpenAI model. Did you mean 'gpt-6-luna'?"
+        "'gtp-6-luna' is not a known OpenAI model. Did you mean 'gpt-6-luna'?"
     )
     assert (
         misspelt("gtp-6-luna", ProviderInfo("service", "x.openai.azure.com", "gtp-6-luna"), closest_priced_name) is None
@@ -95,4 +95,4 @@ async def test_a_comparison_asks_too(tmp_path: Path, mode: Mode) -> None:
         answer = await session.call("compare_costs", **numbers, models=["gpt-6-lunna", "gpt-6-luna", "own"])
 
     asked = [note for note in answer["notes"] if "Did you mean" in note]
-    assert asked == ["'gpt-6-lunna' is no known name of an OpenAI model. Did you mean 'gpt-6-luna'?"]
+    assert asked == ["'gpt-6-lunna' is not a known OpenAI model. Did you mean 'gpt-6-luna'?"]

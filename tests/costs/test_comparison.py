@@ -21,7 +21,8 @@ from batchwright.costs.comparison import (
     models_to_compare,
     prices_of,
 )
-from batchwright.costs.prices import RequestTokens, cost, price
+from batchwright.costs.prices import cost, price
+from batchwright.costs.tokens import RequestTokens
 
 GUIDE = ("gpt-3.5-turbo-0125", "gpt-4-turbo", "gpt-4", "gpt-5-mini")
 LONG = 272_001
@@ -76,7 +77,7 @@ def test_without_any_price_nothing_is_compared() -> None:
     """There is then nothing to show, and it is said."""
     comparison = of("llama3.2")
 
-    assert (comparison.costs, comparison.source) == ((), "none is known")
+    assert (comparison.costs, comparison.source) == ((), "no prices known")
 
 
 def test_an_unknown_batch_price_is_said_and_comes_last() -> None:
@@ -100,7 +101,7 @@ def test_embeddings_are_halved_and_it_is_said() -> None:
 
     assert comparison.costs[0].saving_percent == 50
     assert not said(comparison, "output")
-    assert said(comparison, "half of the standard price, as OpenAI has it for embeddings: text-embedding-3-small.")
+    assert said(comparison, "half the standard price, as OpenAI charges for embeddings: text-embedding-3-small.")
 
 
 def test_many_short_requests_have_the_rate_of_short_ones() -> None:
@@ -115,7 +116,7 @@ def test_long_requests_whose_batch_price_is_not_known_have_the_standard_one() ->
     """For gpt-5.5-pro the data has only the rate of short requests in a batch."""
     comparison = of("gpt-5.5-pro", "gpt-5.5", rows=1, input_tokens=LONG)
 
-    assert said(comparison, "only the standard price is known, and is taken as the batch price: gpt-5.5-pro.")
+    assert said(comparison, "only the standard price is known, and it is used for batch too: gpt-5.5-pro.")
     assert not said(of("gpt-5.5-pro", input_tokens=LONG - 1), "only the standard price")
 
 
@@ -131,7 +132,7 @@ def test_without_output_tokens_the_input_alone_is_compared_and_it_is_said() -> N
 
     assert format_usd(comparison.costs[0].standard_usd) == "$25.60"
     assert comparison.subject == "50,000 requests of 2,048 input tokens each"
-    assert said(comparison, "comes on top: pass output_tokens")
+    assert said(comparison, "comes on top. Give the output tokens of one request.")
 
 
 @pytest.mark.parametrize("models", [CHAT_MODELS, EMBEDDING_MODELS])

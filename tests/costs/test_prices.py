@@ -7,18 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.core.model import Endpoint
-from batchwright.costs.prices import (
-    CostRange,
-    Price,
-    Rates,
-    RequestTokens,
-    Totals,
-    add_up,
-    cost,
-    cost_of_totals,
-    estimate,
-    price,
-)
+from batchwright.costs.prices import Price, Rates, cost, cost_of_sums, price
+from batchwright.costs.tokens import RequestTokens
+from batchwright.costs.totals import CostRange, Totals, add_up, estimate
 
 CHAT: Endpoint = "/v1/chat/completions"
 EMBEDDINGS: Endpoint = "/v1/embeddings"
@@ -42,34 +33,27 @@ def of(requests: int, input_tokens: int, output_bound: int | None) -> Totals:
     return add_up([RequestTokens(input_tokens, output_bound)] * requests)
 
 
-# --- prices --------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
-    ("model", "standard", "batch"),
+    "models",
     [
-        ("gpt-3.5-turbo-0125", "63.05", "31.53"),
-        ("gpt-4-turbo", "1261", "630.50"),
-        ("gpt-4", "3546", "1773"),
-        ("gpt-5-mini", "41.40", "20.70"),
+        pytest.param("gpt-9 llama3.2  gpt-4o-2099-01-01 openai/gpt-4o", id="unknown"),
+        pytest.param(
+            "ft:gpt-4-0613:org::id ft:gpt-4o-mini:org::id ft:gpt-4.1-mini-2025-04-14:org::id "
+            "ft:gpt-4.1-2025-04-14:org:moderation:id",
+            id="fine-tuned: up to twice the price of the base",
+        ),
+        pytest.param(
+            "omni-moderation-latest tts-1 gpt-4o-audio-preview gpt-4o-mini-search-preview o3-deep-research",
+            id="charged for more than text tokens, or free",
+        ),
+        pytest.param("gpt-oss-120b", id="open weights: each host has its own price"),
+        pytest.param("text-embedding-3-small", id="of another endpoint: its output would cost 0"),
     ],
 )
-def test_costs_are_those_of_the_guides_chart(model: str, standard: str, batch: str) -> None:
-    """50,000 requests of 2,048 input and 158 output tokens each, as the Batch API's guide counts them."""
-    requests = [(2048, 158)] * 50_000
-    found = known(model)
-
-    assert abs(cost(found, requests, processing="standard") - Decimal(standard)) < Decimal("0.01")
-    assert abs(cost(found, requests, processing="batch") - Decimal(batch)) < Decimal("0.01")
-    assert estimate(found, of(50_000, 2048, 158)).cost_batch_usd == CostRange(
-        low_usd=cost(found, [(2048, 0)] * 50_000), high_usd=cost(found, requests)
-    )
-
-
-@pytest.mark.parametrize("model", ["gpt-9", "llama3.2", "", "gpt-4o-2099-01-01", "openai/gpt-4o"])
-def test_an_unknown_model_has_no_price(model: str) -> None:
-    """None is asked about; 0 would be spent."""
-    assert price(model, endpoint=CHAT) is None
+def test_a_model_without_a_certain_price_has_none(models: str) -> None:
+    """None leads to a question; 0, or a price of something else, would be spent."""
+    assert [model for model in models.split(" ") if price(model, endpoint=CHAT)] == []
+    assert price("gpt-4o", endpoint=EMBEDDINGS) is None
 
 
 @pytest.mark.parametrize(
@@ -80,46 +64,12 @@ def test_a_dated_model_has_the_price_of_its_entry(name: str, same_as: str) -> No
     assert known(name).standard == known(same_as).standard
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        "ft:gpt-4-0613:org::id",
-        "ft:gpt-4o-mini:org::id",
-        "ft:gpt-4.1-mini-2025-04-14:org::id",
-        "ft:gpt-4.1-2025-04-14:org:moderation:id",
-    ],
-)
-def test_a_tuned_model_is_never_priced_as_its_base(model: str) -> None:
-    """It costs up to twice as much; some of these match the entry of the base, or of the free moderation models."""
-    assert price(model, endpoint=CHAT) is None
-
-
 def test_a_tuned_model_with_a_price_of_its_own_has_that() -> None:
     """The price list names a few of them."""
     tuned = known("ft:gpt-4o-mini-2024-07-18:org:search:id")
 
     assert tuned.standard[0].input_usd == 2 * known("gpt-4o-mini").standard[0].input_usd
     assert tuned.is_batch_price_known
-
-
-@pytest.mark.parametrize(
-    "model",
-    ["omni-moderation-latest", "tts-1", "gpt-4o-audio-preview", "gpt-4o-mini-search-preview", "o3-deep-research"],
-)
-def test_a_model_that_sells_more_than_text_tokens_has_no_price(model: str) -> None:
-    """Its text tokens are the smaller part of its cost, or the data has 0 for it."""
-    assert price(model, endpoint=CHAT) is None
-
-
-def test_open_weights_have_no_price() -> None:
-    """OpenAI does not sell them; each host has a price of its own."""
-    assert price("gpt-oss-120b", endpoint=CHAT) is None
-
-
-def test_a_model_of_another_endpoint_has_no_price() -> None:
-    """The output of an embedding model would cost 0."""
-    assert price("text-embedding-3-small", endpoint=CHAT) is None
-    assert price("gpt-4o", endpoint=EMBEDDINGS) is None
 
 
 def test_the_source_names_the_data_and_the_entry() -> None:
@@ -136,9 +86,6 @@ def test_the_day_of_a_batch_price_is_that_of_the_data(model: str, is_dated: bool
     assert (known(model).batch_checked is not None) is is_dated
 
 
-# --- batch prices --------------------------------------------------------------------------------------------------
-
-
 def test_without_a_batch_price_the_standard_price_is_only_the_most_it_may_be() -> None:
     """The price list gives the standard price in silence; half of it would be a guess."""
     found = known("o1-mini")
@@ -146,8 +93,8 @@ def test_without_a_batch_price_the_standard_price_is_only_the_most_it_may_be() -
 
     assert (found.is_batch_price_known, found.batch) == (False, found.standard)
     assert expected.cost_batch_usd == CostRange(None, cost(found, [(1000, 100)] * 10, processing="standard"))
-    assert expected.sentences == (
-        "The batch price of o1-mini is not known: its standard price is taken as the most it may be.",
+    assert expected.price_notes == (
+        "The batch price of o1-mini is not known: its standard price counts as the most it may be.",
     )
 
 
@@ -165,10 +112,7 @@ def test_embeddings_are_halved_and_it_is_said() -> None:
 
     assert expected.cost_standard_usd == CostRange(Decimal("0.02"), Decimal("0.02"))
     assert expected.cost_batch_usd == CostRange(Decimal("0.01"), Decimal("0.01"))
-    assert expected.sentences == ("The batch price is half of the standard price, as OpenAI has it for embeddings.",)
-
-
-# --- rates for long requests ---------------------------------------------------------------------------------------
+    assert expected.price_notes == ("The batch price is half the standard price, as OpenAI charges for embeddings.",)
 
 
 def test_a_long_request_costs_more_and_the_sum_of_short_ones_does_not() -> None:
@@ -198,7 +142,7 @@ def test_an_estimate_takes_the_rate_of_the_longest_request_for_all() -> None:
     assert expected.cost_batch_usd == CostRange(
         low_usd=found.batch[0].charge(LONG + 500, 0), high_usd=found.batch[1].charge(LONG + 500, 20)
     )
-    assert "272,001 input tokens or more" in expected.sentences[0]
+    assert "272,001 input tokens or more" in expected.price_notes[0]
 
 
 def test_the_highest_cost_counts_writes_to_the_prompt_cache() -> None:
@@ -207,12 +151,9 @@ def test_the_highest_cost_counts_writes_to_the_prompt_cache() -> None:
     short, long = estimate(found, of(1, 1000, 0)), estimate(found, of(1, 2000, 0))
 
     assert short.cost_standard_usd == CostRange(Decimal("0.002"), Decimal("0.002"))
-    assert short.sentences == ()
+    assert short.price_notes == ()
     assert long.cost_standard_usd == CostRange(Decimal("0.004"), Decimal("0.005"))
-    assert "prompt cache" in long.sentences[0]
-
-
-# --- estimates -----------------------------------------------------------------------------------------------------
+    assert "prompt cache" in long.price_notes[0]
 
 
 def test_an_unpriced_job_costs_the_unknown_and_not_0() -> None:
@@ -221,7 +162,7 @@ def test_an_unpriced_job_costs_the_unknown_and_not_0() -> None:
 
     assert (expected.cost_batch_usd, expected.cost_standard_usd) == (None, None)
     assert (expected.input_tokens, expected.output_tokens_bound) == (10_000, 1000)
-    assert expected.sentences == ("The price of this model is not known: its cost is unknown, not 0.",)
+    assert expected.price_notes == ("The price of this model is not known: its cost is unknown, not 0.",)
 
 
 def test_unbounded_output_has_no_highest_cost() -> None:
@@ -231,7 +172,7 @@ def test_unbounded_output_has_no_highest_cost() -> None:
 
     assert expected.output_tokens_bound is None
     assert expected.cost_batch_usd == CostRange(cost(found, [(2000, 0)]), None)
-    assert expected.sentences[0].startswith("Output is not bounded: ")
+    assert expected.price_notes[0].startswith("The output has no limit")
 
 
 def test_what_was_not_counted_leaves_the_highest_cost_open_and_is_named() -> None:
@@ -241,8 +182,7 @@ def test_what_was_not_counted_leaves_the_highest_cost_open_and_is_named() -> Non
 
     assert expected.cost_batch_usd is not None
     assert expected.cost_batch_usd.high_usd is None
-    assert not expected.is_exact
-    assert expected.sentences == ("Not counted: images. Their cost comes on top.",)
+    assert expected.count_notes == ("Not counted: images. Their cost comes on top.",)
 
 
 def test_what_was_counted_approximately_is_named() -> None:
@@ -250,9 +190,8 @@ def test_what_was_counted_approximately_is_named() -> None:
     near = RequestTokens(1000, 100, approximated=frozenset({"the output schema"}))
     expected = estimate(known("gpt-5-mini"), add_up([near]))
 
-    assert not expected.is_exact
-    assert expected.sentences == (
-        "Counted only approximately: the output schema. The highest cost takes all that it may be.",
+    assert expected.count_notes == (
+        "Counted only approximately: the output schema. The highest cost allows for the most that it can be.",
     )
 
 
@@ -260,11 +199,7 @@ def test_a_certain_estimate_says_nothing() -> None:
     """A warning on every job is read on none."""
     expected = estimate(known("gpt-5-mini"), of(10, 2000, 100))
 
-    assert expected.is_exact
-    assert expected.sentences == ()
-
-
-# --- laws ----------------------------------------------------------------------------------------------------------
+    assert (expected.count_notes, expected.price_notes) == ((), ())
 
 
 @given(model=priced, requests=counts, others=counts, way=ways)
@@ -294,8 +229,8 @@ def test_the_sums_never_cost_less_than_the_requests(model: str, requests: list[t
     """A limit is checked against the sums; below the higher rates both are equal."""
     found = known(model)
     totals = add_up(RequestTokens(*request) for request in requests)
-    output_tokens = sum(output for _, output in requests)
-    exact, summed = cost(found, requests), cost_of_totals(found, totals, output_tokens)
+    sums = totals.input_tokens, sum(output for _, output in requests)
+    exact, summed = cost(found, requests), cost_of_sums(found, *sums, longest=totals.largest_input_tokens)
 
     assert summed >= exact
     if totals.largest_input_tokens < LONG:
@@ -311,11 +246,6 @@ def test_the_cost_lies_within_the_estimate(model: str, requests: list[tuple[int,
     assert expected is not None
     assert expected.high_usd is not None
     assert (expected.low_usd or 0) <= cost(found, requests) <= expected.high_usd
-
-
-def test_a_cost_of_nothing_is_nothing() -> None:
-    """An empty job is free, and only that."""
-    assert cost(known("gpt-5-mini"), []) == 0
 
 
 def test_rates_keep_every_digit() -> None:

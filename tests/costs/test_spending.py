@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from batchwright.core.errors import InvalidInput, OverLimit
 from batchwright.core.model import Charges, Job, Part, ProviderInfo, Recipe, Source, SpendingLimits
 from batchwright.core.money import microusd, usd
-from batchwright.costs.spending import Agreement, agreement, ceiling_usd, question
+from batchwright.costs.spending import Budget, ceiling_usd, job_budget, question
 
 LIMITS = SpendingLimits(job_usd=Decimal(25))
 
@@ -34,35 +34,28 @@ def job(*parts: Part, charges: Charges = "batch") -> Job:
     )
 
 
-def agreed(made: Job, most: str | None = None, limits: SpendingLimits = LIMITS) -> Agreement:
+def agreed(made: Job, most: str | None = None, limits: SpendingLimits = LIMITS) -> Budget:
     """Say what the job may cost, where the user let it cost *most*."""
-    return agreement(made, made.parts, None if most is None else Decimal(most), limits)
+    return job_budget(made, made.parts, None if most is None else Decimal(most), limits)
 
 
 def test_what_is_free_needs_no_word() -> None:
     """A model on this machine runs whatever the limits are."""
     made = job(part(1, None), charges="nothing")
 
-    assert agreed(made, limits=SpendingLimits(job_usd=Decimal(0))) == Agreement(None, {}, is_bounded=True)
+    assert agreed(made, limits=SpendingLimits(job_usd=Decimal(0))) == Budget(None, {}, is_bounded=True)
 
 
-def test_what_has_a_ceiling_is_agreed_up_to_it() -> None:
-    """Each part is given the most that it may cost, and no more than that is reserved."""
-    found = agreed(job(part(1, "1.25"), part(2, "0.5")))
+@pytest.mark.parametrize(("most", "agreed_usd"), [(None, "1.75"), ("3", "3")])
+def test_each_part_reserves_the_most_that_it_may_cost_and_no_more(most: str | None, agreed_usd: str) -> None:
+    """A higher maximum of the user leaves room for what has to be sent again; until then other jobs may have it."""
+    found = agreed(job(part(1, "1.25"), part(2, "0.5")), most)
 
-    assert found == Agreement(Decimal("1.75"), {1: Decimal("1.25"), 2: Decimal("0.5")}, is_bounded=True)
+    assert found == Budget(Decimal(agreed_usd), {1: Decimal("1.25"), 2: Decimal("0.5")}, is_bounded=True)
     assert found.total_usd == Decimal("1.75")
 
 
-def test_a_higher_maximum_of_the_user_is_kept_and_reserves_no_more() -> None:
-    """It leaves room for what has to be sent again; other jobs may have the money until then."""
-    found = agreed(job(part(1, "1.25")), "3")
-
-    assert found == Agreement(Decimal(3), {1: Decimal("1.25")}, is_bounded=True)
-    assert found.total_usd == Decimal("1.25")
-
-
-def test_a_maximum_above_the_operators_limit_is_none_for_a_job_that_costs_less() -> None:
+def test_a_maximum_above_the_operators_limit_does_not_stop_a_job_that_costs_less() -> None:
     """Whoever says that money does not matter still pays only what the job costs."""
     assert agreed(job(part(1, "1.25")), "1000").shares == {1: Decimal("1.25")}
 
@@ -92,28 +85,29 @@ def test_more_than_the_user_lets_it_cost_is_refused_in_a_sentence() -> None:
     )
 
 
-@pytest.mark.parametrize("most", [None, "1000"])
-def test_more_than_the_operator_lets_a_job_cost_is_refused_whatever_the_user_says(most: str | None) -> None:
-    """An assistant can be talked into any maximum; the operator cannot."""
+@pytest.mark.parametrize(
+    ("ceiling", "most", "cost"), [("25.01", None, "$25.01"), ("25.01", "1000", "$25.01"), (None, "26", "$26.00")]
+)
+def test_more_than_the_operator_lets_a_job_cost_is_refused_whatever_the_user_says(
+    ceiling: str | None, most: str | None, cost: str
+) -> None:
+    """An assistant can be talked into any maximum, the operator cannot; and all of an unbounded one may be spent."""
     with pytest.raises(OverLimit) as caught:
-        agreed(job(part(1, "25.01")), most)
+        agreed(job(part(1, ceiling)), most)
 
     assert str(caught.value) == (
-        "job_a may cost up to $25.01, and the operator allows $25.00 a job. "
+        f"job_a may cost up to {cost}, and the operator allows $25.00 a job. "
         "Draft it with fewer rows, or have BATCHWRIGHT_MAX_JOB_USD raised."
     )
-
-
-def test_a_maximum_for_what_nothing_bounds_is_within_the_operators_limit_too() -> None:
-    """All of it may be spent."""
-    with pytest.raises(OverLimit, match=r"up to \$26\.00, and the operator allows \$25\.00"):
-        agreed(job(part(1, None)), "26")
 
 
 @pytest.mark.parametrize(
     ("charges", "fact"),
     [
-        ("batch", "Nothing bounds what job_a may cost: its model has no known price, its answers no longest length"),
+        (
+            "batch",
+            "Nothing bounds what job_a may cost: its model has no known price, its answers have no maximum length",
+        ),
         ("standard", "Nothing bounds what job_a may cost: "),
         ("unknown", "The prices of 'api.openai.com' are not known here: job_a is unpriced, not free."),
     ],
@@ -141,7 +135,7 @@ def test_the_maximum_of_what_nothing_bounds_is_shared_by_requests() -> None:
     """A large part may cost more than a small one."""
     found = agreed(job(part(1, None, requests=6), part(2, None, requests=2), charges="unknown"), "4")
 
-    assert found == Agreement(Decimal(4), {1: Decimal(3), 2: Decimal(1)}, is_bounded=False)
+    assert found == Budget(Decimal(4), {1: Decimal(3), 2: Decimal(1)}, is_bounded=False)
 
 
 def test_parts_that_were_agreed_to_at_a_limit_do_not_exceed_it_by_rounding() -> None:
@@ -161,7 +155,7 @@ def test_the_ledger_takes_whatever_was_agreed(ceilings: Sequence[Decimal], most:
     """What the user agreed to must not be refused a step later for a millionth of a dollar."""
     parts = [part(number, ceiling) for number, ceiling in enumerate(ceilings, 1)]
     try:
-        found = agreement(job(*parts), parts, most, LIMITS)
+        found = job_budget(job(*parts), parts, most, LIMITS)
     except OverLimit:
         assume(False)  # noqa: FBT003
         return
@@ -183,7 +177,7 @@ def test_the_whole_maximum_of_what_nothing_bounds_is_shared_out(
     """Each part has its share, and together they have what the user said, but for the rounding."""
     parts = [part(number, None, count) for number, count in enumerate(requests, 1)]
 
-    found = agreement(job(*parts, charges=charges), parts, most, LIMITS)
+    found = job_budget(job(*parts, charges=charges), parts, most, LIMITS)
 
     assert list(found.shares) == [part.number for part in parts]
     assert abs(found.total_usd - most) <= len(parts) * Decimal("1e-6")

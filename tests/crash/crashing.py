@@ -17,7 +17,7 @@ from typing import Literal
 import anyio
 import msgspec
 
-from batchwright.app.app import App
+from batchwright.app.app import open_runtime
 from batchwright.core import files
 from batchwright.core.crash_points import Point
 from batchwright.core.errors import BatchwrightError, NotFound, NotReady
@@ -139,13 +139,12 @@ async def _lived(life: Life) -> Report:
         async with anyio.create_task_group() as tasks:
             await tasks.start(user.hang_up_when_told)
             # The user of a test need not wait before something is sent again.
-            app = App(settings, tasks, on_point=user.pass_point, waiting=Waiting(quiet_seconds=0.0))
-            try:
-                await user.go_on(await app.use_cases())
-            except BatchwrightError as error:
-                user.report.refusal = str(error)
-            finally:
-                await app.close()
+            waiting = Waiting(quiet_seconds=0.0)
+            async with open_runtime(settings, on_point=user.pass_point, waiting=waiting) as runtime:
+                try:
+                    await user.go_on(await runtime.use_cases())
+                except BatchwrightError as error:
+                    user.report.refusal = str(error)
             tasks.cancel_scope.cancel()
     return user.report
 

@@ -10,6 +10,7 @@ import os
 import struct
 import zlib
 from collections.abc import Awaitable, Callable
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import anyio
@@ -59,9 +60,10 @@ from mcp.types import (
 )
 from pydantic import BaseModel, Field
 
-from batchwright.app.app import App, build_server, http_token
+from batchwright.app.app import build_server, http_token
 from batchwright.core.settings import Settings
 from batchwright.mcp_server import streamable_http
+from batchwright.mcp_server.context import App
 from batchwright.mcp_server.server import Server
 from batchwright.mcp_server.tasks import TASKS
 
@@ -92,9 +94,6 @@ WAV = base64.b64encode(b"RIFF" + struct.pack("<I", 4 + len(_SOUND)) + b"WAVE" + 
 def text(*parts: str) -> CallToolResult:
     """Give texts as a tool's answer."""
     return CallToolResult(content=[TextContent(text=part) for part in parts])
-
-
-# ---- content ---------------------------------------------------------------------------------------------------------
 
 
 async def test_simple_text() -> CallToolResult:
@@ -138,9 +137,6 @@ async def test_error_handling() -> CallToolResult:
     raise ToolError("This tool intentionally returns an error for testing")
 
 
-# ---- notifications ---------------------------------------------------------------------------------------------------
-
-
 async def test_tool_with_progress(ctx: Context[App]) -> CallToolResult:
     """Report progress."""
     for done in (0, 50, 100):
@@ -175,9 +171,6 @@ async def test_trigger_prompt_change(ctx: Context[App]) -> CallToolResult:
     return text("told")
 
 
-# ---- asking the client, in the older era -----------------------------------------------------------------------------
-
-
 async def test_sampling(ctx: Context[App], prompt: str) -> CallToolResult:
     """Ask the client's model."""
     params = CreateMessageRequestParams(messages=[said(prompt)], max_tokens=100)
@@ -189,7 +182,7 @@ async def test_sampling(ctx: Context[App], prompt: str) -> CallToolResult:
     return text(f"LLM response: {reply.content.text if isinstance(reply.content, TextContent) else ''}")
 
 
-async def elicited(ctx: Context[App], message: str, properties: dict[str, Any], required: list[str]) -> ElicitResult:
+async def _elicit(ctx: Context[App], message: str, properties: dict[str, Any], required: list[str]) -> ElicitResult:
     """Ask the user by a form."""
     schema = {"type": "object", "properties": properties, "required": required}
     return await ctx.session.elicit_form(message, schema, related_request_id=ctx.request_id)
@@ -198,7 +191,7 @@ async def elicited(ctx: Context[App], message: str, properties: dict[str, Any], 
 async def test_elicitation(ctx: Context[App], message: str) -> CallToolResult:
     """Ask the user for two texts."""
     fields = {"username": {"type": "string", "description": "name"}, "email": {"type": "string", "description": "mail"}}
-    reply = await elicited(ctx, message, fields, ["username", "email"])
+    reply = await _elicit(ctx, message, fields, ["username", "email"])
     return text(f"User response: action={reply.action}, content={json.dumps(reply.content)}")
 
 
@@ -211,7 +204,7 @@ async def test_elicitation_sep1034_defaults(ctx: Context[App]) -> CallToolResult
         "status": {"type": "string", "enum": ["active", "inactive", "pending"], "default": "active"},
         "verified": {"type": "boolean", "default": True},
     }
-    reply = await elicited(ctx, "Please review", fields, [])
+    reply = await _elicit(ctx, "Please review", fields, [])
     return text(f"Elicitation completed: action={reply.action}, content={json.dumps(reply.content)}")
 
 
@@ -227,11 +220,8 @@ async def test_elicitation_sep1330_enums(ctx: Context[App]) -> CallToolResult:
         "untitledMulti": {"type": "array", "items": {"type": "string", "enum": plain}},
         "titledMulti": {"type": "array", "items": {"anyOf": titled}},
     }
-    reply = await elicited(ctx, "Please choose", fields, [])
+    reply = await _elicit(ctx, "Please choose", fields, [])
     return text(f"Elicitation completed: action={reply.action}, content={json.dumps(reply.content)}")
-
-
-# ---- asking the client, in the era without sessions ------------------------------------------------------------------
 
 
 def form(message: str, **fields: str) -> ElicitRequest:
@@ -346,9 +336,6 @@ async def test_missing_capability(ctx: Context[App]) -> CallToolResult:
     return text("it can")
 
 
-# ---- tasks -----------------------------------------------------------------------------------------------------------
-
-
 async def greet(name: str) -> CallToolResult:
     """Answer at once."""
     return text(f"Hello, {name}!")
@@ -397,9 +384,6 @@ async def test_tool_with_task(ctx: Context[App]) -> CallToolResult | InputRequir
     return text(f"Hello, {given.get('name')}!")
 
 
-# ---- schemas ---------------------------------------------------------------------------------------------------------
-
-
 async def test_header(
     region: Annotated[str, Field(json_schema_extra={"x-mcp-header": "Region"})],
 ) -> CallToolResult:
@@ -436,44 +420,8 @@ RICH_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 
-TOOLS: tuple[Callable[..., Any], ...] = (
-    test_simple_text,
-    test_image_content,
-    test_audio_content,
-    test_embedded_resource,
-    test_multiple_content_types,
-    test_error_handling,
-    test_tool_with_progress,
-    test_tool_with_logging,
-    test_logging_tool,
-    test_trigger_tool_change,
-    test_trigger_prompt_change,
-    test_sampling,
-    test_elicitation,
-    test_elicitation_sep1034_defaults,
-    test_elicitation_sep1330_enums,
-    test_input_required_result_elicitation,
-    test_input_required_result_sampling,
-    test_input_required_result_list_roots,
-    test_input_required_result_request_state,
-    test_input_required_result_tampered_state,
-    test_input_required_result_multiple_inputs,
-    test_input_required_result_multi_round,
-    test_input_required_result_capabilities,
-    test_streaming_elicitation,
-    test_missing_capability,
-    greet,
-    slow_compute,
-    failing_job,
-    protocol_error_job,
-    confirm_delete,
-    multi_input,
-    test_tool_with_task,
-    test_header,
-    json_schema_2020_12_tool,
-)
-
-# ---- resources and prompts -------------------------------------------------------------------------------------------
+TOOLS = [tool for name, tool in globals().items() if iscoroutinefunction(tool) and not name.startswith("_")]
+"""The suite calls every coroutine above by its name."""
 
 
 def contents_of(uri: str) -> TextResourceContents | BlobResourceContents | None:
@@ -539,9 +487,6 @@ def prompted(params: GetPromptRequestParams) -> GetPromptResult | InputRequiredR
 def messages(*content: ContentBlock) -> GetPromptResult:
     """Give what the user says."""
     return GetPromptResult(messages=[PromptMessage(role="user", content=each) for each in content])
-
-
-# ---- mounting --------------------------------------------------------------------------------------------------------
 
 
 def mounted(server: Server[Any]) -> Server[Any]:

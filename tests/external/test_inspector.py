@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 import pytest
 
 from batchwright.mcp_server.addresses import DASHBOARD, JOBS, TEMPLATES, of_guide
@@ -25,25 +26,30 @@ pytestmark = [
 ]
 
 
-def inspect(era: str, env: dict[str, str], *arguments: str) -> Any:
-    """Run the Inspector once, and give the result of the method."""
-    return json.loads(inspected(era, env, *arguments))["result"]
+Server = dict[str, str] | list[str]
+"""Of what is inspected: the environment of the console script, or the arguments that reach a server over HTTP."""
 
 
-def inspected(era: str, env: dict[str, str], *arguments: str) -> str:
-    """Run the Inspector once, and give what it says."""
-    settings = [part for name, value in env.items() for part in ("-e", f"{name}={value}")]
-    command = [INSPECTOR or "", "--cli", SCRIPT, *settings, "-q", "--format", "json", "--protocol-era", era, *arguments]
+def inspect(era: str, server: Server, *arguments: str) -> Any:
+    """Run the Inspector once, and return the result of the method."""
+    return json.loads(inspected(era, server, *arguments))["result"]
+
+
+def inspected(era: str, server: Server, *arguments: str, may_fail: bool = False) -> str:
+    """Run the Inspector once, and return what it prints."""
+    if isinstance(server, dict):
+        server = [SCRIPT, *(part for name, value in server.items() for part in ("-e", f"{name}={value}"))]
+    command = [INSPECTOR or "", "--cli", *server, "-q", "--format", "json", "--protocol-era", era, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=dict(os.environ))
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert may_fail or done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr if may_fail else done.stdout
 
 
-def call(era: str, env: dict[str, str], name: str, **arguments: object) -> dict[str, Any]:
-    """Call a tool, and give its structured content."""
+def call(era: str, server: Server, name: str, **arguments: object) -> dict[str, Any]:
+    """Call a tool, and return its structured content."""
     pairs = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in arguments.items()]
     given = [part for pair in pairs for part in ("--tool-arg", pair)]
-    return inspect(era, env, "--method", "tools/call", "--tool-name", name, *given)["structuredContent"]
+    return inspect(era, server, "--method", "tools/call", "--tool-name", name, *given)["structuredContent"]
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
@@ -71,8 +77,6 @@ def test_the_dashboard_is_found_beside_its_tools(tmp_path: Path, era: str) -> No
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 async def test_the_main_job_runs_call_by_call_in_processes_of_their_own(tmp_path: Path, sample: Path, era: str) -> None:
     """Each call starts a server anew, so everything has to be in the journal."""
-    import anyio.to_thread
-
     async with running_endpoint() as endpoint:
         env = environment(tmp_path, endpoint=endpoint.url)
 
@@ -99,23 +103,20 @@ async def test_the_main_job_runs_call_by_call_in_processes_of_their_own(tmp_path
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 def test_a_refusal_is_an_error_of_the_tool_with_its_sentence(tmp_path: Path, sample: Path, era: str) -> None:
     """An error of the protocol would not reach the model; a plain answer would look like a success."""
-    settings = [part for name, value in environment(tmp_path).items() for part in ("-e", f"{name}={value}")]
-    command = [INSPECTOR or "", "--cli", SCRIPT, *settings, "-q", "--format", "json", "--protocol-era", era]
     asked = ["--method", "tools/call", "--tool-name", "inspect_data", "--tool-arg", "source=missing.csv"]
-    done = subprocess.run([*command, *asked], capture_output=True, text=True, timeout=120, check=False)
-    answered = next(json.loads(line) for line in done.stdout.splitlines() if "result" in json.loads(line))
+    printed = inspected(era, environment(tmp_path), *asked, may_fail=True)
+    found = next(line for line in printed.splitlines() if line.startswith("{") and "result" in json.loads(line))
+    result = json.loads(found)["result"]
 
     assert sample.exists()
-    assert "tool_is_error" in done.stdout + done.stderr
-    assert answered["result"]["isError"] is True
-    assert "There are: sample.csv." in answered["result"]["content"][0]["text"]
+    assert "tool_is_error" in printed
+    assert result["isError"] is True
+    assert "There are: sample.csv." in result["content"][0]["text"]
 
 
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 async def test_resources_and_prompts_are_listed_and_read(tmp_path: Path, sample: Path, era: str) -> None:
     """Another client's parser sees what the SDK's own lets pass."""
-    import anyio.to_thread
-
     assert sample.exists()
     env = environment(tmp_path) | OPENAI_ITSELF
 
@@ -144,41 +145,19 @@ async def test_resources_and_prompts_are_listed_and_read(tmp_path: Path, sample:
 @pytest.mark.parametrize("era", ["legacy", "modern"])
 async def test_a_job_runs_over_http_with_a_token(tmp_path: Path, sample: Path, era: str) -> None:
     """The Inspector takes a task for an answer where it gets one: its call then goes on asking by itself."""
-    import anyio.to_thread
-
     assert sample.exists()
     token = "a-secret-of-enough-characters"
     async with running_endpoint(seconds=0.4) as endpoint:
         env = environment(tmp_path, endpoint=endpoint.url, concurrency="1", http_token=token)
         async with http_process(env) as (url, _):
-            common = [
-                url,
-                "--transport",
-                "http",
-                "--header",
-                f"Authorization: Bearer {token}",
-                "-q",
-                "--format",
-                "json",
-            ]
-
-            def asked(*arguments: str) -> Any:
-                command = [INSPECTOR or "", "--cli", *common, "--protocol-era", era, *arguments]
-                done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-                assert done.returncode == 0, done.stdout + done.stderr
-                return json.loads(done.stdout)["result"]
-
-            def called(name: str, *pairs: str) -> dict[str, Any]:
-                given = [part for pair in pairs for part in ("--tool-arg", pair)]
-                return asked("--method", "tools/call", "--tool-name", name, *given)["structuredContent"]
+            server = [url, "--transport", "http", "--header", f"Authorization: Bearer {token}"]
 
             def converse() -> dict[str, Any]:
-                assert asked("--method", "tools/list", "--strict")["tools"]
-                draft = called("create_batch_file", "source=sample.csv", "prompt=say {{text}}", "model=m")
-                job = f"job_id={draft['job_id']}"
-                called("submit_job", job)
-                assert asked("--method", "resources/list")["resources"]
-                return called("check_job", job, "wait_seconds=60")
+                assert inspect(era, server, "--method", "tools/list", "--strict")["tools"]
+                draft = call(era, server, "create_batch_file", source="sample.csv", prompt="say {{text}}", model="m")
+                call(era, server, "submit_job", job_id=draft["job_id"])
+                assert inspect(era, server, "--method", "resources/list")["resources"]
+                return call(era, server, "check_job", job_id=draft["job_id"], wait_seconds=60)
 
             job = await anyio.to_thread.run_sync(converse)
 

@@ -135,17 +135,21 @@ async def at(url: str, tmp_path: Path) -> AsyncGenerator[Session]:
         yield session
 
 
-async def drafted(session: Session, endpoint: str = "/v1/chat/completions") -> str:
-    """Make a job of the sample's five rows, and give its id."""
+async def submitted(session: Session, endpoint: str = "/v1/chat/completions") -> str:
+    """Submit a job of the sample's five rows, with a maximum cost, as these servers' prices are unknown."""
     draft = await session.call(
         "create_batch_file", source="sample.csv", prompt="say {{text}}", model="gpt-5-mini", endpoint=endpoint
     )
+    await session.call("submit_job", job_id=draft["job_id"], max_cost_usd=1)
     return draft["job_id"]
 
 
-async def submitted(session: Session, job_id: str) -> dict[str, Any]:
-    """Submit a job, with a bound on its cost: what these servers charge is not known."""
-    return await session.call("submit_job", job_id=job_id, max_cost_usd=1)
+async def finished(session: Session, job_id: str, folder: Path) -> tuple[dict[str, Any], list[dict[str, str]]]:
+    """Wait until a job has finished and save its results; return the job, and the rows as the file has them."""
+    job = await session.finished(job_id)
+    rows = await saved(session, job_id, folder)
+    assert [(row["id"], row["text"]) for row in rows] == SAMPLE
+    return job, rows
 
 
 async def saved(session: Session, job_id: str, folder: Path) -> list[dict[str, str]]:
@@ -157,11 +161,6 @@ async def saved(session: Session, job_id: str, folder: Path) -> list[dict[str, s
     return rows
 
 
-def sources(rows: list[dict[str, str]]) -> list[tuple[str, str]]:
-    """Give the source's own cells of joined rows."""
-    return [(row["id"], row["text"]) for row in rows]
-
-
 SAMPLE = [(str(number), f"row {number}") for number in range(1, 6)]
 
 
@@ -169,14 +168,10 @@ SAMPLE = [(str(number), f"row {number}") for number in range(1, 6)]
 async def test_the_main_job_runs(server: Running, tmp_path: Path, sample: Path) -> None:
     """Our own test server has our own misunderstandings; theirs were written from the same documents by others."""
     async with server(tmp_path) as url, at(url, tmp_path) as session:
-        job_id = await drafted(session)
-        await submitted(session, job_id)
-        job = await session.finished(job_id)
-        rows = await saved(session, job_id, sample)
+        job, rows = await finished(session, await submitted(session), sample)
 
     assert job["status"] == "completed"
     assert job["counts"] == {"answered": 5}
-    assert sources(rows) == SAMPLE
     said = [""] * 5 if server is aimock else [f"say {text}" for _, text in SAMPLE]
     assert all(row["answer"] and words in row["answer"] for row, words in zip(rows, said, strict=True))
 
@@ -185,13 +180,9 @@ async def test_the_main_job_runs(server: Running, tmp_path: Path, sample: Path) 
 async def test_embeddings_run(server: Running, tmp_path: Path, sample: Path) -> None:
     """A row's answer is its vector, however long the server's vectors are."""
     async with server(tmp_path) as url, at(url, tmp_path) as session:
-        job_id = await drafted(session, "/v1/embeddings")
-        await submitted(session, job_id)
-        job = await session.finished(job_id)
-        rows = await saved(session, job_id, sample)
+        job, rows = await finished(session, await submitted(session, "/v1/embeddings"), sample)
 
     assert job["counts"] == {"answered": 5}
-    assert sources(rows) == SAMPLE
     lengths = {row["embedding"].count(",") + 1 for row in rows}
     assert lengths == ({3} if server is aimock else {1536})
 
@@ -206,14 +197,10 @@ async def test_a_batch_whose_creation_was_not_confirmed_is_found_again(
         between(url, is_creation_lost=True) as proxy,
         at(proxy.url, tmp_path) as session,
     ):
-        job_id = await drafted(session)
-        await submitted(session, job_id)
-        job = await session.finished(job_id)
-        rows = await saved(session, job_id, sample)
+        job, _ = await finished(session, await submitted(session), sample)
 
     assert job["status"] == "completed"
     assert job["counts"] == {"answered": 5}
-    assert sources(rows) == SAMPLE
     assert proxy.requests.count(CREATION) == 1
     assert "GET /v1/batches" in proxy.requests
 
@@ -233,14 +220,10 @@ async def test_however_a_batch_ends_every_row_is_accounted_for(
         between(url, outcome=outcome) as proxy,
         at(proxy.url, tmp_path) as session,
     ):
-        job_id = await drafted(session)
-        await submitted(session, job_id)
-        job = await session.finished(job_id)
-        rows = await saved(session, job_id, sample)
+        job, rows = await finished(session, await submitted(session), sample)
 
     assert job["status"] == outcome
     assert job["counts"] == {row_outcome: 5}
-    assert sources(rows) == SAMPLE
     assert [row["outcome"] for row in rows] == [row_outcome] * 5
 
 
@@ -249,10 +232,8 @@ async def test_however_a_batch_ends_every_row_is_accounted_for(
 async def test_responses_run_and_their_files_are_cleaned_up(tmp_path: Path, sample: Path) -> None:
     """Input and output lie at the server until the user is done with them."""
     async with aimock(tmp_path) as url, at(url, tmp_path) as session:
-        job_id = await drafted(session, "/v1/responses")
-        await submitted(session, job_id)
-        await session.finished(job_id)
-        rows = await saved(session, job_id, sample)
+        job_id = await submitted(session, "/v1/responses")
+        _, rows = await finished(session, job_id, sample)
         before = await session.call("list_files")
         deleted = await session.call("delete_files", job_id=job_id)
         after = await session.call("list_files")
@@ -267,27 +248,20 @@ async def test_responses_run_and_their_files_are_cleaned_up(tmp_path: Path, samp
 async def test_a_job_ends_early_when_it_is_cancelled(tmp_path: Path, sample: Path) -> None:
     """PyPI's server cancels at once, without the status `cancelling`, and writes no file."""
     async with llmock(tmp_path) as url, at(url, tmp_path) as session:
-        job_id = await drafted(session)
-        await submitted(session, job_id)
+        job_id = await submitted(session)
         await session.call("cancel_job", job_id=job_id)
-        job = await session.finished(job_id)
-        rows = await saved(session, job_id, sample)
+        job, _ = await finished(session, job_id, sample)
 
     assert job["status"] == "cancelled"
     assert job["counts"] == {"never_ran": 5}
-    assert sources(rows) == SAMPLE
 
 
 @pytest.mark.slow
 async def test_an_endpoint_that_the_server_lacks_fails_each_row_in_its_words(tmp_path: Path, sample: Path) -> None:
     """PyPI's server takes such a batch, and fails its lines; others refuse the batch."""
     async with llmock(tmp_path) as url, at(url, tmp_path) as session:
-        job_id = await drafted(session, "/v1/responses")
-        await submitted(session, job_id)
-        job = await session.finished(job_id)
-        rows = await saved(session, job_id, sample)
+        job, rows = await finished(session, await submitted(session, "/v1/responses"), sample)
 
     assert job["status"] == "failed"
     assert job["counts"] == {"failed": 5}
-    assert sources(rows) == SAMPLE
     assert all(row["problem"] for row in rows)

@@ -269,7 +269,7 @@ async def test_unbounded_output_is_said_and_needs_a_maximum(tmp_path: Path, serv
         asked_too_early = list(user.questions)
         job = await session.call("submit_job", job_id=draft["job_id"], max_cost_usd=0.5)
 
-    assert "Output is not bounded: the answers cost more on top of the input." in draft["cost"]
+    assert "The output has no limit, so the answers cost more than the input alone." in draft["cost"]
     assert "and more as a batch" in draft["cost"]
     assert refused.startswith(f"Nothing bounds what {draft['job_id']} may cost")
     assert "max_completion_tokens" in refused

@@ -150,7 +150,7 @@ async def test_a_parameter_is_taken_out_with_null(tmp_path: Path, server: OpenAI
         refused = await session.error("submit_job", job_id=job_id)
 
     assert "max_completion_tokens" not in json.loads(draft["first_request"])
-    assert "Output is not bounded" in draft["cost"]
+    assert "The output has no limit" in draft["cost"]
     assert "Nothing bounds what" in refused
     assert server.posts == 1
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput, OverLimit, SubmissionsFrozen
 from batchwright.core.model import SpendingLimits
-from batchwright.costs.spending import trial_agreement, trial_question
+from batchwright.costs.spending import trial_budget, trial_question
 from tests.costs.test_spending import job as job_of
 from tests.costs.test_spending import part
 from tests.support.journals import TEN_A_DAY, Machine, opened, priced_job
@@ -98,7 +98,7 @@ def test_a_trial_that_can_be_bounded_is_agreed_only_up_to_the_maximum(ceilings: 
     """What is agreed is enough for all requests at their longest, and never more than was said."""
     made = job_of(part(1, "1"))
     try:
-        agreed = trial_agreement(made, ceilings, most)
+        agreed = trial_budget(made, ceilings, most)
     except OverLimit:
         assert sum(ceilings) > most
     else:
@@ -109,20 +109,20 @@ def test_a_trial_that_can_be_bounded_is_agreed_only_up_to_the_maximum(ceilings: 
 def test_what_cannot_be_bounded_is_shared_out(tmp_path: Path) -> None:
     """Each request of unknown cost counts with its share of what was agreed."""
     made = job_of(part(1, None))
-    agreed = trial_agreement(made, [None, Decimal("0.1"), None], Decimal("0.30"))
+    agreed = trial_budget(made, [None, Decimal("0.1"), None], Decimal("0.30"))
 
     assert (agreed.is_bounded, agreed.total_usd) == (False, Decimal("0.30"))
     assert agreed.shares == {0: Decimal("0.1"), 1: Decimal("0.1"), 2: Decimal("0.1")}
     for nothing in (None, Decimal(0)):
         with pytest.raises(InvalidInput, match="pass that as max_cost_usd"):
-            trial_agreement(made, [None], nothing)
-    assert trial_agreement(job_of(part(1, None), charges="nothing"), [None], None).agreed_usd is None
+            trial_budget(made, [None], nothing)
+    assert trial_budget(job_of(part(1, None), charges="nothing"), [None], None).agreed_usd is None
 
 
 def test_the_question_names_what_is_sent_where_and_for_how_much() -> None:
     """What a person needs to say yes."""
     made = job_of(part(1, "1"))
-    agreed = trial_agreement(made, [Decimal(1), Decimal("0.5")], Decimal(2))
+    agreed = trial_budget(made, [Decimal(1), Decimal("0.5")], Decimal(2))
 
     assert trial_question(made, ["gpt-5-mini", "gpt-5", "gpt-5-mini"], agreed) == (
         "Spend at most $1.50 to try job_a? It sends 2 requests now to 'gpt-5-mini', 'gpt-5' at 'api.openai.com'."

@@ -366,7 +366,7 @@ async def test_a_column_in_single_braces_is_told_how_to_be_written(tmp_path: Pat
         ),
         (
             "Counted only approximately: the text, with another model's tokenizer. "
-            "The highest cost takes all that it may be."
+            "The highest cost allows for the most that it can be."
         ),
     ]
     assert not any("braces" in warning for draft in (double, neither) for warning in draft["warnings"])
@@ -751,8 +751,8 @@ async def test_a_batch_file_whose_requests_would_fail_at_openai_is_refused_with_
         text = await session.error("create_batch_file", batch_file="b.jsonl")
         jobs = await session.call("list_jobs")
 
-    assert "line 2 and 1 more: gpt-5-mini does not take 'max_tokens'. Use 'max_completion_tokens' instead." in text
-    assert "line 3: gpt-5-mini does not take 'temperature' other than its default. Leave it out." in text
+    assert "line 2 and 1 more: gpt-5-mini does not accept 'max_tokens'. Use 'max_completion_tokens' instead." in text
+    assert "line 3: gpt-5-mini does not accept 'temperature' other than its default. Leave it out." in text
     assert jobs["jobs"] == []
 
 
@@ -762,7 +762,7 @@ async def test_a_batch_file_whose_requests_would_fail_at_openai_is_refused_with_
         ({"max_tokens": 9}, "Use 'max_completion_tokens' instead."),
         ({"temperature": 0}, "Leave it out."),
         ({"max_output_tokens": 9}, "Use 'max_completion_tokens' instead."),
-        ({"max_completion_tokens": "100"}, "has to be a whole number"),
+        ({"max_completion_tokens": "100"}, "must be a whole number"),
         ({"response_format": {"type": "json_object"}}, "set by the argument output_schema"),
     ],
 )
@@ -789,7 +789,7 @@ async def test_the_same_recipe_and_file_are_taken_by_a_server_of_the_user_s_own(
 
     assert not any("Requests may fail" in warning for warning in recipe.get("warnings", []))
     [warning] = [warning for warning in file["warnings"] if "Requests may fail" in warning]
-    assert "line 1: 'temperature' is a text, and has to be a number. Give it as that." in warning
+    assert "line 1: 'temperature' is a string, but must be a number. Change its type." in warning
 
 
 @pytest.mark.usefixtures("openai_out_of_reach")

@@ -49,9 +49,9 @@ def test_a_model_is_warned_of_before_its_end_and_after() -> None:
 
     assert before == (
         "Shutdown of gpt-5-mini: 2026-12-11, says OpenAI's deprecations page. After that day requests fail. "
-        "OpenAI names gpt-6.1-sol or gpt-6.1-terra or gpt-6-luna instead."
+        "OpenAI suggests gpt-6.1-sol, gpt-6.1-terra, gpt-6-luna instead."
     )
-    assert after == before.replace("After that day requests fail.", "Requests fail since then.")
+    assert after == before.replace("After that day requests fail.", "Requests have failed since then.")
     assert shutdown_warning(MODEL, TODAY) is None
 
 
@@ -129,7 +129,7 @@ async def test_a_model_that_openai_lists_as_gone_is_refused(tmp_path: Path, monk
         jobs = await session.call("list_jobs")
 
     assert f"Shutdown of gpt-4o: {BEFORE}, says OpenAI's list of models." in said
-    assert "OpenAI names gpt-6-luna instead." in said
+    assert "OpenAI suggests gpt-6-luna instead." in said
     assert jobs["jobs"] == []
 
 
@@ -141,8 +141,8 @@ async def test_the_table_alone_refuses_nothing(tmp_path: Path, monkeypatch: pyte
         [listed] = warnings(await session.call("create_batch_file", **DRAFT, model="gpt-4"))
         [unlisted] = warnings(await session.call("create_batch_file", **DRAFT, model="gpt-4-turbo"))
 
-    assert "2026-10-23, says OpenAI's deprecations page. Requests fail since then." in listed
-    assert "2026-10-23, says OpenAI's deprecations page. Requests fail since then." in unlisted
+    assert "2026-10-23, says OpenAI's deprecations page. Requests have failed since then." in listed
+    assert "2026-10-23, says OpenAI's deprecations page. Requests have failed since then." in unlisted
 
 
 @pytest.mark.anyio

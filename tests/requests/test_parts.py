@@ -16,7 +16,8 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Charges, Endpoint, Json, Limits, Part, ProviderInfo, Recipe, Request
 from batchwright.core.money import microusd
-from batchwright.costs.prices import RequestTokens, cost, price
+from batchwright.costs.prices import cost, price
+from batchwright.costs.tokens import RequestTokens
 from batchwright.requests.measure import Line, Measure
 from batchwright.requests.parts import PartPlan, first_request, write_parts
 

@@ -1,4 +1,4 @@
-"""The composition root: settings to journal, provider, jobs and MCP server. The only module that knows all others."""
+"""The composition root: from settings to journal, provider, use cases and MCP server. Only here does all meet."""
 
 import logging
 import os
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 INSTRUCTIONS = """\
 Batchwright answers one prompt for every row of a table, in bulk: thousands of rows, results joined back to them.
 Usual order: inspect_data, create_batch_file (a free draft), try_requests on a few rows, submit_job, check_job with \
-wait_seconds until it ends, get_results with save_as, query_results for questions. \
-retry_job sends failed rows again. compare_costs shows what other models cost; try_requests also compares their \
+wait_seconds until it has finished, get_results with save_as, query_results for questions. \
+retry_job drafts a retry of failed rows. compare_costs shows what other models cost; try_requests also compares their \
 answers.
 If something is charged, tell the user the cost of the draft, and pass what they agree to as max_cost_usd. \
 Set user_says only if the user said so.
@@ -54,29 +54,30 @@ EMBEDDED_CONCURRENCY = 4
 ENDPOINT_CONCURRENCY = 16
 
 
-class App:
-    """What lives as long as the server: made light, and filled at the first call that needs it."""
+class Runtime:
+    """What lives as long as the process: cheap to make, and opened by the first call that needs it."""
 
     def __init__(
         self,
         settings: Settings,
         tasks: anyio.abc.TaskGroup,
+        opened: AsyncExitStack,
         *,
-        on_point: OnPoint = pass_by,
-        waiting: Waiting = Waiting(),  # noqa: B008  # it is frozen
+        on_point: OnPoint,
+        waiting: Waiting,
     ) -> None:
         self._settings = settings
         self._waiting = waiting
         self._on_point = on_point
         self._tasks = tasks
+        self._opened = opened
         self._opening = anyio.Lock()
-        self._opened = AsyncExitStack()
         self._use_cases: UseCases | None = None
         self._server = ModelServer(settings.url, settings.endpoint_key)
         self._stirred = anyio.Event()
 
     async def use_cases(self) -> "UseCases":
-        """Return what a user can do; the first call opens the journal and imports what is slow."""
+        """Return the use cases; the first call opens the journal and imports the slow libraries."""
         async with self._opening:
             if self._use_cases is None:
                 self._use_cases = await self._open()
@@ -84,8 +85,8 @@ class App:
         return self._use_cases
 
     async def use_cases_if_any(self) -> "UseCases | None":
-        """Return what a user can do; None: there was never a job, and nothing is opened to say so."""
-        # A server that nobody has asked for anything leaves the disk as it is.
+        """Return the use cases; None if there was never a job, and then nothing is opened."""
+        # An unused server leaves the disk untouched.
         from batchwright.core.job_folder import JobFolders
 
         is_any = self._use_cases is not None or JobFolders.in_data(self._settings.data_folder()).path.exists()
@@ -96,11 +97,11 @@ class App:
         return now()
 
     def stir(self) -> None:
-        """Have it looked at whether any job has changed."""
+        """Have `tell` check whether any job has changed."""
         self._stirred.set()
 
     async def tell(self, tell: "Callable[[Changed], Awaitable[None]]") -> None:
-        """Tell of jobs that have changed, whenever something may have changed them."""
+        """Report changed jobs with *tell*, whenever something may have changed them."""
         while True:
             await self._stirred.wait()
             self._stirred = anyio.Event()
@@ -111,27 +112,23 @@ class App:
                 log.error("Clients cannot be told of changes: %s", type(error).__name__)
 
     async def work(self) -> None:
-        """Go on where a former process was cut off, and move jobs on while nobody asks."""
+        """Resume what an earlier process left unfinished, and keep jobs moving in the background."""
         while True:
             rest = self._settings.poll_seconds
             try:
                 if await self.use_cases_if_any() is not None:
                     rest = await self.move_on()
             except Exception as error:  # noqa: BLE001  # the top of a task of its own
-                # The calls to come say what is wrong; a server that ends here could say nothing.
-                log.error("Running jobs cannot go on yet: %s", type(error).__name__)
+                # Later calls say what is wrong; a server that ended here could say nothing.
+                log.error("Running jobs cannot continue yet: %s", type(error).__name__)
             self.stir()
             await anyio.sleep(rest)
 
     async def move_on(self) -> float:
-        """Do all that can be done for all jobs now, and say after how many seconds to look again."""
+        """Do what can be done for all jobs now, and return the seconds to wait before the next time."""
         watch = (await self.use_cases()).watch
         await watch.resume()
         return watch.rest_seconds(self._settings.poll_seconds)
-
-    async def close(self) -> None:
-        """Close what was opened."""
-        await self._opened.aclose()
 
     async def _open(self) -> "UseCases":
         from batchwright.app.use_cases import open_use_cases
@@ -151,7 +148,7 @@ class App:
             workspace=workspace(settings),
             folders=JobFolders.in_data(data),
             now=self.now,
-            shutdown_dates=ShutdownDates(*_asked(settings), now=self.now),
+            shutdown_dates=ShutdownDates(settings.url, _key(settings), now=self.now),
             rules=Rules(
                 settings.spending,
                 settings.enqueued_tokens,
@@ -183,11 +180,9 @@ class App:
         return LocalEngine(data / "engine", answering, clock=Clock(time.time_ns), tasks=self._tasks)
 
 
-def _asked(settings: Settings) -> tuple[str, str | None]:
-    """Return the address that requests go to, and the key for it."""
-    if settings.provider == "endpoint" and settings.endpoint:
-        return settings.endpoint, settings.endpoint_key
-    return settings.openai_url, settings.openai_key
+def _key(settings: Settings) -> str | None:
+    """Return the key for the server that runs jobs."""
+    return settings.openai_key if settings.provider == "openai" else settings.endpoint_key
 
 
 JOURNAL = "journal.db"
@@ -199,7 +194,7 @@ def now() -> datetime:
 
 
 def target(settings: Settings, server: ModelServer) -> "Target":
-    """Return what answers the local engine's requests: the endpoint that is set, or the embedded models."""
+    """Return what answers the local engine's requests: the configured endpoint or the embedded models."""
     from batchwright.costs.request_costs import request_costs
     from batchwright.providers.local.models.embedded import EmbeddedModels
     from batchwright.providers.local.target import Connection, RemoteEndpoint
@@ -234,9 +229,9 @@ def build_server(
     *,
     on_point: OnPoint = pass_by,
     waiting: Waiting = Waiting(),  # noqa: B008  # it is frozen
-) -> "Server[App]":
-    """Make the MCP server, with nothing opened yet; *on_point* is told of the places where a crash would matter."""
-    # The protocol takes a second to import, and commands that serve nobody do without it.
+) -> "Server[Runtime]":
+    """Build the MCP server, with nothing opened yet; *on_point* is called where a crash would matter."""
+    # The protocol takes a second to import, and commands that do not serve do without it.
     from mcp.server.apps import Apps
 
     from batchwright.mcp_server.handlers import answers
@@ -265,7 +260,7 @@ def build_server(
 
 
 def serve(settings: Settings) -> None:
-    """Serve MCP over standard input and output until the client is gone or the process is told to end."""
+    """Serve MCP over standard input and output until the client disconnects or the process is stopped."""
     from batchwright.mcp_server import stdio
 
     if os.isatty(0):
@@ -275,10 +270,10 @@ def serve(settings: Settings) -> None:
 
 
 def http_token(settings: Settings) -> str:
-    """Return what clients over HTTP have to show: as it is set, or made here and kept.
+    """Return the token that HTTP clients must send: the configured one, or one that is made here and kept.
 
     Raises:
-        InvalidInput: It cannot be kept, or not from others.
+        InvalidInput: It cannot be kept, or other users can read it.
     """
     from batchwright.core import secret_file
 
@@ -289,26 +284,26 @@ def http_token(settings: Settings) -> str:
         kept = secret_file.read(path) or secret_file.make(path, secrets.token_urlsafe(32).encode())
     except OSError as error:
         raise InvalidInput(
-            f"The token for clients cannot be kept in {path}: {error.strerror}. Set BATCHWRIGHT_HTTP_TOKEN instead."
+            f"The token for clients cannot be stored in {path}: {error.strerror}. Set BATCHWRIGHT_HTTP_TOKEN instead."
         ) from error
     return token(str(path), kept.decode(errors="replace").strip())
 
 
 def token_file(settings: Settings) -> Path:
-    """Return the file that holds what clients over HTTP have to show, where it is not set."""
+    """Return the file of the token for HTTP clients, which is used unless one is configured."""
     return settings.data_folder() / "http.token"
 
 
 class InertFormatter(logging.Formatter):
-    """Lines of the log without what acts in a terminal: an error may quote a text of others."""
+    """Log lines without terminal control sequences: an error may quote other people's text."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record."""
+        """Format a record."""
         return visible(super().format(record))
 
 
 def log_to_stderr(settings: Settings) -> None:
-    """Have the log go to standard error."""
+    """Send the log to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(InertFormatter("%(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=settings.log_level, handlers=[handler])
@@ -321,37 +316,31 @@ def _tools() -> "tuple[Tool, ...]":
 
 
 @asynccontextmanager
-async def open_app(
+async def open_runtime(
     settings: Settings,
     *,
     on_point: OnPoint = pass_by,
     waiting: Waiting = Waiting(),  # noqa: B008  # it is frozen
-) -> AsyncGenerator[App]:
-    """Hold what lives as long as a process."""
-    app: App | None = None
-    try:
-        async with anyio.create_task_group() as tasks:
-            app = App(settings, tasks, on_point=on_point, waiting=waiting)
-            try:
-                yield app
-            finally:
-                tasks.cancel_scope.cancel()
-    finally:
-        if app is not None:
-            await app.close()
+) -> AsyncGenerator[Runtime]:
+    """Provide what lives as long as the process, and close what it has opened."""
+    async with AsyncExitStack() as opened, anyio.create_task_group() as tasks:
+        try:
+            yield Runtime(settings, tasks, opened, on_point=on_point, waiting=waiting)
+        finally:
+            tasks.cancel_scope.cancel()
 
 
 def _lifespan(
     settings: Settings, on_point: OnPoint, waiting: Waiting, updates: "Updates", calls: "Tasks"
-) -> "Callable[[Server[App]], AbstractAsyncContextManager[App]]":
+) -> "Callable[[Server[Runtime]], AbstractAsyncContextManager[Runtime]]":
     @asynccontextmanager
-    async def lifespan(_server: "Server[App]") -> AsyncGenerator[App]:
-        process = open_app(settings, on_point=on_point, waiting=waiting)
-        async with process as app, calls.own(), anyio.create_task_group() as tasks:
-            tasks.start_soon(app.work)
-            tasks.start_soon(app.tell, updates.tell)
+    async def lifespan(_server: "Server[Runtime]") -> AsyncGenerator[Runtime]:
+        process = open_runtime(settings, on_point=on_point, waiting=waiting)
+        async with process as runtime, calls.own(), anyio.create_task_group() as tasks:
+            tasks.start_soon(runtime.work)
+            tasks.start_soon(runtime.tell, updates.tell)
             try:
-                yield app
+                yield runtime
             finally:
                 tasks.cancel_scope.cancel()
 

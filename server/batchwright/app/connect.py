@@ -8,13 +8,14 @@ import sysconfig
 import textwrap
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 from urllib.parse import quote, urlencode
 
 from batchwright.app.app import http_token, token_file, workspace
+from batchwright.app.terminal import say
 from batchwright.core import system
 from batchwright.core.settings import BY_FIELD, Settings
 from batchwright.mcp_server.addresses import PATH
@@ -25,12 +26,12 @@ BEARER = BY_FIELD["http_token"].name
 OTHERS = "Other assistants"
 
 _GOOSE_STARTS = frozenset({"docker", "jbang", "npx", "uvx"})
-"""What Goose lets a link start; anything else is added by hand."""
+"""The programs that Goose lets a link start; add anything else by hand."""
 
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How the server is started; without a workspace, it is the folder that the assistant is started in."""
+    """How to start the server; without a workspace, it uses the folder that the assistant is started in."""
 
     command: str
     arguments: Sequence[str] = ()
@@ -43,7 +44,7 @@ class Launch:
 
 
 PUBLISHED = Launch("uvx", ("--from", "batchwright[local]", "batchwright"))
-"""From the Python index, with a model that answers where neither a key nor a server is set."""
+"""From the Python index, with a model for when neither a key nor a server is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +61,16 @@ class Way:
     where: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Server:
-    """What stands for the server in JSON."""
-
-    launch: Launch
-    env: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    def block(self, **more: str) -> dict[str, object]:
-        arguments = {"args": list(self.launch.arguments)} if self.launch.arguments else {}
-        return {**more, "command": self.launch.command, **arguments, **({"env": dict(self.env)} if self.env else {})}
-
-
 def ways(launch: Launch) -> list[Way]:
     """Return every way, command-line assistants first."""
     env = {WORKSPACE: launch.workspace} if launch.workspace else {}
-    server = _Server(launch, env)
+    server = _entry(launch, env)
     set_env = [f"{name}={value}" for name, value in env.items()]
     options = [part for pair in set_env for part in ("--env", pair)]
-    # Options of the server's own must not be taken for options of `gemini`.
+    # `gemini` must not take the server's options for its own.
     gemini = [launch.command, *(["--", *launch.arguments] if launch.arguments else [])]
-    in_folder = _Server(launch, env or {WORKSPACE: "${workspaceFolder}"}).block(type="stdio")
-    block = _json({"mcpServers": {NAME: server.block()}})
+    in_folder = {"type": "stdio", **_entry(launch, env or {WORKSPACE: "${workspaceFolder}"})}
+    block = _json({"mcpServers": {NAME: server}})
     found = [
         Way("Claude Code", "command", shlex.join(["claude", "mcp", "add", NAME, *options, "--", *launch.words])),
         Way("Codex", "command", shlex.join(["codex", "mcp", "add", NAME, *options, "--", *launch.words])),
@@ -89,25 +78,26 @@ def ways(launch: Launch) -> list[Way]:
         Way("VS Code", "command", shlex.join(["code", "--add-mcp", _json({"name": NAME, **in_folder})])),
         Way("VS Code", "link", _link("https://insiders.vscode.dev/redirect/mcp/install", _json(in_folder))),
         Way("VS Code", "block", _json({"servers": {NAME: in_folder}}), ".vscode/mcp.json"),
-        Way("Cursor", "link", _link("https://cursor.com/en/install-mcp", _base64(server.block()))),
+        Way("Cursor", "link", _link("https://cursor.com/en/install-mcp", _base64(server))),
         Way("Cursor", "block", block, "~/.cursor/mcp.json"),
         Way("Claude Desktop", "block", block, "claude_desktop_config.json"),
-        Way("LM Studio", "link", _link("https://lmstudio.ai/install-mcp", _base64(server.block()))),
+        Way("LM Studio", "link", _link("https://lmstudio.ai/install-mcp", _base64(server))),
     ]
     if launch.command in _GOOSE_STARTS:
-        asked = [("cmd", launch.command), *(("arg", argument) for argument in launch.arguments)]
+        started = [("cmd", launch.command), *(("arg", argument) for argument in launch.arguments)]
         about = [("id", NAME), ("name", "Batchwright"), ("description", "Bulk GPT jobs in conversation")]
-        found.append(Way("Goose", "link", f"goose://extension?{urlencode([*asked, *about], quote_via=quote)}"))
+        found.append(Way("Goose", "link", f"goose://extension?{urlencode([*started, *about], quote_via=quote)}"))
     return [*found, Way(OTHERS, "block", block)]
 
 
 def ways_over_http(url: str) -> list[Way]:
-    """Return every way to a server that runs at *url*; none holds the token, which others would see in a command."""
-    header = f"Authorization: Bearer ${{{BEARER}}}"
+    """Return every way to connect to a server at *url*; none holds the token, which others could see in a command."""
+    bearer = f"Bearer ${{{BEARER}}}"
+    header = f"Authorization: {bearer}"
     added = ["mcp", "add", "--transport", "http"]
     asked = {"type": "promptString", "id": "token", "description": "Batchwright's token", "password": True}
     in_vs_code = {"type": "http", "url": url, "headers": {"Authorization": "Bearer ${input:token}"}}
-    in_others = {"url": url, "headers": {"Authorization": f"Bearer ${{{BEARER}}}"}}
+    in_others = {"url": url, "headers": {"Authorization": bearer}}
     in_cursor = {"url": url, "headers": {"Authorization": f"Bearer ${{env:{BEARER}}}"}}
     return [
         Way("Claude Code", "command", shlex.join(["claude", *added, NAME, url, "--header", header])),
@@ -123,6 +113,12 @@ def ways_over_http(url: str) -> list[Way]:
     ]
 
 
+def _entry(launch: Launch, env: Mapping[str, str]) -> dict[str, object]:
+    """Return the server's entry in an assistant's JSON; what is empty is left out."""
+    fields = {"command": launch.command, "args": list(launch.arguments), "env": dict(env)}
+    return {name: value for name, value in fields.items() if value}
+
+
 def _link(address: str, config: str) -> str:
     return f"{address}?{urlencode({'name': NAME, 'config': config}, quote_via=quote)}"
 
@@ -136,32 +132,33 @@ def _base64(value: Mapping[str, object]) -> str:
 
 
 def run_connect(settings: Settings, wanted: str) -> int:
-    """Print the ways for the assistants whose name holds *wanted*, otherwise the one that fits most others."""
+    """Print the ways for the assistants whose name contains *wanted*, or else the one that suits most others."""
     here = find_installation()
     folders = os.pathsep.join(str(root) for root in workspace(settings).roots)
     in_terminal = Launch(here.command, here.arguments, folders if settings.workspace else "")
     elsewhere = Launch(here.command, here.arguments, folders)
-    # A command-line assistant starts the server in the user's folder; a desktop program, anywhere.
+    # A command-line assistant starts the server in the user's folder; a desktop program starts it anywhere.
     found = [way for way in ways(in_terminal) if _is_in_terminal(way)]
     found += [way for way in ways(elsewhere) if not _is_in_terminal(way)]
-    _print(found, wanted, "To run jobs at OpenAI, add OPENAI_API_KEY to that environment. Keys are never printed here.")
+    last = "To run jobs at OpenAI, add OPENAI_API_KEY to the same environment. Your key is never printed here."
+    _print(found, wanted, last)
     return 0
 
 
 def run_connect_over_http(settings: Settings, wanted: str, *, host: str, port: int) -> int:
-    """Print the same for a server that is called *host* and listens at *port*, and how assistants get its token.
+    """Print the same for a server at *host* and *port*, and how assistants get its token.
 
     Raises:
-        InvalidInput: The token cannot be kept from others.
+        InvalidInput: Other users can read the token, or it cannot be stored.
     """
-    http_token(settings)  # so that there is one, whether the server or its client comes first
+    http_token(settings)  # makes one, if the client is set up before the server
     shown = f"[{host}]" if ":" in host else host
     _print(ways_over_http(f"http://{shown}:{port}{PATH}"), wanted, _token_lines(settings))
     return 0
 
 
 def connecting(settings: Settings, port: int) -> str:
-    """Return what connects a client on this machine to a server at *port*: lines to paste, without the token itself."""
+    """Return lines to paste that connect a client on this machine to a server at *port*, without the token itself."""
     first, *_ = ways_over_http(f"http://127.0.0.1:{port}{PATH}")
     lines = [] if settings.http_token else [system.setting_line(BEARER, token_file(settings))]
     return "\n".join(
@@ -178,18 +175,18 @@ def _print(found: Sequence[Way], wanted: str, last: str) -> None:
     shown = [way for way in found if wanted.lower() in way.assistant.lower()]
     if not shown:
         names = dict.fromkeys(way.assistant for way in found if way.assistant != OTHERS)
-        print(f"No instructions are known for {wanted!r}, only for {', '.join(names)}.")
-        print("Most others take the following; Zed calls the object context_servers.\n")
+        say(f"No instructions for {wanted!r}, only for {', '.join(names)}.", hanging="")
+        print("Most other assistants accept the following. In Zed, the object is called context_servers.\n")
         shown = [way for way in found if way.assistant == OTHERS]
     for assistant, ways_of_it in groupby(shown, key=lambda way: way.assistant):
         own = list(ways_of_it)
-        print(f"{assistant}, any one of these:" if len(own) > 1 else f"{assistant}:")
+        print(f"{assistant}, one of these:" if len(own) > 1 else f"{assistant}:")
         print("\n".join(map(_steps, own)), end="\n\n")
-    print(last)
+    say(last, hanging="")
 
 
 def _steps(way: Way) -> str:
-    """Return what to do, and below it what to paste."""
+    """Return an instruction, with what to paste below it."""
     match way.kind:
         case "command":
             return f"  Run this command:\n    {way.text}"
@@ -201,24 +198,24 @@ def _steps(way: Way) -> str:
             names = " or ".join(f'"{name}"' for name in block)
             return (
                 f"  Put this into {way.where or 'its MCP settings file'}:\n{lines}\n"
-                f"  If the file already has {names}, add only the lines inside it here, after a comma."
+                f"  If the file already has {names}, add only the lines inside it, after a comma."
             )
 
 
 def _token_lines(settings: Settings) -> str:
-    """Say where the token comes from: not from a command or an assistant's file, where others may read it."""
+    """Say where the token comes from: not from a command or an assistant's file, which others may read."""
     if settings.http_token:
-        return f"The token is not printed: {BEARER} is set here, and has to be set where the assistant is started."
+        return f"The token is not printed here. Set {BEARER} where you start the assistant, too."
     line = system.setting_line(BEARER, token_file(settings))
     return (
-        f"The token is not printed. Set it where the assistant is started, and in your shell's profile:\n"
+        "The token is not printed here. Set it where you start the assistant, for example in your shell's profile:\n"
         f"  {line}\nVS Code asks for it once: paste the content of that file."
     )
 
 
 def find_installation() -> Launch:
-    """Return how this installation is started from anywhere."""
-    # What `uvx` makes is gone after a while; it makes it anew from the index.
+    """Return how to start this installation from anywhere."""
+    # An environment of `uvx` disappears after a while; `uvx` makes a new one from the index.
     if "archive-v0" in Path(sys.prefix).parts:
         return PUBLISHED
     script = Path(sys.executable).with_name(f"{NAME}{sysconfig.get_config_var('EXE') or ''}")

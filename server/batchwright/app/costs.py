@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from batchwright.app.app import now, open_app
+from batchwright.app.app import now, open_runtime
 from batchwright.app.terminal import console
 from batchwright.core import descriptors
 from batchwright.core.errors import BatchwrightError, DiskFault, InvalidInput
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 MAX_NOTE_CHARACTERS = 500
 UNKNOWN = "unknown"
 _FIGURES_WIDTH = 32
-"""What the columns between a model's name and its bars mostly take."""
+"""The usual width of the columns between a model's name and its bars."""
 _STANDARD_COLOUR, _BATCH_COLOUR = "color(214)", "color(33)"
 
 
 def run_costs(settings: Settings, options: "argparse.Namespace") -> int:
-    """Print the costs that *options* ask for, and save their chart if wanted.
+    """Print the costs that *options* ask for, and save a chart of them if wanted.
 
     Raises:
-        BatchwrightError: They cannot be compared, or the chart cannot be drawn or saved; the rest is printed before.
+        BatchwrightError: They cannot be compared, or the chart cannot be drawn or saved; the table is printed first.
     """
     request = CostRequest(options.job, options.rows, options.input_tokens, options.output_tokens, options.model)
     if request.job_id is None and None in {request.rows, request.input_tokens}:
-        raise InvalidInput("Nothing to compare. Give --job, or --rows with --input-tokens.")
+        raise InvalidInput("Nothing to compare. Give --job, or --rows and --input-tokens.")
     png: Path | None = options.png
     if png is not None and (png.suffix.lower() != ".png" or png.exists()):
         why = "exists already" if png.exists() else "does not end in .png"
@@ -48,7 +48,7 @@ def run_costs(settings: Settings, options: "argparse.Namespace") -> int:
     _show(compared)
     if png is not None and compared.comparison.costs:
         _save(anyio.run(draw, compared.comparison), png)
-        print(f"The chart is in {png}.")
+        print(f"Saved the chart as {png}.")
     return 0 if compared.comparison.costs else 1
 
 
@@ -58,17 +58,17 @@ def _save(chart: bytes, png: "Path") -> None:
         with descriptors.new_file(folder, folder / png.name, overwrite=False) as file:
             file.write(chart)
     except FileExistsError as error:
-        raise InvalidInput(f"{png.name!r} was made meanwhile. Choose another name.") from error
+        raise InvalidInput(f"{png.name!r} was created in the meantime. Choose another name.") from error
     except OSError as error:
         raise DiskFault(f"{png} cannot be written: {error.strerror}. Choose another folder.") from error
 
 
 async def _of_job(settings: Settings, request: CostRequest) -> Compared:
-    async with open_app(settings) as app:
+    async with open_runtime(settings) as runtime:
         try:
-            return await (await app.use_cases()).costs.compare(request, lambda _done, _total: None)
+            return await (await runtime.use_cases()).costs.compare(request, lambda _done, _total: None)
         except BatchwrightError as error:
-            # Raised where it is, it would come out as one of a group.
+            # Raised here, it would arrive in an exception group.
             fault = error
     raise fault
 

@@ -1,7 +1,7 @@
-"""`batchwright dashboard`: the dashboard in a plain browser, for people whose assistant shows none.
+"""`batchwright dashboard`: the dashboard in a plain browser, for people whose assistant cannot show it.
 
-It is served on loopback alone. Other users of the machine reach loopback too: so every call needs a key, which is in
-the address that is printed, after the `#`, where browsers send it to nobody.
+It is served on loopback only. Other users of the machine can reach loopback too, so every call needs a key. The printed
+address holds it after the `#`, which browsers send to nobody.
 """
 
 import os
@@ -34,7 +34,7 @@ _HEADERS = {
 
 
 async def pages(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with the pages, which hold nothing."""
+    """Serve the pages, which hold no data."""
     if scope["method"] not in {"GET", "HEAD"} or scope["path"] not in {"/", "/app"}:
         answer: Response = PlainTextResponse("There is nothing here.", status_code=404, headers=_HEADERS)
     else:
@@ -43,8 +43,8 @@ async def pages(scope: Scope, receive: Receive, send: Send) -> None:
     await answer(scope, receive, send)
 
 
-class _Server(Web):
-    """Says where it is when it can be asked, and takes the shortcut away at its end."""
+class DashboardServer(Web):
+    """Prints its address once it can answer, and removes the shortcut when it ends."""
 
     def __init__(self, gate: Gate, *, log_level: str, address: str, shortcut: Path | None) -> None:
         super().__init__(gate, log_level=log_level)
@@ -52,24 +52,24 @@ class _Server(Web):
         self._shortcut = shortcut
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and print the address."""
         await super().startup(sockets)
         print(f"The dashboard is at {self._address}")
-        print(
-            "Whoever has this address can see your jobs and run drafts: keep it to yourself. Ctrl+C ends it.",
-            flush=True,
-        )
+        print("Anyone with this address can see your jobs and run drafts: keep it to yourself.")
+        print("Ctrl+C stops the dashboard.", flush=True)
         if self._shortcut is not None and not await anyio.to_thread.run_sync(_open_browser, self._shortcut.as_uri()):
             print("No browser could be opened: open the address yourself.", file=sys.stderr)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        # A signal to end is passed on to the system afterwards: nothing after this is sure to run.
+        """Remove the shortcut, and stop."""
+        # A signal to stop is passed on to the system afterwards, so nothing after this is sure to run.
         if self._shortcut is not None:
             self._shortcut.unlink(missing_ok=True)
         await super().shutdown(sockets)
 
 
 def run_dashboard(settings: Settings, *, port: int, opens: bool) -> int:
-    """Serve the dashboard until it is stopped; with *opens*, have a browser show it.
+    """Serve the dashboard until it is stopped; with *opens*, open it in a browser.
 
     Raises:
         InvalidInput: The port is taken.
@@ -83,19 +83,19 @@ def run_dashboard(settings: Settings, *, port: int, opens: bool) -> int:
     allowed = Access(hosts, key, "It is in the address that `batchwright dashboard` printed, after the `#`.")
     gate = application(build_server(settings), allowed, pages)
     shortcut = _shortcut(settings.data_folder(), address) if opens else None
-    server = _Server(gate, log_level=settings.log_level, address=address, shortcut=shortcut)
+    server = DashboardServer(gate, log_level=settings.log_level, address=address, shortcut=shortcut)
     anyio.run(server.serve, [taken])
     return 0
 
 
 def _open_browser(uri: str) -> bool:
-    """Open the user's browser, and return whether that worked. It is handed no key of this program."""
+    """Open the user's browser without passing it any key, and return whether that worked."""
     status, _ = Child(("-c", _BROWSE, uri), DESKTOP).run(wait_seconds=_BROWSER_SECONDS)
     return status == 0
 
 
 def _shortcut(folder: Path, address: str) -> Path:
-    """Write a page that leads to *address*, for this user's eyes: all users can see with what a browser is started."""
+    """Write a private page that leads to *address*: all users can see a browser's command line."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     path = folder / f"dashboard-{secrets.token_hex(8)}.html"
     text = f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0;url={escape(address)}">'

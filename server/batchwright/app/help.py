@@ -1,4 +1,4 @@
-"""`batchwright help`: a page of the guide, readable in a terminal."""
+"""`batchwright help`: a page of the guide, formatted for a terminal."""
 
 import sys
 
@@ -8,7 +8,7 @@ MAX_WIDTH = 120
 
 
 def run_help(topic: str) -> int:
-    """Print a page, as plain Markdown if nobody reads it in a terminal.
+    """Print a page, formatted in a terminal and as plain Markdown elsewhere.
 
     Raises:
         NotFound: There is no such page.

@@ -1,4 +1,4 @@
-"""`batchwright serve --http`: the MCP server over streamable HTTP, and what it prints for whoever connects a client."""
+"""`batchwright serve --http`: the MCP server over streamable HTTP, with the lines that connect a client."""
 
 from batchwright.app.app import build_server, http_token, log_to_stderr
 from batchwright.app.connect import connecting
@@ -7,10 +7,10 @@ from batchwright.mcp_server import streamable_http
 
 
 def serve_http(settings: Settings, *, host: str, port: int) -> None:
-    """Serve MCP over streamable HTTP until the process is told to end.
+    """Serve MCP over streamable HTTP until the process is stopped.
 
     Raises:
-        InvalidInput: The address cannot be had, anybody could come in there, or the token's file is open to others.
+        InvalidInput: The address is taken or open to anyone, or other users can read the token.
     """
     log_to_stderr(settings)
     taken = streamable_http.listening(host, port, has_token=settings.http_token is not None)

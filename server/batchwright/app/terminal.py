@@ -1,6 +1,7 @@
-"""The terminal that commands print to: its width, and the characters and colours that it can show."""
+"""The terminal that commands print to: its width, characters and colours."""
 
 import sys
+import textwrap
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, TextIO
 
@@ -9,11 +10,24 @@ if TYPE_CHECKING:
 
 
 def console() -> "Console":
-    """Return what prints tables and bars; texts of others are printed as they are."""
+    """Return a console for tables and bars that prints other people's text unchanged."""
     from rich.console import Console
 
     output: TextIO = sys.stdout
     if isinstance(output, TextIOWrapper):
-        # A character that the output's encoding lacks is no reason to stop.
+        # A character that the output cannot encode is no reason to stop.
         output.reconfigure(errors="replace")
     return Console(markup=False, emoji=False, highlight=False)
+
+
+def say(text: str, indent: str = "", hanging: str = "    ") -> None:
+    """Print text, each line wrapped to the width of a terminal; a file or a pipe gets whole lines."""
+    if not sys.stdout.isatty():
+        print(textwrap.indent(text, indent), flush=True)
+        return
+    width = console().width
+    for line in text.split("\n"):
+        wrapped = textwrap.wrap(
+            line, width, initial_indent=indent, subsequent_indent=indent + hanging, break_on_hyphens=False
+        )
+        print("\n".join(wrapped), flush=True)

@@ -1,4 +1,4 @@
-"""The use cases, built: journal and provider meet only here and in the package `jobs`."""
+"""Builds the use cases: journal and provider meet only here and in the package `jobs`."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -46,7 +46,7 @@ async def open_use_cases(  # noqa: PLR0913  # the one place where everything mee
     now: Callable[[], datetime],
     on_point: OnPoint = pass_by,
 ) -> UseCases:
-    """Build what a user can do, take up the jobs of a journal that was lost, and remove drafts that were cut off."""
+    """Build the use cases, restore the jobs of a lost journal, and remove unfinished drafts."""
     submission = Submission(journal, api, rules=rules, on_point=on_point)
     confirmation = Confirmation(journal, api, quiet_seconds=rules.waiting.quiet_seconds)
     collection = Collection(journal, api, late_seconds=rules.waiting.late_seconds, now=now, on_point=on_point)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import anyio
 
-from batchwright.app.app import open_app
+from batchwright.app.app import open_runtime
 from batchwright.core.model import Job
 from batchwright.core.settings import Settings
 from batchwright.core.untrusted import one_line
@@ -13,19 +13,19 @@ MAX_NOTE_CHARACTERS = 200
 
 
 def run_work(settings: Settings, *, stay: bool) -> int:
-    """Run jobs until all have finished, or with *stay* until it is stopped; return 1 if one waits for the user."""
+    """Run jobs until all have finished, or with *stay* until stopped; return 1 if any needs the user's decision."""
     return anyio.run(_work, settings, stay)
 
 
 async def _work(settings: Settings, stay: bool) -> int:  # noqa: FBT001  # anyio.run passes arguments by place
     said: dict[str, str] = {}
-    async with open_app(settings) as app:
-        use_cases = await app.use_cases()
+    async with open_runtime(settings) as runtime:
+        use_cases = await runtime.use_cases()
         watch = use_cases.watch
         if stay:
             _announce(len(watch.unfinished()))
         while True:
-            rest = await app.move_on()
+            rest = await runtime.move_on()
             unfinished = watch.unfinished()
             for job_id in said.keys() - {job.id for job in unfinished}:
                 _say(said, {job_id: _line(use_cases.contents.job(job_id))})
@@ -50,7 +50,7 @@ def _finish(unfinished: Sequence[Job]) -> int:
 
 
 def _say(said: dict[str, str], lines: Mapping[str, str]) -> None:
-    """Print what has changed."""
+    """Print the lines that have changed."""
     for job_id, line in lines.items():
         if said.get(job_id) != line:
             print(line, flush=True)

@@ -1,8 +1,8 @@
 """Every check of a ready-made batch file, in one pass. Pure: takes bytes; knows neither files nor the network.
 
-What is checked: all that the Batch API refuses a file for (`lines`), all that makes its requests fail later (`rules`),
-and what parsers do not agree on: keys that are there twice, numbers that cannot be read. All of it but what is between
-lines is the same for lines of one outline (`outline`), so it is found once for all of them.
+It finds whatever the Batch API refuses a file for (`lines`), whatever makes requests fail later (`rules`), and whatever
+parsers disagree about: repeated keys, and numbers that cannot be read. Except for what is compared between lines, all
+of it is the same for lines with the same outline (`outline`), so it is found once for all of them.
 """
 
 from codecs import getincrementaldecoder
@@ -18,11 +18,11 @@ from batchwright.core.jsonl import MAX_CUSTOM_ID_CHARACTERS, duplicate_key, json
 from batchwright.core.model import Endpoint, Fault, Json, LineError, ProviderInfo
 
 MAX_VERDICTS = 1_000
-"""That are kept at a time: a file whose parameters differ on each line must not fill the memory."""
+"""Kept at a time: a file whose parameters differ on each line must not fill the memory."""
 MAX_KEY_CHARACTERS = 64
 _BLANK_ID = LineError(
     "invalid_custom_id",
-    f"The custom_id is blank or longer than {MAX_CUSTOM_ID_CHARACTERS} characters. Give another.",
+    f"The custom_id is blank or longer than {MAX_CUSTOM_ID_CHARACTERS} characters. Choose another one.",
     param="custom_id",
 )
 
@@ -37,17 +37,16 @@ class Finding:
 
 
 @dataclass(slots=True)
-class Report:
+class BatchFileReport:
     """What was found in a batch file.
 
     Attributes:
-        custom_ids: Of its requests, in order; not to be trusted where there are errors.
-        errors: The first for which its lines cannot be taken, in their order, counted from 1.
-        more_errors: How many there are besides.
+        custom_ids: Of its requests, in order; unreliable if there are errors.
+        errors: The first reasons to refuse the file, in the order of its lines.
         findings: What makes requests fail later, or may.
     """
 
-    custom_ids: Iterable[str] = ()
+    custom_ids: dict[str, None]
     errors: list[LineError] = field(default_factory=list[LineError])
     more_errors: int = 0
     findings: list[Finding] = field(default_factory=list[Finding])
@@ -70,25 +69,25 @@ def check_file(
     *,
     is_model_known: Callable[[str], bool] = lambda _: True,
     most_errors: int = 5,
-) -> Report:
+) -> BatchFileReport:
     r"""Check a batch file, given as *blocks* of bytes of any size.
 
-    Lines end with `\n`; blank ones are counted, and passed over, as is a byte order mark at the start.
-    Without a *provider*, what makes requests fail later is not looked at.
+    Lines end with `\n`; blank ones are counted but skipped, and a byte order mark at the start is skipped too.
+    Without a *provider*, nothing is said about requests that would fail later.
     """
     check = _Check(endpoint, provider, is_model_known, most_errors)
     for number, line in enumerate(split_lines(check.watch(blocks)), 1):
         if line:
             check.add(number, line)
-    return check.report()
+    report = check.report
+    if not report.custom_ids and not report.errors:
+        report.errors.append(EMPTY_FILE)
+    report.findings.extend(check.findings.values())
+    return report
 
 
 class _Verdict(NamedTuple):
-    """What is wrong with a line.
-
-    Attributes:
-        lacks_json: Whether one of the faults is that its texts do not say JSON.
-    """
+    """What is wrong with a line; if *lacks_json*, the last fault is that its texts do not mention JSON."""
 
     errors: Sequence[LineError]
     faults: Sequence[Fault]
@@ -109,16 +108,9 @@ class _Check:
         self._most_errors = most_errors
         self._across = Across()
         self._outlines = lru_cache(MAX_VERDICTS)(self._judge_outline)
-        self._findings: dict[Fault, Finding] = {}
-        self._errors: list[LineError] = []
-        self._more_errors = 0
         self._is_utf8 = True
-        self._is_empty = True
-
-    def report(self) -> Report:
-        """Return what was found."""
-        errors = [EMPTY_FILE] if self._is_empty else self._errors
-        return Report(self._across.custom_ids, errors, self._more_errors, list(self._findings.values()))
+        self.report = BatchFileReport(self._across.custom_ids)
+        self.findings: dict[Fault, Finding] = {}
 
     def watch(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the blocks again, and remember whether all so far are UTF-8: faster than line by line."""
@@ -132,28 +124,30 @@ class _Check:
 
     def add(self, number: int, line: bytes) -> None:
         """Check a line that is not blank."""
-        self._is_empty = False
         try:
             verdict = self._by_outline(line) or self._judge(line, self._across)
         except RecursionError:
             verdict = _Verdict([INVALID_LINE], ())
         for error in verdict.errors:
-            if len(self._errors) < self._most_errors:
-                self._errors.append(LineError(error.code, error.message, number, error.param))
+            if len(self.report.errors) < self._most_errors:
+                self.report.errors.append(LineError(error.code, error.message, number, error.param))
             else:
-                self._more_errors += 1
+                self.report.more_errors += 1
         for fault in verdict.faults:
-            self._findings.setdefault(fault, Finding(fault, number)).lines += 1
+            self.findings.setdefault(fault, Finding(fault, number)).lines += 1
 
     def _by_outline(self, line: bytes) -> _Verdict | None:
         """Return the verdict on a line whose outline has no errors; None: the whole line has to be judged."""
         found = outline(line) if self._is_utf8 else None
-        if found is None or found.custom_id in self._across.custom_ids or not _is_usable(found.custom_id):
+        if found is None:
             return None
-        verdict = self._outlines(found.line)
+        custom_id, without_texts = found
+        if custom_id in self._across.custom_ids or not _is_usable(custom_id):
+            return None
+        verdict = self._outlines(without_texts)
         if verdict.errors:
             return None
-        self._across.custom_ids[found.custom_id] = None
+        self._across.custom_ids[custom_id] = None
         if verdict.lacks_json and not self._lacking(json_values.decode(line)["body"]):
             return _Verdict((), verdict.faults[:-1])
         return verdict
@@ -172,7 +166,7 @@ class _Check:
         return _Verdict(errors, [*faults(self._endpoint, body, self._provider), *lacking], bool(lacking))
 
     def _lacking(self, body: Mapping[str, Json]) -> list[Fault]:
-        """Return the fault of a request whose texts have to say JSON, and do not."""
+        """Return the fault of a request whose texts must mention JSON but do not."""
         fault = lacks_json_word(self._endpoint, body, self._provider) if self._provider else None
         return [fault] if fault else []
 
@@ -182,10 +176,10 @@ def _is_usable(custom_id: str) -> bool:
 
 
 def _stricter(line: bytes, fields: Mapping[str, Json]) -> Iterator[LineError]:
-    """Find what this program refuses, and the Batch API is not known to: odd ids, and keys that are there twice."""
+    """Find what this program refuses although the Batch API may not: unusable ids and repeated keys."""
     custom_id = fields.get("custom_id")
     if isinstance(custom_id, str) and not _is_usable(custom_id):
         yield _BLANK_ID
     if fields and (key := duplicate_key(line)) is not None:
         shown = key[:MAX_KEY_CHARACTERS]
-        yield LineError("duplicate_key", f"The key {shown!r} is there twice. Leave one of them.")
+        yield LineError("duplicate_key", f"The key {shown!r} is repeated. Remove one of the two.")

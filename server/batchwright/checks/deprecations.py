@@ -1,7 +1,7 @@
-"""When OpenAI shuts its models down, as data, and what follows for a job. Pure: is told the day.
+"""When OpenAI shuts its models down, as data, and what that means for a job. Pure: the caller passes the day.
 
-From OpenAI's deprecations page, as it stood in November 2026. The page changes: what OpenAI's own list of models says
-(`shutdown_date`) counts before this table, and only that refuses a job.
+From OpenAI's deprecations page of November 2026. The page changes: the `shutdown_date` in OpenAI's own list of models
+takes precedence over this table, and only that refuses a job.
 """
 
 import re
@@ -15,12 +15,11 @@ _SNAPSHOT = re.compile(r"-\d{4}-\d\d-\d\d$", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Deprecation:
-    """Models that OpenAI shuts down on one day.
+    """Models that OpenAI shuts down on one day, after which requests fail.
 
     Attributes:
-        models: Their names. A dated snapshot that is not named itself ends with its model.
-        shutdown: The day after which requests fail.
-        replacements: That OpenAI names, for all of them together.
+        models: Their names. A dated snapshot that is not listed itself is shut down with its model.
+        replacements: Those that OpenAI names for all of them together.
     """
 
     models: tuple[str, ...]
@@ -50,34 +49,34 @@ _BY_MODEL = {model: entry for entry in DEPRECATIONS for model in entry.models}
 
 
 def deprecation_of(model: str) -> Deprecation | None:
-    """Return the entry for a model of OpenAI; None: no end is announced, or it is a fine-tuned one."""
+    """Return the entry for an OpenAI model; None if no shutdown is announced, or if it is fine-tuned."""
     return _BY_MODEL.get(model) or _BY_MODEL.get(_SNAPSHOT.sub("", model))
 
 
 def shutdown_warning(model: str, today: date, listed: date | None = None) -> str | None:
-    """Warn of a model that has ended or has an announced end; None: it has none.
+    """Warn of a model with a past or announced shutdown; None if it has none.
 
-    *listed* is the day that OpenAI's own list of models names, if it was asked and names one.
+    *listed* is the day in OpenAI's own list of models, if that has one.
     """
     entry = deprecation_of(model)
     shutdown = listed or (entry.shutdown if entry else None)
     if shutdown is None:
         return None
     source = "OpenAI's list of models" if listed else SOURCE
-    return _said(model, shutdown, today, source, entry.replacements if entry else ())
+    return _warn(model, shutdown, today, source, entry.replacements if entry else ())
 
 
 def shutdown_notes(models: Iterable[str], today: date) -> Iterator[str]:
-    """Warn of the models that have ended or will, in one sentence for each day."""
+    """Warn of models with a past or announced shutdown, once for each day."""
     ending: dict[Deprecation, list[str]] = {}
     for model in models:
         if entry := deprecation_of(model):
             ending.setdefault(entry, []).append(model)
     for entry, names in ending.items():
-        yield _said(", ".join(names), entry.shutdown, today, SOURCE, entry.replacements)
+        yield _warn(", ".join(names), entry.shutdown, today, SOURCE, entry.replacements)
 
 
-def _said(models: str, shutdown: date, today: date, source: str, replacements: tuple[str, ...]) -> str:
-    when = "After that day requests fail." if today <= shutdown else "Requests fail since then."
-    advice = f"OpenAI names {' or '.join(replacements)} instead." if replacements else "Choose another model."
+def _warn(models: str, shutdown: date, today: date, source: str, replacements: tuple[str, ...]) -> str:
+    when = "After that day requests fail." if today <= shutdown else "Requests have failed since then."
+    advice = f"OpenAI suggests {', '.join(replacements)} instead." if replacements else "Choose another model."
     return f"Shutdown of {models}: {shutdown}, says {source}. {when} {advice}"

@@ -14,20 +14,20 @@ EMPTY_FILE = LineError(
     "empty_file", "The input file is empty. Please ensure that the batch contains at least one request."
 )
 INVALID_LINE = LineError("invalid_json_line", "This line is not parseable as valid JSON.")
-UNREADABLE = LineError("invalid_value", "The line holds a number that is too large to be read. Give a smaller one.")
+UNREADABLE = LineError("invalid_value", "The line holds a number that is too large to read. Give a smaller one.")
 _CONTENT_FIELD = {"/v1/chat/completions": "messages", "/v1/responses": "input", "/v1/embeddings": "input"}
 _ENDPOINT_NAMES = {"/v1/chat/completions": "Chat Completions", "/v1/responses": "Responses"}
 
 _of_any_size = msgspec.json.Decoder(float_hook=float)
-"""Reads a number that is too large as infinite."""
+"""Reads numbers that are too large as infinite."""
 
 
 def check_batch(
     lines: Iterable[bytes], endpoint: str, *, is_model_known: Callable[[str], bool] = lambda _: True
 ) -> Iterator[LineError]:
-    """Find what a batch of *endpoint* would be refused for, line by line, counted from 1.
+    """Find why the Batch API would refuse a batch of *endpoint*, line by line, counted from 1.
 
-    *lines* come stripped; blank ones are counted, and passed over. An empty file is one error.
+    *lines* come stripped; blank ones are counted but skipped. An empty file is one error.
     """
     across = Across()
     is_empty = True
@@ -42,12 +42,7 @@ def check_batch(
 
 @dataclass(slots=True)
 class Across:
-    """What the lines of a batch have to agree on.
-
-    Attributes:
-        custom_ids: Seen so far, in their order.
-        models: The first good one.
-    """
+    """What the lines of a batch must agree on: the ids so far, in order, and the first valid model."""
 
     custom_ids: dict[str, None] = field(default_factory=dict[str, None])
     models: set[str] = field(default_factory=set[str])
@@ -56,9 +51,9 @@ class Across:
 def judge(
     line: bytes, endpoint: str, across: Across, is_model_known: Callable[[str], bool]
 ) -> tuple[Mapping[str, Json], list[LineError]]:
-    """Read a line, and find what a batch of *endpoint* would be refused for in it; adds to *across* what it says.
+    """Read a line, find why it would be refused in a batch of *endpoint*, and note its id and model in *across*.
 
-    A line that cannot be read has no fields.
+    An unreadable line has no fields.
     """
     try:
         value, errors = _decoded(line)
@@ -74,11 +69,11 @@ def judge(
 
 
 def _decoded(line: bytes) -> tuple[Json, list[LineError]]:
-    """Decode a line, and find whether it holds a number that is too large.
+    """Decode a line, also if it holds a number that is too large.
 
     Raises:
         ValueError: It is not strict JSON.
-        RecursionError: It is nested too deep.
+        RecursionError: It is nested too deeply.
     """
     with suppress(msgspec.ValidationError):
         return json_values.decode(line), []

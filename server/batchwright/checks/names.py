@@ -1,4 +1,4 @@
-"""Names of OpenAI's models that are misspelt, and what they seem to mean. Pure."""
+"""Misspelt names of OpenAI's models, and what they seem to mean. Pure."""
 
 import difflib
 import re
@@ -10,21 +10,21 @@ from batchwright.checks.parameters import MAX_NAME_CHARACTERS
 from batchwright.core.model import ProviderInfo
 
 Meant = Callable[[str], str | None]
-"""Gives the known name that a name seems to mean, as `near` does."""
+"""Returns the known name that a name seems to mean, as `near` does."""
 
 _LIKENESS = 0.85
 _DATE = re.compile(r"-\d{4}-\d\d-\d\d$", re.ASCII)
 
 
 def near(model: str, listed: Callable[[], Collection[str]], is_known: Callable[[str], bool]) -> str | None:
-    """Return the known name that *model* seems to mean; None: it is known itself, or like none.
+    """Return the known name that *model* seems to mean; None if it is known itself, or resembles none.
 
-    Another version is no misspelling: a model that is newer than the list differs in its numbers.
+    Another version is not a misspelling: a model that is newer than the list differs in its numbers.
 
     Args:
         model: As the user wrote it.
-        listed: Gives the names that may be meant, beside the families' own; asked only where that matters.
-        is_known: Whether a name is a good one, listed or not.
+        listed: Returns more names that may be meant, beside the families'; called only if needed.
+        is_known: Whether a name is correct, listed or not.
     """
     name = _DATE.sub("", model.strip().lower())
     if name.startswith("ft:") or name in MODELS or is_known(name):
@@ -34,16 +34,16 @@ def near(model: str, listed: Callable[[], Collection[str]], is_known: Callable[[
 
 
 def misspelt(model: str, provider: ProviderInfo, meant: Meant) -> str | None:
-    """Say that the model's name seems misspelt; None: it does not, or only the provider itself knows its names."""
+    """Say that the model's name seems misspelt; None if it does not, or if only the provider knows its names."""
     name = meant(model) if provider.is_openai else None
     return explain(model, name) if name else None
 
 
 def explain(model: str, name: str) -> str:
     """Say what a misspelt name seems to mean."""
-    said = f"{model[:MAX_NAME_CHARACTERS]!r} is no known name of an OpenAI model. Did you mean {name!r}?"
+    said = f"{model[:MAX_NAME_CHARACTERS]!r} is not a known OpenAI model. Did you mean {name!r}?"
     entry = deprecation_of(name)
-    return f"{said} OpenAI shuts that one down on {entry.shutdown}." if entry else said
+    return f"{said} OpenAI shuts that model down on {entry.shutdown}." if entry else said
 
 
 def _numbers(name: str) -> str:

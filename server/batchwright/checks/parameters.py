@@ -1,4 +1,4 @@
-"""What requests take, as data: the parameters of each endpoint. Pure: judges nothing; `rules` does.
+"""What requests accept, as data: the parameters of each endpoint. Pure: `rules` judges by them.
 
 Source: the types of the `openai` package 3.52 with their docstrings (`chat/completion_create_params`,
 `responses/response_create_params`, `embedding_create_params`), and OpenAI's API reference for bounds that these leave
@@ -11,7 +11,7 @@ from typing import Literal
 
 from batchwright.core.model import Endpoint
 
-Kind = Literal["number", "whole number", "true or false", "text", "list", "object"]
+Kind = Literal["number", "whole number", "true or false", "string", "list", "object"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +19,11 @@ class Parameter:
     """What one parameter may be.
 
     Attributes:
-        kinds: Of its value; null is always taken.
+        kinds: Of its value; null is always accepted.
         low, high: Bounds of a number, both included.
-        words: The texts that are taken; empty: any.
+        words: The strings that are accepted; empty: any.
         most: Items of a list.
-        is_general: Whether the bounds are those of any server, not only OpenAI's.
+        is_general: Whether every server has these bounds, not only OpenAI.
     """
 
     kinds: tuple[Kind, ...]
@@ -37,7 +37,7 @@ class Parameter:
 _NUMBER: tuple[Kind, ...] = ("number",)
 _WHOLE: tuple[Kind, ...] = ("whole number",)
 _FLAG = Parameter(("true or false",))
-_TEXT = Parameter(("text",))
+_TEXT = Parameter(("string",))
 _LIST = Parameter(("list",))
 _OBJECT = Parameter(("object",))
 _TEMPERATURE = Parameter(_NUMBER, 0, 2)
@@ -45,12 +45,12 @@ _SHARE = Parameter(_NUMBER, 0, 1, is_general=True)
 _PENALTY = Parameter(_NUMBER, -2, 2)
 _TOKENS = Parameter(_WHOLE, 1, is_general=True)
 _TOP_LOGPROBS = Parameter(_WHOLE, 0, 20)
-_CHOICE = Parameter(("text", "object"))
-_VERBOSITY = Parameter(("text",), words=("low", "medium", "high"))
-_TIER = Parameter(("text",), words=("auto", "default", "flex", "scale", "priority", "fast"))
-_RETENTION = Parameter(("text",), words=("in_memory", "24h"))
+_CHOICE = Parameter(("string", "object"))
+_VERBOSITY = Parameter(("string",), words=("low", "medium", "high"))
+_TIER = Parameter(("string",), words=("auto", "default", "flex", "scale", "priority", "fast"))
+_RETENTION = Parameter(("string",), words=("in_memory", "24h"))
 
-EFFORT = Parameter(("text",), words=("none", "minimal", "low", "medium", "high", "xhigh", "max"))
+EFFORT = Parameter(("string",), words=("none", "minimal", "low", "medium", "high", "xhigh", "max"))
 _SHARED = {
     "model": _TEXT,
     "metadata": _OBJECT,
@@ -90,13 +90,13 @@ PARAMETERS: Mapping[Endpoint, Mapping[str, Parameter]] = {
         "reasoning_effort": EFFORT,
         "response_format": _OBJECT,
         "seed": Parameter(_WHOLE),
-        "stop": Parameter(("text", "list"), most=4),
+        "stop": Parameter(("string", "list"), most=4),
         "verbosity": _VERBOSITY,
         "web_search_options": _OBJECT,
     },
     "/v1/responses": {
         **_SHARED,
-        "input": Parameter(("text", "list")),
+        "input": Parameter(("string", "list")),
         "access_programs": Parameter(("list", "object")),
         "background": _FLAG,
         "context_management": _LIST,
@@ -110,40 +110,29 @@ PARAMETERS: Mapping[Endpoint, Mapping[str, Parameter]] = {
         "prompt": _OBJECT,
         "reasoning": _OBJECT,
         "text": _OBJECT,
-        "truncation": Parameter(("text",), words=("auto", "disabled")),
+        "truncation": Parameter(("string",), words=("auto", "disabled")),
     },
     "/v1/embeddings": {
         "model": _TEXT,
-        "input": Parameter(("text", "list")),
+        "input": Parameter(("string", "list")),
         "dimensions": Parameter(_WHOLE, 1, is_general=True),
-        "encoding_format": Parameter(("text",), words=("float", "base64")),
+        "encoding_format": Parameter(("string",), words=("float", "base64")),
         "user": _TEXT,
         "stream": _FLAG,
     },
 }
 
+_LEAVE_OUT = "Leave it out, or use the endpoint that accepts it."
+_OTHERS = PARAMETERS["/v1/responses"].keys() | PARAMETERS["/v1/embeddings"].keys()
+_MAY_BE_ACCEPTED = frozenset({"access_programs", "image"})
 INSTEAD: Mapping[Endpoint, Mapping[str, str]] = {
     "/v1/chat/completions": {
+        **dict.fromkeys(_OTHERS - PARAMETERS["/v1/chat/completions"].keys() - _MAY_BE_ACCEPTED, _LEAVE_OUT),
         "max_output_tokens": "Use 'max_completion_tokens' instead.",
         "input": "Use 'messages' instead.",
         "instructions": "Put it into a message with the role system instead.",
         "text": "Use 'response_format' for its format and 'verbosity' for its verbosity instead.",
         "reasoning": "Use 'reasoning_effort' instead.",
-        **dict.fromkeys(
-            (
-                "background",
-                "context_management",
-                "conversation",
-                "include",
-                "max_tool_calls",
-                "previous_response_id",
-                "prompt",
-                "truncation",
-                "dimensions",
-                "encoding_format",
-            ),
-            "Leave it out, or use the endpoint that takes it.",
-        ),
     },
     "/v1/responses": {
         "messages": "Use 'input' instead.",
@@ -155,8 +144,8 @@ INSTEAD: Mapping[Endpoint, Mapping[str, str]] = {
         "functions": "Use 'tools' instead.",
         "function_call": "Use 'tool_choice' instead.",
         "n": "Leave it out: each request gives one answer.",
-        "dimensions": "Leave it out, or use the endpoint that takes it.",
-        "encoding_format": "Leave it out, or use the endpoint that takes it.",
+        "dimensions": _LEAVE_OUT,
+        "encoding_format": _LEAVE_OUT,
     },
     "/v1/embeddings": {
         "messages": "Use 'input' instead.",
@@ -168,7 +157,7 @@ INSTEAD: Mapping[Endpoint, Mapping[str, str]] = {
         ),
     },
 }
-"""What to do with a parameter that another endpoint takes, and this one certainly refuses."""
+"""What to do with a parameter that another endpoint accepts and this one certainly refuses."""
 
 DEFAULTS: Mapping[str, float | bool] = {
     "temperature": 1,
@@ -178,16 +167,16 @@ DEFAULTS: Mapping[str, float | bool] = {
     "logprobs": False,
     "top_logprobs": 0,
 }
-"""Sampling parameters, and the value that says nothing; `logit_bias` is one too, and says nothing when empty."""
+"""Sampling parameters with the value that changes nothing; `logit_bias` is one too, and changes nothing if empty."""
 GUIDED_SAMPLING = frozenset({"temperature", "top_p", "logprobs", "top_logprobs"})
-"""Those that OpenAI's guides name, of families that refuse sampling but at the effort none."""
+"""Those that OpenAI's guides name for families that accept sampling only at the effort none."""
 
 ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 MAX_NAME_CHARACTERS = 64
-"""Of a name that is repeated in a sentence."""
+"""Of a name that a sentence repeats."""
 
 FREE = ("seed", "user", "metadata", "safety_identifier", "prompt_cache_key")
-"""Parameters that are judged by the kind of their value alone, and often have another one on every line."""
+"""Parameters that are judged by the kind of their value alone, and often differ on every line."""
 
 TOKEN_LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
 """Parameters that bound the length of an answer, on one endpoint or another."""

@@ -1,4 +1,4 @@
-"""A plain JSON Schema to the strict form that structured output wants. Pure: knows neither endpoints nor rows.
+"""A plain JSON Schema to the strict form that structured output requires. Pure: knows neither endpoints nor rows.
 
 The rules are OpenAI's, from its guide to structured outputs: every object closed, every property required, at most
 5,000 properties, 10 levels, 1,000 enum values and 120,000 characters of names and values.
@@ -16,34 +16,21 @@ MAX_ENUM_VALUES = 1_000
 MAX_NAME_CHARACTERS = 120_000
 
 _NO_REWRITE = "Say it in the property's description instead, and check it in the results."
+_CASES = "Use anyOf with one object for each case."
+_NAMED_VALUES = "Use a list of objects with a name and a value."
+_OWN_REFERENCES = "Use $ref with #/$defs/NAME."
 _REFUSED = {
     "allOf": "Write the combined properties out in one object.",
     "oneOf": "Use anyOf.",
-    "not": _NO_REWRITE,
-    "if": "Use anyOf with one object for each case.",
-    "then": "Use anyOf with one object for each case.",
-    "else": "Use anyOf with one object for each case.",
-    "dependentRequired": "Use anyOf with one object for each case.",
-    "dependentSchemas": "Use anyOf with one object for each case.",
-    "dependencies": "Use anyOf with one object for each case.",
-    "patternProperties": "Use a list of objects with a name and a value.",
-    "propertyNames": "Use a list of objects with a name and a value.",
     "prefixItems": "Use an object with one property for each place.",
-    "contains": _NO_REWRITE,
-    "minContains": _NO_REWRITE,
-    "maxContains": _NO_REWRITE,
-    "uniqueItems": _NO_REWRITE,
-    "minProperties": _NO_REWRITE,
-    "maxProperties": _NO_REWRITE,
-    "unevaluatedItems": _NO_REWRITE,
-    "unevaluatedProperties": _NO_REWRITE,
-    "$anchor": "Use $ref with #/$defs/NAME.",
-    "$dynamicAnchor": "Use $ref with #/$defs/NAME.",
-    "$dynamicRef": "Use $ref with #/$defs/NAME.",
-    "$recursiveRef": "Use $ref with #/$defs/NAME.",
+    **dict.fromkeys(("if", "then", "else", "dependentRequired", "dependentSchemas", "dependencies"), _CASES),
+    **dict.fromkeys(("patternProperties", "propertyNames"), _NAMED_VALUES),
+    **dict.fromkeys(("$anchor", "$dynamicAnchor", "$dynamicRef", "$recursiveRef"), _OWN_REFERENCES),
+    **dict.fromkeys(("not", "contains", "minContains", "maxContains", "uniqueItems"), _NO_REWRITE),
+    **dict.fromkeys(("minProperties", "maxProperties", "unevaluatedItems", "unevaluatedProperties"), _NO_REWRITE),
 }
 _NOTES = frozenset({"$schema", "$id", "$comment", "examples", "default", "deprecated", "readOnly", "writeOnly"})
-"""They say nothing about what is valid, and strict mode does not take them."""
+"""They do not affect what is valid, and strict mode refuses them."""
 
 _NAMED = frozenset({"$defs", "definitions"})
 _PARTS_BY_NAME = frozenset({"properties", *_NAMED})
@@ -54,12 +41,12 @@ def strict(schema: Mapping[str, Json]) -> dict[str, Json]:
     """Return the strict form of a plain *schema*: closed objects, and optional properties required but nullable.
 
     Raises:
-        InvalidInput: It is not a JSON Schema, or strict mode cannot express it.
+        InvalidInput: It is not a JSON Schema, or strict mode cannot express it; the sentence names the place.
     """
     _refuse_invalid(schema)
     if "anyOf" in schema or "$ref" in schema or schema.get("type", "object") != "object":
         raise InvalidInput(
-            "The output schema must be an object at its top: strict structured output allows nothing else there. "
+            "The output schema must be an object at its top level: strict structured output allows nothing else. "
             'Wrap it: {"type": "object", "properties": {"answer": ...}}.'
         )
     if not schema.get("properties"):
@@ -74,7 +61,7 @@ def strict(schema: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def plain(schema: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Return the schema that *schema* is, or that it wraps as the API wants it: by `json_schema`, `schema` or both."""
+    """Return the schema itself, taken out of the API's wrapper of `json_schema`, `schema` or both if it has one."""
     for key in ("format", "json_schema", "schema"):
         inner = schema.get(key)
         if "properties" not in schema and isinstance(inner, dict):
@@ -83,9 +70,9 @@ def plain(schema: Mapping[str, Json]) -> Mapping[str, Json]:
 
 
 def strict_fault(schema: Mapping[str, Json]) -> str | None:
-    """Say why strict mode refuses *schema* as it is, unlike `strict`, which mends what can be mended."""
+    """Say why strict mode refuses *schema* unchanged; unlike `strict`, this fixes nothing."""
     if schema.get("type") != "object":
-        return 'The output schema is no object at its top. Give its top "type": "object".'
+        return 'The output schema is not an object at its top level. Give it "type": "object".'
     try:
         parts = list(_parts(schema))
         for part in parts:
@@ -96,27 +83,27 @@ def strict_fault(schema: Mapping[str, Json]) -> str | None:
     except InvalidInput as error:
         return str(error)
     except (AttributeError, TypeError, ValueError, RecursionError):
-        return "The output schema is not a valid JSON Schema. Mend its properties."
+        return "The output schema is not a valid JSON Schema. Correct its properties."
     return None
 
 
 def _open_fault(part: Mapping[str, Json]) -> str | None:
     if part.get("additionalProperties") is not False:
         return (
-            "Strict structured output wants every object of the output schema closed, and one is not. "
+            "Strict structured output requires every object of the output schema to be closed, and one is not. "
             'Give each "additionalProperties": false.'
         )
     required: list[Json] = list(part.get("required", ()))
     if any(name not in required for name in part.get("properties", ())):
         return (
-            "Strict structured output wants every property of the output schema required, and one is not. "
-            'Name all in "required", and let those that may be missing be null.'
+            "Strict structured output requires every property of the output schema to be required, and one is not. "
+            'Name them all in "required", and let those that may be missing be null.'
         )
     return None
 
 
 def optional_properties(schema: Mapping[str, Json]) -> list[str]:
-    """Names of the top-level properties that *schema* does not require: in the strict form they may be null."""
+    """Return the top-level properties that *schema* does not require: in the strict form they may be null."""
     required = set(cast("list[str]", schema.get("required", ())))
     return [name for name in schema.get("properties", {}) if name not in required]
 
@@ -125,10 +112,10 @@ def _refuse_invalid(schema: Mapping[str, Json]) -> None:
     import jsonschema_rs
 
     try:
-        # Without the notes: `$schema` would have the validator fetch what it names.
+        # Without the notes: for `$schema` the validator would fetch the schema that it names.
         jsonschema_rs.meta.validate(_without_notes(schema))  # pyright: ignore[reportUnknownMemberType]  # no types there
     except RecursionError:
-        return  # `_strict` says where it is nested too deep.
+        return  # `_strict` says where it is nested too deeply.
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
         steps = [str(step) for step in getattr(error, "instance_path", ())]
         where = "/".join(steps) or "its top"
@@ -139,7 +126,7 @@ def _refuse_invalid(schema: Mapping[str, Json]) -> None:
             ) from error
         message = str(getattr(error, "message", error)).splitlines()[0][:200]
         raise InvalidInput(
-            f"The output schema is not a valid JSON Schema: at {where}, {message}. Mend that place."
+            f"The output schema is not a valid JSON Schema: at {where}, {message}. Correct it there."
         ) from error
 
 
@@ -163,12 +150,12 @@ def _parts_without_notes(parts: Json) -> Json:
 
 
 def _refuse_foreign_references(schema: Mapping[str, Json]) -> None:
-    """Refuse what points nowhere, or out of the schema: the validator would read files and addresses for it."""
+    """Refuse references that lead nowhere or out of the schema: the validator would read files and URLs for them."""
     for part in _parts(schema):
         reference = part.get("$ref")
         if reference is not None and not _is_inside(schema, reference):
             raise InvalidInput(
-                f"The output schema refers to {reference!r}, which is not in it. Write that part under $defs."
+                f"The output schema refers to {reference!r}, which it does not contain. Write that part under $defs."
             )
 
 
@@ -182,13 +169,13 @@ def _is_inside(schema: Mapping[str, Json], reference: Json) -> bool:
 def _strict(schema: Mapping[str, Json], place: str, level: int) -> dict[str, Json]:
     if level > MAX_LEVELS:
         raise InvalidInput(
-            f"The output schema is nested deeper than the {MAX_LEVELS} levels of strict mode, at {place}. Flatten it."
+            f"The output schema is nested deeper than strict mode's {MAX_LEVELS} levels, at {place}. Flatten it."
         )
     for keyword in _REFUSED.keys() & schema.keys():
         raise InvalidInput(f"Strict structured output cannot express {keyword!r}, used at {place}. {_REFUSED[keyword]}")
     result = {key: value for key, value in schema.items() if key not in _NOTES}
     if not _SAYS_WHAT & result.keys():
-        raise InvalidInput(f"The output schema does not say what is at {place}. Give it a type.")
+        raise InvalidInput(_untyped(place))
     if "properties" in result or _has_type(result, "object"):
         _close_object(result, place, level)
     if "items" in result or _has_type(result, "array"):
@@ -206,12 +193,12 @@ def _strict(schema: Mapping[str, Json], place: str, level: int) -> dict[str, Jso
 def _close_object(schema: dict[str, Json], place: str, level: int) -> None:
     if schema.get("additionalProperties", False) is not False:
         raise InvalidInput(
-            f"Strict structured output takes no properties but the named ones, and additionalProperties at {place} "
-            "allows others. Leave it out, or use a list of objects with a name and a value."
+            f"Strict structured output allows named properties only; additionalProperties at {place} allows others. "
+            "Leave it out, or use a list of objects with a name and a value."
         )
     properties: Mapping[str, Json] = schema.get("properties", {})
     if not properties:
-        raise InvalidInput(f"The object at {place} of the output schema names no properties. Name them.")
+        raise InvalidInput(f"The object at {place} in the output schema names no properties. Name them.")
     required = set(cast("list[str]", schema.get("required", ())))
     if missing := sorted(required - set(properties)):
         raise InvalidInput(f"The output schema requires {missing[0]!r} at {place}, but does not define it. Define it.")
@@ -226,8 +213,12 @@ def _close_object(schema: dict[str, Json], place: str, level: int) -> None:
 
 def _schema_at(part: Json, place: str) -> Mapping[str, Json]:
     if not isinstance(part, Mapping):
-        raise InvalidInput(f"The output schema does not say what is at {place}. Give it a type.")
+        raise InvalidInput(_untyped(place))
     return cast("Mapping[str, Json]", part)
+
+
+def _untyped(place: str) -> str:
+    return f"The output schema has no type at {place}. Add one."
 
 
 def _nullable(schema: dict[str, Json]) -> dict[str, Json]:
@@ -257,7 +248,7 @@ def _refuse_oversized(schema: dict[str, Json]) -> None:
         (characters, MAX_NAME_CHARACTERS, "characters of names and enum values"),
     ):
         if count > most:
-            raise InvalidInput(f"The output schema has {count:,} {what}; strict mode takes {most:,}. Make it smaller.")
+            raise InvalidInput(f"The output schema has {count:,} {what}; strict mode allows {most:,}. Make it smaller.")
 
 
 def _parts(schema: Mapping[str, Json]) -> Iterator[Mapping[str, Json]]:

@@ -1,6 +1,6 @@
-"""What OpenAI bills of a request's body, field by field. Pure: counts nothing; `tokens` does.
+"""What OpenAI bills in a request's body, field by field. Pure: `tokens` does the counting.
 
-A field that is not listed here may be charged in a way that nobody here knows: it leaves the cost without a bound.
+A field that is not listed here may be charged in some unknown way, so it leaves the cost without a limit.
 Source: the types of the `openai` package 3.57 with their docstrings.
 """
 
@@ -24,7 +24,7 @@ Uncounted = Literal[
     "other content",
     "other parameters",
 ]
-"""What a request may hold that only OpenAI can count, or that is charged otherwise."""
+"""What a request may hold that only OpenAI can count, or that it charges differently."""
 
 _SHARED: Mapping[str, Uncounted | None] = {
     **dict.fromkeys(
@@ -120,16 +120,16 @@ TEXT_PART: Mapping[str, Uncounted | None] = {
 
 _FREE = {endpoint: frozenset(field for field, adds in BODY[endpoint].items() if adds is None) for endpoint in BODY}
 _TIERS = (None, "auto", "default", "flex")
-"""Tiers that cost at most the standard price; `auto` is what the project is set to."""
+"""Tiers that cost at most the standard price; `auto` is the project's own setting."""
 INNER: Mapping[str, frozenset[str]] = {
     "reasoning": frozenset({"context", "effort", "generate_summary", "mode", "summary"}),
     "text": frozenset({"format", "verbosity"}),
 }
-"""What an object among the fields may hold, where that might be charged."""
+"""What an object among the fields may hold, if that could be charged."""
 
 
 def uncounted(body: Mapping[str, Json], endpoint: Endpoint) -> Iterator[Uncounted]:
-    """Name what the parameters of a body add to its cost that cannot be counted."""
+    """Yield whatever the parameters of a body add to its cost that cannot be counted."""
     if not body.keys() <= _FREE[endpoint]:
         yield from added_by(body, BODY[endpoint], "other parameters")
     if body.get("service_tier") not in _TIERS:
@@ -143,7 +143,7 @@ def uncounted(body: Mapping[str, Json], endpoint: Endpoint) -> Iterator[Uncounte
 def added_by(
     fields: Mapping[str, Json], known: Mapping[str, Uncounted | None], other: Uncounted
 ) -> Iterator[Uncounted]:
-    """Name what *fields* add that cannot be counted; a field that is not *known* adds something *other*."""
+    """Yield whatever *fields* add that cannot be counted; a field that is not *known* adds *other*."""
     for field, value in fields.items():
         adds = known.get(field, other)
         if adds is not None and value is not None and value != []:

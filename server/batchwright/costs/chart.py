@@ -1,4 +1,4 @@
-"""A chart of costs as a PNG, drawn with matplotlib, which only the process of `chart_process` imports."""
+"""A chart of costs as a PNG, drawn with matplotlib, which only the `chart_process` imports."""
 
 # pyright: reportUnknownMemberType=false
 # matplotlib types its functions, but not the keyword arguments that they pass on.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 STANDARD_COLOUR = "#E69F00"
 BATCH_COLOUR = "#0072B2"
-"""Both of Okabe and Ito's palette, which colour-blind eyes tell apart; they differ in lightness too."""
+"""Both from Okabe and Ito's palette, which colour-blind people can tell apart; they differ in lightness too."""
 
 _INK, _FAINT, _GRID = "#222222", "#666666", "#DDDDDD"
 _DPI = 120
@@ -27,7 +27,7 @@ _BAR = 0.38
 
 
 def png(comparison: Comparison) -> bytes:
-    """Draw standard and batch costs as bars, a pair for each model; at least one has a price."""
+    """Draw standard and batch costs as a pair of bars for each model; at least one model has a price."""
     from matplotlib import rcdefaults
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -118,6 +118,6 @@ def _words(figure: "Figure", comparison: Comparison, height: float) -> None:
 
 
 def _plain(text: str, most: int) -> str:
-    """Return text that the one font that is always there can show."""
+    """Return text that the only font that is always installed can show."""
     ascii_only = text.encode("ascii", "replace").decode()
     return ascii_only if len(ascii_only) <= most else f"{ascii_only[: most - 3]}..."

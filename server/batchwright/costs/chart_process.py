@@ -1,6 +1,6 @@
-"""A process that draws one chart: matplotlib runs the system's `fc-list`, and hands it whatever environment it has.
+"""A process that draws one chart, because matplotlib runs the system's `fc-list` with its whole environment.
 
-It reads a comparison in one line on standard input, writes a PNG to standard output, and ends when its input is closed.
+It reads a comparison from one line of standard input, writes a PNG to standard output, and ends when its input closes.
 """
 
 import os
@@ -16,14 +16,14 @@ from batchwright.costs.chart import png
 from batchwright.costs.comparison import Comparison
 
 MAX_SECONDS = 120
-"""The first chart takes longest: matplotlib looks through all fonts, and keeps what it finds."""
+"""The first chart takes longest: matplotlib searches all fonts, and caches what it finds."""
 MAX_BYTES = 10_000_000
 CHART = Child(("-m", "batchwright.costs.chart_process"), ("MPLCONFIGDIR",))
-"""Where MPLCONFIGDIR is set, matplotlib keeps there what it knows of the fonts."""
+"""If MPLCONFIGDIR is set, matplotlib keeps its font cache there."""
 
 
 async def draw(comparison: Comparison) -> bytes:
-    """Draw a comparison in a process of its own, and return the PNG.
+    """Draw a comparison in a separate process, and return the PNG.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -43,14 +43,14 @@ async def draw(comparison: Comparison) -> bytes:
 
 
 def main() -> None:
-    """Draw the chart that is asked for."""
+    """Draw the requested chart."""
     comparison = msgspec.json.decode(sys.stdin.buffer.readline(), type=Comparison)
     threading.Thread(target=_end_with_input, daemon=True).start()
     sys.stdout.buffer.write(png(comparison))
 
 
 def _end_with_input() -> None:
-    # Not through `sys.stdin`: a thread that holds its lock keeps the interpreter from ending cleanly.
+    # Not through `sys.stdin`: a thread that holds its lock keeps the interpreter from exiting cleanly.
     os.read(0, 1)
     os._exit(1)
 

@@ -1,4 +1,4 @@
-"""What the same requests cost on several models, standard and batch. Pure: is given the tokens, and reads nothing."""
+"""What the same requests cost on several models, standard and batch. Pure: it takes token counts and reads nothing."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,28 +12,30 @@ from batchwright.checks.names import explain
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Endpoint
 from batchwright.core.untrusted import model_name, one_line
-from batchwright.costs.prices import CACHEABLE_TOKENS, Price, RequestTokens, closest_priced_name, cost, price
+from batchwright.costs.prices import Price, Processing, closest_priced_name, cost, price
+from batchwright.costs.tokens import RequestTokens
+from batchwright.costs.totals import CACHEABLE_TOKENS
 
 CHAT_MODELS = ("gpt-6-luna", "gpt-5.4-mini", "gpt-6.1-terra", "gpt-6.1-sol", "gpt-6-astra")
-"""Compared where none are named: from the cheapest to the most capable, all with a listed batch price."""
+"""Compared by default: from the cheapest to the most capable, all with a listed batch price."""
 EMBEDDING_MODELS = ("text-embedding-3-small", "text-embedding-3-large")
 MAX_MODELS = 20
 MAX_ROWS = 1_000_000_000
 MAX_TOKENS = 10_000_000
 
 OutputBasis = Literal["given", "measured", "bound", "open"]
-"""Where output tokens come from: the user, the answers of the job, the longest allowed; or some have no bound."""
+"""Where output tokens come from: the user, the job's answers, the longest allowed; or some have no limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeanOutput:
-    """The output tokens that so many requests have together, to be taken for each request alike."""
+    """The output tokens of some requests together, spread evenly over each request."""
 
     tokens: int
     requests: int = 1
 
     def of(self, number: int) -> int:
-        """Return those of one request, numbered from 0: whole tokens, whose sum is true."""
+        """Return those of one request, numbered from 0: whole tokens that add up to the total."""
         return self.tokens * (number + 1) // self.requests - self.tokens * number // self.requests
 
 
@@ -42,8 +44,8 @@ class Load:
     """Requests, as a model's tokenizer counts them.
 
     Attributes:
-        sizes: How many requests there are of each size: input and output tokens.
-        is_open: Whether some have output that nothing bounds; it is not counted.
+        sizes: The number of requests of each size: input and output tokens.
+        is_open: Whether some have output without a limit, which is not counted.
     """
 
     sizes: Mapping[tuple[int, int], int]
@@ -53,12 +55,12 @@ class Load:
 
     @property
     def requests(self) -> int:
-        """How many requests there are."""
+        """The number of requests."""
         return sum(self.sizes.values())
 
     @property
     def mean(self) -> tuple[int, int]:
-        """The input and output tokens of a request on average, rounded."""
+        """The average input and output tokens of a request, rounded."""
         requests = max(1, self.requests)
         into, out = (sum(size[place] * count for size, count in self.sizes.items()) for place in (0, 1))
         return round(into / requests), round(out / requests)
@@ -68,23 +70,20 @@ class Load:
         """The input tokens of the longest request."""
         return max((size[0] for size in self.sizes), default=0)
 
-    def cost(self, price: Price, processing: Literal["batch", "standard"]) -> Decimal:
-        """Return the cost in US dollars, each request at the rate of its own length."""
+    def cost(self, price: Price, processing: Processing) -> Decimal:
+        """Return the cost in US dollars, each request at the rate for its own length."""
         each = (cost(price, [size], processing=processing) * count for size, count in self.sizes.items())
         return sum(each, Decimal(0))
 
 
 @dataclass(frozen=True, slots=True)
 class ModelCost:
-    """What the requests cost on one model, in US dollars.
-
-    Attributes:
-        batch_usd: None: its batch price is not known.
-    """
+    """What the requests cost on one model, in US dollars."""
 
     model: str
     standard_usd: Decimal
     batch_usd: Decimal | None
+    """None: its batch price is unknown."""
 
     @property
     def highest_usd(self) -> Decimal:
@@ -93,7 +92,7 @@ class ModelCost:
 
     @property
     def saving_percent(self) -> int | None:
-        """What the batch saves; None where that is not known."""
+        """What the batch saves; None if that is unknown."""
         if self.batch_usd is None or not self.standard_usd:
             return None
         return int((100 * (1 - self.batch_usd / self.standard_usd)).quantize(Decimal(1), ROUND_HALF_UP))
@@ -105,11 +104,11 @@ class Comparison:
 
     Attributes:
         subject: The requests, in words.
-        costs: The cheapest batch first; those whose batch price is not known last.
-        unpriced: Models whose price is not known.
-        source: Where the prices come from, and of when they are.
-        notes: What is not certain, in words.
-        is_open: Whether output that nothing bounds comes on top.
+        costs: The cheapest batch first, unknown batch prices last.
+        unpriced: Models whose price is unknown.
+        source: Where the prices come from, with their date.
+        notes: What is uncertain, in sentences.
+        is_open: Whether output without a limit comes on top.
     """
 
     subject: str
@@ -121,34 +120,29 @@ class Comparison:
 
 
 def models_to_compare(models: Iterable[str], default: Sequence[str]) -> tuple[str, ...]:
-    """Return the models to compare, each once; *default* where none are named.
+    """Return the models to compare, each once; *default* if none are named.
 
     Raises:
-        InvalidInput: There are too many, or one is no name of a model.
+        InvalidInput: There are too many, or one is not the name of a model.
     """
     given = [model_name(model.strip()) for model in models if model.strip()]
     names = tuple(dict.fromkeys(given or map(one_line, default)))
     if len(names) > MAX_MODELS:
-        raise InvalidInput(f"{len(names):,} models are named, more than {MAX_MODELS}. Compare fewer at a time.")
+        raise InvalidInput(f"{len(names):,} models are too many: at most {MAX_MODELS}. Compare fewer at a time.")
     return names
 
 
 def prices_of(models: Iterable[str], endpoint: Endpoint | None = None) -> dict[str, Price | None]:
-    """Give each model's price; without an *endpoint*, at the one that it has."""
-    if endpoint is not None:
-        return {model: price(model, endpoint=endpoint) for model in models}
-    return {
-        model: price(model, endpoint="/v1/chat/completions") or price(model, endpoint="/v1/embeddings")
-        for model in models
-    }
+    """Return each model's price; without an *endpoint*, at whichever has one."""
+    endpoints: tuple[Endpoint, ...] = (endpoint,) if endpoint else ("/v1/chat/completions", "/v1/embeddings")
+    found = {model: [price(model, endpoint=each) for each in endpoints] for model in models}
+    return {model: next(filter(None, prices), None) for model, prices in found.items()}
 
 
 def load_of(requests: Iterable[RequestTokens], output: MeanOutput | None) -> Load:
-    """Add up requests by size; without *output*, each has the most that it is allowed."""
+    """Count requests by size; without *output*, each has as much as it is allowed."""
     sizes: Counter[tuple[int, int]] = Counter()
-    uncounted: set[str] = set()
-    approximated: set[str] = set()
-    is_open = False
+    uncounted, approximated, is_open = set[str](), set[str](), False
     for number, request in enumerate(requests):
         out = output.of(number) if output else request.output_bound
         is_open = is_open or out is None
@@ -159,10 +153,10 @@ def load_of(requests: Iterable[RequestTokens], output: MeanOutput | None) -> Loa
 
 
 def check(name: str, value: int, *, least: int, most: int) -> None:
-    """Refuse a number that cannot be.
+    """Refuse a number outside its range.
 
     Raises:
-        InvalidInput: It is out of its range.
+        InvalidInput: It is outside.
     """
     if not least <= value <= most:
         raise InvalidInput(f"{name} is {value:,}. Give a number from {least:,} to {most:,}.")
@@ -176,10 +170,10 @@ def compare_tokens(
     output_tokens: int | None,
     today: date,
 ) -> Comparison:
-    """Compare the costs of *rows* equal requests, with so many tokens each; without output, of their input alone.
+    """Compare the costs of *rows* equal requests; without *output_tokens*, only the cost of their input.
 
     Raises:
-        InvalidInput: A number is missing or cannot be, or there are too many models.
+        InvalidInput: A number is missing or out of range, or there are too many models.
     """
     if rows is None or input_tokens is None:
         raise InvalidInput(
@@ -206,9 +200,9 @@ def compare(
     today: date,
     elsewhere: str | None = None,
 ) -> Comparison:
-    """Compare the costs of requests, given for each model with a price as that counts them.
+    """Compare the costs of requests; *loads* has an entry for each priced model, counted by its tokenizer.
 
-    A model *elsewhere* than at OpenAI may be called anything.
+    The model *elsewhere* is not OpenAI's, so its name may be anything.
     """
     known = {model: found for model, found in prices.items() if found}
     costs = [
@@ -235,15 +229,14 @@ def _order(line: ModelCost) -> tuple[bool, Decimal, str]:
 
 
 def _token_notes(loads: Mapping[str, Load], output: OutputBasis) -> Iterator[str]:
+    has_output = any(load.mean[1] for load in loads.values())
     if any(load.is_open for load in loads.values()):
-        yield "Output without a bound is not counted and comes on top: pass output_tokens, for one request."
-    elif not any(load.mean[1] for load in loads.values()):
-        pass
-    elif output == "bound":
-        yield "The output is the longest allowed, so this is the most: pass output_tokens, for one request, if known."
-    elif output == "measured":
+        yield "Output without a limit is not counted and comes on top. Give the output tokens of one request."
+    elif output == "bound" and has_output:
+        yield "The output is the longest allowed, so this is the most. If known, give the output tokens of one request."
+    elif output == "measured" and has_output:
         yield "The output is as measured on this job; another model may write, or reason, more or less."
-    else:
+    elif has_output:
         yield "The same output is assumed for every model; reasoning models also bill their reasoning tokens."
     uncounted = frozenset[str]().union(*(load.uncounted for load in loads.values()))
     if uncounted:
@@ -264,7 +257,7 @@ def _price_notes(prices: Mapping[str, Price], loads: Mapping[str, Load]) -> Iter
     if unknown := those(basis="standard"):
         yield f"No batch price is known: {unknown}."
     if halved := those(basis="half_of_standard"):
-        yield f"The batch price is half of the standard price, as OpenAI has it for embeddings: {halved}."
+        yield f"The batch price is half the standard price, as OpenAI charges for embeddings: {halved}."
     standard_when_long = [
         model
         for model, found in prices.items()
@@ -276,7 +269,7 @@ def _price_notes(prices: Mapping[str, Price], loads: Mapping[str, Load]) -> Iter
     ]
     if standard_when_long:
         models = ", ".join(standard_when_long)
-        yield f"For their longest requests only the standard price is known, and is taken as the batch price: {models}."
+        yield f"For the longest requests only the standard price is known, and it is used for batch too: {models}."
     cached = [
         model
         for model, found in prices.items()
@@ -291,9 +284,9 @@ def _price_notes(prices: Mapping[str, Price], loads: Mapping[str, Load]) -> Iter
 
 
 def _source(prices: Iterable[Price]) -> str:
-    """Say where the prices come from; the day is that of the batch prices, which alone have one."""
+    """Say where the prices come from, with the day of the batch prices: standard prices have none."""
     found = list(prices)
     packages = dict.fromkeys(each.source.split(",")[0] for each in found)
     days = sorted({each.batch_checked for each in found if each.batch_checked})
     checked = f", batch prices checked on {days[0]}" + (f" to {days[-1]}" if len(days) > 1 else "") if days else ""
-    return f"OpenAI's prices, {', '.join(packages)}{checked}" if found else "none is known"
+    return f"OpenAI's prices, {', '.join(packages)}{checked}" if found else "no prices known"

@@ -1,15 +1,14 @@
-"""Token counts of requests, exact or by a sample, and offline. Pure: knows no files.
+"""Token counts of requests, offline. Pure: knows no files.
 
-The frame of a chat is counted as OpenAI's cookbook does ("How to count tokens with tiktoken"): 3 tokens a message and
-its role, 1 for a name, 3 that open the answer. What OpenAI counts in ways of its own is named, never passed over.
+The frame of a chat is counted as in OpenAI's cookbook ("How to count tokens with tiktoken"): 3 tokens a message and its
+role, 1 for a name, 3 that open the answer. Whatever OpenAI counts in a way that is not public is named, never skipped.
 """
 
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Literal, assert_never, cast
+from typing import Literal, NamedTuple, assert_never, cast
 
 import msgspec
 
@@ -23,10 +22,10 @@ MESSAGE_TOKENS = 3
 NAME_TOKENS = 1
 ANSWER_TOKENS = 3
 FORMAT_TOKENS = 64
-"""What may stand around an output schema where it is shown to the model."""
+"""What may surround an output schema when the model is shown it."""
 
 LAST_TEXTS = 4
-"""Whose counts are remembered: a text that all requests share, as they do system text and schema, is counted once."""
+"""Texts whose counts are remembered: system texts and schemas, which all requests share, are counted once."""
 
 CONTROL_MARK = "<|"
 """In every control token."""
@@ -41,7 +40,7 @@ _TEXT_PARTS: Mapping[str, str] = {
     "output_text": "text",
     "refusal": "refusal",
 }
-"""The kinds of parts that are texts, and where their text is."""
+"""The kinds of parts that are texts, and the field of each."""
 _OTHER_PARTS: Mapping[str, Uncounted] = {
     "image_url": "images",
     "input_image": "images",
@@ -52,52 +51,48 @@ _OTHER_PARTS: Mapping[str, Uncounted] = {
 _PLAIN_MESSAGE = frozenset({"role", "content"})
 """The fields of nearly all messages."""
 _TEXT_FIELDS = ("refusal", "tool_call_id", "phase")
-"""Of a message, beside its content and its name."""
+"""In a message, besides its content and its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenCount:
-    """The input tokens of one request.
+class RequestTokens(NamedTuple):
+    """The tokens of one request before it is sent.
 
     Attributes:
-        uncounted: What it holds beside them, whose tokens come on top.
-        approximated: What is among them, but counted otherwise than OpenAI does.
-        margin: How many more there may be at most for what is approximated.
+        output_bound: The most output tokens, reasoning included, for all its answers; None: no limit.
+        uncounted: What else it holds, whose tokens come on top.
+        approximated: What is counted, but differently than by OpenAI.
+        margin: The most input tokens that may come on top for what is approximated.
     """
 
     input_tokens: int
-    uncounted: frozenset[Uncounted] = frozenset()
-    approximated: frozenset[Approximated] = frozenset()
+    output_bound: int | None
+    uncounted: frozenset[str] = frozenset()
+    approximated: frozenset[str] = frozenset()
     margin: int = 0
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether OpenAI would count the same."""
-        return not self.uncounted and not self.approximated
 
 
 def encoding_of(model: str) -> Encoding:
-    """Return the encoding of *model*, also of one tuned from it; for a model never heard of, the newest.
+    """Return the encoding of *model*, also if it is fine-tuned; for an unknown model, the newest.
 
-    `is_encoding_known` tells the two cases apart. Source: tiktoken's `model.py`.
+    `is_encoding_known` distinguishes the two cases. Source: tiktoken's `model.py`.
     """
     return "cl100k_base" if _CL100K.match(_base(model)) else "o200k_base"
 
 
 def is_encoding_known(model: str) -> bool:
-    """Tell whether `encoding_of` knows *model*, or guesses."""
+    """Whether `encoding_of` knows *model* instead of guessing."""
     name = _base(model)
     return bool(_O200K.match(name) or _CL100K.match(name))
 
 
-def counter(model: str) -> Callable[[Mapping[str, Json], Endpoint], TokenCount]:
-    """Return the function that counts the input tokens of request bodies for *model*, whatever their `model` says."""
+def counter(model: str) -> Callable[[Mapping[str, Json], Endpoint], RequestTokens]:
+    """Return a function that counts the tokens of request bodies for *model*, whatever their `model` says."""
     count_text = lru_cache(LAST_TEXTS)(text_counter(model))
     guessed: frozenset[Approximated] = (
         frozenset() if is_encoding_known(model) else frozenset({"the text, with another model's tokenizer"})
     )
 
-    def count(body: Mapping[str, Json], endpoint: Endpoint) -> TokenCount:
+    def count(body: Mapping[str, Json], endpoint: Endpoint) -> RequestTokens:
         tally = _Tally(count_text)
         tally.uncounted.update(uncounted(body, endpoint))
         match endpoint:
@@ -109,19 +104,20 @@ def counter(model: str) -> Callable[[Mapping[str, Json], Endpoint], TokenCount]:
                 _add_embeddings(tally, body)
             case _:
                 assert_never(endpoint)
-        return TokenCount(tally.tokens, frozenset(tally.uncounted), guessed | tally.approximated, tally.margin)
+        names = frozenset(tally.uncounted), guessed | tally.approximated
+        return RequestTokens(tally.tokens, _output_bound(body, endpoint), *names, tally.margin)
 
     return count
 
 
 TextCounter = Callable[[str], tuple[int, int]]
-"""Counts the tokens of a text, and says how many more it may have at most."""
+"""Returns the tokens of a text, and the most that may come on top."""
 
 
 def text_counter(model: str) -> TextCounter:
-    """Return the function that counts the tokens of a text for *model*.
+    """Return a function that counts the tokens of a text for *model*.
 
-    Where its tokenizer is a guess, the most is one token a byte, as with every tokenizer that OpenAI has published.
+    If its tokenizer is a guess, the most is one token a byte, as with every tokenizer that OpenAI has published.
     """
     count = _counter_of(encoding_of(model))
     if is_encoding_known(model):
@@ -134,11 +130,8 @@ def text_counter(model: str) -> TextCounter:
     return guess
 
 
-def output_bound(body: Mapping[str, Json], endpoint: Endpoint) -> int | None:
-    """Return the most output tokens that a request may cost, reasoning included, for all its answers; None: no bound.
-
-    A limit that is not a positive whole number bounds nothing.
-    """
+def _output_bound(body: Mapping[str, Json], endpoint: Endpoint) -> int | None:
+    """Return the most output tokens of a request; a limit that is not a positive whole number is none."""
     match endpoint:
         case "/v1/chat/completions":
             limits = [_positive(body.get("max_completion_tokens")), _positive(body.get("max_tokens"))]
@@ -150,7 +143,7 @@ def output_bound(body: Mapping[str, Json], endpoint: Endpoint) -> int | None:
         case _:
             assert_never(endpoint)
     given = [limit for limit in limits if limit is not None]
-    # Where both limits are given, which one OpenAI heeds is not documented.
+    # If both limits are given, it is not documented which one OpenAI applies.
     return max(given) * answers if given and answers is not None else None
 
 
@@ -173,7 +166,7 @@ class _Tally:
             self.uncounted.add("other content")
 
     def add_content(self, content: Json) -> None:
-        """Add a message's content: a text or its parts."""
+        """Add a message's content: a text or a list of parts."""
         if not isinstance(content, list):
             self.add_text(content)
             return
@@ -186,7 +179,7 @@ class _Tally:
                 self.uncounted.add(_OTHER_PARTS.get(kind, "other content"))
 
     def add_message(self, message: Mapping[str, Json], endpoint: Endpoint) -> None:
-        """Add a message with all that it holds."""
+        """Add a message with everything in it."""
         self.tokens += MESSAGE_TOKENS
         if (role := message.get("role")) in _ROLES:
             self.tokens += 1
@@ -207,8 +200,8 @@ class _Tally:
     def add_format(self, answer_format: Json) -> None:
         """Add the format of the answer, with its schema as compact JSON.
 
-        How OpenAI shows it to the model is not documented. The most is one token for each byte of it, written with
-        spaces and escapes.
+        How OpenAI shows it to the model is not documented. The most is one token a byte, written with spaces and
+        escapes.
         """
         fields = _object(answer_format)
         if answer_format is None or fields in ({"type": "text"}, {"type": "json_object"}):
@@ -225,7 +218,7 @@ class _Tally:
 
 @lru_cache(LAST_TEXTS)
 def _spaced_bytes(value: bytes) -> int:
-    """Return how long a JSON value is when it is written with spaces and escapes."""
+    """Return the length of a JSON value, written with spaces and escapes."""
     return len(json.dumps(msgspec.json.decode(value)))
 
 
@@ -271,8 +264,8 @@ def _counter_of(encoding: Encoding) -> Callable[[str], int]:
     flat, ordinary = tokenizer.encode_flat, tokenizer.encode_ordinary
 
     def count(text: str) -> int:
-        # Four bytes a token, and twice as fast as a list of them. But it takes text such as `<|endoftext|>` for a
-        # control token; OpenAI takes it for text.
+        # Four bytes a token, and twice as fast as a list of them. But it reads `<|endoftext|>` and the like as control
+        # tokens; OpenAI reads them as text.
         return len(ordinary(text)) if CONTROL_MARK in text else len(flat(text)) // 4
 
     return count
@@ -287,10 +280,10 @@ def _positive(value: Json) -> int | None:
 
 
 def _object(value: Json) -> dict[str, Json]:
-    """Return a JSON object's fields; whatever else stands there has none."""
+    """Return the fields of a JSON object; any other value has none."""
     return cast("dict[str, Json]", value) if isinstance(value, dict) else {}
 
 
 def _objects(value: Json) -> list[dict[str, Json]]:
-    """Return a JSON list's objects; whatever else stands there is empty, and the provider will refuse it."""
+    """Return the objects in a JSON list; any other value counts as empty, and the provider will refuse it."""
     return [_object(item) for item in cast("list[Json]", value)] if isinstance(value, list) else []

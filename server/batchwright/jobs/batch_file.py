@@ -8,7 +8,7 @@ from typing import cast, get_args
 
 import msgspec
 
-from batchwright.checks.batch_file import Finding, Report, check_file
+from batchwright.checks.batch_file import BatchFileReport, Finding, check_file
 from batchwright.core import files
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Endpoint, Json, ProviderInfo, Recipe
@@ -77,7 +77,7 @@ def check_batch_file(
     *,
     is_model_known: Callable[[str], bool],
     progress: Progress = SILENT,
-) -> Report:
+) -> BatchFileReport:
     """Refuse a ready-made batch file that the Batch API would refuse, or whose requests would fail at *provider*.
 
     Raises:
@@ -132,7 +132,7 @@ def _first_line(path: Path, name: str) -> _FirstLine:
     )
 
 
-def _refusal(name: str, report: Report) -> str:
+def _refusal(name: str, report: BatchFileReport) -> str:
     sentences: list[str] = []
     if report.errors:
         shown = "; ".join(

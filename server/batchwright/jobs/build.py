@@ -12,7 +12,7 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Job, Limits, ProviderInfo, Recipe, Request, Source
 from batchwright.core.progress import SILENT, Progress
-from batchwright.costs.prices import Estimate
+from batchwright.costs.totals import Estimate
 from batchwright.jobs.preflight import DraftWarning, check_recipe, draft_warnings, is_batch_file
 from batchwright.requests.duplicates import Repeats
 from batchwright.requests.measure import Line

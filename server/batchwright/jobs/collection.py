@@ -16,7 +16,7 @@ from batchwright.core.errors import ProviderGone, ProviderNotNow, ProviderRefuse
 from batchwright.core.job_folder import DownloadKind, JobFolder, part_name
 from batchwright.core.model import ENDED_STATES, Job, LineError, Outcome, Part, Result
 from batchwright.core.problem import Problem
-from batchwright.costs.prices import Totals, cost, cost_of_totals, price_at
+from batchwright.costs.prices import cost, cost_of_sums, price_at
 from batchwright.jobs.recovery import is_final, is_overdue, overdue
 from batchwright.requests.packing import members_of
 from batchwright.results.answers import BATCH_CANCELLED, BATCH_EXPIRED, MAX_PROBLEM_CHARACTERS
@@ -316,5 +316,5 @@ def _cost(job: Job, part: Part, found: Found, *, is_lost: bool) -> Decimal | Non
         return None
     # The provider's own sum is what it charges; which rate applies is known only of single requests.
     longest = max((into for into, _ in found.counts), default=0)
-    totals = Totals(max(used[0], summed[0]), largest_input_tokens=longest)
-    return cost_of_totals(known, totals, max(used[1], summed[1]), processing=processing)
+    sums = max(used[0], summed[0]), max(used[1], summed[1])
+    return cost_of_sums(known, *sums, longest=longest, processing=processing)

@@ -29,13 +29,12 @@ from batchwright.costs.comparison import (
     models_to_compare,
     prices_of,
 )
-from batchwright.costs.tokens import Encoding, encoding_of, is_encoding_known
+from batchwright.costs.tokens import Encoding, RequestTokens, encoding_of, is_encoding_known
 from batchwright.requests.measure import Measure
 from batchwright.requests.parts import OnRows
 
 if TYPE_CHECKING:
     from batchwright.core.workspace import Workspace
-    from batchwright.costs.prices import RequestTokens
     from batchwright.journal.journal import Journal
 
 ROWS_A_REPORT = 500
@@ -189,7 +188,7 @@ class _Counting:
         self._done = 0
         self._total = times * sum(part.requests for part in job.parts if part.round == 1 and part.state != "split")
 
-    def requests(self, model: str) -> "Iterator[RequestTokens]":
+    def requests(self, model: str) -> Iterator[RequestTokens]:
         """Yield the tokens of each request, as *model* counts them."""
         measure = Measure(model, self._job.recipe.endpoint)
         for path in self._paths:

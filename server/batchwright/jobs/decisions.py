@@ -12,7 +12,7 @@ from batchwright.core.errors import NotReady, OverLimit
 from batchwright.core.job_folder import JobFolders
 from batchwright.core.model import Job, Part, SpendingLimits, UserSays
 from batchwright.core.money import format_most, format_usd
-from batchwright.costs.spending import agreement
+from batchwright.costs.spending import job_budget
 from batchwright.jobs.advance import Runs
 from batchwright.jobs.confirmation import Confirmation
 from batchwright.jobs.overview import Overviews
@@ -84,7 +84,7 @@ class Decisions:
         self._journal.elapsed.keep(self._api.told.now())
         if self._journal.job(job_id).submitted_at != job.submitted_at:
             return await self._runs.advance(job_id), True
-        agreed = agreement(drafted, drafted.parts, max_cost_usd, self._limits)
+        agreed = job_budget(drafted, drafted.parts, max_cost_usd, self._limits)
         was_new = self._journal.agree(job, agreed.shares, agreed_usd=agreed.agreed_usd, limits=self._limits)
         self._on_point("agreed")
         return await self._runs.advance(job_id), not was_new

@@ -10,7 +10,7 @@ from batchwright.core.calls import OPEN, Call
 from batchwright.core.model import Job, SpendingLimits, UserSays
 from batchwright.core.money import format_most
 from batchwright.core.untrusted import one_line
-from batchwright.costs.spending import agreement, ceiling_usd, question, resend_question
+from batchwright.costs.spending import ceiling_usd, job_budget, question, resend_question
 from batchwright.jobs.recovery import stuck_parts
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class SubmissionTerms:
             return self._question_to_leave(job)
         asked: list[str] = []
         if (drafted := self._overviews.as_drafted(job)).parts:
-            agreed = agreement(drafted, drafted.parts, max_cost_usd, self._limits)
+            agreed = job_budget(drafted, drafted.parts, max_cost_usd, self._limits)
             duplicate = self._journal.queries.same_job(job) if job.submitted_at is None else None
             if not agreed.is_bounded or agreed.total_usd > self._limits.ask_above_usd:
                 asked.append(question(drafted, drafted.parts, agreed, duplicate=duplicate))

@@ -7,8 +7,7 @@ from typing import NamedTuple, cast
 from batchwright.core import files
 from batchwright.core.jsonl import decode_request, encode_request
 from batchwright.core.model import Endpoint, Json, Request
-from batchwright.costs.prices import RequestTokens
-from batchwright.costs.tokens import counter, output_bound
+from batchwright.costs.tokens import RequestTokens, counter
 
 
 class Line(NamedTuple):
@@ -45,13 +44,11 @@ class Measure:
             yield self._line(line + b"\n", decode_request(line).body)
 
     def _line(self, data: bytes, body: Mapping[str, Json]) -> Line:
-        count = self._count(body, self._endpoint)
-        bound = output_bound(body, self._endpoint)
-        tokens = RequestTokens(count.input_tokens, bound, count.uncounted, count.approximated, count.margin)
+        tokens = self._count(body, self._endpoint)
         if self._endpoint == "/v1/embeddings":
             inputs = _inputs(body.get("input"))
             return Line(data, inputs, inputs, tokens)
-        return Line(data, 1, count.input_tokens, tokens)
+        return Line(data, 1, tokens.input_tokens, tokens)
 
 
 def _inputs(given: Json) -> int:

@@ -13,7 +13,7 @@ from batchwright.core import files
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import decode_request, encode_request
 from batchwright.core.model import Json, Limits, Part, Request
-from batchwright.costs.prices import RequestTokens
+from batchwright.costs.tokens import RequestTokens
 from batchwright.requests.measure import Line, Measure
 
 MAX_REQUEST_TOKENS = 300_000

@@ -16,7 +16,8 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import decode_request
 from batchwright.core.model import Limits, Part, ProviderInfo, Recipe, Request
-from batchwright.costs.prices import Estimate, Tally, Totals, estimate, price_at
+from batchwright.costs.prices import price_at
+from batchwright.costs.totals import Estimate, Totals, estimate
 from batchwright.requests.measure import Line
 
 
@@ -66,21 +67,21 @@ def write_parts(plan: PartPlan, lines: Iterable[Line], whole: Digest | None = No
         InvalidInput: A single request is larger than a whole batch may be.
     """
     parts: list[Part] = []
-    sums: list[Totals] = []
+    totals = Totals()
     for number, group in itertools.groupby(number_parts(lines, plan.limits), key=itemgetter(0)):
         part = Part(plan.job_id, plan.first_number + number - 1, "built", "", 0, 0, round=plan.round)
         # The first part's lines are the first of all lines: most jobs have only this part, and need no second hash.
         digest, *more = [whole] if whole and not parts else [hashlib.sha256(), *([whole] if whole else [])]
-        part, totals = _write(plan, part, map(itemgetter(1), group), digest.update, *(each.update for each in more))
+        part, of_part = _write(plan, part, map(itemgetter(1), group), digest.update, *(each.update for each in more))
         parts.append(replace(part, sha256=digest.hexdigest()))
-        sums.append(totals)
+        totals += of_part
     plan.on_point("part_written")
-    return Written(tuple(parts), _estimate(plan, sum(sums[1:], sums[0]) if sums else Totals()))
+    return Written(tuple(parts), _estimate(plan, totals))
 
 
 def _write(plan: PartPlan, part: Part, lines: Iterable[Line], *also: Callable[[bytes], None]) -> tuple[Part, Totals]:
     """Write one part, and pass each line to *also*."""
-    size, requests, load, tally, members = 0, 0, 0, Tally(), bytearray()
+    size, requests, load, totals, members = 0, 0, 0, Totals(), bytearray()
     path = plan.folder.requests(part)
     with path.open("wb", buffering=files.CHUNK_BYTES) as file:
         for line in lines:
@@ -90,20 +91,20 @@ def _write(plan: PartPlan, part: Part, lines: Iterable[Line], *also: Callable[[b
             size += len(line.data)
             load += line.load
             requests += 1
-            tally.add(line.tokens)
+            totals.add(line.tokens)
             if line.members:
                 members += msgspec.json.encode(line.members) + b"\n"
             plan.on_point("part_writing")
     files.sync(path)
     if members:
         files.write_whole(plan.folder.members(part), bytes(members))
-    expected = _estimate(plan, tally.totals)
+    expected = _estimate(plan, totals)
     known = expected.cost_standard_usd if plan.provider.charges == "standard" else expected.cost_batch_usd
     # Reserved in whole micro-dollars.
     ceiling = _micro(known.high_usd) if known else None
     least = _micro(known.low_usd) if known else None
     part = replace(part, size_bytes=size, requests=requests, load=load, ceiling_usd=ceiling, least_usd=least)
-    return part, tally.totals
+    return part, totals
 
 
 def _micro(amount: Decimal | None) -> Decimal | None:

@@ -26,7 +26,7 @@ from openai.types.shared_params import Reasoning
 from batchwright.checks.parameters import PARAMETERS
 from batchwright.core.model import Endpoint, Json
 from batchwright.costs.billing import BODY, INNER, MESSAGE, TEXT_PART
-from batchwright.costs.tokens import TokenCount, counter, text_counter
+from batchwright.costs.tokens import RequestTokens, counter, text_counter
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import in_memory, openai_environment
 
@@ -46,7 +46,7 @@ BODIES = {
 }
 
 
-def count(endpoint: Endpoint, **fields: Json) -> TokenCount:
+def count(endpoint: Endpoint, **fields: Json) -> RequestTokens:
     """Count a small request with more *fields*."""
     return counter("gpt-5-mini")({**ASKED[endpoint], **fields}, endpoint)
 

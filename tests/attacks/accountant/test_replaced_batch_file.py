@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from batchwright.app.app import open_app
+from batchwright.app.app import open_runtime
 from batchwright.core import files
 from batchwright.core.errors import BatchwrightError, InvalidInput
 from batchwright.core.job_folder import JobFolder
@@ -57,7 +57,7 @@ async def test_what_replaces_a_batch_file_is_neither_priced_nor_sent(
         if doing.startswith(moment) and dear.exists():
             dear.replace(path)
 
-    async with open_app(settings) as app:
+    async with open_runtime(settings) as app:
         drafting = (await app.use_cases()).drafting
         draft = await drafting.create(DraftRequest(batch_file="q.jsonl"), Progress.to(replace))
 
@@ -81,7 +81,7 @@ async def test_a_line_that_was_read_is_checked_though_a_clean_file_takes_its_pla
         if doing.startswith("Checking") and clean.exists():
             clean.replace(path)
 
-    async with open_app(settings) as app:
+    async with open_runtime(settings) as app:
         drafting = (await app.use_cases()).drafting
         with pytest.raises(InvalidInput, match=f"line {LINES}: mismatched_model"):
             await drafting.create(DraftRequest(batch_file="q.jsonl"), Progress.to(replace))
@@ -97,7 +97,7 @@ async def test_a_batch_file_replaced_again_and_again_is_one_or_the_other(tmp_pat
     write(dear, DEAR)
     drafts: list[Draft] = []
 
-    async with open_app(settings) as app:
+    async with open_runtime(settings) as app:
         drafting = (await app.use_cases()).drafting
         with swapping(path, dear):
             for _ in tries():

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from batchwright.app.app import open_app
+from batchwright.app.app import open_runtime
 from batchwright.core.errors import NotAgreed
 from batchwright.core.settings import Settings
 from batchwright.mcp_server.consent import Consent
@@ -145,7 +145,7 @@ async def test_what_became_dear_after_no_question_was_due_is_asked_about(tmp_pat
     env = openai_environment(tmp_path, server)
     async with in_memory(env) as session:
         job_id = await drafted(session)
-    async with open_app(Settings.from_env(env)) as app:
+    async with open_runtime(Settings.from_env(env)) as app:
         ctx: Any = SimpleNamespace(request_context=SimpleNamespace(lifespan_context=app))
         with pytest.raises(NotAgreed, match="changed while the user was deciding"):
             await submit_job(ctx, job_id, Consent(question=None, can_ask=True))

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchwright.core.model import Charges, Job, Part, ProviderInfo, Recipe, Source
-from batchwright.costs.spending import Agreement, question, trial_question
+from batchwright.costs.spending import Budget, question, trial_question
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import MODES, Mode, User, in_memory, openai_environment
 
@@ -42,7 +42,7 @@ def test_the_amount_stands_first_whatever_the_names_are(file: str, model: str, h
     """A person reads the beginning; what is hidden or broken over lines could move it out of sight."""
     # Where no price is known, the question names the host once more.
     made = job(file, model, host, "batch" if is_bounded else "unknown")
-    agreed = Agreement(Decimal(24), {1: Decimal(24)}, is_bounded=is_bounded)
+    agreed = Budget(Decimal(24), {1: Decimal(24)}, is_bounded=is_bounded)
     begin = "Spend at most $24.00 " if is_bounded else "Spend $24.00 "
     asked = [question(made, made.parts, agreed, duplicate=None), trial_question(made, [model, "m"], agreed)]
 
@@ -57,7 +57,7 @@ def test_a_name_does_not_leave_its_quotes(name: str) -> None:
     honest, forged = (
         re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", "NAME", question(made, made.parts, agreed, duplicate=None))
         for made in (job("a.csv", "m", "h"), job(name, name, name))
-        for agreed in [Agreement(Decimal(24), {1: Decimal(24)}, is_bounded=True)]
+        for agreed in [Budget(Decimal(24), {1: Decimal(24)}, is_bounded=True)]
     )
 
     assert forged == honest == "Spend at most $24.00 on job_a? It sends 5 rows of NAME to NAME at NAME."
@@ -65,7 +65,7 @@ def test_a_name_does_not_leave_its_quotes(name: str) -> None:
 
 def test_a_long_name_is_cut() -> None:
     """It could push the rest out of what a client shows."""
-    made, agreed = job("x" * 5_000, "m" * 5_000, "h" * 5_000), Agreement(Decimal(24), {1: Decimal(24)}, is_bounded=True)
+    made, agreed = job("x" * 5_000, "m" * 5_000, "h" * 5_000), Budget(Decimal(24), {1: Decimal(24)}, is_bounded=True)
 
     assert len(question(made, made.parts, agreed, duplicate=None)) < 500
 

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from typing import Literal
 
 from batchwright.core.model import Json, Result
-from batchwright.costs.prices import Price, Processing, Totals, cost_of_totals
+from batchwright.costs.prices import Price, Processing, cost_of_sums
 from batchwright.results.equality import are_same, comparable
 
 Which = Literal["random", "first"]
@@ -88,8 +88,8 @@ def projection(
     """Say what *requests* will cost, whose input costs *input_usd*; *longest* is the most input tokens of one."""
 
     def at(each: float) -> Decimal:
-        totals = Totals(largest_input_tokens=longest)
-        return input_usd + cost_of_totals(price, totals, round(each * requests), processing=processing)
+        tokens = round(each * requests)
+        return input_usd + cost_of_sums(price, 0, tokens, longest=longest, processing=processing)
 
     return Projection(at(output.low), at(output.mean), at(output.high))
 

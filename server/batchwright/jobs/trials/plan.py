@@ -11,8 +11,10 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Endpoint, Job, Json, ProviderInfo, Recipe, Request, SpendingLimits
 from batchwright.core.money import format_most
 from batchwright.core.untrusted import model_name, quote_name, quote_names
-from batchwright.costs.prices import Price, RequestTokens, add_up, estimate, price_at
-from batchwright.costs.spending import Agreement, trial_agreement, trial_question
+from batchwright.costs.prices import Price, price_at
+from batchwright.costs.spending import Budget, trial_budget, trial_question
+from batchwright.costs.tokens import RequestTokens
+from batchwright.costs.totals import add_up, estimate
 from batchwright.jobs.preflight import DraftWarning, check_recipe
 from batchwright.jobs.terms import Terms
 from batchwright.jobs.trials.rows import Choice, TriedRow, choose_rows
@@ -92,7 +94,7 @@ class TrialPlan:
     columns: tuple[str, ...]
     asked: tuple[Asked, ...]
     truth: Truth | None
-    agreed: Agreement
+    agreed: Budget
     terms: Terms
 
 
@@ -114,13 +116,13 @@ def plan_trial(
     needed = [column for column in job.source.columns if column in used or (truth and column == truth.column)]
     rows = tuple(choose_rows(job, folder, request.choice, needed))
     asked = tuple(_requests_of(job, variants, rows))
-    agreed = trial_agreement(job, [each.ceiling_usd for each in asked], request.max_cost_usd)
+    agreed = trial_budget(job, [each.ceiling_usd for each in asked], request.max_cost_usd)
     is_asked = not agreed.is_bounded or agreed.total_usd > spending.ask_above_usd
     terms = _terms(job, request, variants, agreed) if is_asked else Terms(None)
     return TrialPlan(job, request.choice, variants, rows, columns, asked, truth, agreed, terms)
 
 
-def _terms(job: Job, request: TrialRequest, variants: Sequence[Variant], agreed: Agreement) -> Terms:
+def _terms(job: Job, request: TrialRequest, variants: Sequence[Variant], agreed: Budget) -> Terms:
     refusal = (
         f"Trying {job.id} may cost up to {format_most(agreed.total_usd)}, and no maximum was named. Nothing was sent. "
         f"Ask the user, then {Call('try_requests', job_id=job.id, max_cost_usd=OPEN)}."

@@ -12,7 +12,7 @@ from batchwright.mcp_server.views.view import Name, Next, Sentence, View
 
 if TYPE_CHECKING:
     from batchwright.costs.comparison import Comparison, ModelCost
-    from batchwright.costs.prices import CostRange
+    from batchwright.costs.totals import CostRange
     from batchwright.jobs.build import Draft
     from batchwright.jobs.costs import Compared
 
