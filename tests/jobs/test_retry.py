@@ -222,7 +222,8 @@ async def test_where_nothing_is_open_nothing_is_retried(tmp_path: Path, server: 
         again = await session.call("submit_job", job_id=job_id)
 
     assert text == (
-        f"{job_id} has no rows that are failed or expired or never_ran: answered 5. Nothing is to be retried."
+        f"{job_id} has no rows that are failed or expired or never_ran. Its rows: answered 5. "
+        "There is nothing to retry."
     )
     assert "no rows that are refused or cut_short" in named
     assert "outcomes" in wrong
@@ -238,8 +239,8 @@ async def test_a_running_job_is_not_retried(tmp_path: Path, server: OpenAIServer
         await session.call("submit_job", job_id=job_id)
         running = await session.error("retry_job", job_id=job_id)
 
-    assert draft.startswith(f"{job_id} is draft: a retry is for a job that has ended.")
-    assert running.startswith(f"{job_id} is running: a retry is for a job that has ended.")
+    assert draft.startswith(f"{job_id} is draft. Only a finished job can be retried")
+    assert running.startswith(f"{job_id} is running. Only a finished job can be retried")
 
 
 async def test_a_running_retry_is_not_retried(tmp_path: Path, server: OpenAIServer) -> None:
@@ -250,7 +251,7 @@ async def test_a_running_retry_is_not_retried(tmp_path: Path, server: OpenAIServ
         await session.call("submit_job", job_id=job_id)
         text = await session.error("retry_job", job_id=job_id)
 
-    assert text.startswith(f"{job_id} is running: a retry is for a job that has ended.")
+    assert text.startswith(f"{job_id} is running. Only a finished job can be retried")
     assert server.posts == 2
 
 
@@ -273,7 +274,7 @@ async def test_other_outcomes_are_retried_when_they_are_named(tmp_path: Path, se
         )
 
     assert before["counts"] == {"answered": 3, "cut_short": 2}
-    assert "Name others in outcomes." in default
+    assert "Name other outcomes." in default
     assert texts(sent(server)) == ["Say 1", "Say 2"]
     assert job["counts"] == {"answered": 5}
 

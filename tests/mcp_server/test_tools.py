@@ -371,7 +371,7 @@ async def test_a_column_in_single_braces_is_told_how_to_be_written(tmp_path: Pat
 
     assert single["warnings"] == [
         (
-            "Every row gets the same request: the prompt has {text} in single braces, which is sent as it stands: "
+            "Every row gets the same request: the prompt has {text} in single braces, which is sent literally: "
             "write {{text}}."
         ),
         (
@@ -521,10 +521,10 @@ class BadInput:
             "The output schema names a type that does not exist, at properties/x/type.",
         ),
         ("create_batch_file", {"source": "sample.csv", "model": "m"}, "There is no prompt."),
-        ("create_batch_file", {"prompt": "x"}, "none was given. Give exactly one."),
-        ("create_batch_file", DRAFT | {"rows": [{"a": 1}]}, "source and rows were given"),
+        ("create_batch_file", {"prompt": "x"}, "exactly one of source, rows and batch_file. Given: none."),
+        ("create_batch_file", DRAFT | {"rows": [{"a": 1}]}, "Given: source and rows."),
         ("create_batch_file", {"source": "sample.csv", "prompt": "{{text}}"}, "No model is named"),
-        ("create_batch_file", {"batch_file": "sample.csv"}, "Line 1 of sample.csv is not parseable as valid JSON."),
+        ("create_batch_file", {"batch_file": "sample.csv"}, "Line 1 of sample.csv is not a JSON object."),
         ("create_batch_file", {"batch_file": "bad.jsonl"}, "line 2: duplicate_custom_id"),
         ("create_batch_file", DRAFT | {"parameters": {"stream": True}}, "A batch cannot stream its answers."),
         ("check_job", {"job_id": "job_none"}, "There is no job 'job_none'. `list_jobs` shows the ids."),

@@ -264,7 +264,7 @@ def _after_list(page: "JobPage", *, offset: int) -> Advice:
 
 
 def _mend_first(warnings: "Sequence[DraftWarning]") -> str:
-    is_faulty = any(warning.is_to_mend for warning in warnings)
+    is_faulty = any(warning.is_to_fix for warning in warnings)
     return "mend what the warnings say with another draft; only if the user wants it as it is: " if is_faulty else ""
 
 
