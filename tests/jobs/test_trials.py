@@ -146,7 +146,7 @@ async def test_rows_are_the_first_or_those_that_are_named(tmp_path: Path, server
     assert unknown == f"{job_id} has no row 't-11'. Name custom_ids, or row numbers from 1 to 10."
     assert too_far == f"{job_id} has no row '11'. Name custom_ids, or row numbers from 1 to 10."
     assert endless.startswith(f"{job_id} has no row '999")
-    assert many == "21 rows are named; 20 are tried at a time. Name fewer."
+    assert many == "21 rows are named; at most 20 are tried at a time. Name fewer."
     assert len(server.asked) == 4
 
 
@@ -474,8 +474,8 @@ async def test_rows_without_an_answer_in_time_are_told_and_count_as_spent(
 
     assert [row["outcome"] for row in trial["rows"]] == ["failed", "failed", "never_ran"]
     assert [each["problem"] for each in trial["variants"][0]["problems"]] == [
-        "failed: no answer came within 1 seconds",
-        "never_ran: the time was over before it was sent",
+        "failed: no answer within 1 seconds",
+        "never_ran: time ran out before it was sent",
     ]
     assert trial["notes"] == [
         "The time was over before all were answered; what was sent may be charged.",
@@ -675,7 +675,7 @@ async def test_variants_that_cannot_be_are_refused_before_anything_is_sent(
         no_job = await session.error("try_requests", job_id="job_none")
 
     assert many == (
-        "With the draft itself these are more than 4 variants. Name fewer models or prompts: each model is tried with "
+        "That makes more than 4 variants, including the draft. Name fewer models or prompts: each model is tried with "
         "each prompt."
     )
     assert no_column.startswith("truth names no column of 'the rows': 'golden'. Columns: 'n', 'text', 'gold'.")
@@ -810,8 +810,8 @@ async def test_a_job_that_has_run_and_a_drafted_retry_can_be_tried(tmp_path: Pat
     assert [row["row"] for row in trial["rows"]] == [2, 5]
     assert sorted(body["messages"][-1]["content"] for body in server.asked[1:]) == ["tell word 2", "tell word 5"]
     assert trial["next"].startswith(f'tell the user the cost, then submit_job(job_id="{job_id}"')
-    assert not_in_it == f"Row 9 of {job_id} is not among the requests of this round. Name another."
-    assert gone.startswith(f"The requests of {job_id} are not here any more")
+    assert not_in_it == f"Row 9 of {job_id} has no request in this round. Name another."
+    assert gone.startswith(f"The requests of {job_id} are no longer here")
 
 
 async def test_a_job_of_another_provider_is_not_tried_here(tmp_path: Path, server: OpenAIServer) -> None:
