@@ -165,9 +165,12 @@ class Drafting:
         _refuse_recipe(request)
         path, copy = self._workspace.file_to_read(request.batch_file or ""), folder.batch_file
         name = self._workspace.display_name(path)
-        reading = progress.stage(0, 0.05, f"Reading {name}")
-        await anyio.to_thread.run_sync(self._workspace.copy, path, copy, reading)
-        recipe = await anyio.to_thread.run_sync(batch_file_recipe, copy, name)
+
+        def read() -> Recipe:
+            self._workspace.copy(path, copy, progress.stage(0, 0.05, f"Reading {name}"))
+            return batch_file_recipe(copy, name)
+
+        recipe = await anyio.to_thread.run_sync(read)
         # It is a batch file, whatever its ending.
         origin = Origin(name, "batch", {name: [DataFile(path, name, "jsonl")]})
         known = self._api.is_model_known
