@@ -230,7 +230,7 @@ async def test_a_chart_replaces_nothing(tmp_path: Path) -> None:
         told = await session.error("compare_costs", rows=1, input_tokens=1, save_chart_as="guide.png")
 
     assert first["saved_as"] == str(tmp_path / "work" / "guide.png")
-    assert told.startswith("'guide.png' exists already, and a chart replaces nothing.")
+    assert told.startswith("'guide.png' already exists, and a chart never replaces a file.")
     assert (tmp_path / "work" / "guide.png").read_bytes() == before
 
 

@@ -546,7 +546,7 @@ class BadInput:
         ("compare_costs", {"job_id": "DRAFT", "models": [f"m{n}" for n in range(21)]}, "21 models are named"),
         ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "chart.svg"}, "Choose a name that ends in .png."),
         ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "../c.png"}, "'../c.png' goes up with '..'"),
-        ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "there.png"}, "a chart replaces nothing."),
+        ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "there.png"}, "a chart never replaces a file."),
         ("check_job", {"job_id": "DRAFT", "wait": 5}, "check_job has no argument 'wait'; nothing was done."),
         ("check_job", {"job_id": "DRAFT", "wait_seconds": 5_000}, "nothing was done. wait_seconds: "),
         ("get_results", {"job_id": "DRAFT", "outcome": "secret-value"}, "nothing was done. outcome: "),
