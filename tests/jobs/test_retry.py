@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.five_rows import DRAFT, newest, sent
+from tests.support.five_rows import DRAFT, newest, sent, write_batch_file
 from tests.support.openai_server import Answer, Object, OpenAIServer, answer_body
 from tests.support.session import Session, in_memory, openai_environment
 
@@ -351,16 +351,11 @@ async def test_all_rounds_of_a_job_together_stay_within_the_operators_limit(
 
 def batch_file(tmp_path: Path) -> None:
     """Write a ready-made batch file of five requests, each with a parameter that fails it."""
-    lines = [
-        {"custom_id": f"row-{number}", "method": "POST", "url": "/v1/chat/completions"}
-        | {
-            "body": {"model": "gpt-5-mini", "messages": [{"role": "user", "content": f"Say {number}"}]}
-            | {"max_completion_tokens": 100, "top_k": 5, "seed": number}
-        }
-        for number in range(5)
-    ]
-    (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "batch.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    parameters = {"model": "gpt-5-mini", "max_completion_tokens": 100, "top_k": 5}
+    messages = [[{"role": "user", "content": f"Say {number}"}] for number in range(5)]
+    write_batch_file(
+        tmp_path, [parameters | {"messages": said, "seed": number} for number, said in enumerate(messages)]
+    )
 
 
 async def test_a_ready_made_batch_file_is_retried_with_its_own_bodies_mended(

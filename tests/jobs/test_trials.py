@@ -20,6 +20,7 @@ from batchwright.costs.prices import cost, price
 from batchwright.jobs.trials import send
 from batchwright.providers.local.send import MAX_TRIES
 from tests.support.endpoint import running_endpoint
+from tests.support.five_rows import write_batch_file
 from tests.support.openai_server import Object, OpenAIServer, answer_body, running_openai
 from tests.support.session import MODES, Mode, Session, User, environment, in_memory, openai_environment, over_stdio
 from tests.support.values import LABELS
@@ -709,21 +710,20 @@ async def test_agreement_is_by_property_and_numbers_go_by_their_value(tmp_path: 
 
 
 async def test_a_ready_made_batch_file_is_tried_as_it_is_and_with_other_models(
-    tmp_path: Path, sample: Path, server: OpenAIServer
+    tmp_path: Path, server: OpenAIServer
 ) -> None:
     """It has no prompt and no columns: what each request asks is shown instead."""
-    lines = [
-        {"custom_id": f"x{n}", "method": "POST", "url": "/v1/chat/completions"}
-        | {"body": {"model": MODEL, "messages": [{"role": "user", "content": f"t{n}"}], "max_completion_tokens": 9 + n}}
-        for n in range(5)
-    ]
-    (sample / "batch.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    messages = [[{"role": "user", "content": f"t{n}"}] for n in range(5)]
+    write_batch_file(
+        tmp_path,
+        [{"model": MODEL, "messages": said, "max_completion_tokens": 9 + n} for n, said in enumerate(messages)],
+    )
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = (await session.call("create_batch_file", batch_file="batch.jsonl"))["job_id"]
-        trial = await session.call("try_requests", job_id=job_id, named=["x3"], models=["gpt-5-nano"])
+        trial = await session.call("try_requests", job_id=job_id, named=["row-3"], models=["gpt-5-nano"])
         refused = await session.error("try_requests", job_id=job_id, prompts=["say it"])
 
-    assert trial["rows"] == [{"row": 4, "id": "x3", "request": "t3", "all": {"answer": "answer to t3"}}]
+    assert trial["rows"] == [{"row": 4, "id": "row-3", "request": "t3", "all": {"answer": "answer to t3"}}]
     assert [body["model"] for body in server.asked] == [MODEL, "gpt-5-nano"]
     assert [body["max_completion_tokens"] for body in server.asked] == [12, 12]
     assert "has no prompt of its own" in refused
