@@ -21,7 +21,7 @@ from batchwright.core.progress import Progress
 from batchwright.jobs.batch_file import adopt_batch_file, batch_file_recipe
 from batchwright.jobs.build import Draft, DraftPlan, draft
 from batchwright.jobs.mending import Mending
-from batchwright.jobs.preflight import DraftWarning, check_body, check_recipe
+from batchwright.jobs.preflight import DraftWarning, WarningKind, check_body, check_recipe
 from batchwright.jobs.retry import draft_round
 from batchwright.tables.frozen import frozen_rows
 from batchwright.tables.rows import write_rows
@@ -163,44 +163,23 @@ def test_a_part_is_filled_before_the_next_is_begun(tmp_path: Path) -> None:
     assert [part.number for part in found.job.parts] == [1, 2, 3]
 
 
-def test_a_row_larger_than_a_whole_batch_is_refused_by_its_number(tmp_path: Path) -> None:
-    """The provider would refuse the batch with all its other rows."""
-    planned = plan(written(tmp_path / "t.csv", f"text\nshort\n{'x' * 500}\n"), limits=Limits(max_bytes=400))
-
-    with pytest.raises(InvalidInput, match="row 2"):
-        draft(planned)
-
-
 @pytest.mark.parametrize(
-    ("name", "content", "prompt"),
+    ("name", "content", "prompt", "message"),
     [
-        pytest.param("t.csv", "text\n1\n2\nx\n", "{{ text|int }}", id="filter"),
-        pytest.param("t.jsonl", '{"text":[1]}\n{"text":[2]}\n{"text":[]}\n', "{{ text[0].name.x }}", id="look-up"),
+        pytest.param("t.csv", f"text\nshort\n{'x' * 500}\n", "Label {{text}}", "row 2", id="larger than a batch"),
+        pytest.param("t.csv", "text\n1\n2\nx\n", "{{ text|int }}", r"^Row \d: ", id="filter"),
+        pytest.param("t.jsonl", '{"text":[1]}\n{"text":[]}\n', "{{ text[0].name.x }}", r"^Row \d: ", id="look-up"),
+        pytest.param("t.csv", "id,body\n1,x\n", "{{text}}", r"'text'.*Columns: 'id', 'body'\.", id="no such column"),
+        pytest.param("t.jsonl", '{"text":1}\n{"text":NaN}\n', "{{text}}", "2", id="not a number of JSON"),
     ],
 )
-def test_a_row_that_cannot_be_filled_in_is_refused_by_its_number(
-    tmp_path: Path, name: str, content: str, prompt: str
+def test_rows_that_cannot_be_sent_are_refused_by_number_or_column(
+    tmp_path: Path, name: str, content: str, prompt: str, message: str
 ) -> None:
-    """Of 40,000 rows the user must know which one."""
-    planned = plan(written(tmp_path / name, content), prompt=prompt)
+    """Of 40,000 rows the user must know which one; the provider would refuse the batch with all of them."""
+    planned = plan(written(tmp_path / name, content), prompt=prompt, limits=Limits(max_bytes=400))
 
-    with pytest.raises(InvalidInput, match=r"^Row \d: "):
-        draft(planned)
-
-
-def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
-    """A prompt without its text would be paid for, once a row."""
-    planned = plan(written(tmp_path / "t.csv", "id,body\n1,x\n"), prompt="Label {{text}}")
-
-    with pytest.raises(InvalidInput, match=r"'text'.*Columns: 'id', 'body'\."):
-        draft(planned)
-
-
-def test_a_number_that_json_does_not_have_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    """A broken source is the user's to mend, not a crash of the program."""
-    planned = plan(written(tmp_path / "t.jsonl", '{"text":1}\n{"text":NaN}\n'))
-
-    with pytest.raises(InvalidInput, match="2"):
+    with pytest.raises(InvalidInput, match=message):
         draft(planned)
 
 
@@ -215,32 +194,26 @@ def test_numbers_are_filled_in_digit_by_digit(tmp_path: Path) -> None:
     assert [prompt for _, prompt in prompts(contents(planned.folder, found)[0])] == [f"Label {n}" for n in numbers]
 
 
-def test_rows_that_leave_the_prompt_empty_are_counted_in_a_warning(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "prompt", "kind", "text"),
+    [
+        (
+            *('text,other\nx,1\n,2\n"",3\n', "Label {{text}}", "empty_rows"),
+            "2 rows are empty in text: their requests hold only the prompt's fixed text.",
+        ),
+        ("title,text\nx,\n,y\n", "{{title}} {{text}}", None, ""),
+        ("text\nx\n", "Label it", "same_for_all", "Every row gets the same request: the prompt names no column."),
+    ],
+    ids=["empty rows", "one of two columns", "no column"],
+)
+def test_requests_that_ask_too_little_are_warned_of(
+    tmp_path: Path, content: str, prompt: str, kind: WarningKind | None, text: str
+) -> None:
     """They cost as much as the others, and their answers are made up."""
-    planned = plan(written(tmp_path / "t.csv", 'text,other\nx,1\n,2\n"",3\n'))
+    found = draft(plan(written(tmp_path / "t.csv", content), prompt=prompt))
 
-    found = draft(planned)
-
-    assert found.warnings == [
-        DraftWarning("empty_rows", "2 rows are empty in text: their requests hold only the prompt's fixed text.")
-    ]
-    assert found.job.source.rows == 3
-
-
-def test_a_row_with_one_of_two_columns_is_not_warned_of(tmp_path: Path) -> None:
-    """There is something to go by."""
-    planned = plan(written(tmp_path / "t.csv", "title,text\nx,\n,y\n"), prompt="{{title}} {{text}}")
-
-    assert draft(planned).warnings == []
-
-
-def test_a_prompt_that_names_no_column_is_warned_of(tmp_path: Path) -> None:
-    """The same question, asked 40,000 times, is nearly always a mistake."""
-    planned = plan(written(tmp_path / "t.csv", "text\nx\n"), prompt="Label it")
-
-    assert draft(planned).warnings == [
-        DraftWarning("same_for_all", "Every row gets the same request: the prompt names no column.")
-    ]
+    assert found.warnings == ([DraftWarning(kind, text)] if kind else [])
+    assert found.job.source.rows == content.count("\n") - 1
 
 
 def test_progress_is_told_up_to_all_rows(tmp_path: Path) -> None:
@@ -392,28 +365,26 @@ def test_a_file_that_is_no_batch_file_is_refused_with_the_reason(tmp_path: Path,
         adopted(plan(path))
 
 
-@pytest.mark.parametrize("custom_id", ["", "  ", "x" * 65])
-def test_a_custom_id_that_cannot_be_used_is_refused_by_its_line_with_advice_that_fits(
-    tmp_path: Path, custom_id: str
+@pytest.mark.parametrize(
+    ("second", "fault"),
+    [
+        *((line(custom_id), "custom_id") for custom_id in ("", "  ", "x" * 65)),
+        (line("b").replace('"model"', '"seed": 1e999, "model"'), "line 2: invalid_value"),
+    ],
+    ids=["empty", "blank", "long", "number"],
+)
+def test_a_line_that_cannot_be_used_is_refused_by_its_number_with_advice_that_fits(
+    tmp_path: Path, second: str, fault: str
 ) -> None:
-    """A batch file has no other id column to name: the line has to be mended."""
-    planned = plan(written(tmp_path / "b.jsonl", line("a") + line(custom_id)))
+    """A batch file has no other id column to name: the line has to be fixed."""
+    planned = plan(written(tmp_path / "b.jsonl", line("a") + second))
 
     with pytest.raises(InvalidInput) as caught:
         adopted(planned)
 
-    assert "2" in str(caught.value)
-    assert "custom_id" in str(caught.value)
+    assert "line 2" in str(caught.value)
+    assert fault in str(caught.value)
     assert "another id column" not in str(caught.value)
-
-
-def test_a_number_in_a_batch_file_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    """A broken line is the user's to mend, not a crash of the program."""
-    broken = line("b").replace('"model"', '"seed": 1e999, "model"')
-    planned = plan(written(tmp_path / "b.jsonl", line("a") + broken))
-
-    with pytest.raises(InvalidInput, match="line 2: invalid_value"):
-        adopted(planned)
 
 
 def at_openai(planned: DraftPlan, **parameters: Any) -> DraftPlan:

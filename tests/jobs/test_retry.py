@@ -231,27 +231,21 @@ async def test_where_nothing_is_open_nothing_is_retried(tmp_path: Path, server: 
     assert server.posts == 1
 
 
-async def test_a_running_job_is_not_retried(tmp_path: Path, server: OpenAIServer) -> None:
-    """Its rows may still be answered: they would be paid twice."""
+async def test_neither_a_draft_nor_a_running_round_is_retried(tmp_path: Path, server: OpenAIServer) -> None:
+    """Their rows may still be answered: they would be paid twice."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
         draft = await session.error("retry_job", job_id=job_id)
         await session.call("submit_job", job_id=job_id)
         running = await session.error("retry_job", job_id=job_id)
-
-    assert draft.startswith(f"{job_id} is draft. Only a finished job can be retried")
-    assert running.startswith(f"{job_id} is running. Only a finished job can be retried")
-
-
-async def test_a_running_retry_is_not_retried(tmp_path: Path, server: OpenAIServer) -> None:
-    """Nor is its second round."""
-    async with in_memory(openai_environment(tmp_path, server)) as session:
-        job_id = await ended(session, server, "expired", answered=1)
+        server.finish(newest(server), "expired", 1)
+        await looked_at(session, job_id)
         await session.call("retry_job", job_id=job_id)
         await session.call("submit_job", job_id=job_id)
-        text = await session.error("retry_job", job_id=job_id)
+        second = await session.error("retry_job", job_id=job_id)
 
-    assert text.startswith(f"{job_id} is running. Only a finished job can be retried")
+    assert draft.startswith(f"{job_id} is draft. Only a finished job can be retried")
+    assert running == second == draft.replace("is draft", "is running")
     assert server.posts == 2
 
 
