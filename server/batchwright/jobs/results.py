@@ -131,13 +131,8 @@ class Asking:
             # While the job runs, earlier rounds or other parts may have given some of its rows an answer.
             now = job if job.ended_at else replace(job, outcomes=joined.counts())
             if target is not None:
-                saving = progress.stage(0, 1, f"Saving {save_as}")
-                self._save(
-                    job_id,
-                    target,
-                    lambda path: joined.save(path, save_kind(target), columns, saving),
-                    overwrite=overwrite,
-                )
+                kind, saving = save_kind(target), progress.stage(0, 1, f"Saving {save_as}")
+                self._save(job_id, target, lambda path: joined.save(path, kind, columns, saving), overwrite=overwrite)
             rows = joined.rows(outcome=outcome, offset=offset, limit=limit, columns=columns)
             added = [name for name in joined.answer_columns if name in chosen]
             return ResultPage(now, rows, chosen, added, joined.number_name, str(target) if target else None)
