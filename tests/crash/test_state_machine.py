@@ -23,11 +23,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, invariant, multiple, rule
 
 from batchwright.app.use_cases import open_use_cases
+from batchwright.core import model
 from batchwright.core.clock import Uptime
 from batchwright.core.crash_points import Point
 from batchwright.core.errors import BatchwrightError
 from batchwright.core.job_folder import JobFolders
-from batchwright.core.model import OUTCOMES, Job, SpendingLimits, UserSays
+from batchwright.core.model import Job, SpendingLimits, UserSays
 from batchwright.core.waiting import Waiting
 from batchwright.core.workspace import Workspace
 from batchwright.jobs.draft import DraftRequest
@@ -207,7 +208,7 @@ class Batchwright(RuleBasedStateMachine):
     @rule(job_id=jobs)
     def retry(self, job_id: str) -> None:
         """Draft another round."""
-        outcomes = [name for name in OUTCOMES if name not in {"answered", "running"}]
+        outcomes = [name for name in get_args(model.Outcome) if name not in {"answered", "running"}]
         self.did(self.running.retrying.draft, job_id, Mending(outcomes=outcomes), ignore)
 
     @rule(job_id=jobs)
