@@ -61,14 +61,14 @@ def _draft(source: str, data: Path, out: Path) -> Work:
     from batchwright.core.crash_points import pass_by
     from batchwright.core.job_folder import JobFolder
     from batchwright.core.model import Limits, ProviderInfo, Recipe
-    from batchwright.jobs.build import Plan, draft
+    from batchwright.jobs.build import DraftPlan, draft
     from batchwright.tables.source import one_file
 
     _load()
     recipe = Recipe(endpoint=CHAT, model=MODEL, prompt=PROMPT + "{{text}}", parameters={"max_completion_tokens": 100})
     provider = ProviderInfo("service", "api.openai.com", MODEL, charges="batch")
     origin = one_file(data / source, source)
-    plan = Plan("job_a", datetime.now(UTC), JobFolder(out), origin, None, recipe, provider, Limits(), pass_by)
+    plan = DraftPlan(JobFolder(out), datetime.now(UTC), origin, None, recipe, provider, Limits(), pass_by)
     return partial(draft, plan)
 
 

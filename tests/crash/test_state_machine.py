@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, MultipleResults, RuleBasedStateMachine, invariant, multiple, rule
 
 from batchwright.app.use_cases import open_use_cases
+from batchwright.core import model
 from batchwright.core.clock import Uptime
 from batchwright.core.crash_points import Point
 from batchwright.core.errors import BatchwrightError
@@ -32,7 +33,6 @@ from batchwright.core.waiting import Waiting
 from batchwright.core.workspace import Workspace
 from batchwright.jobs.draft import DraftRequest
 from batchwright.jobs.mending import Mending
-from batchwright.jobs.retry import RETRIABLE
 from batchwright.jobs.submission import Rules
 from batchwright.journal.journal import Journal
 from batchwright.mcp_server.context import UseCases
@@ -208,7 +208,8 @@ class Batchwright(RuleBasedStateMachine):
     @rule(job_id=jobs)
     def retry(self, job_id: str) -> None:
         """Draft another round."""
-        self.did(self.running.retrying.draft, job_id, Mending(outcomes=RETRIABLE), ignore)
+        outcomes = [name for name in get_args(model.Outcome) if name not in {"answered", "running"}]
+        self.did(self.running.retrying.draft, job_id, Mending(outcomes=outcomes), ignore)
 
     @rule(job_id=jobs)
     def delete_files(self, job_id: str) -> None:

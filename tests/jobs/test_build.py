@@ -19,9 +19,9 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Endpoint, Limits, ProviderInfo, Recipe
 from batchwright.core.progress import Progress
 from batchwright.jobs.batch_file import adopt_batch_file, batch_file_recipe
-from batchwright.jobs.build import Draft, Plan, draft
+from batchwright.jobs.build import Draft, DraftPlan, draft
 from batchwright.jobs.mending import Mending
-from batchwright.jobs.preflight import DraftWarning, check_body, check_recipe
+from batchwright.jobs.preflight import DraftWarning, WarningKind, check_body, check_recipe
 from batchwright.jobs.retry import draft_round
 from batchwright.tables.frozen import frozen_rows
 from batchwright.tables.rows import write_rows
@@ -34,12 +34,11 @@ CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 
 def plan(
     source: Path, *, prompt: str = "Label {{text}}", id_column: str | None = None, limits: Limits | None = None
-) -> Plan:
+) -> DraftPlan:
     """Plan a draft of *source*, in an empty folder beside it."""
-    folder = source.parent / "job" if source.parent.name != "job" else source.parent
+    folder = source.parent / "job_a" if source.parent.name != "job_a" else source.parent
     folder.mkdir(exist_ok=True)
-    return Plan(
-        job_id="job_a",
+    return DraftPlan(
         created_at=CREATED,
         folder=JobFolder(folder),
         origin=one_file(source, source.name),
@@ -57,12 +56,7 @@ def written(path: Path, content: str) -> Path:
     return path
 
 
-def made(planned: Plan) -> Draft:
-    """Make the draft, without looking at its progress."""
-    return draft(planned)
-
-
-def adopted(planned: Plan, *, models: Sequence[str] = ("m",)) -> Draft:
+def adopted(planned: DraftPlan, *, models: Sequence[str] = ("m",)) -> Draft:
     """Adopt the batch file, at a provider that has *models*."""
     copy = planned.source.with_suffix(".copy")
     copy.write_bytes(planned.source.read_bytes())
@@ -90,7 +84,7 @@ def test_each_row_is_one_request_in_order(tmp_path: Path) -> None:
     """The first request is what the user is shown before anything is spent, so it must be the real one."""
     planned = plan(written(tmp_path / "t.csv", "sku,text\n007,red\nx-1,blue\n"), id_column="sku")
 
-    found = made(planned)
+    found = draft(planned)
 
     assert prompts(contents(planned.folder, found)[0]) == [("007", "Label red"), ("x-1", "Label blue")]
     assert found.first_request.custom_id == "007"
@@ -102,7 +96,7 @@ def test_a_draft_knows_its_source_recipe_provider_and_time(tmp_path: Path) -> No
     """They are frozen with it: `submit_job` cannot change any of them."""
     planned = plan(written(tmp_path / "t.csv", "sku,text\n007,red\n"), id_column="sku")
 
-    job = made(planned).job
+    job = draft(planned).job
 
     assert (job.id, job.created_at, job.recipe, job.provider) == ("job_a", CREATED, planned.recipe, planned.provider)
     assert (job.source.name, job.source.kind, job.source.columns) == ("t.csv", "csv", ("sku", "text"))
@@ -120,12 +114,12 @@ def test_parts_put_end_to_end_are_all_rows_and_each_is_within_the_limits_with_it
     tmp_path_factory: pytest.TempPathFactory, texts: list[str], max_requests: int, max_bytes: int
 ) -> None:
     """Whatever the limits, no row is lost or doubled, and a part that is changed on disk is noticed."""
-    folder = JobFolder(tmp_path_factory.mktemp("draft") / "job")
+    folder = JobFolder(tmp_path_factory.mktemp("draft") / "job_a")
     folder.path.mkdir()
     write_rows([{"text": text} for text in texts], folder.inline_rows)
     limits = Limits(max_requests=max_requests, max_bytes=max_bytes)
 
-    found = made(plan(folder.inline_rows, limits=limits))
+    found = draft(plan(folder.inline_rows, limits=limits))
 
     parts = contents(folder, found)
     expected = [(f"row-{number}", f"Label {text}") for number, text in enumerate(texts, 1)]
@@ -146,10 +140,10 @@ def test_the_hash_of_a_job_does_not_depend_on_how_it_is_cut(
     """The same questions are known again when the limits have changed; other ones never pass for them."""
 
     def hashed(rows: list[str], limits: Limits) -> str:
-        folder = JobFolder(tmp_path_factory.mktemp("draft") / "job")
+        folder = JobFolder(tmp_path_factory.mktemp("draft") / "job_a")
         folder.path.mkdir()
         write_rows([{"text": text} for text in rows], folder.inline_rows)
-        found = made(plan(folder.inline_rows, limits=limits))
+        found = draft(plan(folder.inline_rows, limits=limits))
         if limits == Limits():
             assert found.job.sha256 == hashlib.sha256(b"".join(contents(folder, found))).hexdigest()
         return found.job.sha256
@@ -163,51 +157,30 @@ def test_a_part_is_filled_before_the_next_is_begun(tmp_path: Path) -> None:
     """Each part is a batch to wait for, so there are no more than needed."""
     rows = "".join(f"t{number}\n" for number in range(7))
 
-    found = made(plan(written(tmp_path / "t.csv", "text\n" + rows), limits=Limits(max_requests=3)))
+    found = draft(plan(written(tmp_path / "t.csv", "text\n" + rows), limits=Limits(max_requests=3)))
 
     assert [part.requests for part in found.job.parts] == [3, 3, 1]
     assert [part.number for part in found.job.parts] == [1, 2, 3]
 
 
-def test_a_row_larger_than_a_whole_batch_is_refused_by_its_number(tmp_path: Path) -> None:
-    """The provider would refuse the batch with all its other rows."""
-    planned = plan(written(tmp_path / "t.csv", f"text\nshort\n{'x' * 500}\n"), limits=Limits(max_bytes=400))
-
-    with pytest.raises(InvalidInput, match="row 2"):
-        made(planned)
-
-
 @pytest.mark.parametrize(
-    ("name", "content", "prompt"),
+    ("name", "content", "prompt", "message"),
     [
-        pytest.param("t.csv", "text\n1\n2\nx\n", "{{ text|int }}", id="filter"),
-        pytest.param("t.jsonl", '{"text":[1]}\n{"text":[2]}\n{"text":[]}\n', "{{ text[0].name.x }}", id="look-up"),
+        pytest.param("t.csv", f"text\nshort\n{'x' * 500}\n", "Label {{text}}", "row 2", id="larger than a batch"),
+        pytest.param("t.csv", "text\n1\n2\nx\n", "{{ text|int }}", r"^Row \d: ", id="filter"),
+        pytest.param("t.jsonl", '{"text":[1]}\n{"text":[]}\n', "{{ text[0].name.x }}", r"^Row \d: ", id="look-up"),
+        pytest.param("t.csv", "id,body\n1,x\n", "{{text}}", r"'text'.*Columns: 'id', 'body'\.", id="no such column"),
+        pytest.param("t.jsonl", '{"text":1}\n{"text":NaN}\n', "{{text}}", "2", id="not a number of JSON"),
     ],
 )
-def test_a_row_that_cannot_be_filled_in_is_refused_by_its_number(
-    tmp_path: Path, name: str, content: str, prompt: str
+def test_rows_that_cannot_be_sent_are_refused_by_number_or_column(
+    tmp_path: Path, name: str, content: str, prompt: str, message: str
 ) -> None:
-    """Of 40,000 rows the user must know which one."""
-    planned = plan(written(tmp_path / name, content), prompt=prompt)
+    """Of 40,000 rows the user must know which one; the provider would refuse the batch with all of them."""
+    planned = plan(written(tmp_path / name, content), prompt=prompt, limits=Limits(max_bytes=400))
 
-    with pytest.raises(InvalidInput, match=r"^Row \d: "):
-        made(planned)
-
-
-def test_a_column_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
-    """A prompt without its text would be paid for, once a row."""
-    planned = plan(written(tmp_path / "t.csv", "id,body\n1,x\n"), prompt="Label {{text}}")
-
-    with pytest.raises(InvalidInput, match=r"'text'.*Columns: 'id', 'body'\."):
-        made(planned)
-
-
-def test_a_number_that_json_does_not_have_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    """A broken source is the user's to mend, not a crash of the program."""
-    planned = plan(written(tmp_path / "t.jsonl", '{"text":1}\n{"text":NaN}\n'))
-
-    with pytest.raises(InvalidInput, match="2"):
-        made(planned)
+    with pytest.raises(InvalidInput, match=message):
+        draft(planned)
 
 
 def test_numbers_are_filled_in_digit_by_digit(tmp_path: Path) -> None:
@@ -216,37 +189,31 @@ def test_numbers_are_filled_in_digit_by_digit(tmp_path: Path) -> None:
     rows = "".join(f'{{"text":{number}}}\n' for number in numbers)
     planned = plan(written(tmp_path / "t.jsonl", rows))
 
-    found = made(planned)
+    found = draft(planned)
 
     assert [prompt for _, prompt in prompts(contents(planned.folder, found)[0])] == [f"Label {n}" for n in numbers]
 
 
-def test_rows_that_leave_the_prompt_empty_are_counted_in_a_warning(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "prompt", "kind", "text"),
+    [
+        (
+            *('text,other\nx,1\n,2\n"",3\n', "Label {{text}}", "empty_rows"),
+            "2 rows are empty in text: their requests hold only the prompt's fixed text.",
+        ),
+        ("title,text\nx,\n,y\n", "{{title}} {{text}}", None, ""),
+        ("text\nx\n", "Label it", "same_for_all", "Every row gets the same request: the prompt names no column."),
+    ],
+    ids=["empty rows", "one of two columns", "no column"],
+)
+def test_requests_that_ask_too_little_are_warned_of(
+    tmp_path: Path, content: str, prompt: str, kind: WarningKind | None, text: str
+) -> None:
     """They cost as much as the others, and their answers are made up."""
-    planned = plan(written(tmp_path / "t.csv", 'text,other\nx,1\n,2\n"",3\n'))
+    found = draft(plan(written(tmp_path / "t.csv", content), prompt=prompt))
 
-    found = made(planned)
-
-    assert found.warnings == [
-        DraftWarning("empty_rows", "2 rows have nothing in text: they ask only what the prompt says by itself.")
-    ]
-    assert found.job.source.rows == 3
-
-
-def test_a_row_with_one_of_two_columns_is_not_warned_of(tmp_path: Path) -> None:
-    """There is something to go by."""
-    planned = plan(written(tmp_path / "t.csv", "title,text\nx,\n,y\n"), prompt="{{title}} {{text}}")
-
-    assert made(planned).warnings == []
-
-
-def test_a_prompt_that_names_no_column_is_warned_of(tmp_path: Path) -> None:
-    """The same question, asked 40,000 times, is nearly always a mistake."""
-    planned = plan(written(tmp_path / "t.csv", "text\nx\n"), prompt="Label it")
-
-    assert made(planned).warnings == [
-        DraftWarning("same_for_all", "Every row gets the same request: the prompt names no column.")
-    ]
+    assert found.warnings == ([DraftWarning(kind, text)] if kind else [])
+    assert found.job.source.rows == content.count("\n") - 1
 
 
 def test_progress_is_told_up_to_all_rows(tmp_path: Path) -> None:
@@ -267,22 +234,22 @@ def test_nothing_but_the_job_s_folder_is_written(tmp_path: Path) -> None:
     source = written(tmp_path / "t.csv", "text\nx\ny\n")
     planned = plan(source, limits=Limits(max_requests=1))
 
-    found = made(planned)
+    found = draft(planned)
 
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["job", "t.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["job_a", "t.csv"]
     assert source.read_text() == "text\nx\ny\n"
     assert set(planned.folder.path.iterdir()) == {planned.folder.frozen, *map(planned.folder.requests, found.job.parts)}
 
 
 def test_rows_that_were_given_inline_are_called_so(tmp_path: Path) -> None:
     """The user knows of no file."""
-    folder = JobFolder(tmp_path / "job")
+    folder = JobFolder(tmp_path / "job_a")
     folder.path.mkdir()
     write_rows([{"id": 1, "text": "x"}], folder.inline_rows)
 
     planned = plan(folder.inline_rows, id_column="id")
 
-    found = made(replace(planned, origin=replace(planned.origin, kind="rows")))
+    found = draft(replace(planned, origin=replace(planned.origin, kind="rows")))
 
     assert found.job.source.kind == "rows"
     assert prompts(contents(folder, found)[0]) == [("1", "Label x")]
@@ -316,7 +283,7 @@ def test_an_adopted_file_gives_the_recipe_and_freezes_its_ids(tmp_path: Path) ->
         "2024-01-01",
     ]
     assert set(planned.folder.path.iterdir()) == {planned.folder.frozen, planned.folder.requests(found.job.parts[0])}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.jsonl", "job"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.jsonl", "job_a"]
 
 
 def test_an_adopted_file_is_split_into_parts_within_the_limits(tmp_path: Path) -> None:
@@ -372,7 +339,7 @@ def test_only_the_first_faults_of_a_batch_file_are_listed_and_the_sentence_says_
         adopted(planned)
 
     assert str(caught.value).count("duplicate_custom_id") == 5
-    assert str(caught.value).endswith(" and 44 more. Mend these lines.")
+    assert str(caught.value).endswith(" and 44 more. Fix these lines.")
 
 
 @pytest.mark.parametrize(
@@ -398,31 +365,29 @@ def test_a_file_that_is_no_batch_file_is_refused_with_the_reason(tmp_path: Path,
         adopted(plan(path))
 
 
-@pytest.mark.parametrize("custom_id", ["", "  ", "x" * 65])
-def test_a_custom_id_that_cannot_be_used_is_refused_by_its_line_with_advice_that_fits(
-    tmp_path: Path, custom_id: str
+@pytest.mark.parametrize(
+    ("second", "fault"),
+    [
+        *((line(custom_id), "custom_id") for custom_id in ("", "  ", "x" * 65)),
+        (line("b").replace('"model"', '"seed": 1e999, "model"'), "line 2: invalid_value"),
+    ],
+    ids=["empty", "blank", "long", "number"],
+)
+def test_a_line_that_cannot_be_used_is_refused_by_its_number_with_advice_that_fits(
+    tmp_path: Path, second: str, fault: str
 ) -> None:
-    """A batch file has no other id column to name: the line has to be mended."""
-    planned = plan(written(tmp_path / "b.jsonl", line("a") + line(custom_id)))
+    """A batch file has no other id column to name: the line has to be fixed."""
+    planned = plan(written(tmp_path / "b.jsonl", line("a") + second))
 
     with pytest.raises(InvalidInput) as caught:
         adopted(planned)
 
-    assert "2" in str(caught.value)
-    assert "custom_id" in str(caught.value)
+    assert "line 2" in str(caught.value)
+    assert fault in str(caught.value)
     assert "another id column" not in str(caught.value)
 
 
-def test_a_number_in_a_batch_file_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    """A broken line is the user's to mend, not a crash of the program."""
-    broken = line("b").replace('"model"', '"seed": 1e999, "model"')
-    planned = plan(written(tmp_path / "b.jsonl", line("a") + broken))
-
-    with pytest.raises(InvalidInput, match="line 2: invalid_value"):
-        adopted(planned)
-
-
-def at_openai(planned: Plan, **parameters: Any) -> Plan:
+def at_openai(planned: DraftPlan, **parameters: Any) -> DraftPlan:
     """Give the plan with OpenAI as its provider, and other parameters."""
     recipe = replace(planned.recipe, model="gpt-5-mini", parameters=parameters)
     return replace(planned, provider=OPENAI, recipe=recipe)
@@ -433,7 +398,7 @@ def test_a_recipe_that_fails_every_request_is_refused_before_a_row_is_filled_in(
     planned = at_openai(plan(written(tmp_path / "t.csv", "text\nx\n")), max_tokens=9)
 
     with pytest.raises(InvalidInput, match="Use 'max_completion_tokens' instead"):
-        made(planned)
+        draft(planned)
 
     assert list(planned.folder.path.glob("part-*")) == []
 
@@ -457,7 +422,7 @@ def test_a_retry_is_not_mended_into_what_fails_every_request(tmp_path: Path, *, 
         job = adopted(planned, models=["gpt-5-mini"]).job
     else:
         planned = plan(written(tmp_path / "t.csv", "text\nx\n"))
-        job = made(planned).job
+        job = draft(planned).job
     recipe = replace(mending.recipe(job.recipe), model="gpt-5-mini")
     parts = replace(planned.parts, provider=OPENAI, recipe=recipe, first_number=2, round=2)
 

@@ -17,7 +17,7 @@ from batchwright.costs.comparison import CHAT_MODELS, EMBEDDING_MODELS, MeanOutp
 from batchwright.costs.prices import cost, price
 from batchwright.costs.tokens import counter
 from tests.support.endpoint import running_endpoint
-from tests.support.openai_server import running_openai
+from tests.support.openai_server import OpenAIServer, running_openai
 from tests.support.session import MODES, Mode, Session, environment, in_memory, openai_environment
 
 pytestmark = pytest.mark.anyio
@@ -37,6 +37,13 @@ TABLE = [
 ROWS = [{"text": text} for text in ("Eine Überschwemmung in Köln", "雨が降っています", "short")]
 DRAFT = {"rows": ROWS, "prompt": "{{text}}", "model": "gpt-5-mini"}
 BOUND = {"parameters": {"max_completion_tokens": 10}}
+
+
+async def ended(session: Session, **draft: Any) -> dict[str, Any]:
+    """Run a job to its end, and return it."""
+    job_id = (await session.call("create_batch_file", **draft))["job_id"]
+    await session.call("submit_job", job_id=job_id)
+    return await session.finished(job_id)
 
 
 async def images(session: Session, **arguments: Any) -> list[bytes]:
@@ -85,9 +92,11 @@ async def test_the_guides_chart_comes_as_a_table_and_as_an_image_only_when_asked
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_a_draft_is_counted_anew_for_each_models_tokenizer(tmp_path: Path, mode: Mode) -> None:
+async def test_a_draft_is_counted_anew_for_each_models_tokenizer(
+    tmp_path: Path, server: OpenAIServer, mode: Mode
+) -> None:
     """The same text has more tokens for an older model, and the longest answers are the most it costs."""
-    async with running_openai() as server, in_memory(openai_environment(tmp_path, server), mode) as session:
+    async with in_memory(openai_environment(tmp_path, server), mode) as session:
         job_id = (await session.call("create_batch_file", **DRAFT, **BOUND))["job_id"]
         answer = await session.call("compare_costs", job_id=job_id, models=["gpt-4", "gpt-5-mini", "other"])
         given = await session.call("compare_costs", job_id=job_id, models=["gpt-5-mini"], output_tokens=3)
@@ -105,9 +114,9 @@ async def test_a_draft_is_counted_anew_for_each_models_tokenizer(tmp_path: Path,
     assert set(batch_costs(by_itself)) == {"gpt-5-mini", *CHAT_MODELS}
 
 
-async def test_a_draft_without_a_bound_is_compared_by_its_input(tmp_path: Path) -> None:
+async def test_a_draft_without_a_bound_is_compared_by_its_input(tmp_path: Path, server: OpenAIServer) -> None:
     """Its output is not known, and that is said rather than left out."""
-    async with running_openai() as server, in_memory(openai_environment(tmp_path, server)) as session:
+    async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
         answer = await session.call("compare_costs", job_id=job_id, models=["gpt-5-mini"])
 
@@ -117,16 +126,12 @@ async def test_a_draft_without_a_bound_is_compared_by_its_input(tmp_path: Path) 
     assert any("comes on top" in note for note in answer["notes"])
 
 
-async def test_an_ended_job_is_compared_with_its_measured_output(tmp_path: Path) -> None:
+async def test_an_ended_job_is_compared_with_its_measured_output(tmp_path: Path, server: OpenAIServer) -> None:
     """What the answers were is a better guess than what they may be."""
-    async with (
-        running_openai(automatic=True) as server,
-        in_memory(openai_environment(tmp_path, server)) as session,
-    ):
-        job_id = (await session.call("create_batch_file", **DRAFT, **BOUND))["job_id"]
-        await session.call("submit_job", job_id=job_id)
-        job = await session.finished(job_id)
-        answer = await session.call("compare_costs", job_id=job_id, models=["gpt-5-mini"])
+    server.automatic = True
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        job = await ended(session, **DRAFT, **BOUND)
+        answer = await session.call("compare_costs", job_id=job["job_id"], models=["gpt-5-mini"])
 
     measured = job["output_tokens"]
     assert (job["status"], measured % 3 > 0) == ("completed", True)
@@ -144,11 +149,9 @@ async def test_a_retry_leaves_the_requests_those_of_the_first_round(tmp_path: Pa
     ):
         rows = [{"id": str(number), "text": "word"} for number in range(1, 4)]
         draft = DRAFT | BOUND | {"rows": rows, "id_column": "id"}
-        job_id = (await session.call("create_batch_file", **draft))["job_id"]
-        await session.call("submit_job", job_id=job_id)
-        job = await session.finished(job_id)
-        await session.call("retry_job", job_id=job_id, prompt="much, much longer: {{text}}")
-        answer = await session.call("compare_costs", job_id=job_id, models=["gpt-5-mini"])
+        job = await ended(session, **draft)
+        await session.call("retry_job", job_id=job["job_id"], prompt="much, much longer: {{text}}")
+        answer = await session.call("compare_costs", job_id=job["job_id"], models=["gpt-5-mini"])
 
     assert job["counts"] == {"answered": 2, "failed": 1}
     assert answer["compared"].startswith("3 requests of ")
@@ -156,10 +159,10 @@ async def test_a_retry_leaves_the_requests_those_of_the_first_round(tmp_path: Pa
     assert any("those of the first round" in note for note in answer["notes"])
 
 
-async def test_embeddings_are_compared_with_embeddings(tmp_path: Path) -> None:
+async def test_embeddings_are_compared_with_embeddings(tmp_path: Path, server: OpenAIServer) -> None:
     """A chat model cannot take their place."""
     draft = DRAFT | {"model": "text-embedding-3-small", "endpoint": "/v1/embeddings"}
-    async with running_openai() as server, in_memory(openai_environment(tmp_path, server)) as session:
+    async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = (await session.call("create_batch_file", **draft))["job_id"]
         answer = await session.call("compare_costs", job_id=job_id)
         chat = await session.call("compare_costs", job_id=job_id, models=["gpt-5-mini"])
@@ -172,10 +175,7 @@ async def test_embeddings_are_compared_with_embeddings(tmp_path: Path) -> None:
 
 async def test_a_job_of_another_provider_is_not_taken_for_openais(tmp_path: Path) -> None:
     """A model there may cost something else, or nothing."""
-    async with (
-        running_endpoint() as endpoint,
-        in_memory(environment(tmp_path, endpoint=endpoint.url)) as session,
-    ):
+    async with running_endpoint() as endpoint, in_memory(environment(tmp_path, endpoint=endpoint.url)) as session:
         draft = await session.call("create_batch_file", **DRAFT | {"model": "m"})
         local = await session.call("compare_costs", job_id=draft["job_id"])
     (tmp_path / "second").mkdir()
@@ -191,17 +191,13 @@ async def test_a_job_of_another_provider_is_not_taken_for_openais(tmp_path: Path
     assert any(note.startswith("These are OpenAI's prices; those of 127.0.0.1") for note in unknown["notes"])
 
 
-async def test_a_job_whose_requests_are_gone_says_what_to_ask_instead(tmp_path: Path) -> None:
+async def test_a_job_whose_requests_are_gone_says_what_to_ask_instead(tmp_path: Path, server: OpenAIServer) -> None:
     """Its tokens are known, if not its texts."""
-    async with (
-        running_openai(automatic=True) as server,
-        in_memory(openai_environment(tmp_path, server)) as session,
-    ):
-        job_id = (await session.call("create_batch_file", **DRAFT, **BOUND))["job_id"]
-        await session.call("submit_job", job_id=job_id)
-        job = await session.finished(job_id)
-        next((tmp_path / "data" / "jobs" / job_id).glob("part-0001.jsonl")).unlink()
-        told = await session.error("compare_costs", job_id=job_id)
+    server.automatic = True
+    async with in_memory(openai_environment(tmp_path, server)) as session:
+        job = await ended(session, **DRAFT, **BOUND)
+        next((tmp_path / "data" / "jobs" / job["job_id"]).glob("part-0001.jsonl")).unlink()
+        told = await session.error("compare_costs", job_id=job["job_id"])
 
     means = job["input_tokens"] / 3, job["output_tokens"] / 3
     assert told.endswith(f"Use compare_costs(rows=3, input_tokens={means[0]:.0f}, output_tokens={means[1]:.0f}).")
@@ -230,7 +226,7 @@ async def test_a_chart_replaces_nothing(tmp_path: Path) -> None:
         told = await session.error("compare_costs", rows=1, input_tokens=1, save_chart_as="guide.png")
 
     assert first["saved_as"] == str(tmp_path / "work" / "guide.png")
-    assert told.startswith("'guide.png' exists already, and a chart replaces nothing.")
+    assert told.startswith("'guide.png' already exists, and a chart never replaces a file.")
     assert (tmp_path / "work" / "guide.png").read_bytes() == before
 
 
@@ -244,10 +240,10 @@ async def test_where_nothing_is_priced_no_chart_is_drawn(tmp_path: Path) -> None
     assert list((tmp_path / "work").iterdir()) == []
 
 
-async def test_counting_a_large_job_reports_progress(tmp_path: Path) -> None:
+async def test_counting_a_large_job_reports_progress(tmp_path: Path, server: OpenAIServer) -> None:
     """A client that hears nothing gives the call up."""
     draft = DRAFT | {"rows": [{"text": f"row {number}"} for number in range(1_200)]}
-    async with running_openai() as server, in_memory(openai_environment(tmp_path, server)) as session:
+    async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = (await session.call("create_batch_file", **draft))["job_id"]
         session.progress.clear()
         await session.call("compare_costs", job_id=job_id, models=["gpt-4", "gpt-5-mini"])

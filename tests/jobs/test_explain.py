@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.endpoint import running_endpoint
-from tests.support.five_rows import newest, sent
+from tests.support.five_rows import newest, sent, write_batch_file
 from tests.support.openai_server import Answer, Object, OpenAIServer, answer_body
 from tests.support.session import MODES, Mode, Session, environment, in_memory, openai_environment
 from tests.support.values import LABELS
@@ -271,13 +271,8 @@ async def test_a_part_that_is_refused_while_others_run_is_explained_at_once(
 
 async def test_a_ready_made_file_is_given_twice_its_highest_limit(tmp_path: Path, server: OpenAIServer) -> None:
     """Its lines may differ: twice the lowest would cut those that have more now."""
-    lines = [
-        {"custom_id": f"x{n}", "method": "POST", "url": "/v1/chat/completions"}
-        | {"body": {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hi"}], "max_tokens": limit}}
-        for n, limit in enumerate((10, 40, 20))
-    ]
-    (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "batch.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    body: Object = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "hi"}]}
+    write_batch_file(tmp_path, [body | {"max_tokens": limit} for limit in (10, 40, 20)])
     server.answer = with_room("max_tokens", 80, "half")
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = (await session.call("create_batch_file", batch_file="batch.jsonl"))["job_id"]

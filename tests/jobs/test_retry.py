@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.five_rows import DRAFT, newest, sent
+from tests.support.five_rows import DRAFT, newest, sent, write_batch_file
 from tests.support.openai_server import Answer, Object, OpenAIServer, answer_body
 from tests.support.session import Session, in_memory, openai_environment
 
@@ -222,7 +222,8 @@ async def test_where_nothing_is_open_nothing_is_retried(tmp_path: Path, server: 
         again = await session.call("submit_job", job_id=job_id)
 
     assert text == (
-        f"{job_id} has no rows that are failed or expired or never_ran: answered 5. Nothing is to be retried."
+        f"{job_id} has no rows that are failed or expired or never_ran. Its rows: answered 5. "
+        "There is nothing to retry."
     )
     assert "no rows that are refused or cut_short" in named
     assert "outcomes" in wrong
@@ -230,27 +231,21 @@ async def test_where_nothing_is_open_nothing_is_retried(tmp_path: Path, server: 
     assert server.posts == 1
 
 
-async def test_a_running_job_is_not_retried(tmp_path: Path, server: OpenAIServer) -> None:
-    """Its rows may still be answered: they would be paid twice."""
+async def test_neither_a_draft_nor_a_running_round_is_retried(tmp_path: Path, server: OpenAIServer) -> None:
+    """Their rows may still be answered: they would be paid twice."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
         draft = await session.error("retry_job", job_id=job_id)
         await session.call("submit_job", job_id=job_id)
         running = await session.error("retry_job", job_id=job_id)
-
-    assert draft.startswith(f"{job_id} is draft: a retry is for a job that has ended.")
-    assert running.startswith(f"{job_id} is running: a retry is for a job that has ended.")
-
-
-async def test_a_running_retry_is_not_retried(tmp_path: Path, server: OpenAIServer) -> None:
-    """Nor is its second round."""
-    async with in_memory(openai_environment(tmp_path, server)) as session:
-        job_id = await ended(session, server, "expired", answered=1)
+        server.finish(newest(server), "expired", 1)
+        await looked_at(session, job_id)
         await session.call("retry_job", job_id=job_id)
         await session.call("submit_job", job_id=job_id)
-        text = await session.error("retry_job", job_id=job_id)
+        second = await session.error("retry_job", job_id=job_id)
 
-    assert text.startswith(f"{job_id} is running: a retry is for a job that has ended.")
+    assert draft.startswith(f"{job_id} is draft. Only a finished job can be retried")
+    assert running == second == draft.replace("is draft", "is running")
     assert server.posts == 2
 
 
@@ -273,7 +268,7 @@ async def test_other_outcomes_are_retried_when_they_are_named(tmp_path: Path, se
         )
 
     assert before["counts"] == {"answered": 3, "cut_short": 2}
-    assert "Name others in outcomes." in default
+    assert "Name other outcomes." in default
     assert texts(sent(server)) == ["Say 1", "Say 2"]
     assert job["counts"] == {"answered": 5}
 
@@ -350,16 +345,11 @@ async def test_all_rounds_of_a_job_together_stay_within_the_operators_limit(
 
 def batch_file(tmp_path: Path) -> None:
     """Write a ready-made batch file of five requests, each with a parameter that fails it."""
-    lines = [
-        {"custom_id": f"row-{number}", "method": "POST", "url": "/v1/chat/completions"}
-        | {
-            "body": {"model": "gpt-5-mini", "messages": [{"role": "user", "content": f"Say {number}"}]}
-            | {"max_completion_tokens": 100, "top_k": 5, "seed": number}
-        }
-        for number in range(5)
-    ]
-    (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "batch.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    parameters = {"model": "gpt-5-mini", "max_completion_tokens": 100, "top_k": 5}
+    messages = [[{"role": "user", "content": f"Say {number}"}] for number in range(5)]
+    write_batch_file(
+        tmp_path, [parameters | {"messages": said, "seed": number} for number, said in enumerate(messages)]
+    )
 
 
 async def test_a_ready_made_batch_file_is_retried_with_its_own_bodies_mended(

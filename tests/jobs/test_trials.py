@@ -20,6 +20,7 @@ from batchwright.core.money import format_usd
 from batchwright.costs.prices import cost, price
 from batchwright.providers.local.send import MAX_TRIES
 from tests.support.endpoint import running_endpoint
+from tests.support.five_rows import write_batch_file
 from tests.support.openai_server import Object, OpenAIServer, answer_body, running_openai
 from tests.support.session import (
     IN_MEMORY,
@@ -156,7 +157,7 @@ async def test_rows_are_the_first_or_those_that_are_named(tmp_path: Path, server
     assert unknown == f"{job_id} has no row 't-11'. Name custom_ids, or row numbers from 1 to 10."
     assert too_far == f"{job_id} has no row '11'. Name custom_ids, or row numbers from 1 to 10."
     assert endless.startswith(f"{job_id} has no row '999")
-    assert many == "21 rows are named; 20 are tried at a time. Name fewer."
+    assert many == "21 rows are named; at most 20 are tried at a time. Name fewer."
     assert len(server.asked) == 4
 
 
@@ -481,8 +482,8 @@ async def test_rows_without_an_answer_in_time_are_told_and_count_as_spent(tmp_pa
 
     assert [row["outcome"] for row in trial["rows"]] == ["failed", "failed", "never_ran"]
     assert [each["problem"] for each in trial["variants"][0]["problems"]] == [
-        "failed: no answer came within 1 seconds",
-        "never_ran: the time was over before it was sent",
+        "failed: no answer within 1 seconds",
+        "never_ran: time ran out before it was sent",
     ]
     assert trial["notes"] == [
         "Time ran out before all requests were answered; those already sent may be charged.",
@@ -680,7 +681,7 @@ async def test_variants_that_cannot_be_are_refused_before_anything_is_sent(
         no_job = await session.error("try_requests", job_id="job_none")
 
     assert many == (
-        "With the draft itself these are more than 4 variants. Name fewer models or prompts: each model is tried with "
+        "That makes more than 4 variants, including the draft. Name fewer models or prompts: each model is tried with "
         "each prompt."
     )
     assert no_column.startswith("truth names no column of 'the rows': 'golden'. Columns: 'n', 'text', 'gold'.")
@@ -714,21 +715,20 @@ async def test_agreement_is_by_property_and_numbers_go_by_their_value(tmp_path: 
 
 
 async def test_a_ready_made_batch_file_is_tried_as_it_is_and_with_other_models(
-    tmp_path: Path, sample: Path, server: OpenAIServer
+    tmp_path: Path, server: OpenAIServer
 ) -> None:
     """It has no prompt and no columns: what each request asks is shown instead."""
-    lines = [
-        {"custom_id": f"x{n}", "method": "POST", "url": "/v1/chat/completions"}
-        | {"body": {"model": MODEL, "messages": [{"role": "user", "content": f"t{n}"}], "max_completion_tokens": 9 + n}}
-        for n in range(5)
-    ]
-    (sample / "batch.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    messages = [[{"role": "user", "content": f"t{n}"}] for n in range(5)]
+    write_batch_file(
+        tmp_path,
+        [{"model": MODEL, "messages": said, "max_completion_tokens": 9 + n} for n, said in enumerate(messages)],
+    )
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = (await session.call("create_batch_file", batch_file="batch.jsonl"))["job_id"]
-        trial = await session.call("try_requests", job_id=job_id, named=["x3"], models=["gpt-5-nano"])
+        trial = await session.call("try_requests", job_id=job_id, named=["row-3"], models=["gpt-5-nano"])
         refused = await session.error("try_requests", job_id=job_id, prompts=["say it"])
 
-    assert trial["rows"] == [{"row": 4, "id": "x3", "request": "t3", "all": {"answer": "answer to t3"}}]
+    assert trial["rows"] == [{"row": 4, "id": "row-3", "request": "t3", "all": {"answer": "answer to t3"}}]
     assert [body["model"] for body in server.asked] == [MODEL, "gpt-5-nano"]
     assert [body["max_completion_tokens"] for body in server.asked] == [12, 12]
     assert "has no prompt of its own" in refused
@@ -815,8 +815,8 @@ async def test_a_job_that_has_run_and_a_drafted_retry_can_be_tried(tmp_path: Pat
     assert [row["row"] for row in trial["rows"]] == [2, 5]
     assert sorted(body["messages"][-1]["content"] for body in server.asked[1:]) == ["tell word 2", "tell word 5"]
     assert trial["next"].startswith(f'tell the user the cost, then submit_job(job_id="{job_id}"')
-    assert not_in_it == f"Row 9 of {job_id} is not among the requests of this round. Name another."
-    assert gone.startswith(f"The requests of {job_id} are not here any more")
+    assert not_in_it == f"Row 9 of {job_id} has no request in this round. Name another."
+    assert gone.startswith(f"The requests of {job_id} are no longer here")
 
 
 async def test_a_job_of_another_provider_is_not_tried_here(tmp_path: Path, server: OpenAIServer) -> None:

@@ -164,7 +164,7 @@ async def test_what_cannot_be_read_is_said_with_the_protocols_code(tmp_path: Pat
     assert "It takes limit, offset, outcome." in answers["option"][1]
     assert "is a draft and was never run" in drafted[1]
     assert all("is still running: 0 of 5 rows are done" in message for _, message in early)
-    assert "are not here any more" in gone[1]
+    assert "are no longer here" in gone[1]
     for _, message in (never, drafted, gone, broken, *early, *answers.values()):
         assert str(tmp_path) not in message
 

@@ -361,7 +361,7 @@ async def test_a_column_in_single_braces_is_told_how_to_be_written(tmp_path: Pat
 
     assert single["warnings"] == [
         (
-            "Every row gets the same request: the prompt has {text} in single braces, which is sent as it stands: "
+            "Every row gets the same request: the prompt has {text} in single braces, which is sent literally: "
             "write {{text}}."
         ),
         (
@@ -502,10 +502,10 @@ class BadInput:
             "The output schema names a type that does not exist, at properties/x/type.",
         ),
         ("create_batch_file", {"source": "sample.csv", "model": "m"}, "There is no prompt."),
-        ("create_batch_file", {"prompt": "x"}, "none was given. Give exactly one."),
-        ("create_batch_file", DRAFT | {"rows": [{"a": 1}]}, "source and rows were given"),
+        ("create_batch_file", {"prompt": "x"}, "exactly one of source, rows and batch_file. Given: none."),
+        ("create_batch_file", DRAFT | {"rows": [{"a": 1}]}, "Given: source and rows."),
         ("create_batch_file", {"source": "sample.csv", "prompt": "{{text}}"}, "No model is named"),
-        ("create_batch_file", {"batch_file": "sample.csv"}, "Line 1 of sample.csv is not parseable as valid JSON."),
+        ("create_batch_file", {"batch_file": "sample.csv"}, "Line 1 of sample.csv is not a JSON object."),
         ("create_batch_file", {"batch_file": "bad.jsonl"}, "line 2: duplicate_custom_id"),
         ("create_batch_file", DRAFT | {"parameters": {"stream": True}}, "A batch cannot stream its answers."),
         ("check_job", {"job_id": "job_none"}, "There is no job 'job_none'. `list_jobs` shows the ids."),
@@ -522,12 +522,12 @@ class BadInput:
         ("compare_costs", {"rows": 0, "input_tokens": 1}, "rows is 0. Give a number from 1 to 1,000,000,000."),
         ("compare_costs", {"rows": 1, "input_tokens": 1, "output_tokens": -1}, "output_tokens is -1."),
         ("compare_costs", {"job_id": "DRAFT", "output_tokens": -1}, "output_tokens is -1."),
-        ("compare_costs", {"job_id": "DRAFT", "rows": 5}, "Give the job, or the numbers."),
+        ("compare_costs", {"job_id": "DRAFT", "rows": 5}, "Give job_id, or rows and input_tokens."),
         ("compare_costs", {"job_id": "job_none"}, "There is no job 'job_none'."),
         ("compare_costs", {"job_id": "DRAFT", "models": [f"m{n}" for n in range(21)]}, "21 models are named"),
-        ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "chart.svg"}, "Choose a name that ends in .png."),
+        ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "chart.svg"}, "does not end in .png."),
         ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "../c.png"}, "'../c.png' contains '..'"),
-        ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "there.png"}, "a chart replaces nothing."),
+        ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "there.png"}, "a chart never replaces a file."),
         ("check_job", {"job_id": "DRAFT", "wait": 5}, "check_job has no argument 'wait'; nothing was done."),
         ("check_job", {"job_id": "DRAFT", "wait_seconds": 5_000}, "nothing was done. wait_seconds: "),
         ("get_results", {"job_id": "DRAFT", "outcome": "secret-value"}, "nothing was done. outcome: "),

@@ -163,7 +163,7 @@ async def test_a_retry_whose_prompt_tells_the_rows_apart_is_refused(tmp_path: Pa
         refused = await session.error("retry_job", job_id=made["job_id"], prompt="Say {{word}}")
         mended = await session.call("retry_job", job_id=made["job_id"], prompt="Tell {{word|lower}}")
 
-    assert refused.startswith("Rows 1 and 2 share one request since they asked the same, and with this prompt they do")
+    assert refused.startswith("Rows 1 and 2 share one request, and with this prompt their requests would differ.")
     assert mended["requests"] == 3
 
 
@@ -268,7 +268,7 @@ async def test_embeddings_are_joined_too_and_a_ready_made_file_is_sent_as_it_is(
         job = await looked_at(session, made["job_id"])
         found = await answers(session, tmp_path, made["job_id"])
 
-    assert refused == "A ready-made batch_file is sent line by line as it is. Leave deduplicate out."
+    assert refused == "A ready-made batch_file is sent line by line, unchanged. Leave deduplicate out."
     assert (made["requests"], job["counts"]) == (3, {"answered": 6})
     assert [row["embedding"] for row in found] == [[0.5, float(len(f"Say {word}"))] for word in WORDS]
 

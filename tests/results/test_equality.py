@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchwright.core.model import Json, Outcome, Recipe, Result
-from batchwright.jobs.trials.estimates import accuracy
+from batchwright.jobs.trials.estimates import count_right
 from batchwright.results.equality import are_same
 from batchwright.results.summary import compare_with_truth
 from batchwright.results.table import ResultTable
@@ -109,7 +109,7 @@ def test_a_trial_and_a_profile_count_the_same_rows_as_right(
     profile = compare_with_truth(table, "truth", "x", folder)
 
     read = [cells["truth"] for _, cells in frozen_rows(table.frozen, ["truth"])]
-    assert (profile.agree, profile.compared + profile.not_answered) == accuracy(results, read, "x")
+    assert (profile.agree, profile.compared + profile.not_answered) == count_right(results, read, "x")
 
 
 def joined(folder: Path, truths: Sequence[Json], results: Sequence[Result], kind: str) -> ResultTable:

@@ -164,12 +164,12 @@ async def test_answers_are_compared_with_a_column_that_knows(tmp_path: Path, mod
     ("arguments", "sentence"),
     [
         ({"truth": "gold"}, "There are several answers. Name one as answer: 'label', 'score'."),
-        ({"truth": "glod", "answer": "label"}, "no column 'glod' to be truth. Columns: 'id', 'text', 'gold'."),
-        ({"truth": "label", "answer": "label"}, "no column 'label' to be truth."),
-        ({"truth": "gold", "answer": "gold"}, "no column 'gold' to be answer. Columns: 'label', 'score'."),
-        ({"answer": "label"}, "truth is empty. Name that column too."),
-        ({"sql": "SELECT 1", "truth": "gold"}, "belong to the profile, which is given without sql."),
-        ({"save_as": "x.csv"}, "save_as saves what sql gives, and there is none."),
+        ({"truth": "glod", "answer": "label"}, "truth names no column: 'glod'. Columns: 'id', 'text', 'gold'."),
+        ({"truth": "label", "answer": "label"}, "truth names no column: 'label'."),
+        ({"truth": "gold", "answer": "gold"}, "answer names no column: 'gold'. Columns: 'label', 'score'."),
+        ({"answer": "label"}, "answer names the column to compare with truth, which is empty."),
+        ({"sql": "SELECT 1", "truth": "gold"}, "truth and answer are for the profile, which runs without sql."),
+        ({"save_as": "x.csv"}, "save_as saves the rows of sql, which is empty."),
         ({"sql": "SELECT 1", "save_as": "x.txt"}, "does not end in .csv, .jsonl, .parquet or .xlsx"),
         ({"sql": "SELECT 1", "save_as": "../x.csv"}, "contains '..'"),
         ({"job_id": "job_none"}, "There is no job 'job_none'"),
@@ -370,7 +370,7 @@ async def test_embeddings_are_searched_by_similarity(tmp_path: Path) -> None:
     assert profile["answers"] == [
         {"column": "embedding", "filled": 3, "numbers_each": {"least": 2, "median": 2, "most": 2}}
     ]
-    assert "vectors, which agree with no column" in refused
+    assert "vectors, which cannot be compared with a column" in refused
     kept = duckdb.execute(f"SELECT typeof(embedding), embedding FROM '{tmp_path}/work/v.parquet'").fetchall()
     assert [row[0] for row in kept] == ["FLOAT[]"] * 3
     assert kept[1][1] == pytest.approx([0.9, 0.1])

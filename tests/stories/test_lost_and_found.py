@@ -321,7 +321,7 @@ async def test_of_two_batches_of_a_part_the_one_with_answers_is_taken_up(
         retry = await session.error("retry_job", job_id="job_abcdefgh")
 
     assert (job["status"], job["counts"]) == ("completed", ALL)
-    assert "Nothing is to be retried" in retry
+    assert "There is nothing to retry" in retry
 
 
 async def test_before_rows_of_a_lost_journal_are_retried_their_batch_is_looked_for(
@@ -346,7 +346,7 @@ async def test_before_rows_of_a_lost_journal_are_retried_their_batch_is_looked_f
     assert len(batches) == 3
     assert restored["counts"] == {"answered": 2, "never_ran": 1}
     assert "no batch of it was found when its journal was rebuilt" in restored["problems"][0]["details"]
-    assert retry.startswith(f"{job_id} is running: a retry is for a job that has ended.")
+    assert retry.startswith(f"{job_id} is running. Only a finished job can be retried")
     assert job["counts"] == {"answered": 3}
     assert server.posts == 3
 

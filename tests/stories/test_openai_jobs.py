@@ -12,7 +12,7 @@ from mcp.client import ClientRequestContext
 from mcp.types import ElicitRequestParams, ElicitResult
 
 from batchwright.core.jsonl import whole_lines
-from tests.support.five_rows import DRAFT, only_batch, submitted
+from tests.support.five_rows import DRAFT, only_batch, submitted, write_batch_file
 from tests.support.openai_faults import DAMAGES
 from tests.support.openai_server import Difference, Object, OpenAIServer, StoredFile, running_openai
 from tests.support.session import MODES, Mode, Session, User, in_memory, openai_environment
@@ -91,13 +91,7 @@ async def test_a_whole_job_on_every_endpoint(tmp_path: Path, server: OpenAIServe
 async def test_a_batch_that_fails_validation_is_explained_soon(tmp_path: Path, server: OpenAIServer) -> None:
     """Not found out the next day: the faulty line, its row and the reason are in the first answer after it."""
     server.automatic = True
-    lines = [
-        {"custom_id": f"row-{number}", "method": "POST", "url": "/v1/chat/completions"}
-        | {"body": {"model": "gpt-5-mini", "messages": [{"role": "user", "content": "hi"}]}}
-        for number in range(3)
-    ]
-    (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "batch.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    write_batch_file(tmp_path, [{"model": "gpt-5-mini", "messages": [{"role": "user", "content": "hi"}]}] * 3)
     server.models = frozenset({"gpt-4.1"})
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = (await session.call("create_batch_file", batch_file="batch.jsonl"))["job_id"]

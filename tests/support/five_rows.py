@@ -1,5 +1,8 @@
 """Jobs of five rows at the test provider, from their draft to the batch that is made of them."""
 
+import json
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from batchwright.core.jsonl import decode_request, whole_lines
@@ -22,6 +25,14 @@ async def submitted(session: Session, max_cost_usd: float | None = None, **chang
     most = {} if max_cost_usd is None else {"max_cost_usd": max_cost_usd}
     await session.call("submit_job", job_id=job_id, **most)
     return job_id
+
+
+def write_batch_file(tmp_path: Path, bodies: Iterable[Object]) -> None:
+    """Write a ready-made `batch.jsonl` for chat completions in the workspace, with the ids `row-0`, `row-1` and on."""
+    line = {"method": "POST", "url": "/v1/chat/completions"}
+    lines = [json.dumps({"custom_id": f"row-{number}", **line, "body": body}) for number, body in enumerate(bodies)]
+    (tmp_path / "work").mkdir(exist_ok=True)
+    (tmp_path / "work" / "batch.jsonl").write_text("\n".join(lines), encoding="utf-8")
 
 
 def newest(server: OpenAIServer) -> str:

@@ -10,12 +10,12 @@ from batchwright.jobs.adoption import Adoption
 from batchwright.jobs.advance import Runs, Steps
 from batchwright.jobs.collection import Collection
 from batchwright.jobs.confirmation import Confirmation
+from batchwright.jobs.contents import Contents
 from batchwright.jobs.costs import Comparing
 from batchwright.jobs.decisions import Decisions
 from batchwright.jobs.draft import Drafting
 from batchwright.jobs.explain import Failures
 from batchwright.jobs.overview import Overviews
-from batchwright.jobs.reading import Contents
 from batchwright.jobs.remote_files import RemoteFiles
 from batchwright.jobs.remote_jobs import RemoteJobs
 from batchwright.jobs.restoring import Restoring

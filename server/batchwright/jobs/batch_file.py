@@ -1,8 +1,8 @@
-"""A ready-made batch file to a draft job: what was checked is what is sent."""
+"""From a ready-made batch file to a draft job: exactly what was checked is sent."""
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import cast, get_args
 
@@ -14,27 +14,24 @@ from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Endpoint, Json, ProviderInfo, Recipe
 from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import model_name
-from batchwright.jobs.build import ROWS_A_REPORT, Draft, Plan, draft_job
-from batchwright.jobs.preflight import SHOWN_ERRORS, suspicion, tell
+from batchwright.jobs.build import ROWS_A_REPORT, Draft, DraftPlan, finish_draft
+from batchwright.jobs.preflight import SHOWN_ERRORS, describe, warn_of
 from batchwright.requests.measure import Line, Measure
-from batchwright.requests.parts import (
-    first_request,
-    write_parts,
-)
+from batchwright.requests.parts import write_parts
 from batchwright.tables.frozen import freeze
 from batchwright.tables.source import one_file
 
 
 def adopt_batch_file(
-    plan: Plan, copy: Path, progress: Progress = SILENT, *, is_model_known: Callable[[str], bool]
+    plan: DraftPlan, copy: Path, progress: Progress = SILENT, *, is_model_known: Callable[[str], bool]
 ) -> Draft:
-    """Check a ready-made batch file as the Batch API would, and make it a draft, its lines unchanged.
+    """Check a ready-made batch file as the Batch API would, and draft a job of it with its lines unchanged.
 
-    The plan's recipe gives way to what the file says. All is read from *copy*, the program's own, which is deleted at
-    the end: the user's file may be another one meanwhile.
+    The endpoint and model come from the file, not from the plan's recipe. Only *copy* is read, and deleted at the end:
+    the user may replace their own file meanwhile.
 
     Raises:
-        InvalidInput: The Batch API would refuse the file; the sentence names the first lines and their errors.
+        InvalidInput: The Batch API would refuse the file; the message names the first lines and their errors.
     """
     recipe = batch_file_recipe(copy, plan.name)
     report = check_batch_file(
@@ -64,9 +61,8 @@ def adopt_batch_file(
     plan = replace(plan, recipe=recipe)
     written = write_parts(plan.parts, lines(), whole)
     copy.unlink()
-    job = draft_job(plan, replace(source, kind="batch", path=str(plan.source)), written, whole.hexdigest())
-    warnings = [suspicion(found.fault, _tell_with_lines(found)) for found in report.suspected[:SHOWN_ERRORS]]
-    return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
+    warnings = [warn_of(found.fault, _describe_finding(found)) for found in report.suspected[:SHOWN_ERRORS]]
+    return finish_draft(plan, replace(source, kind="batch", path=str(plan.source)), written, whole, warnings)
 
 
 def check_batch_file(
@@ -78,10 +74,10 @@ def check_batch_file(
     is_model_known: Callable[[str], bool],
     progress: Progress = SILENT,
 ) -> BatchFileReport:
-    """Refuse a ready-made batch file that the Batch API would refuse, or whose requests would fail at *provider*.
+    """Check a ready-made batch file as the Batch API and *provider* would.
 
     Raises:
-        InvalidInput: It would, or they would; the sentences name the first lines and what is wrong with them.
+        InvalidInput: The file would be refused, or its requests would fail; the message names the first lines.
     """
     blocks = progress.through(files.blocks(path), path.stat().st_size)
     report = check_file(blocks, endpoint, provider, is_model_known=is_model_known, most_errors=SHOWN_ERRORS)
@@ -91,43 +87,29 @@ def check_batch_file(
 
 
 def batch_file_recipe(path: Path, name: str) -> Recipe:
-    """Say what the first line of a ready-made batch file asks for: its endpoint and model.
+    """Return the endpoint and model that the first line of a ready-made batch file names.
 
     Raises:
-        InvalidInput: It is not the line of a batch file.
+        InvalidInput: The line is not a batch request.
     """
-    first = _first_line(path, name)
-    return Recipe(endpoint=first.endpoint, model=first.model)
-
-
-@dataclass(frozen=True, slots=True)
-class _FirstLine:
-    endpoint: Endpoint
-    model: str
-
-
-def _first_line(path: Path, name: str) -> _FirstLine:
     line = next(files.lines(path), None)
     if line is None:
-        raise InvalidInput(f"{name} is empty. A batch file has one request a line.")
+        raise InvalidInput(f"{name} is empty. A batch file has one request per line.")
     try:
         value = msgspec.json.decode(line, type=dict[str, Json])
-        url, body = value.get("url"), value.get("body")
-        model = cast("dict[str, Json]", body).get("model") if isinstance(body, dict) else None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidInput(
-            f"Line 1 of {name} is not parseable as valid JSON. Give a file of batch requests."
-        ) from error
-    if isinstance(model, str) and model:
-        try:
-            model_name(model)
-        except InvalidInput as error:
-            raise InvalidInput(f"Line 1 of {name}: {error}") from error
+        raise InvalidInput(f"Line 1 of {name} is not a JSON object. Pass a file of batch requests.") from error
+    url, body = value.get("url"), value.get("body")
+    model = cast("dict[str, Json]", body).get("model") if isinstance(body, dict) else None
+    try:
+        known_model = model_name(model) if isinstance(model, str) and model else ""
+    except InvalidInput as error:
+        raise InvalidInput(f"Line 1 of {name}: {error}") from error
     for endpoint in get_args(Endpoint):
         if url == endpoint:
-            return _FirstLine(endpoint, model if isinstance(model, str) else "")
+            return Recipe(endpoint=endpoint, model=known_model)
     raise InvalidInput(
-        f"Line 1 of {name} is no request of a batch: its url is none of {', '.join(get_args(Endpoint))}. "
+        f"Line 1 of {name} is not a batch request: its url is none of {', '.join(get_args(Endpoint))}. "
         "For rows of data, pass the file as source, with a prompt."
     )
 
@@ -135,19 +117,17 @@ def _first_line(path: Path, name: str) -> _FirstLine:
 def _refusal(name: str, report: BatchFileReport) -> str:
     sentences: list[str] = []
     if report.errors:
-        shown = "; ".join(
-            f"line {error.line}: {error.code}: {error.message.rstrip('.')}" for error in report.errors[:SHOWN_ERRORS]
-        )
-        more = f"; and {report.more_errors:,} more" if report.more_errors else ""
-        sentences.append(f"The Batch API would refuse {name}: {shown}{more}. Mend these lines.")
+        shown = [f"line {error.line}: {error.code}: {error.message.rstrip('.')}" for error in report.errors]
+        more = [f"and {report.more_errors:,} more"] if report.more_errors else []
+        sentences.append(f"The Batch API would refuse {name}: {'; '.join([*shown, *more])}. Fix these lines.")
     if report.certain:
-        sentences.append(f"These requests of {name} would fail once they are sent:")
-        sentences += [_tell_with_lines(finding) for finding in report.certain[:SHOWN_ERRORS]]
-        left_out = len(report.certain) - SHOWN_ERRORS
-        sentences += [f"And {left_out:,} more."] if left_out > 0 else []
+        sentences.append(f"These requests in {name} would fail once sent:")
+        sentences += [_describe_finding(finding) for finding in report.certain[:SHOWN_ERRORS]]
+        if (left_out := len(report.certain) - SHOWN_ERRORS) > 0:
+            sentences.append(f"And {left_out:,} more.")
     return " ".join(sentences)
 
 
-def _tell_with_lines(finding: Finding) -> str:
+def _describe_finding(finding: Finding) -> str:
     others = f" and {finding.lines - 1:,} more" if finding.lines > 1 else ""
-    return f"line {finding.line}{others}: {tell([finding.fault])}"
+    return f"line {finding.line}{others}: {describe([finding.fault])}"

@@ -1,4 +1,4 @@
-"""A source and a recipe to a draft job: frozen rows and parts on disk. Synchronous: runs in a worker thread."""
+"""From a source and a recipe to a draft job: frozen rows and parts on disk. Synchronous: runs in a worker thread."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,15 +17,7 @@ from batchwright.jobs.preflight import DraftWarning, check_recipe, draft_warning
 from batchwright.requests.duplicates import Repeats
 from batchwright.requests.measure import Line
 from batchwright.requests.packing import pack
-from batchwright.requests.parts import (
-    Digest,
-    PartPlan,
-    Written,
-    first_request,
-    is_oversize,
-    refuse_oversize,
-    write_parts,
-)
+from batchwright.requests.parts import Digest, PartPlan, Written, first_request, refuse_oversize, write_parts
 from batchwright.requests.rendering import Renderer
 from batchwright.results.causes.remedies import Retried
 from batchwright.tables.frozen import freeze, share_ids
@@ -35,18 +27,17 @@ ROWS_A_REPORT = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DraftPlan:
     """What a draft is made of.
 
     Attributes:
-        folder: The job's own folder; exists and is empty.
-        origin: Where the rows come from; for a ready-made batch file, that file.
+        folder: The job's own folder, named by its id; it exists and is empty.
+        origin: Where the rows come from, or the ready-made batch file.
         deduplicate: Whether rows with the same request share one.
     """
 
-    job_id: str
-    created_at: datetime
     folder: JobFolder
+    created_at: datetime
     origin: Origin
     id_column: str | None
     recipe: Recipe
@@ -62,26 +53,21 @@ class Plan:
 
     @property
     def source(self) -> Path:
-        """The file, where it is one."""
+        """The source's first file."""
         return self.origin.paths[0]
 
     @property
     def parts(self) -> PartPlan:
         """How its parts are written."""
-        return PartPlan(self.job_id, self.folder, self.recipe, self.provider, self.limits, self.on_point)
-
-    def packed(self, lines: Iterable[Line]) -> Iterable[Line]:
-        """Return the requests as they are sent: several inputs in one, where that is wanted."""
-        most = self.recipe.inputs_per_request
-        return pack(lines, most, self.limits) if most > 1 else lines
+        return PartPlan(self.folder.job_id, self.folder, self.recipe, self.provider, self.limits, self.on_point)
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A job, or a retry of one, that is ready to be submitted, and what the user should know of it first.
+    """A job, or a retry of one, that is ready to submit, and what the user should know first.
 
     Attributes:
-        retried: Of a retry: what it takes up, and why.
+        retried: For a retry: which rows it sends again, and why.
     """
 
     job: Job
@@ -91,60 +77,60 @@ class Draft:
     retried: Retried | None = None
 
 
-def draft(plan: Plan, progress: Progress = SILENT) -> Draft:
+def draft(plan: DraftPlan, progress: Progress = SILENT) -> Draft:
     """Freeze the rows and write the parts.
 
     Raises:
-        InvalidInput: The source, the recipe or one of the rows cannot be used; the sentence says which.
+        InvalidInput: The source, the recipe or a row cannot be used; the message says which.
     """
     frozen = freeze(plan.origin, plan.folder.frozen, id_column=plan.id_column, progress=progress.stage(0, 0.35))
     source = frozen.source
     if is_batch_file(source.columns):
         raise InvalidInput(f"{plan.name} is a ready-made batch file. Pass it as batch_file, without a prompt.")
     renderer = Renderer(plan.recipe, source.columns)
-    suspected = check_recipe(plan.recipe, plan.provider)
-    empty, whole = _Counter(), hashlib.sha256()
+    warnings = [DraftWarning("source", text) for text in frozen.warnings] + check_recipe(plan.recipe, plan.provider)
+    empty, whole = 0, hashlib.sha256()
     writing = progress.stage(0.35, 1, "Writing requests")
 
     def lines() -> Iterator[tuple[str, Line]]:
+        nonlocal empty
         for row, custom_id, line, is_empty in renderer.requests(plan.folder.frozen):
-            if is_empty:
-                empty.count += 1
-            if is_oversize(line, plan.limits):
-                refuse_oversize(line, plan.limits, f"The request of row {row}")
+            empty += is_empty
+            refuse_oversize(line, plan.limits, f"The request of row {row}")
             yield custom_id, line
             if row % ROWS_A_REPORT == 0:
                 writing.counted(row, source.rows, "rows")
 
     files.sync(plan.folder.frozen)
     written, repeats = _write(plan, lines(), whole)
-    requests = sum(part.requests for part in written.parts)
-    if requests < source.rows:
-        source = replace(source, requests=requests)
     writing.counted(source.rows, source.rows, "rows")
-    job = draft_job(plan, replace(source, path=None) if source.kind == "rows" else source, written, whole.hexdigest())
-    told = draft_warnings(plan.recipe, source.columns, renderer.used, empty.count)
-    of_source = [DraftWarning("source", text) for text in frozen.warnings]
-    shared = [DraftWarning("shared_requests", repeats)] if repeats else []
-    warnings = [*of_source, *suspected, *shared, *told]
-    return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)
+    requests, path = sum(part.requests for part in written.parts), None if source.kind == "rows" else source.path
+    source = replace(source, path=path, requests=requests if requests < source.rows else None)
+    if repeats:
+        warnings.append(DraftWarning("shared_requests", repeats))
+    warnings += draft_warnings(plan.recipe, source.columns, renderer.used, empty)
+    return finish_draft(plan, source, written, whole, warnings)
 
 
-def _write(plan: Plan, lines: Iterator[tuple[str, Line]], whole: Digest) -> tuple[Written, str | None]:
-    """Write the requests of all rows as parts, and say what was saved; one that repeats is joined to all its rows.
+def _write(plan: DraftPlan, lines: Iterator[tuple[str, Line]], whole: Digest) -> tuple[Written, str | None]:
+    """Write all rows' requests as parts, and say what deduplication saved; a shared request is joined to all its rows.
 
     *whole* becomes the hash of all rows' requests.
     """
-    if not plan.deduplicate and plan.recipe.inputs_per_request == 1:
+    most = plan.recipe.inputs_per_request
+
+    def write(requests: Iterable[Line]) -> Written:
+        return write_parts(plan.parts, pack(requests, most, plan.limits) if most > 1 else requests)
+
+    if not plan.deduplicate and most == 1:
         return write_parts(plan.parts, (line for _, line in lines), whole), None
     lines = _hash(lines, whole)
     if not plan.deduplicate:
-        return write_parts(plan.parts, plan.packed(line for _, line in lines)), None
+        return write(line for _, line in lines), None
     listed = plan.folder.repeats
     with listed.open("wb") as file:
         repeats = Repeats(file)
-        different = (line for custom_id, line in lines if not repeats.has(custom_id, line))
-        written = write_parts(plan.parts, plan.packed(different))
+        written = write(line for custom_id, line in lines if not repeats.has(custom_id, line))
     if repeats.count:
         share_ids(plan.folder.frozen, listed)
     listed.unlink()
@@ -157,11 +143,10 @@ def _hash(lines: Iterator[tuple[str, Line]], whole: Digest) -> Iterator[tuple[st
         yield custom_id, line
 
 
-def draft_job(plan: Plan, source: Source, written: Written, sha256: str) -> Job:
-    """Return the job; its hash is that of all rows' requests, however they are shared, packed and cut into parts."""
-    return Job(plan.job_id, plan.created_at, source, plan.recipe, plan.provider, written.parts, sha256=sha256)
-
-
-@dataclass(slots=True)
-class _Counter:
-    count: int = 0
+def finish_draft(
+    plan: DraftPlan, source: Source, written: Written, whole: Digest, warnings: Sequence[DraftWarning]
+) -> Draft:
+    """Return the draft; its hash is that of all rows' requests, however they are shared, packed and cut into parts."""
+    job_id, sha256 = plan.folder.job_id, whole.hexdigest()
+    job = Job(job_id, plan.created_at, source, plan.recipe, plan.provider, written.parts, sha256=sha256)
+    return Draft(job, first_request(plan.folder, job.parts), written.estimate, warnings)

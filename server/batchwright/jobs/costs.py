@@ -1,8 +1,9 @@
-"""The costs of a job, or of so many tokens, on several models: its requests are counted anew for each tokenizer."""
+"""The costs of a job, or of rows of a given size, on several models; each tokenizer counts the requests anew."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import anyio.to_thread
 from batchwright.core.calls import OPEN, Call
 from batchwright.core.errors import InvalidInput, MissingExtra, NotReady
 from batchwright.core.job_folder import JobFolders
-from batchwright.core.model import Job
+from batchwright.core.model import Job, Part
 from batchwright.costs.chart_process import draw
 from batchwright.costs.comparison import (
     CHAT_MODELS,
@@ -42,10 +43,10 @@ ROWS_A_REPORT = 500
 
 @dataclass(frozen=True, slots=True)
 class CostRequest:
-    """What is to be compared: the requests of a job, or *rows* requests with so many tokens each.
+    """What to compare: the requests of a job, or *rows* requests with the given tokens each.
 
     Attributes:
-        output_tokens: Of one request; for a job instead of those measured or allowed.
+        output_tokens: Of one request; for a job, in place of those measured or allowed.
         models: Empty: some of OpenAI's, and the job's own.
     """
 
@@ -58,10 +59,10 @@ class CostRequest:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A comparison, and its chart as a PNG where one was asked for and could be drawn.
+    """A comparison, and its chart as a PNG if one was wanted and could be drawn.
 
     Attributes:
-        notes: What is to be said about the job's provider and the chart.
+        notes: About the job's provider and the chart.
     """
 
     comparison: Comparison
@@ -72,7 +73,7 @@ class Compared:
 
 
 class Comparing:
-    """Compares, and draws."""
+    """Compares costs, and draws them."""
 
     def __init__(
         self,
@@ -91,7 +92,7 @@ class Comparing:
     async def compare(
         self, request: CostRequest, on_rows: OnRows, *, chart: bool = False, save_chart_as: str | None = None
     ) -> Compared:
-        """Compare the costs, and draw them where that is asked for; a chart that cannot be drawn is noted.
+        """Compare the costs, and draw them if wanted; a chart that cannot be drawn becomes a note.
 
         Raises:
             NotFound: There is no such job.
@@ -102,7 +103,9 @@ class Comparing:
         if request.job_id is None:
             compared = Compared(compare_rows(request, self._now().date()), None)
         else:
-            _check_of_job(request)
+            if request.rows is not None or request.input_tokens is not None:
+                raise InvalidInput("A job has its own rows and input_tokens. Give job_id, or rows and input_tokens.")
+            check("output_tokens", request.output_tokens or 0, least=0, most=MAX_TOKENS)
             job = self._journal.job(request.job_id)
             comparison = await anyio.to_thread.run_sync(self._of_job, job, request, on_rows)
             compared = Compared(comparison, job, tuple(_provider_notes(job)))
@@ -114,19 +117,26 @@ class Comparing:
         own = (job.provider.model,) if job.provider.charges != "nothing" else ()
         prices = prices_of(models_to_compare(request.models, (*own, *default)), job.recipe.endpoint)
         basis, output = _output(job, request.output_tokens)
-        counting = _Counting(paths, job, on_rows, len({_tokenizer(model) for model in prices if prices[model]}))
-        loads_by_tokenizer: dict[tuple[Encoding, bool], Load] = {}
-        for model in (model for model, known in prices.items() if known):
-            if _tokenizer(model) not in loads_by_tokenizer:
-                loads_by_tokenizer[_tokenizer(model)] = load_of(counting.requests(model), output)
-        loads = {model: loads_by_tokenizer[_tokenizer(model)] for model, known in prices.items() if known}
+        known = [model for model in prices if prices[model]]
+        tokenizers = {_tokenizer(model): model for model in known}
+        total, numbers = len(tokenizers) * sum(part.requests for part in _first_parts(job)), count(1)
+
+        def tokens(model: str) -> "Iterator[RequestTokens]":
+            measure = Measure(model, job.recipe.endpoint)
+            for line, number in zip(chain.from_iterable(map(measure.lines, paths)), numbers, strict=False):
+                yield line.tokens
+                if number % ROWS_A_REPORT == 0:
+                    on_rows(number, total)
+
+        counted = {tokenizer: load_of(tokens(model), output) for tokenizer, model in tokenizers.items()}
+        loads = {model: counted[_tokenizer(model)] for model in known}
         elsewhere = None if job.provider.is_openai else job.provider.model
         subject, today = _subject(job, loads.values()), self._now().date()
         return compare(prices, loads, subject=subject, output=basis, today=today, elsewhere=elsewhere)
 
     def _paths(self, job: Job) -> list[Path]:
-        """Return the files with every request once: those of the first round."""
-        parts = [part for part in job.parts if part.round == 1 and part.state != "split"]
+        """Return the files that hold every request once: those of the first round."""
+        parts = _first_parts(job)
         paths = list(map(self._folders.of(job.id).requests, parts))
         if job.source.kind == "results" or not all(path.exists() for path in paths):
             ran = sum(part.completed for part in parts)
@@ -134,22 +144,22 @@ class Comparing:
             if ran and job.input_tokens:
                 means = [round(job.input_tokens / ran), round(job.output_tokens / ran)]
             use = Call("compare_costs", rows=job.source.rows, input_tokens=means[0], output_tokens=means[1])
-            raise NotReady(f"The requests of {job.id} are gone, and cannot be counted again. Use {use}.")
+            raise NotReady(f"The requests of {job.id} are gone, so they cannot be counted again. Use {use}.")
         return paths
 
     def _target(self, name: str) -> Path:
         path = self._workspace.file_to_write(name, overwrite=True)
         if path.suffix.lower() != ".png":
-            raise InvalidInput(f"A chart is a PNG, and {name!r} is not named so. Choose a name that ends in .png.")
+            raise InvalidInput(f"A chart is a PNG file, but {name!r} does not end in .png. Choose a name that does.")
         if path.exists():
-            raise InvalidInput(f"{name!r} exists already, and a chart replaces nothing. Choose another name.")
+            raise InvalidInput(f"{name!r} already exists, and a chart never replaces a file. Choose another name.")
         return path
 
     async def _draw(self, compared: Compared, target: Path | None) -> Compared:
         if not compared.comparison.costs:
             return replace(compared, notes=(*compared.notes, "No chart was drawn: no price is known."))
         try:
-            # Each takes a process: one at a time, however many clients ask.
+            # Each takes a process, so only one runs at a time, however many clients ask.
             async with self._drawing:
                 chart = await draw(compared.comparison)
         except (MissingExtra, NotReady) as error:
@@ -164,10 +174,10 @@ class Comparing:
 
 
 def compare_rows(request: CostRequest, today: date) -> Comparison:
-    """Compare the costs of rows with so many tokens each, which needs no job.
+    """Compare the costs of rows with the given tokens each, which needs no job.
 
     Raises:
-        InvalidInput: A number is missing or cannot be, or there are too many models.
+        InvalidInput: A number is missing or out of range, or there are too many models.
     """
     return compare_tokens(
         request.models,
@@ -178,33 +188,9 @@ def compare_rows(request: CostRequest, today: date) -> Comparison:
     )
 
 
-class _Counting:
-    """Reads the requests of a job, once for each tokenizer, and tells how far that is."""
-
-    def __init__(self, paths: Sequence[Path], job: Job, on_rows: OnRows, times: int) -> None:
-        self._paths = paths
-        self._job = job
-        self._on_rows = on_rows
-        self._done = 0
-        self._total = times * sum(part.requests for part in job.parts if part.round == 1 and part.state != "split")
-
-    def requests(self, model: str) -> Iterator[RequestTokens]:
-        """Yield the tokens of each request, as *model* counts them."""
-        measure = Measure(model, self._job.recipe.endpoint)
-        for path in self._paths:
-            for line in measure.lines(path):
-                yield line.tokens
-                self._done += 1
-                if self._done % ROWS_A_REPORT == 0:
-                    self._on_rows(self._done, self._total)
-
-
-def _check_of_job(request: CostRequest) -> None:
-    if request.rows is not None or request.input_tokens is not None:
-        raise InvalidInput(
-            "job_id was given with rows or input_tokens, which a job has itself. Give the job, or the numbers."
-        )
-    check("output_tokens", request.output_tokens or 0, least=0, most=MAX_TOKENS)
+def _first_parts(job: Job) -> list[Part]:
+    """Return the parts of the first round, which hold every request once."""
+    return [part for part in job.parts if part.round == 1 and part.state != "split"]
 
 
 def _tokenizer(model: str) -> tuple[Encoding, bool]:
@@ -212,7 +198,7 @@ def _tokenizer(model: str) -> tuple[Encoding, bool]:
 
 
 def _output(job: Job, given: int | None) -> tuple[OutputBasis, MeanOutput | None]:
-    """Return the output tokens to take: what the user says, else what was measured, else what is allowed."""
+    """Return the output tokens to assume: those given, otherwise those measured, otherwise the most allowed."""
     if given is not None:
         return "given", MeanOutput(given)
     ran = sum(part.completed for part in job.parts if part.state != "split")
@@ -223,7 +209,7 @@ def _output(job: Job, given: int | None) -> tuple[OutputBasis, MeanOutput | None
 
 def _subject(job: Job, loads: Iterable[Load]) -> str:
     found = list(loads)
-    requests = sum(part.requests for part in job.parts if part.round == 1 and part.state != "split")
+    requests = sum(part.requests for part in _first_parts(job))
     words = f"{requests:,} {'requests' if requests != 1 else 'request'} of {job.id}"
     if not found:
         return words
@@ -245,4 +231,4 @@ def _provider_notes(job: Job) -> Iterator[str]:
         case "batch":
             pass
     if any(part.round > 1 for part in job.parts):
-        yield "The requests are those of the first round, without what a retry mended."
+        yield "The requests are those of the first round, without the changes of a retry."

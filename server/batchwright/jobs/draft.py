@@ -1,4 +1,4 @@
-"""From what a user asks for to a draft job: look at the data, find the source, make the recipe, name the provider."""
+"""From a user's request to a draft job: inspect the data, find the source, build the recipe, choose the provider."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import model_name
 from batchwright.costs.prices import closest_priced_name
 from batchwright.jobs.batch_file import adopt_batch_file, batch_file_recipe, check_batch_file
-from batchwright.jobs.build import Draft, Plan, draft
+from batchwright.jobs.build import Draft, DraftPlan, draft
 from batchwright.jobs.preflight import DraftWarning
 from batchwright.providers.shutdown_dates import ShutdownDates
 from batchwright.tables.inspection import Profile, profile
@@ -35,7 +35,7 @@ MAX_INLINE_ROWS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class DraftRequest:
-    """What a draft is asked for; exactly one of *source*, *rows* and *batch_file* is given."""
+    """What the user wants drafted; exactly one of *source*, *rows* and *batch_file* is given."""
 
     source: str | None = None
     rows: Sequence[Mapping[str, Json]] = ()
@@ -53,9 +53,9 @@ class DraftRequest:
 
 
 class Drafting:
-    """Describes data, and makes draft jobs of it."""
+    """Describes data and drafts jobs."""
 
-    def __init__(  # noqa: PLR0913  # a draft needs all that a job is made of
+    def __init__(  # noqa: PLR0913  # a draft needs everything that a job is made of
         self,
         journal: "Journal",
         api: "BatchAPI",
@@ -79,18 +79,18 @@ class Drafting:
     async def inspect(
         self, source: str, reading: Mapping[str, Json], *, sample_rows: int, progress: Progress = SILENT
     ) -> Profile:
-        """Describe a data file of the workspace, several, or a query over them.
+        """Describe one or more data files of the workspace, or a query over them.
 
         Raises:
-            InvalidInput: It cannot be read.
+            InvalidInput: They cannot be read.
         """
 
-        def profiled() -> Profile:
+        def describe() -> Profile:
             found = find(self._workspace, source, reading)
             return profile(found, folder=folder.path, sample_rows=sample_rows, progress=progress)
 
         with self._folders.scratch() as folder:
-            return await anyio.to_thread.run_sync(profiled)
+            return await anyio.to_thread.run_sync(describe)
 
     async def create(self, request: DraftRequest, progress: Progress = SILENT) -> Draft:
         """Make a draft job: check everything, write its parts, record it. Spends nothing.
@@ -100,43 +100,38 @@ class Drafting:
         """
         given = [name for name in ("source", "rows", "batch_file") if getattr(request, name)]
         if len(given) != 1:
-            what = f"{' and '.join(given)} were given" if given else "none was given"
-            raise InvalidInput(f"A job has one of source, rows and batch_file, and {what}. Give exactly one.")
+            what = " and ".join(given) or "none"
+            raise InvalidInput(f"A job needs exactly one of source, rows and batch_file. Given: {what}.")
+        make = self._adopt if request.batch_file else self._draft
         with self._folders.new() as folder:
-            made = await self._draft(request, folder, progress)
-            folder.save_job(made.job)
-            self._journal.add_job(made.job)
+            made = await make(request, folder, progress)
+            job, warnings = made.job, [*made.warnings]
+            note = misspelt(job.recipe.model, job.provider, closest_priced_name)
+            if note and not any(warning.kind == "unknown_model" for warning in warnings):
+                warnings.append(DraftWarning("misspelt_model", note))
+            if ending := await self._shutdown_dates.warning(job.provider):
+                warnings.append(DraftWarning("shutdown", ending))
+            folder.save_job(job)
+            self._journal.add_job(job)
         self._on_point("drafted")
-        if earlier := self._journal.queries.same_job(made.job):
+        if earlier := self._journal.queries.same_job(job):
             note = f"The same data, prompt and model were run before, as {earlier}: get_results gives its answers."
-            made = replace(made, warnings=[*made.warnings, DraftWarning("run_before", note)])
-        return made
+            warnings.append(DraftWarning("run_before", note))
+        return replace(made, warnings=warnings)
 
     async def clean_up(self) -> None:
-        """Remove what drafts left that were cut off: folders of no job, whose lock died with its process."""
+        """Delete the folders of unfinished drafts: they have no job, and their lock died with its process."""
         for folder in self._folders.all():
             is_draft = folder.lock_file.exists() and not folder.job_file.exists()
             if is_draft and not self._journal.queries.has_job(folder.job_id):
                 with folder.held() as is_held:
-                    # Looked at again under the lock: the draft may have become a job meanwhile.
+                    # Checked again under the lock: the draft may have become a job meanwhile.
                     is_left_over = is_held and not self._journal.queries.has_job(folder.job_id)
                 if is_left_over:
                     folder.remove()
 
     async def _draft(self, request: DraftRequest, folder: JobFolder, progress: Progress) -> Draft:
-        """Check everything, and write the parts into *folder*, which is empty and has the job's id for its name."""
-        made = await self._make(request, folder, progress)
-        warnings = [*made.warnings]
-        note = misspelt(made.job.recipe.model, made.job.provider, closest_priced_name)
-        if note and not any(warning.kind == "unknown_model" for warning in warnings):
-            warnings.append(DraftWarning("misspelt_model", note))
-        if ending := await self._shutdown_dates.warning(made.job.provider):
-            warnings.append(DraftWarning("shutdown", ending))
-        return replace(made, warnings=warnings)
-
-    async def _make(self, request: DraftRequest, folder: JobFolder, progress: Progress) -> Draft:
-        if request.batch_file:
-            return await self._make_of_batch_file(request, request.batch_file, folder, progress)
+        """Draft a job of a data file or of inline rows in *folder*, which is empty."""
         wanted = schema.plain(request.output_schema) if request.output_schema else None
         recipe = Recipe(
             endpoint=request.endpoint,
@@ -147,54 +142,51 @@ class Drafting:
             parameters=dict(request.parameters),
             inputs_per_request=request.inputs_per_request,
         )
-        if request.source:
-            origin = await anyio.to_thread.run_sync(find, self._workspace, request.source, request.reading)
-        else:
-            if request.reading:
-                raise InvalidInput("Rows given inline are not read from a file. Leave reading out.")
-            if len(request.rows) > MAX_INLINE_ROWS:
-                most = f"{MAX_INLINE_ROWS:,}"
-                raise InvalidInput(
-                    f"{len(request.rows):,} rows were given inline; {most} are taken. Save them as a file."
-                )
-            path = folder.inline_rows
-            await anyio.to_thread.run_sync(write_rows, request.rows, path)
-            origin = replace(one_file(path, "the rows"), kind="rows")
-        plan = self._plan(request, recipe, folder, origin)
-        made = await anyio.to_thread.run_sync(draft, plan, progress)
+        origin = await anyio.to_thread.run_sync(self._origin, request, folder)
+        made = await anyio.to_thread.run_sync(draft, self._plan(request, recipe, folder, origin), progress)
         if wanted and (optional := schema.optional_properties(wanted)):
             note = f"Strict mode requires every property, so these may come back null: {', '.join(optional)}."
             made = replace(made, warnings=[*made.warnings, DraftWarning("nullable", note)])
         return made
 
-    async def _make_of_batch_file(
-        self, request: DraftRequest, batch_file: str, folder: JobFolder, progress: Progress
-    ) -> Draft:
-        path, copy = self._workspace.file_to_read(batch_file), folder.batch_file
-        name = self._workspace.display_name(path)
+    def _origin(self, request: DraftRequest, folder: JobFolder) -> Origin:
+        if request.source:
+            return find(self._workspace, request.source, request.reading)
+        if request.reading:
+            raise InvalidInput("Inline rows are not read from a file. Leave reading out.")
+        if len(request.rows) > MAX_INLINE_ROWS:
+            most = f"at most {MAX_INLINE_ROWS:,} can be"
+            raise InvalidInput(f"{len(request.rows):,} rows were given inline; {most}. Save them as a file.")
+        write_rows(request.rows, folder.inline_rows)
+        return replace(one_file(folder.inline_rows, "the rows"), kind="rows")
+
+    async def _adopt(self, request: DraftRequest, folder: JobFolder, progress: Progress) -> Draft:
+        """Draft a job of a ready-made batch file in *folder*, which is empty."""
         _refuse_recipe(request)
+        path, copy = self._workspace.file_to_read(request.batch_file or ""), folder.batch_file
+        name = self._workspace.display_name(path)
 
         def read() -> Recipe:
             self._workspace.copy(path, copy, progress.stage(0, 0.05, f"Reading {name}"))
-            return batch_file_recipe(copy, batch_file)
+            return batch_file_recipe(copy, name)
 
         recipe = await anyio.to_thread.run_sync(read)
+        # It is a batch file, whatever its ending.
+        origin = Origin(name, "batch", {name: [DataFile(path, name, "jsonl")]})
         known = self._api.is_model_known
         try:
-            plan = self._plan(request, recipe, folder, _batch_origin(path, name))
+            plan = self._plan(request, recipe, folder, origin)
         except InvalidInput as error:
-            # The file may have more faults than its model: all are told at once.
-            await anyio.to_thread.run_sync(_tell_faults, copy, request, recipe, known, error)
+            await anyio.to_thread.run_sync(_add_faults, copy, name, recipe, known, error)
             raise
         adopting = progress.stage(0.05, 1)
         return await anyio.to_thread.run_sync(lambda: adopt_batch_file(plan, copy, adopting, is_model_known=known))
 
-    def _plan(self, request: DraftRequest, recipe: Recipe, folder: JobFolder, origin: Origin) -> Plan:
+    def _plan(self, request: DraftRequest, recipe: Recipe, folder: JobFolder, origin: Origin) -> DraftPlan:
         provider = self._api.answering(recipe.model or None, recipe.endpoint)
-        return Plan(
-            job_id=folder.job_id,
-            created_at=self._now(),
+        return DraftPlan(
             folder=folder,
+            created_at=self._now(),
             origin=origin,
             id_column=request.id_column or None,
             recipe=replace(recipe, model=provider.model),
@@ -205,27 +197,25 @@ class Drafting:
         )
 
 
-def _batch_origin(path: Path, name: str) -> Origin:
-    """Take a batch file for what it is, whatever its ending."""
-    return Origin(name, "batch", {name: [DataFile(path, name, "jsonl")]})
-
-
-def _tell_faults(
-    path: Path, request: DraftRequest, recipe: Recipe, is_model_known: Callable[[str], bool], reason: InvalidInput
+def _add_faults(
+    copy: Path, name: str, recipe: Recipe, is_model_known: Callable[[str], bool], error: InvalidInput
 ) -> None:
+    """Put the faults of the file, if it has any, before *error*, so that the user sees all at once."""
     try:
-        check_batch_file(path, request.batch_file or "", recipe.endpoint, None, is_model_known=is_model_known)
-    except InvalidInput as error:
-        raise InvalidInput(f"{error} {reason}") from reason
+        check_batch_file(copy, name, recipe.endpoint, None, is_model_known=is_model_known)
+    except InvalidInput as faults:
+        raise InvalidInput(f"{faults} {error}") from error
 
 
 def _refuse_recipe(request: DraftRequest) -> None:
+    """Refuse what a ready-made batch file says itself, and what would change its lines.
+
+    Raises:
+        InvalidInput: Such an argument was given.
+    """
     for name in ("prompt", "system", "model", "output_schema", "parameters", "id_column", "reading"):
         if getattr(request, name):
-            raise InvalidInput(f"A ready-made batch_file says everything itself, also its {name}. Leave {name} out.")
-    for name, is_given in (
-        ("deduplicate", request.deduplicate),
-        ("inputs_per_request", request.inputs_per_request != 1),
-    ):
-        if is_given:
-            raise InvalidInput(f"A ready-made batch_file is sent line by line as it is. Leave {name} out.")
+            raise InvalidInput(f"A ready-made batch_file contains everything itself, including {name}. Leave it out.")
+    for name in ("deduplicate", "inputs_per_request"):
+        if getattr(request, name) != getattr(DraftRequest(), name):
+            raise InvalidInput(f"A ready-made batch_file is sent line by line, unchanged. Leave {name} out.")

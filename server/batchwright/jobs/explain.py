@@ -1,4 +1,4 @@
-"""Why rows of a job have no good answer, with a remedy for each cause: read from its results, or from refused parts."""
+"""Why rows of a job have no good answer, with a remedy for each cause: from its results, or from refused parts."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,11 +20,11 @@ from batchwright.results.causes.remedies import Explained, Retried, RetryChanges
 from batchwright.results.causes.signs import ProblemRows
 
 MAX_PROBLEMS = 500
-"""Different problems that are looked at, the most frequent first; rows with others are counted together."""
+"""Different problems that are explained, the most frequent first; rows with others are counted together."""
 
 
 class Failures:
-    """Explains what went wrong."""
+    """Explains why rows have no good answer."""
 
     def __init__(self, folders: JobFolders) -> None:
         self._folders = folders
@@ -38,7 +38,7 @@ class Failures:
         return await anyio.to_thread.run_sync(self._of_results, job)
 
     async def explain_retry(self, job: Job, outcomes: Mapping[Outcome, int], mending: Mending) -> Retried:
-        """Explain what a retry of the rows with *outcomes* takes up, and whether it is mended for their causes."""
+        """Explain which rows a retry sends again, and for which of their causes its changes do not help."""
         found = [each for each in await self.of(job) if each.outcome in outcomes]
         changes = RetryChanges(bool(mending.prompt or mending.system), mending.model, mending.parameters)
         unmet = [each for each in found if not changes.helps(each)]
@@ -57,7 +57,7 @@ class Failures:
         return sorted(found, key=lambda each: -each.rows)
 
     def _sent_parameters(self, job: Job) -> dict[str, Json]:
-        """Return the parameters in the lines of a ready-made file: of token limits the highest, of others one."""
+        """Return the parameters in the lines of a ready-made file: the highest token limits, any value of others."""
         given: dict[str, Json] = {}
         limits: dict[str, int] = {}
         for part in job.parts:
@@ -72,16 +72,16 @@ class Failures:
 
 
 def _bodies(path: Path) -> Iterator[Mapping[str, Json]]:
-    """Yield the bodies of a part's requests; a line that was damaged on disk has none."""
+    """Yield the bodies of a part's requests, without lines that were damaged on disk."""
     for line in files.lines(path) if path.exists() else ():
         with suppress(ValueError):
             yield decode_request(line).body
 
 
 def _of_parts(job: Job) -> list[ProblemRows]:
-    """Give what a running job's parts show: those that were refused whole, and what the others wait for.
+    """Return the problems that a running job's parts show: why some were refused whole, and what others wait for.
 
-    Where rows share requests, a part does not say how many rows it has.
+    If rows share requests, a part does not say how many rows it has.
     """
     if job.source.requests is not None:
         return []

@@ -1,4 +1,4 @@
-"""What a person who looks at a job wants to see beside its facts: its course, its limits, and what submitting costs."""
+"""What the dashboard shows of a job beside its facts: its progress over time, the limits, and what submitting costs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ class Offer:
     """What `submit_job` would run: a draft, or a drafted retry.
 
     Attributes:
-        most_usd: To be agreed to, in whole cents; None: nothing is charged, or nothing bounds it.
+        most_usd: What the user agrees to, rounded up to cents; None: nothing is charged, or nothing bounds it.
     """
 
     requests: int
@@ -33,8 +33,8 @@ class Overview:
     """A job with what surrounds it.
 
     Attributes:
-        course: How far it had come, and when, oldest first.
-        day_usd: What all jobs have reserved now, or spent within 24 hours.
+        course: Its progress over time, oldest first.
+        day_usd: What all jobs have reserved, or spent within 24 hours.
         offer: None: nothing is drafted.
     """
 
@@ -46,19 +46,19 @@ class Overview:
 
 
 class Overviews:
-    """Gathers them from the journal."""
+    """Builds overviews from the journal."""
 
     def __init__(self, journal: "Journal", limits: "SpendingLimits") -> None:
         self._journal = journal
         self._limits = limits
 
     def of(self, job: "Job") -> Overview:
-        """Return the overview of a job as it stands."""
+        """Return the current overview of a job."""
         course, day = self._journal.history.of(job.id), self._journal.ledger.taken_of_day()
         return Overview(job, course, self._limits, day, self._offer(job))
 
     def as_drafted(self, job: "Job") -> "Job":
-        """Return a job with the parts, recipe and provider of the round that a submission would run."""
+        """Return a job with the parts, recipe and provider of the round that `submit_job` would run."""
         recipe, provider = self._journal.queries.drafted_round(job)
         return replace(job, recipe=recipe, provider=provider, parts=job.drafted_parts)
 
@@ -75,7 +75,7 @@ class Overviews:
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
-    """Some jobs, how many there are in all, and what else the provider shows.
+    """Some jobs, how many there are in all, and what else is at the provider.
 
     Attributes:
         others: Batches that this journal does not know; None: the provider could not be asked.

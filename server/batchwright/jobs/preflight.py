@@ -1,4 +1,4 @@
-"""What a recipe would be refused for, or what is worth a warning, before anything is written."""
+"""What is refused in a recipe, and what the user is warned of, before anything is sent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,22 +29,20 @@ WarningKind = Literal[
     "run_before",
     "paid_twice",
 ]
-"""What a draft is warned of. `unknown_model`: its requests may fail since the model's name is not known."""
-_TO_MEND: frozenset[WarningKind] = frozenset({"may_fail", "unknown_model", "same_for_all"})
-_SAME_FOR_ALL = "Every row gets the same request"
+"""With `unknown_model`, requests may fail because the model's name is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class DraftWarning:
-    """What the user should know of a draft before it is submitted."""
+    """What the user should know about a draft before submitting it."""
 
     kind: WarningKind
     text: str
 
     @property
-    def is_to_mend(self) -> bool:
-        """Whether it had better be heeded before anything is agreed."""
-        return self.kind in _TO_MEND
+    def is_to_fix(self) -> bool:
+        """Whether the draft should be fixed before anyone agrees to its cost."""
+        return self.kind in {"may_fail", "unknown_model", "same_for_all"}
 
 
 def is_batch_file(columns: Sequence[str]) -> bool:
@@ -53,7 +51,7 @@ def is_batch_file(columns: Sequence[str]) -> bool:
 
 
 def check_recipe(recipe: Recipe, provider: ProviderInfo) -> list[DraftWarning]:
-    """Check once what all requests of a recipe share, and give what may make them fail, or fall short.
+    """Check what all requests of a recipe share, and return what may make them fail or cut their answers short.
 
     Raises:
         InvalidInput: Every request would fail at *provider*.
@@ -67,40 +65,35 @@ def check_body(endpoint: Endpoint, body: Mapping[str, Json], provider: ProviderI
     """Return what may make requests with *body* fail.
 
     Raises:
-        InvalidInput: Every one would.
+        InvalidInput: Every request would fail.
     """
     lacking = lacks_json_word(endpoint, body, provider)
     found = [*faults(endpoint, body, provider), *([lacking] if lacking else ())]
     if certain := [fault for fault in found if fault.is_certain]:
-        raise InvalidInput(f"Every request with these parameters would fail. {tell(certain[:SHOWN_ERRORS])}")
-    return [suspicion(fault, tell([fault])) for fault in found[:SHOWN_ERRORS]]
+        raise InvalidInput(f"Every request with these parameters would fail. {describe(certain[:SHOWN_ERRORS])}")
+    return [warn_of(fault, describe([fault])) for fault in found[:SHOWN_ERRORS]]
 
 
-def suspicion(fault: Fault, told: str) -> DraftWarning:
-    """Warn of requests that may fail for *fault*, as it was *told*."""
+def warn_of(fault: Fault, text: str) -> DraftWarning:
+    """Return the warning that requests may fail because of *fault*, which *text* describes."""
     kind = "unknown_model" if fault.code == "unknown_model" else "may_fail"
-    return DraftWarning(kind, f"Requests may fail: {told}")
+    return DraftWarning(kind, f"Requests may fail: {text}")
 
 
-def tell(found: Sequence[Fault]) -> str:
-    """Write faults as one line for the user."""
-    return " ".join(f"{fault.message} ({fault.code}: {fault.param})" for fault in found)
+def describe(faults: Sequence[Fault]) -> str:
+    """Describe faults to the user in one line."""
+    return " ".join(f"{fault.message} ({fault.code}: {fault.param})" for fault in faults)
 
 
 def draft_warnings(recipe: Recipe, columns: Sequence[str], used: Sequence[str], empty: int) -> list[DraftWarning]:
-    """Warn of a prompt that names no column, and of *empty* rows that say nothing in the columns *used*."""
-    warnings: list[DraftWarning] = []
+    """Warn of a prompt that uses no column, and of *empty* rows: those without a value in the columns *used*."""
+    fault = "the prompt names no column"
     if single := single_braces(recipe.prompt or "", columns):
-        name = single[0]
-        text = f"prompt has {{{name}}} in single braces, which is sent as it stands: write {{{{{name}}}}}."
-        warnings.append(
-            DraftWarning("single_braces", f"The {text}")
-            if used
-            else DraftWarning("same_for_all", f"{_SAME_FOR_ALL}: the {text}")
-        )
-    elif not used:
-        warnings.append(DraftWarning("same_for_all", f"{_SAME_FOR_ALL}: the prompt names no column."))
+        fault = f"the prompt has {{{single[0]}}} in single braces, which is sent literally: write {{{{{single[0]}}}}}"
+    if not used:
+        return [DraftWarning("same_for_all", f"Every row gets the same request: {fault}.")]
+    warnings = [DraftWarning("single_braces", f"{fault[0].upper()}{fault[1:]}.")] if single else []
     if empty:
-        text = f"{empty:,} rows have nothing in {', '.join(used)}: they ask only what the prompt says by itself."
+        text = f"{empty:,} rows are empty in {', '.join(used)}: their requests hold only the prompt's fixed text."
         warnings.append(DraftWarning("empty_rows", text))
     return warnings

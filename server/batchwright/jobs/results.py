@@ -1,17 +1,17 @@
-"""What a user asks of a job's results: rows to look at, a file with all of them, SQL, and a plain profile."""
+"""What a user asks of a job's results: some rows, a file with all of them, SQL, or a profile of the answers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio.to_thread
 
 from batchwright.core import files
 from batchwright.core.errors import InvalidInput, NotReady
-from batchwright.core.job_folder import JobFolder, JobFolders
+from batchwright.core.job_folder import JobFolders
 from batchwright.core.model import Job, Outcome
 from batchwright.core.progress import SILENT, Progress
 from batchwright.core.untrusted import one_line, quote_name, quote_names
@@ -20,25 +20,27 @@ from batchwright.jobs.recovery import stuck_parts
 from batchwright.results.query import QueryRows, query
 from batchwright.results.summary import AnswerColumn, TruthComparison, answer_columns, compare_with_truth
 from batchwright.results.table import JoinedRows, ResultTable
-from batchwright.tables.saving import SaveKind, save_kind
+from batchwright.tables.saving import save_kind
 
 if TYPE_CHECKING:
     from batchwright.core.workspace import Workspace
     from batchwright.jobs.advance import Runs
 
 WAIT_SECONDS = 45
-"""What an assistant is told to wait at a time: many clients give a call up after 60 seconds."""
+"""How long an assistant is advised to wait in one call: many clients give up after 60 seconds."""
 _SHOWN_COLUMNS = 30
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class ResultPage:
-    """Joined results: some rows to look at, and where all of them were saved.
+    """Joined results: some rows to show, and where all of them were saved.
 
     Attributes:
         columns: Those chosen.
-        answer_columns: Those of them that the results add to the source's.
-        number_name: What the rows' numbers are called, where no column is called so.
+        answer_columns: Those of them that are not from the source.
+        number_name: A name for the row numbers that no column has.
     """
 
     job: Job
@@ -51,11 +53,11 @@ class ResultPage:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of a job's results: SQL, or else a profile.
+    """A question about a job's results: SQL, or without it a profile.
 
     Attributes:
-        truth: A column of the source, that the profile compares the answers with.
-        answer: The column that is compared, where there are several.
+        truth: The source column that the profile compares the answers with.
+        answer: The answer column to compare, if there are several.
     """
 
     sql: str | None = None
@@ -68,7 +70,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class ResultProfile:
-    """What is in the answers; no agreement where no truth is named."""
+    """What the answers contain, and how they agree with the truth, if a column was named."""
 
     columns: Sequence[AnswerColumn]
     agreement: TruthComparison | None
@@ -76,10 +78,10 @@ class ResultProfile:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a question gives: rows of SQL, or a profile.
+    """The reply to a question: rows of SQL, or a profile.
 
     Attributes:
-        unread: Rows that are done, and whose answers are read only when their batch has ended.
+        unread: Rows that are done, but whose answers can be read only when their batch has finished.
     """
 
     job: Job
@@ -112,36 +114,31 @@ class Asking:
         columns: Sequence[str] = (),
         progress: Progress = SILENT,
     ) -> ResultPage:
-        """Join the results of a job to its rows: shows some, saves all. While a retry runs, those of before.
+        """Join the results of a job to its rows: show some, save all.
 
-        Of a job that is stuck, those of its other parts.
+        While a retry runs, the earlier results are shown; of a stuck job, those of its other parts.
 
         Raises:
-            NotReady: The job has not ended before.
+            NotReady: The job has no results yet.
             InvalidInput: The target cannot be written, or there is no such column.
         """
-        saving = self._saving(job_id, save_as, overwrite=overwrite)
-        job = await self._advance(job_id, saving)
-
-        def save(table: ResultTable, path: Path, kind: SaveKind) -> None:
-            table.save(path, kind, columns, progress.stage(0, 1, f"Saving {save_as}"))
-
-        async def shown(table: ResultTable) -> ResultPage:
-            chosen = list(table.chosen(columns))
-            now = job
-            if job.ended_at is None:  # what earlier rounds, or other parts, gave is there meanwhile
-                now = replace(job, outcomes=await anyio.to_thread.run_sync(table.counts))
-            if saving is not None:
-                await anyio.to_thread.run_sync(saving.write, partial(save, table))
-            joined = await anyio.to_thread.run_sync(
-                lambda: table.rows(outcome=outcome, offset=offset, limit=limit, columns=columns)
-            )
-            added = [name for name in table.answer_columns if name in chosen]
-            return ResultPage(now, joined, chosen, added, table.number_name, str(saving.target) if saving else None)
-
+        target = self._target(save_as, overwrite=overwrite)
+        job = await self._advance(job_id, target)
         folder = self._folders.of(job.id)
+
+        def show(joined: ResultTable) -> ResultPage:
+            chosen = list(joined.chosen(columns))
+            # While the job runs, earlier rounds or other parts may have given some of its rows an answer.
+            now = job if job.ended_at else replace(job, outcomes=joined.counts())
+            if target is not None:
+                kind, saving = save_kind(target), progress.stage(0, 1, f"Saving {save_as}")
+                self._save(job_id, target, lambda path: joined.save(path, kind, columns, saving), overwrite=overwrite)
+            rows = joined.rows(outcome=outcome, offset=offset, limit=limit, columns=columns)
+            added = [name for name in joined.answer_columns if name in chosen]
+            return ResultPage(now, rows, chosen, added, joined.number_name, str(target) if target else None)
+
         if job.ended_at is not None or folder.results.exists():
-            return await shown(table(job, folder))
+            return await anyio.to_thread.run_sync(lambda: show(table(job, folder)))
         if not stuck_parts(job, self._now()):
             done = job.source.rows - job.counts["running"]
             raise NotReady(
@@ -149,130 +146,111 @@ class Asking:
                 f"Wait with `check_job`, wait_seconds={WAIT_SECONDS}, then ask again."
             )
         with folder.scratch("asking") as place:
-            return await shown(await anyio.to_thread.run_sync(table_so_far, job, folder, place))
+            return await anyio.to_thread.run_sync(lambda: show(table_so_far(job, folder, place)))
 
     async def ask(self, job_id: str, question: Question, progress: Progress = SILENT) -> Reply:
-        """Run SQL over the results of a job, or describe them. While it runs, the rows that are not done are running.
+        """Run SQL over the results of a job, or profile them; while it runs, rows without a result are running.
 
         Raises:
             NotReady: The job was never submitted.
             InvalidInput: The question cannot be answered, or the target cannot be written.
         """
         _check(question)
-        saving = self._saving(job_id, question.save_as, overwrite=question.overwrite)
-        job = await self._advance(job_id, saving)
-        return await anyio.to_thread.run_sync(self._reply, job, question, saving, progress)
+        target = self._target(question.save_as, overwrite=question.overwrite)
+        job = await self._advance(job_id, target)
+        return await anyio.to_thread.run_sync(self._reply, job, question, target, progress)
 
-    def _reply(self, job: Job, question: Question, saving: "_Saving | None", progress: Progress) -> Reply:
+    def _reply(self, job: Job, question: Question, target: Path | None, progress: Progress) -> Reply:
         folder = self._folders.of(job.id)
         with folder.scratch("asking") as place:
             joined = table(job, folder) if job.ended_at else table_so_far(job, folder, place)
             unread = 0
             if not job.ended_at:
-                told, job = job.counts["running"], replace(job, outcomes=joined.counts())
-                unread = max(0, job.counts["running"] - told)
-            sql = question.sql
-            if sql is None:
+                running, job = job.counts["running"], replace(job, outcomes=joined.counts())
+                unread = max(0, job.counts["running"] - running)
+            if question.sql is None:
                 return Reply(job, profile=_profile(joined, job, question, place, progress), unread=unread)
-            running = progress.stage(0, 1, "Running the query")
-            if saving is None:
-                return Reply(job, query(joined, sql, place, limit=question.limit, progress=running), unread=unread)
-            rows: list[QueryRows] = []
+            running_sql = progress.stage(0, 1, "Running the query")
+            run = partial(query, joined, question.sql, place, limit=question.limit, progress=running_sql)
+            if target is None:
+                return Reply(job, run(), unread=unread)
+            kind = save_kind(target)
+            rows = self._save(job.id, target, lambda path: run(target=path, kind=kind), overwrite=question.overwrite)
+            return Reply(job, rows, saved_as=str(target), unread=unread)
 
-            def write(path: Path, kind: SaveKind) -> None:
-                rows.append(query(joined, sql, place, limit=question.limit, target=path, kind=kind, progress=running))
-
-            saving.write(write)
-            return Reply(job, rows[0], saved_as=str(saving.target), unread=unread)
-
-    async def _advance(self, job_id: str, saving: "_Saving | None") -> Job:
-        """Move the job on, and give it if there may be results."""
+    async def _advance(self, job_id: str, target: Path | None) -> Job:
+        """Advance the job, and return it if it was submitted; its source is not a *target*."""
         job = await self._runs.advance(job_id)
-        if saving is not None and str(saving.target) in {job.source.path, *job.source.more_paths}:
+        if target is not None and str(target) in {job.source.path, *job.source.more_paths}:
             raise InvalidInput(
-                f"{saving.name!r} is the source of {job_id}, and is never replaced. Choose another name."
+                f"{self._workspace.display_name(target)!r} is the source of {job_id}, and is never replaced. Choose "
+                "another name."
             )
         if job.submitted_at is None:
             raise NotReady(f"{job_id} is a draft and was never run. Submit it with `submit_job` first.")
         return job
 
-    def _saving(self, job_id: str, name: str | None, *, overwrite: bool) -> "_Saving | None":
+    def _target(self, name: str | None, *, overwrite: bool) -> Path | None:
         if not name:
             return None
         target = self._workspace.file_to_write(name, overwrite=overwrite)
-        return _Saving(name, target, save_kind(target), overwrite, self._workspace, self._folders.of(job_id))
+        save_kind(target)  # refuses an ending that cannot be written
+        return target
 
+    def _save(self, job_id: str, target: Path, write: Callable[[Path], _T], *, overwrite: bool) -> _T:
+        """Write a file for the user, whole or not at all.
 
-@dataclass(frozen=True, slots=True)
-class _Saving:
-    """A file for the user, which is written whole or not at all.
-
-    Attributes:
-        folder: Of the job, where it is written first: what writes tables takes names, which may lead elsewhere by then.
-    """
-
-    name: str
-    target: Path
-    kind: SaveKind
-    overwrite: bool
-    workspace: "Workspace"
-    folder: JobFolder
-
-    def write(self, write: Callable[[Path, SaveKind], None]) -> None:
-        with self.folder.scratch("saving") as place:
+        What writes tables takes a name, which may lead elsewhere by then: so it writes into the job's folder first.
+        """
+        with self._folders.of(job_id).scratch("saving") as place:
             made = place / "table"
-            write(made, self.kind)
-            with self.workspace.new_file(self.target, overwrite=self.overwrite) as file:
+            written = write(made)
+            with self._workspace.new_file(target, overwrite=overwrite) as file:
                 for block in files.blocks(made):
                     file.write(block)
+        return written
 
 
 def _check(question: Question) -> None:
-    """Refuse what does not belong together.
+    """Refuse arguments that do not go together.
 
     Raises:
-        InvalidInput: It does not.
+        InvalidInput: They do not.
     """
     if question.sql is not None and (question.truth or question.answer):
-        raise InvalidInput(
-            "truth and answer belong to the profile, which is given without sql. Leave sql out, or them."
-        )
+        raise InvalidInput("truth and answer are for the profile, which runs without sql. Leave out sql, or them.")
     if question.sql is None and question.save_as:
-        raise InvalidInput(
-            "save_as saves what sql gives, and there is none. Give sql, or use get_results with save_as."
-        )
+        raise InvalidInput("save_as saves the rows of sql, which is empty. Give sql, or use get_results with save_as.")
     if question.answer and not question.truth:
-        raise InvalidInput("answer says which column is compared with truth, and truth is empty. Name that column too.")
+        raise InvalidInput("answer names the column to compare with truth, which is empty. Name that column too.")
 
 
 def _profile(table: ResultTable, job: Job, question: Question, folder: Path, progress: Progress) -> ResultProfile:
     compared = None
     if question.truth:
-        truth = _named("truth", question.truth, {name: name for name in job.source.columns})
-        answer = _answer(table, question.answer)
-        compared = compare_with_truth(table, truth, answer, folder)
+        truth = _find_column("truth", question.truth, job.source.columns)
+        compared = compare_with_truth(table, truth, _answer_column(table, question.answer), folder)
     return ResultProfile(answer_columns(table, progress.stage(0, 1, "Describing the answers")), compared)
 
 
-def _answer(table: ResultTable, answer: str | None) -> str:
-    """Return the column that is compared."""
+def _answer_column(table: ResultTable, answer: str | None) -> str:
     if table.is_embedding:
-        raise InvalidInput("The answers are vectors, which agree with no column. Compare them in sql.")
+        raise InvalidInput("The answers are vectors, which cannot be compared with a column. Compare them in sql.")
     if answer:
-        return _named("answer", answer, table.values)
+        return _find_column("answer", answer, table.values)
     if len(table.values) > 1:
-        raise InvalidInput(f"There are several answers. Name one as answer: {_listed(table.values)}.")
+        raise InvalidInput(f"There are several answers. Name one as answer: {_list_columns(table.values)}.")
     return next(iter(table.values))
 
 
-def _named(what: str, given: str, known: Mapping[str, str]) -> str:
+def _find_column(argument: str, given: str, known: Collection[str]) -> str:
     shown = {one_line(name): name for name in known}
     name = given if given in known else shown.get(given)
     if name is None:
-        raise InvalidInput(f"There is no column {quote_name(given)} to be {what}. Columns: {_listed(known)}.")
+        raise InvalidInput(f"{argument} names no column: {quote_name(given)}. Columns: {_list_columns(known)}.")
     return name
 
 
-def _listed(names: Mapping[str, str]) -> str:
+def _list_columns(names: Collection[str]) -> str:
     shown = quote_names(list(names)[:_SHOWN_COLUMNS])
     return shown + (f" and {len(names) - _SHOWN_COLUMNS} more" if len(names) > _SHOWN_COLUMNS else "")

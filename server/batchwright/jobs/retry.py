@@ -1,8 +1,8 @@
-"""A retry: a new round over some rows of a job, with its recipe mended."""
+"""A retry: a new round over some rows of a finished job, with its recipe changed where the user wants."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
@@ -32,13 +32,12 @@ if TYPE_CHECKING:
     from batchwright.providers.shutdown_dates import ShutdownDates
 
 MAX_WARNINGS = 5
-RETRIABLE: tuple[Outcome, ...] = tuple(name for name in get_args(Outcome) if name not in {"answered", "running"})
 
 
 class Retrying:
-    """Drafts new rounds of jobs that have ended."""
+    """Drafts new rounds of finished jobs."""
 
-    def __init__(  # noqa: PLR0913  # a round is drafted as a job is, and over the results of those before
+    def __init__(  # noqa: PLR0913  # a round is drafted as a job is, and from the results of earlier rounds
         self,
         journal: "Journal",
         api: "BatchAPI",
@@ -59,11 +58,11 @@ class Retrying:
         self._on_point = on_point
 
     async def draft(self, job_id: str, mending: Mending, on_rows: OnRows) -> Draft:
-        """Draft a new round over rows of an ended job that have no good answer. Spends nothing.
+        """Draft a new round over rows of a finished job that have no good answer. Spends nothing.
 
         Raises:
-            NotReady: The job has not ended, or there is nothing to retry.
-            InvalidInput: The mended recipe cannot be used.
+            NotReady: The job has not finished, or there is nothing to retry.
+            InvalidInput: The changed recipe cannot be used.
         """
         await self._restoring.look_again(self._journal.job(job_id))
         await self._runs.advance(job_id)
@@ -84,7 +83,7 @@ class Retrying:
                 provider,
                 self._submission.limits_of(provider),
                 self._on_point,
-                # What was drafted before may be submitted just now: its files stay as they are.
+                # An earlier draft may be being submitted now: its files must not change.
                 first_number=1 + max(part.number for part in job.parts),
                 round=job.round + 1,
             )
@@ -92,60 +91,63 @@ class Retrying:
             kept: dict[Outcome, int] = {
                 name: count for name, count in job.counts.items() if count and name not in retried
             }
-            if again := retried.get("unconfirmed"):
-                note = f"{again:,} of these rows may have been answered and paid for: they may then be paid twice."
-                made = replace(made, warnings=[DraftWarning("paid_twice", note), *made.warnings])
             explained = await self._failures.explain_retry(job, retried, mending)
             self._journal.add_round(made.job, made.job.parts, kept=kept)
             folder.save_job(self._journal.job(job_id))
-        ends = [DraftWarning("shutdown", ending)] if ending else []
-        return replace(made, retried=explained, warnings=[*made.warnings, *ends])
+        warnings = [*made.warnings]
+        if again := retried.get("unconfirmed"):
+            note = f"{again:,} of these rows may have been answered and paid for already: they may be paid for twice."
+            warnings.insert(0, DraftWarning("paid_twice", note))
+        if ending:
+            warnings.append(DraftWarning("shutdown", ending))
+        return replace(made, retried=explained, warnings=warnings)
 
 
 def retried_outcomes(job: Job, mending: Mending) -> dict[Outcome, int]:
-    """Say how many rows of each outcome a retry takes up.
+    """Return how many rows of each outcome a retry sends again.
 
     Raises:
-        NotReady: The job has not ended, or there is nothing to retry.
-        InvalidInput: Its requests are not known any more.
+        NotReady: The job has not finished, or there is nothing to retry.
+        InvalidInput: Its requests are lost.
     """
     if job.source.kind == "results":
         raise InvalidInput(
-            f"The input file of {job.id} is gone at the provider: its requests are known only by their results, "
-            "and none can be sent again. Make a new job with `create_batch_file`."
+            f"The provider no longer has the input file of {job.id}, so none of its requests can be sent again. "
+            "Make a new job with `create_batch_file`."
         )
     if job.ended_at is None or job.outcomes is None:
-        raise NotReady(f"{job.id} is {job.status}: a retry is for a job that has ended. Look with `check_job`.")
+        raise NotReady(f"{job.id} is {job.status}. Only a finished job can be retried: see `check_job`.")
     retried: dict[Outcome, int] = {name: job.counts[name] for name in mending.outcomes if job.counts[name]}
     if not retried:
-        left = ", ".join(f"{name} {count:,}" for name, count in job.counts.items() if count)
+        rows = ", ".join(f"{name} {count:,}" for name, count in job.counts.items() if count)
+        is_done = job.counts["answered"] == job.source.rows
         raise NotReady(
-            f"{job.id} has no rows that are {' or '.join(mending.outcomes)}: {left}. "
-            f"{'Name others in outcomes.' if job.counts['answered'] < job.source.rows else 'Nothing is to be retried.'}"
+            f"{job.id} has no rows that are {' or '.join(mending.outcomes)}. Its rows: {rows}. "
+            f"{'There is nothing to retry.' if is_done else 'Name other outcomes.'}"
         )
     return retried
 
 
 def draft_round(job: Job, plan: PartPlan, ids: Mapping[str, Outcome], mending: Mending, on_rows: OnRows) -> Draft:
-    """Write the parts of a new round over the rows with *ids*; the job that is given has only these parts. Synchronous.
+    """Write the parts of a new round over the rows with *ids*; the draft's job has only these parts. Synchronous.
 
-    Where requests pack several rows, those that failed go alone: one bad input is enough to fail all the others.
+    If requests pack several rows, failed rows are sent alone: one bad input fails every row of its request.
 
     Raises:
-        InvalidInput: The mended recipe cannot be used.
+        InvalidInput: The changed recipe cannot be used.
     """
     is_batch = job.source.kind == "batch"
-    # In order, each once: the requests of a ready-made file may differ in their parameters.
+    # In order, each once. The requests of a ready-made file may differ in their parameters, so each is checked.
     warnings = dict.fromkeys(() if is_batch else check_recipe(plan.recipe, plan.provider))
 
     def checked() -> Iterator[Line]:
         measure = Measure(plan.recipe.model, plan.recipe.endpoint)
-        for request in _again(job, plan, ids, mending):
+        for request in _change_lines(job, plan, ids, mending):
             warnings.update(dict.fromkeys(check_body(plan.recipe.endpoint, request.body, plan.provider)))
             yield measure.request(request)
 
     def lines() -> Iterator[Line]:
-        for number, line in enumerate(checked() if is_batch else _anew(job, plan, ids), 1):
+        for number, line in enumerate(checked() if is_batch else _render_again(job, plan, ids), 1):
             yield line
             on_rows(number, len(ids))
 
@@ -156,7 +158,7 @@ def draft_round(job: Job, plan: PartPlan, ids: Mapping[str, Outcome], mending: M
     return Draft(made, first_request(plan.folder, made.parts), written.estimate, list(warnings)[:MAX_WARNINGS])
 
 
-def _anew(job: Job, plan: PartPlan, ids: Collection[str]) -> Iterator[Line]:
+def _render_again(job: Job, plan: PartPlan, ids: Collection[str]) -> Iterator[Line]:
     sent: dict[str, tuple[int, bytes]] = {}
     for row, custom_id, line, _ in Renderer(plan.recipe, job.source.columns).requests(plan.folder.frozen, ids):
         if job.source.requests is not None:
@@ -164,17 +166,17 @@ def _anew(job: Job, plan: PartPlan, ids: Collection[str]) -> Iterator[Line]:
             first, before = sent.setdefault(custom_id, (row, asked))
             if asked != before:
                 raise InvalidInput(
-                    f"Rows {first} and {row} share one request since they asked the same, and with this prompt they "
-                    "do not any more. Mend it without columns in which they differ, or make a new job."
+                    f"Rows {first} and {row} share one request, and with this prompt their requests would differ. "
+                    "Leave out the columns in which the rows differ, or make a new job."
                 )
             if first != row:
                 continue
         yield line
 
 
-def _again(job: Job, plan: PartPlan, ids: Collection[str], mending: Mending) -> Iterator[Request]:
+def _change_lines(job: Job, plan: PartPlan, ids: Collection[str], mending: Mending) -> Iterator[Request]:
     seen: set[str] = set()
-    # Newest first: a request that was mended before stays mended.
+    # Newest first: a request that an earlier retry changed stays changed.
     for part in reversed(job.parts):
         if part.round <= job.round and part.state != "split":
             for line in files.lines(plan.folder.requests(part)):

@@ -7,12 +7,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batchwright.jobs.adoption import Adoption
+    from batchwright.jobs.contents import Contents
     from batchwright.jobs.costs import Comparing
     from batchwright.jobs.decisions import Decisions
     from batchwright.jobs.draft import Drafting
     from batchwright.jobs.explain import Failures
     from batchwright.jobs.overview import Overviews
-    from batchwright.jobs.reading import Contents
     from batchwright.jobs.remote_files import RemoteFiles
     from batchwright.jobs.results import Asking
     from batchwright.jobs.retry import Retrying

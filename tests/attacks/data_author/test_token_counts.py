@@ -16,7 +16,7 @@ from batchwright.core.job_folder import JobFolder
 from batchwright.core.model import Limits, ProviderInfo, Recipe
 from batchwright.costs.prices import cost, price
 from batchwright.costs.tokens import ANSWER_TOKENS, CONTROL_MARK, MESSAGE_TOKENS, text_counter
-from batchwright.jobs.build import Draft, Plan, draft
+from batchwright.jobs.build import Draft, DraftPlan, draft
 from batchwright.tables.source import one_file
 
 MODEL = "gpt-4o"
@@ -40,7 +40,7 @@ def drafted(folder: Path, texts: Iterable[str]) -> Draft:
     job = JobFolder(folder / "job")
     job.path.mkdir()
     origin = one_file(folder / "rows.csv", "rows.csv")
-    return draft(Plan("job_a", datetime.now(UTC), job, origin, None, recipe, provider, Limits(), pass_by))
+    return draft(DraftPlan(job, datetime.now(UTC), origin, None, recipe, provider, Limits(), pass_by))
 
 
 def holds(made: Draft, texts: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""Which rows are tried, what a few answers say of all, and how alike answers are. Pure: values in and values out."""
+"""Which rows are tried, what a few answers say about all rows, and how far answers agree. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ Which = Literal["random", "first"]
 
 MAX_ROWS = 20
 FEW = 5
-"""Below so many answers an interval is so wide that the least and the most of them say more."""
+"""With fewer answers an interval is so wide that their least and most say more."""
 
 _T95 = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
@@ -26,8 +26,8 @@ _T95 = (
 """Student's t for 95%, both sides, by degrees of freedom from 1 to MAX_ROWS - 1."""
 
 
-def places(total: int, count: int, *, which: Which, seed: int) -> list[int]:
-    """Choose places among *total* rows, counted from 0, in order: for the same arguments always the same."""
+def choose_places(total: int, count: int, *, which: Which, seed: int) -> list[int]:
+    """Return places among *total* rows, from 0 and in order: the same ones for the same arguments."""
     if which == "first":
         return list(range(min(count, total)))
     return sorted(Random(f"{seed} {total}").sample(range(total), min(count, total)))  # noqa: S311  # no secret
@@ -35,11 +35,11 @@ def places(total: int, count: int, *, which: Which, seed: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How many output tokens a request has on average, as far as some answers tell.
+    """How many output tokens a request has on average, estimated from some answers.
 
     Attributes:
-        low, high: The range of that average, where it has one.
-        basis: How it was made, in words.
+        low, high: The range of that average, if it has one.
+        basis: What the estimate rests on, in words.
     """
 
     low: float
@@ -49,11 +49,10 @@ class Spread:
     has_range: bool = True
 
 
-def spread(counts: Sequence[int], *, total: int, most: int | None, which: Which | None) -> Spread | None:
-    """Say from the output tokens of some of *total* requests how many all have on average; None: nothing was measured.
+def estimate_output(counts: Sequence[int], *, total: int, most: int | None, which: Which | None) -> Spread | None:
+    """Estimate from the output tokens of some of *total* requests how many all have on average; None without counts.
 
-    *most* is what one request may have. *which* says how they were chosen; only what is chosen at random speaks for
-    the others.
+    *most* bounds one request. *which* is how the requests were chosen: only a random choice represents the others.
     """
     if not counts:
         return None
@@ -75,17 +74,17 @@ def spread(counts: Sequence[int], *, total: int, most: int | None, which: Which 
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What all requests will cost, in US dollars: about so much, within a range."""
+    """What all requests are expected to cost, in US dollars, with a range."""
 
     low_usd: Decimal
     mean_usd: Decimal
     high_usd: Decimal
 
 
-def projection(
+def project_cost(
     price: Price, output: Spread, *, requests: int, input_usd: Decimal, longest: int, processing: Processing
 ) -> Projection:
-    """Say what *requests* will cost, whose input costs *input_usd*; *longest* is the most input tokens of one."""
+    """Project the cost of *requests* whose input costs *input_usd*; *longest* is the most input tokens of one."""
 
     def at(each: float) -> Decimal:
         tokens = round(each * requests)
@@ -95,12 +94,12 @@ def projection(
 
 
 def answers_of(result: Result) -> Mapping[str, Json]:
-    """Give what a good result says, by property; without an output schema the one property is `answer`."""
+    """Return a good answer by property; without an output schema its one property is `answer`."""
     return result.values if result.values is not None else {"answer": result.text}
 
 
-def alike(one: Sequence[Result], other: Sequence[Result]) -> dict[str, tuple[int, int]]:
-    """Count for each property in how many rows two variants say the same, and in how many both have a good answer."""
+def count_alike(one: Sequence[Result], other: Sequence[Result]) -> dict[str, tuple[int, int]]:
+    """Count per property the rows in which two variants agree, and the rows in which both have a good answer."""
     same, both = Counter[str](), Counter[str]()
     for first, second in zip(one, other, strict=True):
         if first.outcome == second.outcome == "answered":
@@ -111,12 +110,11 @@ def alike(one: Sequence[Result], other: Sequence[Result]) -> dict[str, tuple[int
     return {name: (same[name], count) for name, count in both.items()}
 
 
-def accuracy(results: Iterable[Result], truths: Iterable[Json], name: str) -> tuple[int, int]:
-    """Count in how many rows the property *name* is the right one, and how many rows have a right answer at all."""
+def count_right(results: Iterable[Result], truths: Iterable[Json], name: str) -> tuple[int, int]:
+    """Count the rows in which the property *name* is right, and the rows that have a right answer at all."""
     right = known = 0
     for result, truth in zip(results, truths, strict=True):
-        if not comparable(truth):
-            continue
-        known += 1
-        right += result.outcome == "answered" and are_same(answers_of(result).get(name), truth)
+        if comparable(truth):
+            known += 1
+            right += result.outcome == "answered" and are_same(answers_of(result).get(name), truth)
     return right, known

@@ -1,4 +1,4 @@
-"""What a trial will send, and what that may cost: rows, variants and their requests. Runs in a worker thread."""
+"""What a trial will send, and what it may cost: rows, variants and their requests. Runs in a worker thread."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,15 +25,15 @@ MAX_VARIANTS = 4
 MAX_LISTED_COLUMNS = 40
 
 Answering = Callable[[str | None, Endpoint], ProviderInfo]
-"""Says who would answer requests for a model."""
+"""Returns the provider that would answer requests for a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrialRequest:
-    """What is to be tried.
+    """What the user wants tried.
 
     Attributes:
-        models, prompts: Tried beside the draft as it is; each model with each prompt where both are given.
+        models, prompts: To try beside the draft as it is: each model with each prompt, if both are given.
         truth: The column with the right answers, or PROPERTY=COLUMN.
     """
 
@@ -47,10 +47,10 @@ class TrialRequest:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One recipe that is tried; the first of a trial is that of the draft as it is.
+    """One recipe to try; the first of a trial is the draft's own.
 
     Attributes:
-        price: None: it is not known, or nothing is charged.
+        price: None: unknown, or nothing is charged.
     """
 
     recipe: Recipe
@@ -61,7 +61,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request of a trial: of which row and variant, and the most that it may cost; None: nothing bounds it."""
+    """One request of a trial: its row and variant, and the most that it may cost; None: nothing bounds it."""
 
     row: int
     variant: int
@@ -72,7 +72,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """Where the right answers are: a column of the source, for a property of the answers."""
+    """Where the right answers are: the source's *column*, for the answers' property *name*."""
 
     column: str
     name: str
@@ -80,11 +80,11 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class TrialPlan:
-    """What will be sent, and what the user is to be asked before.
+    """What will be sent, and what to ask the user first.
 
     Attributes:
         job: With the recipe, the provider and the parts of the round that is tried.
-        columns: Of the source, that the prompts use.
+        columns: The source columns that the prompts use.
     """
 
     job: Job
@@ -101,10 +101,10 @@ class TrialPlan:
 def plan_trial(
     job: Job, request: TrialRequest, folder: JobFolder, *, answering: Answering, spending: SpendingLimits
 ) -> TrialPlan:
-    """Choose the rows of *job*, whose parts are those of one round, and write down what would be sent.
+    """Choose the rows of *job*, whose parts are those of one round, and build what would be sent.
 
     Raises:
-        NotFound: A named row is not there.
+        NotFound: A named row does not exist.
         NotReady: The requests are gone.
         InvalidInput: The variants or the truth cannot be used, or nothing bounds the cost and no maximum is given.
         OverLimit: It may cost more than the user agreed to.
@@ -132,11 +132,11 @@ def _terms(job: Job, request: TrialRequest, variants: Sequence[Variant], agreed:
 
 
 def _recipes(job: Job, request: TrialRequest) -> Sequence[Recipe]:
-    """Return the recipe of the draft as it is, and the others that are asked for, each once."""
+    """Return the draft's own recipe, then the others to try, each once."""
     own = job.recipe
     if request.prompts and own.prompt is None:
         raise InvalidInput(
-            f"{job.id} was made from a ready-made batch file, which has no prompt of its own. Compare models."
+            f"{job.id} was made from a ready-made batch file, which has no prompt of its own. Compare models instead."
         )
     recipes = {(own.model, own.prompt): own}
     models, prompts = dict.fromkeys(map(model_name, request.models)), dict.fromkeys(request.prompts)
@@ -145,7 +145,7 @@ def _recipes(job: Job, request: TrialRequest) -> Sequence[Recipe]:
         recipes.setdefault((model, prompt), replace(own, model=model, prompt=prompt))
     if len(recipes) > MAX_VARIANTS:
         raise InvalidInput(
-            f"With the draft itself these are more than {MAX_VARIANTS} variants. Name fewer models or prompts: each "
+            f"That makes more than {MAX_VARIANTS} variants, including the draft. Name fewer models or prompts: each "
             "model is tried with each prompt."
         )
     return list(recipes.values())
@@ -163,21 +163,21 @@ def _variant(job: Job, recipe: Recipe, answering: Answering) -> Variant:
 
 
 def _columns(job: Job, recipe: Recipe) -> Sequence[str]:
-    """Return the columns that are shown beside the answers; a ready-made batch file has none but the ids."""
+    """Return the columns to show beside the answers; a ready-made batch file has none but the ids."""
     return template_columns(recipe, job.source.columns) if recipe.prompt is not None else ()
 
 
 def _truth(job: Job, given: str) -> Truth:
     if job.recipe.endpoint == "/v1/embeddings":
-        raise InvalidInput("Vectors are not right or wrong. Leave truth out for embeddings.")
+        raise InvalidInput("Embeddings are neither right nor wrong. Leave truth out.")
     names = list((job.recipe.output_schema or {}).get("properties", {})) or ["answer"]
     columns = job.source.columns
     if given in columns:
         named = [name for name in names if name.casefold() == given.casefold()]
         if not named and len(names) > 1:
             raise InvalidInput(
-                f"The answers have the properties {quote_names(names)}, and it is not said which of them "
-                f'{quote_name(given)} has right. Give truth as "{names[0]}={given}".'
+                f"The answers have the properties {quote_names(names)}, and {quote_name(given)} could be the truth of "
+                f'any. Give truth as "{names[0]}={given}".'
             )
         return Truth(given, (named or names)[0])
     name, _, column = given.partition("=")
@@ -191,7 +191,7 @@ def _truth(job: Job, given: str) -> Truth:
 
 
 def _requests_of(job: Job, variants: Sequence[Variant], rows: Sequence[TriedRow]) -> Iterator[Asked]:
-    """Yield the requests row by row, so that where the time is over the first rows have all their answers."""
+    """Yield the requests row by row: if time runs out, the first rows have all their answers."""
     measures = [Measure(variant.recipe.model, variant.recipe.endpoint) for variant in variants]
     bodies = [_bodies(job, variant) for variant in variants]
     for row, tried in enumerate(rows):
@@ -203,7 +203,7 @@ def _requests_of(job: Job, variants: Sequence[Variant], rows: Sequence[TriedRow]
 
 
 def _bodies(job: Job, variant: Variant) -> Callable[[TriedRow], Mapping[str, Json]]:
-    """Return the function from a row to a body: the draft's own are taken as its files hold them."""
+    """Return the function from a row to a body; the draft's own bodies are those in its files."""
     if variant.recipe == job.recipe:
         return lambda row: row.body
     if variant.recipe.prompt is None:

@@ -1,4 +1,4 @@
-"""Rows of a job that are to be tried, each with its request as the part files hold it. Runs in a worker thread."""
+"""The rows of a job to try, each with its request from the part files. Runs in a worker thread."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from batchwright.core.errors import InvalidInput, NotFound, NotReady
 from batchwright.core.job_folder import JobFolder
 from batchwright.core.jsonl import decode_request
 from batchwright.core.model import Job, Json, Part, Request
-from batchwright.jobs.trials.estimates import MAX_ROWS, Which, places
+from batchwright.jobs.trials.estimates import MAX_ROWS, Which, choose_places
 from batchwright.requests.packing import members_of
 from batchwright.tables.frozen import pick_rows
 
@@ -20,11 +20,11 @@ MAX_NAME_CHARACTERS = 64
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Which rows are tried: so many, as *which* says, or those that are *named*.
+    """Which rows to try: *count* of them, chosen as *which* says, or those that are *named*.
 
     Attributes:
-        seed: Another one gives other rows.
-        named: custom_ids, or row numbers where there is no such id.
+        seed: Another seed chooses other rows.
+        named: custom_ids, or row numbers that are not a custom_id.
     """
 
     count: int = 3
@@ -37,7 +37,7 @@ class Choice:
 class TriedRow:
     """One row: its number in the source, the cells that are shown or needed, and its request's body.
 
-    Where a request packs several rows, the body has the input of this one alone.
+    If a request packs several rows, the body holds only this row's input.
     """
 
     number: int
@@ -47,27 +47,28 @@ class TriedRow:
 
 
 def choose_rows(job: Job, folder: JobFolder, choice: Choice, columns: Sequence[str]) -> list[TriedRow]:
-    """Return the rows of a choice among the requests of *job*, whose parts are those of one round, in order.
+    """Return the chosen rows of *job*, whose parts are those of one round, in order.
 
     Raises:
-        NotFound: A named row is not there, or has no request in this round.
+        NotFound: A named row does not exist, or has no request in this round.
         NotReady: The requests are gone.
     """
     frozen, needed = folder.frozen, [folder.frozen, *map(folder.requests, job.parts)]
     if job.source.kind == "results" or not job.parts or not all(path.exists() for path in needed):
-        raise NotReady(f"The requests of {job.id} are not here any more, so none can be tried. Make a new job.")
+        raise NotReady(f"The requests of {job.id} are no longer here, so none can be tried. Make a new job.")
     if choice.named:
         found = _named_rows(job, frozen, choice.named, columns)
         bodies = dict(_of_ids(folder, job.parts, {custom_id for _, custom_id, _ in found}))
     else:
-        counts = [_rows_in(job, part) for part in job.parts]
-        chosen = places(sum(counts), choice.count, which=choice.which, seed=choice.seed)
+        is_packed = job.recipe.inputs_per_request > 1
+        counts = [part.load if is_packed else part.requests for part in job.parts]
+        chosen = choose_places(sum(counts), choice.count, which=choice.which, seed=choice.seed)
         bodies = dict(_at(folder, job.parts, counts, chosen))
-        # Rows that share a request are shown by the first of them.
+        # Of rows that share a request, the first is shown.
         found = pick_rows(frozen, columns, ids=list(bodies))
     for number, custom_id, _ in found:
         if custom_id not in bodies:
-            raise NotFound(f"Row {number} of {job.id} is not among the requests of this round. Name another.")
+            raise NotFound(f"Row {number} of {job.id} has no request in this round. Name another.")
     return [TriedRow(number, custom_id, cells, bodies[custom_id]) for number, custom_id, cells in found]
 
 
@@ -75,7 +76,7 @@ def _named_rows(
     job: Job, frozen: Path, names: Sequence[str], columns: Sequence[str]
 ) -> list[tuple[int, str, Mapping[str, Json]]]:
     if len(names) > MAX_ROWS:
-        raise InvalidInput(f"{len(names)} rows are named; {MAX_ROWS} are tried at a time. Name fewer.")
+        raise InvalidInput(f"{len(names)} rows are named; at most {MAX_ROWS} are tried at a time. Name fewer.")
     numbers = [int(name) for name in names if name.isdecimal() and len(name) <= len(str(job.source.rows))]
     rows = pick_rows(frozen, columns, ids=names, numbers=numbers)
     by_number = {str(row[0]): row for row in rows}
@@ -92,14 +93,10 @@ def _named_rows(
     return [found[number] for number in sorted(found)]
 
 
-def _rows_in(job: Job, part: Part) -> int:
-    return part.load if job.recipe.inputs_per_request > 1 else part.requests
-
-
 def _at(
     folder: JobFolder, parts: Sequence[Part], counts: Sequence[int], chosen: Sequence[int]
 ) -> Iterator[tuple[str, Json]]:
-    """Yield id and body of the rows at some places, counted over all parts; files without one are not read."""
+    """Yield id and body of the rows at the *chosen* places, counted over all parts; other files are not read."""
     for part, end, count in zip(parts, accumulate(counts), counts, strict=True):
         here = [place - end + count for place in chosen if end - count <= place < end]
         if not here:
@@ -109,8 +106,9 @@ def _at(
         start = 0
         for line, size in zip(files.lines(folder.requests(part)), sizes, strict=False):
             inside = [place - start for place in here if start <= place < start + size]
-            rows = list(_alone(decode_request(line), members)) if inside else []
-            yield from (rows[place] for place in inside)
+            if inside:
+                rows = list(_unpack(decode_request(line), members))
+                yield from (rows[place] for place in inside)
             start += size
             if start > here[-1]:
                 break
@@ -123,17 +121,17 @@ def _of_ids(folder: JobFolder, parts: Sequence[Part], ids: Collection[str]) -> I
         for line in files.lines(folder.requests(part)):
             if not left:
                 return
-            for custom_id, body in _alone(decode_request(line), members):
+            for custom_id, body in _unpack(decode_request(line), members):
                 if custom_id in left:
                     left.remove(custom_id)
                     yield custom_id, body
 
 
-def _alone(request: Request, members: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Mapping[str, Json]]]:
-    """Give each row of a request with a body of its own."""
-    rows = members.get(request.custom_id)
-    if rows is None:
+def _unpack(request: Request, members: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, Mapping[str, Json]]]:
+    """Yield each row of a request with a body for it alone."""
+    if request.custom_id not in members:
         yield request.custom_id, request.body
         return
-    for custom_id, text in zip(rows, cast("list[Json]", request.body["input"]), strict=True):
+    inputs = cast("list[Json]", request.body["input"])
+    for custom_id, text in zip(members[request.custom_id], inputs, strict=True):
         yield custom_id, {**request.body, "input": [text]}

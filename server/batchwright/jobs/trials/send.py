@@ -1,6 +1,6 @@
-"""Some rows of a job tried now, outside any batch: with the draft as it is, or with other models and prompts beside it.
+"""Tries some rows of a job now, outside any batch: the draft as it is, or other models and prompts beside it.
 
-What it may cost is counted in the journal before anything is sent, and settled by what was used.
+The most it may cost is reserved in the journal before anything is sent, and settled by what was used.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -18,7 +18,14 @@ from batchwright.core.problem import Problem
 from batchwright.core.usage import tokens_used
 from batchwright.costs.prices import Processing, cost
 from batchwright.costs.spending import ceiling_usd
-from batchwright.jobs.trials.estimates import Projection, Spread, accuracy, alike, projection, spread
+from batchwright.jobs.trials.estimates import (
+    Projection,
+    Spread,
+    count_alike,
+    count_right,
+    estimate_output,
+    project_cost,
+)
 from batchwright.jobs.trials.plan import TrialPlan, TrialRequest, Variant, plan_trial
 from batchwright.providers.batch_api import REFUSALS
 from batchwright.results.answers import reader
@@ -29,20 +36,15 @@ if TYPE_CHECKING:
     from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import Ask, BatchAPI
 
-OnAnswer = Callable[[int, int], Awaitable[None]]
-"""Told how many requests of how many are answered."""
-
-
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What one variant gave.
+    """The results of one variant, one for each row of the trial.
 
     Attributes:
-        results: One for each row of the trial.
-        cost_usd: None: not all of it is known.
-        output: Of a request on average; None: nothing was measured.
-        whole: What all requests of the job will cost with this variant; None: that cannot be said.
-        right: In how many rows it gave the right answer, of how many that have one.
+        cost_usd: None if any of it is unknown.
+        output: Output tokens of a request on average; None: nothing was measured.
+        whole: What all requests of the job will cost with this variant; None: unknown.
+        right: How many rows it answered correctly, and how many have a right answer.
     """
 
     variant: Variant
@@ -55,13 +57,13 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of a trial.
+    """The outcome of a trial.
 
     Attributes:
         counted_usd: What the journal counts as spent; None: nothing is charged.
-        alike: For each pair of variants, by their places: the rows in which they say the same, by property.
-        uncertain: Requests whose cost is not known; they count with the most that they may cost.
-        is_cut_off: Whether the time was over before all were answered.
+        alike: For each pair of variants, by their places: in how many rows they agree, by property.
+        uncertain: Requests whose cost is unknown, which count with the most that they may cost.
+        is_cut_off: Whether time ran out before all were answered.
     """
 
     plan: TrialPlan
@@ -74,7 +76,7 @@ class Trial:
 
 @dataclass(slots=True)
 class _Answer:
-    """What became of a request so far."""
+    """How far a request has come."""
 
     was_sent: bool = False
     line: ResultLine | None = None
@@ -104,7 +106,7 @@ class Trying:
         self._waiting = rules.waiting
 
     async def plan(self, request: TrialRequest) -> TrialPlan:
-        """Choose the rows, and say what trying them may cost. Sends nothing.
+        """Choose the rows, and work out what trying them may cost. Sends nothing.
 
         Raises:
             NotFound: There is no such job or row.
@@ -117,8 +119,8 @@ class Trying:
         job = replace(job, recipe=recipe, provider=provider, parts=job.drafted_parts or job.running_parts)
         if not self._runs.is_answered_here(job):
             raise NotReady(
-                f"{job.id} was made for {provider.model} at {provider.host}, and this server has another provider now. "
-                "Make it anew with `create_batch_file`."
+                f"{job.id} was made for {provider.model} at {provider.host}, but this server has another provider now. "
+                "Draft it again with `create_batch_file`."
             )
         folder = self._folders.of(job.id)
         return await anyio.to_thread.run_sync(
@@ -126,11 +128,11 @@ class Trying:
         )
 
     async def send(self, plan: TrialPlan, on_answer: OnAnswer) -> Trial:
-        """Send what was planned, within a bounded time, and say what came of it.
+        """Send what was planned, within a bounded time, and return the outcome.
 
         Raises:
             OverLimit: It may cost more than the operator allows.
-            SubmissionsFrozen: Nothing is sent now.
+            SubmissionsFrozen: Submissions are frozen.
             BatchwrightError: Nothing could be sent.
         """
         answers = [_Answer() for _ in plan.asked]
@@ -145,20 +147,20 @@ class Trying:
         if unsent and len(unsent) == len(answers):
             raise unsent[0]
         tried = tuple(
-            _attempt(plan, answers, number, self._waiting.trial_seconds) for number in range(len(plan.variants))
+            _evaluate(plan, answers, number, self._waiting.trial_seconds) for number in range(len(plan.variants))
         )
         pairs = [(one, two) for two in range(len(tried)) for one in range(two)]
         return Trial(
             plan,
             tried,
             counted_usd=_counted(plan, answers) if is_charged else None,
-            alike={(one, two): alike(tried[one].results, tried[two].results) for one, two in pairs},
+            alike={(one, two): count_alike(tried[one].results, tried[two].results) for one, two in pairs},
             uncertain=sum(_cost(plan, place, answer) is None for place, answer in enumerate(answers)),
             is_cut_off=any(answer.is_open for answer in answers),
         )
 
     async def _ask_all(self, plan: TrialPlan, answers: Sequence[_Answer], on_answer: OnAnswer) -> None:
-        """Fill in the *answers*; those that are open afterwards did not come in time."""
+        """Fill in the *answers*; any that are open afterwards did not arrive in time."""
         places = iter(range(len(answers)))
         done = 0
 
@@ -181,7 +183,7 @@ class Trying:
 
 
 def _counted(plan: TrialPlan, answers: Sequence[_Answer]) -> Decimal:
-    """Give what a trial counts as spent: what it did cost, and where that is not known, the most that it may have."""
+    """Return what a trial counts as spent: the cost of each request, or if unknown, the most it may have cost."""
     costs = [_cost(plan, place, answer) for place, answer in enumerate(answers)]
     most = plan.agreed.shares
     counted = [most.get(place, Decimal(0)) if found is None else found for place, found in enumerate(costs)]
@@ -189,7 +191,7 @@ def _counted(plan: TrialPlan, answers: Sequence[_Answer]) -> Decimal:
 
 
 def _cost(plan: TrialPlan, place: int, answer: _Answer) -> Decimal | None:
-    """Give what a request did cost; None: it is not known."""
+    """Return what a request cost; None: unknown."""
     if plan.agreed.agreed_usd is None or answer.is_free:
         return Decimal(0)
     variant = plan.variants[plan.asked[place].variant]
@@ -199,7 +201,7 @@ def _cost(plan: TrialPlan, place: int, answer: _Answer) -> Decimal | None:
     return cost(variant.price, [used], processing="standard") if any(used) else None
 
 
-def _attempt(plan: TrialPlan, answers: Sequence[_Answer], number: int, seconds: float) -> Tried:
+def _evaluate(plan: TrialPlan, answers: Sequence[_Answer], number: int, seconds: float) -> Tried:
     variant = plan.variants[number]
     of_variant = [place for place, asked in enumerate(plan.asked) if asked.variant == number]
     read = reader(variant.recipe)
@@ -208,7 +210,7 @@ def _attempt(plan: TrialPlan, answers: Sequence[_Answer], number: int, seconds: 
     known = [found for found in costs if found is not None]
     bounds = [plan.asked[place].tokens.output_bound for place in of_variant]
     most = max((bound for bound in bounds if bound is not None), default=None)
-    output = spread(
+    output = estimate_output(
         [result.output_tokens for result in results if result.input_tokens or result.output_tokens],
         total=sum(part.requests for part in plan.job.parts),
         most=None if None in bounds else most,
@@ -221,7 +223,7 @@ def _attempt(plan: TrialPlan, answers: Sequence[_Answer], number: int, seconds: 
         cost_usd=sum(known, Decimal(0)) if len(known) == len(costs) else None,
         output=output,
         whole=_whole(plan, number, results, output) if output else None,
-        right=accuracy(results, [row.cells[truth.column] for row in plan.rows], truth.name) if truth else None,
+        right=count_right(results, [row.cells[truth.column] for row in plan.rows], truth.name) if truth else None,
     )
 
 
@@ -231,16 +233,16 @@ def _result(custom_id: str, answer: _Answer, read: Callable[[ResultLine], Result
     if answer.error is not None:
         return Result(custom_id, "failed", problem=replace(answer.error.problem, words=str(answer.error)))
     if answer.was_sent:
-        late = Problem.found("no_answer", f"no answer came within {seconds:g} seconds")
+        late = Problem.found("no_answer", f"no answer within {seconds:g} seconds")
         return Result(custom_id, "failed", problem=late)
-    return Result(custom_id, "never_ran", problem=Problem.found("not_sent", "the time was over before it was sent"))
+    return Result(custom_id, "never_ran", problem=Problem.found("not_sent", "time ran out before it was sent"))
 
 
 def _whole(plan: TrialPlan, number: int, results: Sequence[Result], output: Spread) -> Projection | None:
-    """Say what all requests will cost with a variant, the first of which is the draft as it is.
+    """Project what all requests will cost with a variant, the first of which is the draft as it is.
 
-    What the draft's input costs is known, counted request by request; what it is here follows from the rows that were
-    tried, which the provider has counted.
+    The cost of the draft's input is known, counted request by request. It is scaled by the input tokens that the
+    provider counted for the tried rows.
     """
     own, known = plan.variants[0].price, plan.variants[number].price
     inputs = [part.least_usd for part in plan.job.parts]
@@ -253,7 +255,7 @@ def _whole(plan: TrialPlan, number: int, results: Sequence[Result], output: Spre
         return None
     before = cost(own, [(counted[row], 0) for row in rows], processing=processing)
     now = cost(known, [(results[row].input_tokens, 0) for row in rows], processing=processing)
-    found = projection(
+    found = project_cost(
         known,
         output,
         requests=sum(part.requests for part in plan.job.parts),
@@ -262,8 +264,6 @@ def _whole(plan: TrialPlan, number: int, results: Sequence[Result], output: Spre
         processing=processing,
     )
     most = ceiling_usd(plan.job.parts) if number == 0 else None
-    return found if most is None else _at_most(found, most)
-
-
-def _at_most(found: Projection, most: Decimal) -> Projection:
+    if most is None:
+        return found
     return Projection(min(found.low_usd, most), min(found.mean_usd, most), min(found.high_usd, most))

@@ -248,7 +248,7 @@ def _after_list(page: "JobPage", *, offset: int) -> Advice:
 
 
 def _fix_first(warnings: "Sequence[DraftWarning]") -> str:
-    is_faulty = any(warning.is_to_mend for warning in warnings)
+    is_faulty = any(warning.is_to_fix for warning in warnings)
     return "fix what the warnings say with another draft; only if the user wants this one as is: " if is_faulty else ""
 
 

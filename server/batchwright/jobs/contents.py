@@ -1,4 +1,4 @@
-"""What a job holds, read as it stands: nothing is moved on, and the provider is not asked."""
+"""What a job holds, read from the journal and its folder: nothing is advanced, and the provider is not asked."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,16 +29,12 @@ if TYPE_CHECKING:
 MAX_TABLE_BYTES = 1_000_000
 MAX_TABLE_ROWS = 20_000
 _MAX_RESULTS_BYTES = 8 * MAX_TABLE_BYTES
-"""Larger results are not even written, to find out how large their table is."""
+"""Larger results are not even written to find out how large their table is."""
 
 
 @dataclass(frozen=True, slots=True)
 class FirstRequests:
-    """Some lines of a job's first batch file, decoded.
-
-    Attributes:
-        requests: How many there are in all its files.
-    """
+    """Some lines of a job's first batch file, decoded, and how many requests all its files hold."""
 
     job: Job
     file_name: str
@@ -56,20 +52,20 @@ class Contents:
         self._workspace = workspace
 
     def page(self, *, limit: int, offset: int) -> JobPage:
-        """Return jobs, newest first; batches that were made elsewhere are not looked for."""
+        """Return jobs, newest first, without batches that were made elsewhere."""
         jobs = self._journal.jobs(limit=limit, offset=offset)
         return JobPage(jobs, self._journal.queries.job_count(), (), self._journal.freezes.reason())
 
     def job(self, job_id: str) -> Job:
-        """Return a job, with a note where it does not go on here.
+        """Return a job, with a note if another server has to finish it.
 
         Raises:
-            NotFound: There is none with this id.
+            NotFound: No job has this id.
         """
         return self._runs.with_note(self._journal.job(job_id))
 
     def has_results(self, job: Job) -> bool:
-        """Whether there are joined results, of its current round or those before."""
+        """Whether a job has joined results, of this round or an earlier one."""
         return self._folders.of(job.id).results.exists()
 
     def changed_at(self, jobs: Sequence[Job]) -> Mapping[str, datetime]:
@@ -77,11 +73,11 @@ class Contents:
         return self._journal.queries.changed_at([job.id for job in jobs])
 
     def ids(self, typed: str, limit: int) -> tuple[Sequence[str], int]:
-        """Return the ids of jobs that hold *typed*, newest first, and how many there are in all."""
+        """Return the ids of jobs that contain *typed*, newest first, and how many match in all."""
         return self._journal.queries.ids(typed, limit)
 
     def models(self, endpoint: Endpoint) -> Sequence[str]:
-        """Return the models that jobs of an endpoint were made for, the last used first."""
+        """Return the models that jobs of an endpoint use, the most recent first."""
         return self._journal.queries.models(endpoint)
 
     def data_files(self) -> Sequence[str]:
@@ -89,21 +85,21 @@ class Contents:
         return self._workspace.data_files()
 
     async def columns(self, source: str) -> Sequence[str] | None:
-        """Return the columns of a source; None: they are not told without reading much.
+        """Return the columns of a source; None if only reading much of it would tell.
 
         Raises:
             NotFound: There is no such file.
             InvalidInput: It cannot be used.
         """
 
-        def told() -> Sequence[str] | None:
+        def read() -> Sequence[str] | None:
             with TemporaryDirectory(prefix="batchwright-") as folder:
                 return head.columns(find(self._workspace, source, {}), Path(folder))
 
-        return await anyio.to_thread.run_sync(told)
+        return await anyio.to_thread.run_sync(read)
 
     async def requests(self, job_id: str, most: int) -> FirstRequests:
-        """Return the first requests of a job as they are sent: of its newest round.
+        """Return the first requests of a job's newest round, as they are sent.
 
         Raises:
             NotFound: There is no such job.
@@ -113,33 +109,28 @@ class Contents:
         parts = job.drafted_parts or job.running_parts
         path = self._folders.of(job_id).requests(parts[0]) if parts else None
         if path is None or not path.exists():
-            raise NotReady(f"The requests of {job_id} are not here any more. Its results may be: see get_results.")
-
-        def first() -> Sequence[Json]:
-            return [msgspec.json.decode(line) for line in islice(files.lines(path), most)]
-
+            raise NotReady(f"The requests of {job_id} are no longer here. Its results may be: see get_results.")
+        lines = await anyio.to_thread.run_sync(lambda: list(islice(files.lines(path), most)))
         requests = sum(part.requests for part in parts)
-        return FirstRequests(job, path.name, requests, await anyio.to_thread.run_sync(first))
+        return FirstRequests(job, path.name, requests, [msgspec.json.decode(line) for line in lines])
 
     async def table(self, job: Job) -> str:
-        """Return the joined results of a job that has some as CSV.
+        """Return the joined results of a job that has some, as CSV.
 
         Raises:
-            InvalidInput: They are larger than can be given in one piece.
+            InvalidInput: They are too large to return in one piece.
         """
         return await anyio.to_thread.run_sync(self._table, job)
 
     def _table(self, job: Job) -> str:
         folder = self._folders.of(job.id)
-        is_small = job.source.rows <= MAX_TABLE_ROWS and folder.results.stat().st_size <= _MAX_RESULTS_BYTES
-        if is_small:
+        if job.source.rows <= MAX_TABLE_ROWS and folder.results.stat().st_size <= _MAX_RESULTS_BYTES:
             with folder.scratch("reading") as place:
                 path = place / "table"
                 table(job, folder).save(path, "csv")
                 if path.stat().st_size <= MAX_TABLE_BYTES:
                     return path.read_text(encoding="utf-8")
         raise InvalidInput(
-            f"The results of {job.id} are too large to be read in one piece, which is done up to "
-            f"{MAX_TABLE_BYTES:,} bytes. {Call('get_results', job_id=job.id, save_as='results.csv')} writes them to a "
-            "file."
+            f"The results of {job.id} are larger than {MAX_TABLE_BYTES:,} bytes, the most that is returned at once. "
+            f"{Call('get_results', job_id=job.id, save_as='results.csv')} writes them to a file."
         )
