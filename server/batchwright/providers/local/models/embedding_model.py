@@ -74,7 +74,12 @@ class Embedder:
         texts = [request.input] if isinstance(request.input, str) else request.input
         # Ordinary: names of special tokens in a text are text.
         tokens = [self._tokenizer.encode_ordinary(text) for text in texts]
-        refuse_too_long(tokens)
+        for index, count in enumerate(map(len, tokens)):
+            if count > MAX_TOKENS:
+                message = (
+                    f"Input {index} has {count} tokens; this model reads at most {MAX_TOKENS}. Shorten or split it."
+                )
+                raise refuse(message, "input", "context_length_exceeded")
         rows = np.empty((len(tokens), WIDTH), dtype="<f4")
         for group in groups([len(ids) for ids in tokens]):
             rows[group] = self._vectors([tokens[index] for index in group])
@@ -101,14 +106,6 @@ def read_request(body: bytes) -> EmbeddingRequest:
     except ValueError as error:  # not UTF-8, not JSON, or not such a request
         field = re.search(r"(?:\$\.|field `)(\w+)", str(error))
         raise refuse(f"{error}. {ADVICE}", field[1] if field else None) from error
-
-
-def refuse_too_long(tokens: Sequence[Sequence[int]]) -> None:
-    """Raise for the first input that the model cannot read in full."""
-    for index, count in enumerate(map(len, tokens)):
-        if count > MAX_TOKENS:
-            message = f"Input {index} has {count} tokens; this model reads at most {MAX_TOKENS}. Shorten or split it."
-            raise refuse(message, "input", "context_length_exceeded")
 
 
 def refuse(
