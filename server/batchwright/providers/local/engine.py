@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast, get_args
 
@@ -122,12 +123,8 @@ class LocalEngine:
 
     async def upload(self, path: Path, *, name: str) -> "FileObject":
         """Copy a batch's input file into the store."""
-        seconds, order = self._clock.seconds(), self._clock.nanoseconds()
-
-        def add() -> FileRecord:
-            return self._store.add_file(path, name, purpose="batch", created_at=seconds, order=order)
-
-        return _file_object(await anyio.to_thread.run_sync(add))
+        times = {"created_at": self._clock.seconds(), "order": self._clock.nanoseconds()}
+        return _file_object(await anyio.to_thread.run_sync(partial(self._store.add_file, path, name, **times)))
 
     async def create_batch(self, *, input_file_id: str, endpoint: str, metadata: Mapping[str, str]) -> "Batch":
         """Create a batch and start it."""

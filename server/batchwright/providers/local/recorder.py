@@ -1,18 +1,12 @@
 """Records the results of a batch on disk, one whole line each."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from batchwright.core import files, system
 from batchwright.core.jsonl import BUDGET_USED_UP, decode_result, encode_result
 from batchwright.core.model import Request, ResultLine
-
-if TYPE_CHECKING:
-    from io import FileIO
-
 
 _LINES_A_SYNC = 256
 
@@ -35,7 +29,7 @@ class Recorder:
         self._recorded: set[int] = set()
         self.completed = self.failed = 0
         self.has_expired = False
-        self._unsynced: Counter[FileIO] = Counter()
+        self._unsynced = 0
         found: set[str] = set()
         for name in (self.OUTPUT, self.ERRORS):
             path = folder / name
@@ -82,8 +76,8 @@ class Recorder:
         files.append(file, encode_result(line, id=line_id, request_id=request_id))
         self._count(line)
         self._recorded.add(number)
-        self._unsynced[file] += 1
-        if self._unsynced[file] >= _LINES_A_SYNC:
+        self._unsynced += 1
+        if self._unsynced >= _LINES_A_SYNC:
             self._sync()
 
     def _count(self, line: ResultLine) -> None:
@@ -95,9 +89,9 @@ class Recorder:
             self.failed += 1
 
     def _sync(self) -> None:
-        for file in self._unsynced:
+        for file in (self._output, self._errors) if self._unsynced else ():
             system.to_disk(file.fileno())
-        self._unsynced.clear()
+        self._unsynced = 0
 
 
 def _without_broken_lines(path: Path) -> None:

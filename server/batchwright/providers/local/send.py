@@ -76,6 +76,7 @@ class Sender:
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
+            headers={"Content-Type": "application/json"},
             timeout=aiohttp.ClientTimeout(total=self._seconds, sock_connect=30),
         )
         return self
@@ -148,9 +149,7 @@ class Sender:
 
     async def _once(self, request: Request) -> tuple[int, float | None, Json]:
         upstream = await self._target.upstream(self._endpoint)
-        headers = {"Content-Type": "application/json"}
-        if upstream.key:
-            headers["Authorization"] = f"Bearer {upstream.key}"
+        headers = {"Authorization": f"Bearer {upstream.key}"} if upstream.key else None
         body = self._target.request_body(self._endpoint, request.body)
         url = upstream.url + self._endpoint.removeprefix("/v1")
         # A redirect would carry the key to another host.

@@ -83,8 +83,8 @@ class Store:
         """Return an id that no other object has."""
         return prefix + secrets.token_hex(12)
 
-    def add_file(self, source: Path, name: str, *, purpose: str, created_at: int, order: int) -> FileRecord:
-        """Copy *source* into the store."""
+    def add_file(self, source: Path, name: str, *, created_at: int, order: int) -> FileRecord:
+        """Copy *source*, an input file, into the store."""
         self._files.mkdir(parents=True, exist_ok=True, mode=0o700)
         file_id = self.new_id("file-")
         content = self._files / f"{file_id}.jsonl"
@@ -94,7 +94,7 @@ class Store:
         except OSError:
             content.unlink(missing_ok=True)
             raise
-        record = FileRecord(file_id, content.stat().st_size, created_at, name, purpose, f"files/{content.name}", order)
+        record = FileRecord(file_id, content.stat().st_size, created_at, name, "batch", f"files/{content.name}", order)
         self._save_file(record)
         return record
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -89,12 +88,9 @@ async def fetch(weights: Weights, cache: Path, on_bytes: OnBytes) -> Path:
     await _acquire(lock)
     try:
         if not path.exists():
-            folder = Path(tempfile.mkdtemp(dir=cache))
-            try:
-                await _download(weights, folder, on_bytes)
-                await anyio.to_thread.run_sync(_take_out, weights, folder, path)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as folder:
+                await _download(weights, Path(folder), on_bytes)
+                await anyio.to_thread.run_sync(_take_out, weights, Path(folder), path)
     finally:
         lock.release()
     return path
