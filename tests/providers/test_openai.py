@@ -318,10 +318,11 @@ LOGGED = """
 import logging, sys
 from pathlib import Path
 import anyio
+
+# As the server does: its log is set up before the SDK is imported.
+logging.basicConfig(level="DEBUG", stream=sys.stderr)
 from batchwright.core.errors import ProviderError
 from batchwright.providers.openai import OpenAIAPI
-
-logging.basicConfig(level="DEBUG", stream=sys.stderr)
 
 async def main(url, key, path):
     async with OpenAIAPI.opened(key=key, base_url=url) as api:

@@ -15,8 +15,8 @@ from tests.support.session import environment, in_memory, openai_environment
 pytestmark = pytest.mark.anyio
 
 ROWS = five_rows.ROWS[:3]
-CHAT = five_rows.DRAFT | {"rows": ROWS}
-RESPONSES = CHAT | {"endpoint": "/v1/responses", "parameters": {"max_output_tokens": 32}}
+CHAT: dict[str, Any] = five_rows.DRAFT | {"rows": ROWS}
+RESPONSES: dict[str, Any] = CHAT | {"endpoint": "/v1/responses", "parameters": {"max_output_tokens": 32}}
 SCHEMA = {
     "type": "object",
     "properties": {"word": {"type": "string"}},
