@@ -221,11 +221,11 @@ def _engine(data: Path, out: Path, requests: int = REQUESTS) -> Work:
 
     from batchwright.providers.local.engine import LocalEngine
     from batchwright.providers.local.run import Clock
-    from batchwright.providers.local.target import Connection, RemoteEndpoint
+    from batchwright.providers.local.target import RemoteEndpoint, Upstream
 
     path = out / "in.jsonl"
     path.write_bytes(b"".join(request_line(f"row-{number}", f"word {number}") for number in range(requests)))
-    target = RemoteEndpoint(Connection(os.environ[INSTANT_URL], None), MODEL, IN_FLIGHT)
+    target = RemoteEndpoint(Upstream(os.environ[INSTANT_URL], None), MODEL, IN_FLIGHT)
     assert openai.types.Batch  # its import takes as long as thousands of requests
 
     async def run() -> None:

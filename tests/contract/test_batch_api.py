@@ -16,7 +16,7 @@ from batchwright.jobs.recovery import is_final
 from batchwright.providers.batch_api import BatchAPI
 from batchwright.providers.local.engine import LocalEngine
 from batchwright.providers.local.run import Clock
-from batchwright.providers.local.target import Connection, RemoteEndpoint
+from batchwright.providers.local.target import RemoteEndpoint, Upstream
 from batchwright.providers.openai import OpenAIAPI
 from batchwright.results.answers import reader
 from tests.support.endpoint import running_endpoint
@@ -35,7 +35,7 @@ CHAT = "/v1/chat/completions"
 async def local(tmp_path: Path) -> AsyncGenerator[BatchAPI]:
     """Open the local engine over an endpoint."""
     async with running_endpoint() as endpoint, anyio.create_task_group() as tasks:
-        target = RemoteEndpoint(Connection(endpoint.url), "m")
+        target = RemoteEndpoint(Upstream(endpoint.url), "m")
         yield LocalEngine(tmp_path / "engine", target, clock=Clock(time.time_ns), tasks=tasks)
         tasks.cancel_scope.cancel()
 

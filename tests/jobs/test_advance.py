@@ -22,7 +22,7 @@ from batchwright.journal.journal import Journal
 from batchwright.mcp_server.context import UseCases
 from batchwright.providers.local.engine import LocalEngine
 from batchwright.providers.local.run import Clock
-from batchwright.providers.local.target import Connection, RemoteEndpoint
+from batchwright.providers.local.target import RemoteEndpoint, Upstream
 from batchwright.providers.shutdown_dates import ShutdownDates
 from tests.support.endpoint import Endpoint, running_endpoint
 from tests.support.session import IN_MEMORY
@@ -58,7 +58,7 @@ async def opened(
 ) -> AsyncGenerator[tuple[UseCases, Engine]]:
     """Open the use cases over the engine."""
     journal = Journal(tmp_path / "journal.db", now=lambda: datetime.now(UTC))
-    target = RemoteEndpoint(Connection(endpoint.url), "m", 2, charges="nothing")
+    target = RemoteEndpoint(Upstream(endpoint.url), "m", 2, charges="nothing")
     async with anyio.create_task_group() as tasks:
         engine = Engine(tmp_path / "engine", target, clock=Clock(time_ns), tasks=tasks)
         engine.journal = journal

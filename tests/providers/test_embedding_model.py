@@ -146,6 +146,26 @@ def test_accents_and_capitals_do_not_matter(child: Child) -> None:
     assert plain == pytest.approx(written, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Stra\u00dfe \u00c4pfel", 7),
+        ("\u4ef7\u683c\u592a\u9ad8\u4e86", 7),
+        ("\U0001f600 fine", 4),
+        ("[MASK] [SEP]", 8),
+        ("a" * 100, 52),
+        ("a" * 101, 3),
+        ("   ", 2),
+    ],
+    ids=["umlauts", "ideographs", "emoji", "names of special tokens", "a long word", "a longer one", "blank"],
+)
+def test_any_text_is_cut_into_the_pieces_that_the_model_learned(child: Child, text: str, tokens: int) -> None:
+    """As Hugging Face's tokenizer cuts them; a special token in a text would be read as an instruction."""
+    status, answer = child.post({"model": "any", "input": text})
+
+    assert (status, answer["usage"]["total_tokens"]) == (200, tokens)
+
+
 def test_base64_holds_the_same_numbers_as_float(child: Child) -> None:
     """OpenAI's client asks for base64 unless told otherwise, and reads little-endian float32."""
     body = {"model": "any", "input": "cat"}

@@ -10,14 +10,13 @@ from typing import Any, Literal
 
 import anyio
 import pytest
-from openai.types import Batch
 
 from batchwright.core.errors import ProviderRefused, ProviderUnreachable
 from batchwright.core.model import Request
 from batchwright.core.problem import Problem
 from batchwright.providers.local.engine import COMPLETION_SECONDS, LocalEngine
 from batchwright.providers.local.run import Clock
-from batchwright.providers.local.target import Connection, RemoteEndpoint, Target
+from batchwright.providers.local.target import RemoteEndpoint, Target, Upstream
 from tests.support.endpoint import Endpoint, running_endpoint
 from tests.support.waiting import until
 
@@ -32,9 +31,15 @@ def request_line(custom_id: str, text: str = "hello", **changes: Any) -> str:
     return json.dumps({"custom_id": custom_id, "method": "POST", "url": CHAT, "body": body} | changes)
 
 
-def problem_of(batch: Batch) -> Problem | None:
-    """Give what a batch says of itself."""
-    return (batch.model_extra or {})["problem"]
+async def told(engine: LocalEngine, batch_id: str) -> Problem:
+    """Poll a batch until it says what is wrong with it."""
+
+    async def problem() -> Problem | None:
+        return ((await engine.batch(batch_id)).model_extra or {})["problem"]
+
+    found = await until(problem)
+    assert found is not None
+    return found
 
 
 def batch_file(tmp_path: Path, *lines: str) -> Path:
@@ -54,7 +59,7 @@ async def running_engine(
     target: Target | None = None,
 ) -> AsyncGenerator[LocalEngine]:
     """Run an engine until the block ends; another one on the same folder goes on where it stopped."""
-    target = target or RemoteEndpoint(Connection(endpoint.url, endpoint.key), "m", concurrency)
+    target = target or RemoteEndpoint(Upstream(endpoint.url, endpoint.key), "m", concurrency)
     async with anyio.create_task_group() as tasks:
         yield LocalEngine(tmp_path / "engine", target, clock=Clock(clock), tasks=tasks)
         tasks.cancel_scope.cancel()
@@ -304,14 +309,9 @@ async def test_an_endpoint_that_is_away_is_waited_for_and_said(tmp_path: Path) -
         pass
     async with running_engine(tmp_path, gone) as engine:
         batch_id = await submitted(engine, path)
-
-        async def told() -> Problem | None:
-            return problem_of(await engine.batch(batch_id))
-
-        problem = await until(told)
+        problem = await told(engine, batch_id)
         batch = await engine.batch(batch_id)
 
-    assert problem is not None
     assert problem.code == "unreachable"
     assert batch.status == "in_progress"
     assert batch.request_counts is not None
@@ -412,15 +412,10 @@ async def test_where_nothing_can_be_written_nothing_is_sent(tmp_path: Path) -> N
         output.mkdir()
         endpoint.gate.set()
         async with running_engine(tmp_path, endpoint) as engine:
-
-            async def told() -> Problem | None:
-                return problem_of(await engine.batch(batch_id))
-
-            problem = await until(told)
+            problem = await told(engine, batch_id)
             for _ in range(10):
                 await engine.batch(batch_id)
 
-    assert problem is not None
     assert problem.code == "broken_off"
     assert endpoint.seen["hello"] == 1
 
@@ -477,14 +472,14 @@ async def test_a_model_that_is_being_fetched_is_fetched_on_when_its_caller_gives
     class Fetching(RemoteEndpoint):
         """Is there when it was waited for."""
 
-        async def connection(self, endpoint: str) -> Connection:
+        async def upstream(self, endpoint: str) -> Upstream:
             begun.append(endpoint)
             await gate.wait()
             there.set()
             return self.base
 
     async with running_endpoint() as endpoint:
-        target = Fetching(Connection(endpoint.url), "m")
+        target = Fetching(Upstream(endpoint.url), "m")
         async with running_engine(tmp_path, endpoint, target=target) as engine:
             with anyio.move_on_after(0.05) as waited:
                 async with engine.asking(CHAT) as ask:
@@ -508,13 +503,13 @@ async def test_a_model_that_cannot_be_made_ready_is_told_to_who_asks_and_stops_n
     class Broken(RemoteEndpoint):
         """Is never there."""
 
-        async def connection(self, endpoint: str) -> Connection:
+        async def upstream(self, endpoint: str) -> Upstream:
             begun.append(endpoint)
             raise LookupError
 
     async with (
         running_endpoint() as endpoint,
-        running_engine(tmp_path, endpoint, target=Broken(Connection(endpoint.url), "m")) as engine,
+        running_engine(tmp_path, endpoint, target=Broken(Upstream(endpoint.url), "m")) as engine,
     ):
         async with engine.asking(CHAT) as ask:
             for _ in range(3):

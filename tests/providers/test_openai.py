@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from batchwright.core import files
+from batchwright.core.bounds import ReadLimits
 from batchwright.core.errors import (
     ProviderError,
     ProviderGone,
@@ -62,7 +63,7 @@ async def serving(*routes: web.RouteDef, like: Service | None = None) -> AsyncGe
                 yield api
         else:
             async with AsyncOpenAI(api_key=KEY, base_url=url, max_retries=0) as client:
-                yield OpenAIAPI(client, like, model=None, charges="unknown")
+                yield OpenAIAPI(client, like, model=None, charges="unknown", key_print="", bounds=ReadLimits())
 
 
 def always(answer: object, status: int = 200, **headers: str) -> Any:
@@ -317,10 +318,11 @@ LOGGED = """
 import logging, sys
 from pathlib import Path
 import anyio
+
+# As the server does: its log is set up before the SDK is imported.
+logging.basicConfig(level="DEBUG", stream=sys.stderr)
 from batchwright.core.errors import ProviderError
 from batchwright.providers.openai import OpenAIAPI
-
-logging.basicConfig(level="DEBUG", stream=sys.stderr)
 
 async def main(url, key, path):
     async with OpenAIAPI.opened(key=key, base_url=url) as api:
@@ -477,12 +479,17 @@ async def test_a_service_without_a_list_says_so(name: str, status: int) -> None:
     assert type(caught.value) is ProviderRefused
 
 
+async def many_batches(server: OpenAIServer, api: OpenAIAPI, tmp_path: Path, count: int) -> list[str]:
+    """Put batches of one file into the test server, and return their ids, oldest first."""
+    file = await api.upload(batch_file(tmp_path, "a"), name="part.jsonl")
+    fields = {"input_file_id": file.id, "endpoint": CHAT, "completion_window": "24h", "metadata": None}
+    return [server.create_batch(dict(fields))["id"] for _ in range(count)]
+
+
 async def test_a_list_is_read_to_its_end(tmp_path: Path) -> None:
     """The batch that is looked for may be on the last page."""
     async with service(tmp_path) as (server, api):
-        file = await api.upload(batch_file(tmp_path, "a"), name="part.jsonl")
-        fields = {"input_file_id": file.id, "endpoint": CHAT, "completion_window": "24h", "metadata": None}
-        created = [server.create_batch(dict(fields))["id"] for _ in range(201)]
+        created = await many_batches(server, api, tmp_path, 201)
         seen = [batch.id async for batch in api.batches()]
 
     assert seen == created[::-1]
@@ -524,9 +531,7 @@ async def test_a_list_that_goes_on_by_a_cursor_is_read_to_its_end() -> None:
 async def test_who_has_found_what_he_looks_for_reads_no_further(tmp_path: Path) -> None:
     """An account may have many thousand batches."""
     async with service(tmp_path) as (server, api):
-        file = await api.upload(batch_file(tmp_path, "a"), name="part.jsonl")
-        fields = {"input_file_id": file.id, "endpoint": CHAT, "completion_window": "24h", "metadata": None}
-        created = [server.create_batch(dict(fields))["id"] for _ in range(250)]
+        created = await many_batches(server, api, tmp_path, 250)
         found = [batch.id async for batch in first(api, 100)]
 
     assert found == created[:149:-1]

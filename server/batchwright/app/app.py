@@ -197,12 +197,12 @@ def target(settings: Settings, server: ModelServer) -> "Target":
     """Return what answers the local engine's requests: the configured endpoint or the embedded models."""
     from batchwright.costs.request_costs import request_costs
     from batchwright.providers.local.models.embedded import EmbeddedModels
-    from batchwright.providers.local.target import Connection, RemoteEndpoint
+    from batchwright.providers.local.target import RemoteEndpoint, Upstream
 
     if settings.provider == "endpoint" and settings.endpoint:
-        connection = Connection(settings.endpoint, settings.endpoint_key)
+        upstream = Upstream(settings.endpoint, settings.endpoint_key)
         return RemoteEndpoint(
-            connection,
+            upstream,
             settings.model,
             settings.concurrency or ENDPOINT_CONCURRENCY,
             charges=settings.charges,

@@ -1,4 +1,4 @@
-"""The one interface to whoever runs batches, in the OpenAI SDK's own types. Knows no provider."""
+"""The one interface to whoever runs batches, in the OpenAI SDK's types. Knows no provider."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -15,21 +15,20 @@ if TYPE_CHECKING:
     from batchwright.core.clock import ToldTime
 
 Ask = Callable[[Request], Awaitable[ResultLine]]
-"""Sends one request, and gives its answer."""
+"""Sends one request and returns its answer."""
 
 REFUSALS = frozenset({400, 401, 402, 403, 404, 413, 422, 429})
-"""Statuses with which a provider says that it did nothing, so that nothing is charged."""
-
+"""Statuses that mean the provider did nothing, so nothing is charged."""
 
 Look = Callable[[str], Awaitable["Batch | None"]]
-"""Gives a batch as it is shown now; None: it is not to be asked for again yet."""
+"""Returns a batch with its current status; None: it must not be polled again yet."""
 
 
 class BatchAPI(Protocol):
     """Files and batches, as OpenAI's API has them.
 
-    Every method raises `ProviderRefused` where the provider says no, `ProviderUnreachable` where nothing was sent, and
-    `ProviderUnclear` where something was, and no answer came.
+    Every method raises `ProviderRefused` if the provider says no, `ProviderUnreachable` if nothing was sent, and
+    `ProviderUnclear` if something was sent and no answer came.
     """
 
     @property
@@ -39,29 +38,29 @@ class BatchAPI(Protocol):
 
     @property
     def account(self) -> str:
-        """Who is asked, as a name that gives away neither address nor key."""
+        """A name for the account that reveals neither address nor key."""
         ...
 
     @property
     def lists_everything(self) -> bool:
-        """Whether a batch that is not listed does not exist and will not come into being any more."""
+        """Whether a batch that is not listed does not exist and never will."""
         ...
 
     @property
     def told(self) -> "ToldTime":
-        """The time by the provider's own clock, as far as it tells."""
+        """The time by the provider's own clock, as far as it is known."""
         ...
 
     @property
     def next_end(self) -> "anyio.Event":
-        """What is set when a batch that this process runs next ends or breaks off; where it runs none, never."""
+        """Set when a batch that this process runs next finishes or breaks off; never, if it runs none."""
         ...
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:
         """Say who would answer requests for *model*; None means the provider's own choice.
 
         Raises:
-            InvalidInput: Nobody here answers for this model or endpoint.
+            InvalidInput: This model or endpoint is not available here.
         """
         ...
 
@@ -70,23 +69,23 @@ class BatchAPI(Protocol):
         ...
 
     def asking(self, endpoint: Endpoint) -> AbstractAsyncContextManager[Ask]:
-        """Hold open the way on which single requests are answered now, outside any batch.
+        """Hold a connection open for single requests, answered at once and outside any batch.
 
-        Each is sent once, and never repeated by itself. An error that the provider answers with is its answer, with
-        its status.
+        Each is sent once and never retried. If the provider answers with an error, that error and its status are the
+        answer.
         """
         ...
 
     async def upload(self, path: Path, *, name: str) -> "FileObject":
-        """Give the provider a batch's input file under a name of its own, streaming."""
+        """Upload a batch's input file as *name*, streaming."""
         ...
 
     async def create_batch(self, *, input_file_id: str, endpoint: str, metadata: Mapping[str, str]) -> "Batch":
-        """Make a batch. Is sent once, and never repeated by itself."""
+        """Create a batch. The call is sent once and never retried."""
         ...
 
     async def batch(self, batch_id: str) -> "Batch":
-        """Return a batch as it stands."""
+        """Return a batch with its current status."""
         ...
 
     def batches(self) -> "AsyncIterator[Batch]":
@@ -94,7 +93,7 @@ class BatchAPI(Protocol):
         ...
 
     async def cancel_batch(self, batch_id: str) -> "Batch":
-        """Ask for a batch to end early; what was finished is kept."""
+        """Ask for a batch to be cancelled; finished answers are kept."""
         ...
 
     def files(self) -> "AsyncIterator[FileObject]":
@@ -102,7 +101,7 @@ class BatchAPI(Protocol):
         ...
 
     async def download(self, file_id: str, target: Path, *, max_bytes: int = MAX_FILE_BYTES) -> None:
-        """Write a file's content to *target*, streaming; what is there afterwards is whole.
+        """Write a file's content to *target*, streaming, whole or not at all.
 
         Raises:
             AnswerTooLarge: It has more than *max_bytes*, so it was not kept.
@@ -110,5 +109,5 @@ class BatchAPI(Protocol):
         ...
 
     async def delete_file(self, file_id: str) -> None:
-        """Delete a file; one that is gone already is no error."""
+        """Delete a file; it is no error if it is already gone."""
         ...

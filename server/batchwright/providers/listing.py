@@ -1,4 +1,4 @@
-"""A provider's list, page by page. It ends, whatever the provider says."""
+"""Reads a provider's list page by page, and ends whatever the provider says."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import cast
@@ -14,82 +14,60 @@ PAGE = 100
 _MAX_ID_CHARACTERS = 1_000
 
 AskPage = Callable[[Mapping[str, object]], Awaitable[tuple[Json, int]]]
-"""From the query to a decoded page, and its size in bytes."""
+"""Takes the query; returns the decoded page and its size in bytes."""
 
 
 async def items(ask: AskPage, bounds: ReadLimits) -> AsyncGenerator[dict[str, Json]]:
-    """Give each item of a list once, newest first.
+    """Yield each item of a list once, newest first.
 
-    Some services give the same page for ever, whatever comes after: a page without a new item is the last.
+    Some services return the same page for ever, whatever `after` says: a page without a new item is the last.
 
     Raises:
         ProviderUnclear: It cannot be read. What it does not show may exist.
         AnswerTooLarge: It does not end.
     """
-    walk = _Walk(ask, bounds)
+    seen: set[str] = set()
+    place: dict[str, object] = {}
+    limit, pages, size, seconds = PAGE, 0, 0, 0.0
     while True:
-        page = await walk.page()
-        for item in page:
-            yield item
-        if not page or walk.is_over:
-            return
-
-
-class _Walk:
-    """How far a list was read, and what that took."""
-
-    def __init__(self, ask: AskPage, bounds: ReadLimits) -> None:
-        self._ask, self._bounds = ask, bounds
-        self._seen: set[str] = set()
-        self._query: dict[str, object] = {}
-        self._limit = PAGE
-        self._pages = self._bytes = 0
-        self._seconds = 0.0
-        self.is_over = False
-
-    async def page(self) -> list[dict[str, Json]]:
-        """Return the new items of the next page."""
-        page = await self._asked()
-        given = page_items(page)
-        if given is None:
-            raise ProviderUnclear("The provider's list could not be read.")
-        new = {item["id"]: item for item in map(_item, given) if item and item["id"] not in self._seen}
-        self._seen |= new.keys()
-        cursor = next_cursor(page)
-        self.is_over = not (cursor or page.get("has_more") is not False)
-        if new:
-            self._query = {"cursor": cursor} if cursor else {"after": list(new)[-1]}
-        return list(new.values())
-
-    async def _asked(self) -> dict[str, Json]:
-        while True:
-            self._check()
-            began = anyio.current_time()
-            self._pages += 1
-            try:
-                page, size = await self._ask({"limit": self._limit} | self._query)
-            except AnswerTooLarge:
-                # A batch that failed in every line is long.
-                if self._limit == 1:
-                    raise
-                self._limit //= 10
-            else:
-                self._bytes += size
-                return cast("dict[str, Json]", page) if isinstance(page, dict) else {}
-            finally:
-                self._seconds += anyio.current_time() - began
-
-    def _check(self) -> None:
-        bounds = self._bounds
-        if self._pages >= bounds.pages or self._seconds >= bounds.list_seconds or self._bytes >= bounds.list_bytes:
+        if pages >= bounds.pages or seconds >= bounds.list_seconds or size >= bounds.list_bytes:
             raise AnswerTooLarge(
-                f"The provider's list does not end: {len(self._seen):,} items on {self._pages:,} pages were read. "
-                "What else it has is not known; try again later."
+                f"The provider's list does not end: {len(seen):,} items on {pages:,} pages were read. "
+                "The rest is unknown; try again later."
             )
+        began, pages = anyio.current_time(), pages + 1
+        try:
+            page, page_bytes = await ask({"limit": limit} | place)
+        except AnswerTooLarge:
+            # A batch that failed in every line is long.
+            if limit == 1:
+                raise
+            limit //= 10
+            continue
+        finally:
+            seconds += anyio.current_time() - began
+        size += page_bytes
+        new, cursor, is_last = _read(page, seen)
+        for item in new.values():
+            yield item
+        if not new or is_last:
+            return
+        seen |= new.keys()
+        place = {"cursor": cursor} if cursor else {"after": list(new)[-1]}
+
+
+def _read(page: Json, seen: set[str]) -> tuple[dict[str, dict[str, Json]], str | None, bool]:
+    """Return a page's new items by id, the cursor of the next page if there is one, and whether this is the last."""
+    fields = cast("dict[str, Json]", page) if isinstance(page, dict) else {}
+    if (given := page_items(fields)) is None:
+        raise ProviderUnclear("The provider's list could not be read. Check the base URL, or try again later.")
+    new = {item["id"]: item for item in map(_item, given) if item and item["id"] not in seen}
+    cursor = next_cursor(fields)
+    return new, cursor, not cursor and fields.get("has_more") is False
 
 
 def _item(value: object) -> dict[str, Json] | None:
-    """Return an item of a list; what has no id, or none that can be meant, is none."""
+    """Return an item of a list; None if it has no id, or one too long to be real."""
     fields = cast("dict[str, Json]", value) if isinstance(value, dict) else {}
     name = fields.get("id")
     return fields if isinstance(name, str) and 0 < len(name) <= _MAX_ID_CHARACTERS else None

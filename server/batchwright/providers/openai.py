@@ -1,6 +1,6 @@
 """OpenAI, and every service with the same Files and Batch API, behind `BatchAPI`.
 
-What a call that went wrong has done is told apart here, once: refused, refused for now, not sent, or not known.
+The one place that decides what a failed call did: refused, refused for now, not sent, or unknown.
 """
 
 import logging
@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import anyio
+import httpx2
+from openai import APIConnectionError, APIError, APIStatusError, AsyncOpenAI, Timeout
+from openai.types import Batch, FileObject
 
 from batchwright.core.bounds import MAX_FILE_BYTES, ReadLimits
 from batchwright.core.clock import ToldTime
@@ -26,59 +29,53 @@ from batchwright.core.errors import (
 from batchwright.core.jsonl import repair
 from batchwright.core.masking import account_name, mask
 from batchwright.core.model import Charges, Endpoint, Json, Limits, ProviderInfo, Request, ResultLine
-from batchwright.providers.batch_api import REFUSALS
+from batchwright.providers.batch_api import REFUSALS, Ask
 from batchwright.providers.listing import items
 from batchwright.providers.sdk_errors import message_of, no_such_call, refusal_of
 from batchwright.providers.services import Service, at_standard_tier, normal_batch, normal_file, service_of
+from batchwright.providers.transport import BoundedClient, save
 
 if TYPE_CHECKING:
-    from openai import AsyncOpenAI
     from openai._types import RequestOptions
-    from openai.types import Batch, FileObject
-
-    from batchwright.providers.batch_api import Ask
-
-    Item = TypeVar("Item", Batch, FileObject)
 
 Answer = TypeVar("Answer")
+Item = TypeVar("Item", Batch, FileObject)
 
 TIMEOUT_SECONDS = 120.0
-"""Without a byte, of an upload, a download or a new batch: what is not waited for long enough is not known."""
+"""Without a byte, for an upload, a download or a new batch: giving up early leaves the outcome unknown."""
 READ_TIMEOUT_SECONDS = 30.0
 CONNECT_TIMEOUT_SECONDS = 15.0
 WAIT_SECONDS = 600.0
-"""In all, for a new batch, and for the answer of a model."""
+"""In all, for a new batch or a model's answer."""
 LEAST_UPLOAD_BYTES_A_SECOND = 20_000
 RETRY_SECONDS = 0.5
 
 _UNREACHED = (
-    "The provider cannot be reached; nothing was sent. Try again later; if it stays so, look at the network and, where "
-    "it is set, OPENAI_BASE_URL."
+    "The provider cannot be reached; nothing was sent. Try again later; if that does not help, check the network and "
+    "OPENAI_BASE_URL, if it is set."
 )
 _LOGGERS = ("openai", "httpx2", "httpcore2")
 
 
 class OpenAIAPI:
-    """Files and batches of a service. Close it, or use `opened`.
+    """Files and batches of a service. Use `opened`.
 
-    The SDK repeats nothing by itself: it would send a new batch three times, and sleep as long as a service asks for.
-    What only reads, or deletes, is asked for a second time, once, where no answer came.
+    The SDK's own retries are off: it would send a new batch three times, and sleep for as long as a service asks.
+    Calls that only read or delete are retried once if no answer came.
     """
 
     lists_everything = False
 
     def __init__(
         self,
-        client: "AsyncOpenAI",
+        client: AsyncOpenAI,
         service: Service,
         *,
         model: str | None,
         charges: Charges,
-        key_print: str = "",
-        bounds: ReadLimits = ReadLimits(),  # noqa: B008  # it is frozen
+        key_print: str,
+        bounds: ReadLimits,
     ) -> None:
-        from openai import Timeout
-
         self._client = client
         self._reading = client.with_options(timeout=Timeout(READ_TIMEOUT_SECONDS, connect=CONNECT_TIMEOUT_SECONDS))
         self._service = service
@@ -101,12 +98,8 @@ class OpenAIAPI:
         key_print: str = "",
         bounds: ReadLimits = ReadLimits(),  # noqa: B008  # it is frozen
     ) -> "AsyncGenerator[OpenAIAPI]":
-        """Connect to the service at *base_url*, which ends in `/v1` or the like; *model* is for jobs that name none."""
-        from openai import AsyncOpenAI, Timeout
-
-        from batchwright.providers.transport import BoundedClient
-
-        # The import heeds OPENAI_LOG. Addresses, headers and rows belong into no log, whatever its level.
+        """Connect to the service at *base_url*, which ends in `/v1` or similar; *model* is for jobs that name none."""
+        # Importing the SDK applies OPENAI_LOG. Addresses, headers and rows belong in no log, at any level.
         for name in _LOGGERS:
             if (logger := logging.getLogger(name)).getEffectiveLevel() < logging.WARNING:
                 logger.setLevel(logging.WARNING)
@@ -121,7 +114,7 @@ class OpenAIAPI:
 
     @property
     def account(self) -> str:
-        """Who is asked."""
+        """Which account is used."""
         return account_name(str(self._client.base_url), self._client.api_key)
 
     @property
@@ -130,7 +123,7 @@ class OpenAIAPI:
         return self._service.limits
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:
-        """Say who would answer; any model is taken at its word."""
+        """Say who would answer; any model name is accepted."""
         host = self._client.base_url.netloc.decode()
         name = model or self._model
         if not name:
@@ -143,9 +136,8 @@ class OpenAIAPI:
         return True
 
     @asynccontextmanager
-    async def asking(self, endpoint: Endpoint) -> "AsyncGenerator[Ask]":
-        """Hold open the way of single requests, at standard prices."""
-        from openai import APIStatusError
+    async def asking(self, endpoint: Endpoint) -> AsyncGenerator[Ask]:
+        """Hold a connection open for single requests, at standard prices."""
 
         async def ask(request: Request) -> ResultLine:
             body = at_standard_tier(request.body, endpoint) if self._charges == "batch" else request.body
@@ -166,10 +158,8 @@ class OpenAIAPI:
 
         yield ask
 
-    async def upload(self, path: Path, *, name: str) -> "FileObject":
-        """Upload a batch's input file, streaming. A second upload costs nothing, so it may be tried again."""
-        from openai.types import FileObject
-
+    async def upload(self, path: Path, *, name: str) -> FileObject:
+        """Upload a batch's input file, streaming. A second upload costs nothing, so the caller may try again."""
         seconds = WAIT_SECONDS + (await anyio.Path(path).stat()).st_size / LEAST_UPLOAD_BYTES_A_SECOND
         async with self._classify_errors(seconds=seconds):
             with path.open("rb") as source:
@@ -179,10 +169,8 @@ class OpenAIAPI:
             raise ProviderUnclear("The provider's answer to the uploaded file names no id. Upload it again.")
         return file
 
-    async def create_batch(self, *, input_file_id: str, endpoint: str, metadata: Mapping[str, str]) -> "Batch":
-        """Make a batch, with a single request."""
-        from openai.types import Batch
-
+    async def create_batch(self, *, input_file_id: str, endpoint: str, metadata: Mapping[str, str]) -> Batch:
+        """Create a batch with a single request."""
         if self._service.processes_files:
             await self._check_processed(input_file_id)
         async with self._classify_errors():
@@ -194,39 +182,29 @@ class OpenAIAPI:
             )
         return self._batch(_is_a(Batch, answer))
 
-    async def batch(self, batch_id: str) -> "Batch":
-        """Return a batch as it stands."""
-        from openai.types import Batch
-
+    async def batch(self, batch_id: str) -> Batch:
+        """Return a batch with its current status."""
         return self._batch(await self._read(lambda: self._reading.batches.retrieve(batch_id), Batch))
 
-    async def batches(self) -> "AsyncIterator[Batch]":
+    async def batches(self) -> AsyncIterator[Batch]:
         """Yield all batches, newest first."""
-        from openai.types import Batch
-
         async for batch in self._listed("batches", Batch):
             yield self._batch(batch)
 
-    async def cancel_batch(self, batch_id: str) -> "Batch":
-        """Ask for a batch to end early."""
-        from openai.types import Batch
-
-        # To cancel a batch that has ended is a conflict; to make one is not.
+    async def cancel_batch(self, batch_id: str) -> Batch:
+        """Ask for a batch to be cancelled."""
+        # A conflict means that the batch has finished; for a new batch it would mean nothing.
         async with self._classify_errors(REFUSALS | {409}, seconds=self._bounds.read_seconds):
             answer = await self._client.batches.cancel(batch_id)
         return self._batch(_is_a(Batch, answer))
 
-    async def files(self) -> "AsyncIterator[FileObject]":
+    async def files(self) -> AsyncIterator[FileObject]:
         """Yield all files, newest first."""
-        from openai.types import FileObject
-
         async for file in self._listed("files", FileObject):
             yield normal_file(file)
 
     async def download(self, file_id: str, target: Path, *, max_bytes: int = MAX_FILE_BYTES) -> None:
-        """Write a file's content to *target*, streaming, and compare its size with the one that the service names."""
-        from batchwright.providers.transport import save
-
+        """Write a file's content to *target*, streaming, and compare its size with the one that the service states."""
         expected = await self._size(file_id)
         async with (
             self._classify_errors(seconds=None),
@@ -238,14 +216,14 @@ class OpenAIAPI:
             raise ProviderUnreachable(f"{file_id} arrived with {size:,} of {expected:,} bytes. It is fetched again.")
 
     async def delete_file(self, file_id: str) -> None:
-        """Delete a file; one that is gone already is no error."""
+        """Delete a file; it is no error if it is already gone."""
         try:
             await self._read(lambda: self._reading.files.delete(file_id), object)
         except ProviderGone:
             return
 
     async def _read(self, call: Callable[[], Awaitable[object]], kind: type[Answer]) -> Answer:
-        """Ask for something that may be asked for twice: again, once, where no answer came."""
+        """Make a call that may be repeated: once more if no answer came."""
         try:
             return await self._ask(call, kind)
         except AnswerTooLarge:
@@ -258,15 +236,14 @@ class OpenAIAPI:
         async with self._classify_errors(seconds=self._bounds.read_seconds):
             return _is_a(kind, await call())
 
-    async def _listed(self, name: str, kind: "type[Item]") -> "AsyncGenerator[Item]":
-        """Give each item of a list once, page by page."""
-        from httpx2 import Response
+    async def _listed(self, name: str, kind: type[Item]) -> AsyncGenerator[Item]:
+        """Yield each item of a list once, page by page."""
 
         async def ask(query: Mapping[str, object]) -> tuple[Json, int]:
             async def page() -> object:
                 with no_such_call(f"cannot list its {name}"):
                     options: RequestOptions = {"params": query, "security": {"bearer_auth": True}}
-                    answer = await self._reading.get(f"/{name}", cast_to=Response, options=options)
+                    answer = await self._reading.get(f"/{name}", cast_to=httpx2.Response, options=options)
                 return answer.json(), len(answer.content)
 
             return cast("tuple[Json, int]", await self._read(page, tuple))
@@ -275,8 +252,7 @@ class OpenAIAPI:
             yield cast("Item", kind.construct(None, **item))
 
     async def _size(self, file_id: str) -> int | None:
-        """Return the size that the service names, or None where it tells nothing about a file but its content."""
-        from openai.types import FileObject
+        """Return the size that the service states, or None if it serves only a file's content."""
 
         async def retrieve() -> object:
             with no_such_call("tells nothing about a file"):
@@ -290,9 +266,7 @@ class OpenAIAPI:
             return None
 
     async def _check_processed(self, file_id: str) -> None:
-        """Refuse to make a batch of a file that the service is still reading; nothing has been sent so far."""
-        from openai.types import FileObject
-
+        """Refuse to create a batch from a file that the service is still reading; nothing has been sent so far."""
         try:
             file = await self._read(lambda: self._reading.files.retrieve(file_id), FileObject)
         except ProviderUnclear as error:
@@ -300,24 +274,23 @@ class OpenAIAPI:
                 "The provider does not say whether the file is ready; nothing was sent."
             ) from error
         if str(file.status).lower() in {"pending", "running"}:
-            raise ProviderNotNow("The provider is still reading the uploaded file. The batch is made when it is ready.")
+            raise ProviderNotNow(
+                "The provider is still reading the uploaded file. The batch is created when it is ready."
+            )
 
     @asynccontextmanager
     async def _classify_errors(
         self, refusals: frozenset[int] = REFUSALS, *, seconds: float | None = WAIT_SECONDS
     ) -> AsyncGenerator[None]:
-        """Turn the SDK's errors into ours, by what the call may have done; *refusals* are statuses that say no.
+        """Turn the SDK's errors into ours, by what the call may have done; *refusals* are statuses that mean no.
 
-        No call takes longer than *seconds*; None: it has a bound of its own.
+        No call takes longer than *seconds*; None: the caller bounds it.
 
         Raises:
             ProviderRefused: The provider's own JSON says no: nothing was done. Its subclasses say more.
             ProviderUnreachable: Nothing was sent.
-            ProviderUnclear: Anything else: it may have been done.
+            ProviderUnclear: Anything else: it may have taken effect.
         """
-        import httpx2
-        from openai import APIConnectionError, APIError, APIStatusError
-
         not_sent = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
         try:
             with anyio.fail_after(seconds):
@@ -325,10 +298,10 @@ class OpenAIAPI:
         except APIStatusError as error:
             message = message_of(error)
             if message is None or error.status_code not in refusals:
-                is_read = error.request.method == "GET"
-                done = " while reading: nothing was changed. Try again later."
-                said = done if is_read else ", which does not say what it did."
-                words = f"The provider answered HTTP {error.status_code}{said}"
+                done = ", which does not say what it did."
+                if error.request.method == "GET":
+                    done = " while reading: nothing was changed. Try again later."
+                words = f"The provider answered HTTP {error.status_code}{done}"
                 raise ProviderUnclear(words, status=error.status_code) from error
             raise refusal_of(error, message, mask=self._mask) from error
         except TimeoutError as error:
@@ -342,19 +315,19 @@ class OpenAIAPI:
         except (APIError, httpx2.HTTPError, ValueError, RecursionError) as error:  # these two: a body that is no JSON
             raise ProviderUnclear("The provider's answer could not be read.") from error
 
-    def _batch(self, batch: "Batch") -> "Batch":
-        """Return a batch as OpenAI would show it; an error with a good status looks like one that says nothing."""
+    def _batch(self, batch: Batch) -> Batch:
+        """Return a batch in OpenAI's form; an error sent with HTTP 200 looks like a batch without an id."""
         if not isinstance(cast("Json", batch.id), str) or not batch.id:
             raise ProviderUnclear("The provider's answer names no batch. It is looked for again.")
         return normal_batch(batch, self._mask)
 
     def _mask(self, text: str) -> str:
-        """Take out the key, what begins like it, and what looks like any key: a 401 echoes a part of it."""
+        """Mask the key, anything that begins like it, and anything that looks like a key: a 401 echoes part of it."""
         return mask(text, self._client.api_key)
 
 
 def _is_a(kind: type[Answer], answer: object) -> Answer:
-    """Return the answer if it is what was asked for: the SDK hands on a web page as its text.
+    """Return the answer if it has the type asked for: the SDK passes a web page on as text.
 
     Raises:
         ProviderUnclear: It is not.

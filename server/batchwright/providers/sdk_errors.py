@@ -1,4 +1,4 @@
-"""The errors of OpenAI's SDK, as those of this program: what a refusal says, and what would help."""
+"""Turns errors of OpenAI's SDK into ours: what a refusal says, and what would help."""
 
 import re
 from collections.abc import Callable, Generator
@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from openai import APIStatusError
+
 from batchwright.core.error_bodies import refusal, words_in
 from batchwright.core.errors import ProviderGone, ProviderNotNow, ProviderRefused
 from batchwright.core.problem import Problem
+from batchwright.providers.retry_after import retry_after_seconds
 
 if TYPE_CHECKING:
-    from openai import APIStatusError
-
     from batchwright.core.model import Json
 
 _NO_SUCH_CALL = frozenset({404, 405, 501})
@@ -21,9 +22,7 @@ _WRONG_ADDRESS = re.compile(r"invalid url|no route|not found\.?$", re.IGNORECASE
 
 @contextmanager
 def no_such_call(what: str) -> Generator[None]:
-    """Take HTTP 404, 405 or 501, in whatever words, to say that the service has no such call: it *what*."""
-    from openai import APIStatusError
-
+    """Read HTTP 404, 405 or 501, whatever the message, as a service without this call: it *what*."""
     try:
         yield
     except APIStatusError as error:
@@ -33,8 +32,8 @@ def no_such_call(what: str) -> Generator[None]:
         raise
 
 
-def message_of(error: "APIStatusError") -> str | None:
-    """Return the message of the provider's own error; None if it is not its own, but a gateway's page."""
+def message_of(error: APIStatusError) -> str | None:
+    """Return the message of the provider's own error; None if the answer is a gateway's page."""
     body = cast("Json", error.body)
     if isinstance(body, dict):
         return words_in(cast("Json", body)) or None
@@ -42,8 +41,8 @@ def message_of(error: "APIStatusError") -> str | None:
     return body if is_json and isinstance(body, str) and body else None
 
 
-def refusal_of(error: "APIStatusError", message: str, *, mask: Callable[[str], str]) -> ProviderRefused:
-    """Return the error of ours for a refusal, by what would help, with its status, code and words masked."""
+def refusal_of(error: APIStatusError, message: str, *, mask: Callable[[str], str]) -> ProviderRefused:
+    """Return our error for a refusal, by what would help, with its status, code and words masked."""
     refused = _refusal(error, mask(message))
     body = cast("Json", error.body)
     told = refusal(error.status_code, {"message": message} if isinstance(body, str) else body)
@@ -52,9 +51,9 @@ def refusal_of(error: "APIStatusError", message: str, *, mask: Callable[[str], s
     return refused
 
 
-def _refusal(error: "APIStatusError", message: str) -> ProviderRefused:
+def _refusal(error: APIStatusError, message: str) -> ProviderRefused:
     if error.status_code == 404:
-        # What has no such address has not lost what was asked for.
+        # A server without this address has not lost the batch or file.
         is_wrong_address = _WRONG_ADDRESS.match(message) is not None
         return ProviderRefused(f"{message} Check the base URL.") if is_wrong_address else ProviderGone(message)
     if error.code == "invalid_api_key":
@@ -64,7 +63,5 @@ def _refusal(error: "APIStatusError", message: str) -> ProviderRefused:
             "The account has used up its quota; nothing was sent again. Add credit at the provider, then submit again."
         )
     if error.status_code == 429:
-        from batchwright.providers.transport import retry_after_seconds
-
         return ProviderNotNow(message, after_seconds=retry_after_seconds(error.response.headers))
     return ProviderNotNow(message) if error.status_code in {401, 403} else ProviderRefused(message)

@@ -1,46 +1,45 @@
-"""How services with OpenAI's Files and Batch API differ from OpenAI: as data, and in what they answer.
+"""How services with OpenAI's Files and Batch API differ from OpenAI: as data, and in their answers.
 
-Sources are the services' own documentation. Knows the SDK's types, but neither the network nor errors.
+Sources are the services' documentation. Knows the SDK's types, but neither the network nor errors.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import urlsplit
 
 from batchwright.core.model import OPENAI_HOST, Json, Limits
 
 if TYPE_CHECKING:
+    from openai import BaseModel
     from openai.types import Batch, BatchError, FileObject
     from openai.types.batch import Errors
-    from openai.types.batch_request_counts import BatchRequestCounts
-    from openai.types.batch_usage import BatchUsage
+
+Counted = TypeVar("Counted", bound="BaseModel")
 
 _STATUSES = {"progress": "in_progress", "canceled": "cancelled"}
 """Other words for OpenAI's statuses: Novita's, and the one that Azure's guide waits for."""
 MOST = 10**15
-"""No batch has so many requests or tokens: a larger number is none, and fits no journal."""
+"""No batch has this many requests or tokens: a larger number is an error, and does not fit the journal."""
 _MAX_WORD_CHARACTERS = 200
 _END_OF_TIME = 253_402_300_800
 """The year 10000, which no date reaches."""
 UNKNOWN_TIME = 0
-"""In the place of a time that is not given, or cannot be read: it must not end a search that goes back in time."""
+"""Stands for a time that is missing or unreadable: it must not end a search that goes back in time."""
 _WINDOW = re.compile(r"(\d{1,4})([mhd])(?:0m)?(?:0s)?")
 _SECONDS = {"m": 60, "h": 3_600, "d": 86_400}
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """How one service differs from OpenAI; what it does not document is taken to be the same.
+    """How one service differs from OpenAI; anything it does not document is assumed to be the same.
 
     Attributes:
-        hosts: Its host names; with a leading dot, their end.
-        completion_window: What its batches are given.
-        endpoint_names: What a new batch has to name instead of the endpoint that its lines name.
-        processes_files: Whether an uploaded file has to be processed before a batch may be made of it.
-        limits: Of one batch.
+        hosts: Host names; one with a leading dot is a suffix.
+        endpoint_names: What a new batch must name instead of the endpoint in its lines.
+        processes_files: Whether an uploaded file must be processed before a batch may use it.
     """
 
     hosts: tuple[str, ...]
@@ -77,28 +76,31 @@ SERVICES = (
 
 
 def service_of(base_url: str) -> Service:
-    """Return what is known of the service at *base_url*; one that is not known is taken to be like OpenAI."""
+    """Return what is known about the service at *base_url*; an unknown one is assumed to be like OpenAI."""
     host = urlsplit(base_url).hostname or ""
-    return next((service for service in SERVICES if any(_is_host(host, name) for name in service.hosts)), OPENAI)
+
+    def is_at(name: str) -> bool:
+        return host.endswith(name) if name.startswith(".") else host == name
+
+    return next((service for service in SERVICES if any(map(is_at, service.hosts))), OPENAI)
 
 
 def at_standard_tier(body: Mapping[str, Json], endpoint: str) -> Mapping[str, Json]:
-    """Have a single request charged at the standard price, whatever tier the project at OpenAI is set to."""
+    """Return a body that is charged at the standard price, whatever tier the OpenAI project is set to."""
     if endpoint == "/v1/embeddings" or body.get("service_tier") not in (None, "auto"):
         return body
     return {**body, "service_tier": "default"}
 
 
-def _is_host(host: str, name: str) -> bool:
-    return host.endswith(name) if name.startswith(".") else host == name
-
-
 def normal_batch(batch: "Batch", masked: Callable[[str], str]) -> "Batch":
-    """Return a batch as OpenAI would show it, its texts *masked*: they are the service's own.
+    """Return a batch in OpenAI's form, with the service's own texts *masked*.
 
-    The SDK reads anything as a batch. What is of another shape than it should be is taken to be absent: what is said
-    besides, above all where the results are, counts all the same.
+    The SDK accepts anything as a batch. A field of the wrong shape counts as absent; the others, above all the ids of
+    the results, still count.
     """
+    from openai.types.batch_request_counts import BatchRequestCounts
+    from openai.types.batch_usage import BatchUsage
+
     status = _short(batch.status or "").lower()
     note: Json = (batch.model_extra or {}).get("note")
     changes: dict[str, Json] = {
@@ -110,15 +112,15 @@ def normal_batch(batch: "Batch", masked: Callable[[str], str]) -> "Batch":
         "output_file_id": _id(batch.output_file_id),
         "error_file_id": _id(batch.error_file_id),
         "metadata": _metadata(batch.metadata),
-        "request_counts": _counts(batch.request_counts),
-        "usage": _usage(batch.usage),
+        "request_counts": _counted(BatchRequestCounts, batch.request_counts, ("total", "completed", "failed")),
+        "usage": _counted(BatchUsage, batch.usage, ("input_tokens", "output_tokens")),
         "note": masked(note) if isinstance(note, str) and note else None,
     }
     return batch.model_copy(update=changes)
 
 
 def normal_file(file: "FileObject") -> "FileObject":
-    """Return a file as OpenAI would show it; SiliconFlow puts an uploaded one into an envelope."""
+    """Return a file in OpenAI's form; SiliconFlow wraps an uploaded one in an envelope."""
     extra = file.model_extra or {}
     if not file.id and isinstance(inner := extra.get("data"), dict):
         file = type(file).construct(**cast("dict[str, Json]", inner))
@@ -133,7 +135,7 @@ def normal_file(file: "FileObject") -> "FileObject":
 
 
 def page_items(page: Mapping[str, Json]) -> list[object] | None:
-    """Return the items of a page of a list, null being how some write none; None: it is no page."""
+    """Return the items of a page of a list; some services write null for none. None: it is not a page."""
     given = page.get("data")
     if "data" not in page or not isinstance(given, list | None):
         return None
@@ -141,13 +143,13 @@ def page_items(page: Mapping[str, Json]) -> list[object] | None:
 
 
 def next_cursor(page: Mapping[str, Json]) -> str | None:
-    """Return the mark of a list's next page where the service pages as Groq does; None: it pages by `after`."""
+    """Return the cursor of a list's next page, as Groq has it; None: the service pages by `after`."""
     cursor = _fields(page.get("paging")).get("next_cursor")
     return cursor if isinstance(cursor, str) and cursor else None
 
 
 def _errors(errors: Json, masked: Callable[[str], str]) -> "Errors | None":
-    """Return a batch's errors, which may also be a text, an object, or a list of texts or of objects."""
+    """Return a batch's errors, which may also be a text, an object, or a list of texts or objects."""
     from openai.types.batch import Errors
 
     if not errors:
@@ -171,7 +173,7 @@ def _error(item: Json, masked: Callable[[str], str]) -> "BatchError":
 
 
 def _fields(value: Json) -> dict[str, Json]:
-    """Return an object's fields, whether the SDK has read it as a type of its own or not; whatever else has none."""
+    """Return an object's fields, whether or not the SDK gave it a type; anything else has none."""
     from openai import BaseModel
 
     if isinstance(value, BaseModel):
@@ -184,12 +186,12 @@ def _id(value: Json) -> str | None:
 
 
 def _plain(value: Json) -> str:
-    """Write a value as a text without half characters, which no file takes."""
+    """Return a value as text without half characters, which cannot be written to a file."""
     return str(value).encode(errors="replace").decode()
 
 
 def _short(value: Json) -> str:
-    """Write a word of the API's; a long one is none of them."""
+    """Return a word of the API; its words are short."""
     return _plain(value)[:_MAX_WORD_CHARACTERS]
 
 
@@ -199,30 +201,15 @@ def _metadata(value: Json) -> dict[str, str] | None:
     return {name: str(text) for name, text in cast("dict[str, Json]", value).items() if text is not None}
 
 
-def _counts(value: Json) -> "BatchRequestCounts | None":
-    """Return the requests of a batch by what became of them, as far as that is told."""
-    from openai.types.batch_request_counts import BatchRequestCounts
-
-    told = _numbers(value, ("total", "completed", "failed"))
-    return BatchRequestCounts.construct(None, **told) if told else None
-
-
-def _usage(value: Json) -> "BatchUsage | None":
-    """Return the tokens of a batch, as far as they are told."""
-    from openai.types.batch_usage import BatchUsage
-
-    told = _numbers(value, ("input_tokens", "output_tokens"))
-    return BatchUsage.construct(None, **told) if told else None
-
-
-def _numbers(value: Json, names: Sequence[str]) -> dict[str, int]:
+def _counted(kind: type[Counted], value: Json, names: Sequence[str]) -> Counted | None:
+    """Return a batch's request counts or tokens, as far as they can be read; None: not at all."""
     fields = _fields(value)
-    read = {name: _whole(fields.get(name)) for name in names}
-    return {name: number for name, number in read.items() if number is not None}
+    read = {name: number for name in names if (number := _whole(fields.get(name))) is not None}
+    return kind.construct(None, **read) if read else None
 
 
 def _whole(value: Json) -> int | None:
-    """Read a whole number that counts something, also one that is written as a text or as 2.0."""
+    """Read a count, also one written as text or as 2.0."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -233,7 +220,7 @@ def _whole(value: Json) -> int | None:
 
 
 def _deadline(batch: "Batch") -> int | None:
-    """Give when a batch has to be over: as it says itself, or by its window; None: neither can be read."""
+    """Return when a batch must finish: its own deadline, or the end of its window; None: neither can be read."""
     if told := _unix_seconds(batch.expires_at):
         return told
     created, window = _unix_seconds(batch.created_at), _WINDOW.fullmatch(str(batch.completion_window))
@@ -241,7 +228,7 @@ def _deadline(batch: "Batch") -> int | None:
 
 
 def _unix_seconds(time: Json) -> int:
-    """Read a time: Unix seconds, also as a text, or ISO 8601."""
+    """Read a time: Unix seconds, also as text, or ISO 8601."""
     try:
         return seconds if 0 <= (seconds := int(time)) < _END_OF_TIME else UNKNOWN_TIME
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""Ask OpenAI when it shuts a model down. No job waits long for the answer, and none fails without one."""
+"""Asks OpenAI when it shuts a model down. No job waits long for the answer, and none fails without one."""
 
 from collections.abc import AsyncIterable, Callable
 from datetime import date, datetime
@@ -31,7 +31,7 @@ class ShutdownDates:
         self._listed: dict[str, date] = {}
 
     async def warning(self, provider: "ProviderInfo") -> str | None:
-        """Warn of a model at OpenAI that ends; None: it does not, or somebody else answers, who may call it anything.
+        """Return a warning if OpenAI is shutting the model down; None: it is not, or another provider answers.
 
         Raises:
             InvalidInput: OpenAI's own list says that the model is shut down.
@@ -47,7 +47,7 @@ class ShutdownDates:
     async def _shutdown_date(self, model: str) -> date | None:
         """Return `shutdown_date` of GET /models/MODEL, as the SDK's `Model` has it (openai 3.52).
 
-        None: it is not announced, or OpenAI does not tell it in time.
+        None: none is announced, or OpenAI does not answer in time.
         """
         if model not in self._listed and (day := _day(await self._ask(model))):
             self._listed[model] = day

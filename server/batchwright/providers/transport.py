@@ -1,12 +1,9 @@
-"""HTTP that no answer makes endless: bounded in decoded bytes, in time, and in what it takes of the disk."""
+"""HTTP whose answers always end: they are bounded in decoded bytes, in time and in disk space."""
 
 import errno
-import math
 import shutil
 import ssl
-from collections.abc import AsyncIterable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import AsyncIterable
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -23,11 +20,11 @@ from batchwright.core.model import Endpoint
 _LOOK_AT_DISK_BYTES = 16 << 20
 _DECODED = ("content-encoding", "content-length", "transfer-encoding")
 _ASKED = tuple(path.removeprefix("/v1") for path in get_args(Endpoint))
-"""What models answer there may be longer than what is told of batches and files."""
+"""Paths at which models answer; their answers may be longer than descriptions of batches and files."""
 
 
 class BoundedClient(DefaultAsyncHttpxClient):
-    """Reads no answer beyond its bound. One that is streamed is its reader's to bound, unless it is an error."""
+    """Reads no answer beyond its bound. Whoever streams an answer bounds it, unless it is an error."""
 
     def __init__(self, bounds: ReadLimits, timeout: httpx2.Timeout) -> None:
         # A redirect would carry the key, and the user's rows, to another host.
@@ -39,12 +36,12 @@ class BoundedClient(DefaultAsyncHttpxClient):
         request: httpx2.Request,
         *,
         stream: bool = False,
-        **options: Any,  # noqa: ANN401  # handed on as they are
+        **options: Any,  # noqa: ANN401  # passed on unchanged
     ) -> httpx2.Response:
         """Send a request; see `httpx2.AsyncClient`.
 
         Raises:
-            AnswerTooLarge: There is more of the answer than can be meant.
+            AnswerTooLarge: The answer is longer than any honest one.
         """
         response = await super().send(request, stream=True, **options)
         if stream and response.is_success:
@@ -70,26 +67,21 @@ class BoundedClient(DefaultAsyncHttpxClient):
 
 
 async def save(chunks: AsyncIterable[bytes], target: Path, *, max_bytes: int, bounds: ReadLimits) -> None:
-    """Write a download to *target*; what cannot be kept whole is not kept.
+    """Write a download to *target*, whole or not at all.
 
     Raises:
         AnswerTooLarge: It has more than *max_bytes*.
-        ProviderUnreachable: It comes too slowly.
-        OSError: It would take more of the disk than it leaves.
+        ProviderUnreachable: It arrives too slowly.
+        OSError: It would leave less of the disk free than it takes.
     """
     try:
         with anyio.fail_after(bounds.download_seconds):
-            await _save(chunks, target, max_bytes, bounds)
-    except TimeoutError as error:
-        raise ProviderUnreachable(_too_slow(target)) from error
-
-
-async def _save(chunks: AsyncIterable[bytes], target: Path, max_bytes: int, bounds: ReadLimits) -> None:
-    try:
-        await _write(chunks, target, max_bytes, bounds)
-    except BaseException:
+            await _write(chunks, target, max_bytes, bounds)
+    except BaseException as error:
         with anyio.CancelScope(shield=True):
             await anyio.Path(target).unlink(missing_ok=True)
+        if isinstance(error, TimeoutError):
+            raise ProviderUnreachable(_too_slow(target)) from error
         raise
 
 
@@ -113,7 +105,7 @@ async def _write(chunks: AsyncIterable[bytes], target: Path, max_bytes: int, bou
 
 
 def check_room(target: Path, size: int) -> None:
-    """Refuse to let a file take more of the disk than it leaves; so several at once leave something too.
+    """Refuse to let a file take more of the disk than it leaves free, so that several at once leave some free too.
 
     Raises:
         OSError: There is too little room.
@@ -123,24 +115,10 @@ def check_room(target: Path, size: int) -> None:
 
 
 def _too_slow(target: Path) -> str:
-    return f"The provider sends {target.stem} too slowly to be waited for. It is fetched again."
+    return f"The provider sends {target.stem} too slowly, so the download was stopped. It is tried again automatically."
 
 
 @cache
 def _certificates() -> ssl.SSLContext:
-    """Return whom this process trusts: reading that takes time, which each client, and each of its proxies, would."""
+    """Return the certificates that this process trusts: loading them is slow, and each client and proxy would do it."""
     return httpx2.create_ssl_context()
-
-
-def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """Read Retry-After: seconds, or a date, which is compared with the provider's own clock where it shows it."""
-    text = headers.get("retry-after", "")
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            now = parsedate_to_datetime(headers["date"]) if "date" in headers else datetime.now(UTC)
-            seconds = max(0.0, (parsedate_to_datetime(text) - now).total_seconds())
-        except (ValueError, TypeError):
-            return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio.to_thread
 import pytest
@@ -59,8 +60,8 @@ GATEWAYS: Mapping[str, Answers] = {
 
 
 @asynccontextmanager
-async def answering(answers: Answers) -> AsyncGenerator[str]:
-    """Serve these answers, and give the base URL."""
+async def answering(answers: Answers, port: int = 0) -> AsyncGenerator[str]:
+    """Serve these answers, and return the base URL."""
 
     async def answer(request: web.Request) -> web.Response:
         found = answers.get(request.path)
@@ -70,7 +71,7 @@ async def answering(answers: Answers) -> AsyncGenerator[str]:
 
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)
-    async with on_loopback(app) as url:
+    async with on_loopback(app, port) as url:
         yield f"{url}/v1"
 
 
@@ -134,14 +135,7 @@ async def test_what_was_away_is_looked_at_again_and_what_answered_is_not() -> No
     server = ModelServer(url)
     await server.look()
     was_free = server.is_free("m")
-    app = web.Application()
-
-    async def answer(request: web.Request) -> web.Response:
-        found = MODEL_SERVERS["llama-server"].get(request.path)
-        return web.json_response(found) if found else web.json_response({}, status=404)
-
-    app.router.add_get("/{path:.*}", answer)
-    async with on_loopback(app, int(url.rpartition(":")[2].removesuffix("/v1"))):
+    async with answering(MODEL_SERVERS["llama-server"], urlsplit(url).port or 0):
         await server.look()
     await server.look()
 

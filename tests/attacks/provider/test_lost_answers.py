@@ -1,7 +1,6 @@
 """A provider that bills single requests, and whose answers get lost: no row costs more than was agreed."""
 
 import json
-from collections import Counter
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from batchwright.core.model import Request
 from batchwright.costs.request_costs import request_costs
 from batchwright.providers.local.payments import Payments, ceilings
 from batchwright.providers.local.send import Sender
-from batchwright.providers.local.target import Connection, RemoteEndpoint
+from batchwright.providers.local.target import RemoteEndpoint, Upstream
 from tests.support.endpoint import Endpoint, running_endpoint
 from tests.support.session import Session, environment, in_memory, over_stdio
 from tests.support.waiting import until
@@ -44,6 +43,15 @@ async def ran(session: Session, rows: int = FEW) -> dict[str, Any]:
     job_id = await drafted(session, rows)
     await session.call("submit_job", job_id=job_id)
     return await session.finished(job_id)
+
+
+async def arrived(endpoint: Endpoint, requests: int) -> None:
+    """Wait until the endpoint has these requests and has not answered them."""
+
+    async def has_arrived() -> bool:
+        return endpoint.in_flight == requests
+
+    await until(has_arrived)
 
 
 def spent(job: dict[str, Any]) -> Decimal:
@@ -163,7 +171,7 @@ async def test_a_request_that_is_not_answered_in_time_is_not_paid_twice(tmp_path
     payments = Payments(tmp_path / "payments", most, Decimal("0.0101"), costs)
     async with running_endpoint() as endpoint:
         endpoint.gate.clear()
-        target = RemoteEndpoint(Connection(endpoint.url, None), None)
+        target = RemoteEndpoint(Upstream(endpoint.url, None), None)
         async with Sender(target, "/v1/chat/completions", payments=payments, seconds=0.3) as sender:
             line = await sender.answer(request)
         endpoint.gate.set()
@@ -181,24 +189,20 @@ async def test_a_server_that_is_killed_counts_what_was_on_its_way_as_paid(tmp_pa
     async with running_endpoint() as endpoint:
         env, pid_file = paid(tmp_path, endpoint, concurrency="2"), tmp_path / "pid"
         endpoint.gate.clear()
-
-        async def has_arrived() -> bool:
-            return endpoint.in_flight == 2
-
         with pytest.raises(Exception):  # noqa: B017, PT011, PT012  # however the SDK says that the server is gone
             async with over_stdio(env, pid_file=pid_file) as session:
                 job_id = await drafted(session)
                 await session.call("submit_job", job_id=job_id)
-                await until(has_arrived)
+                await arrived(endpoint, 2)
                 psutil.Process(int(pid_file.read_text())).kill()
                 await session.call("list_jobs")
-        arrived = Counter(endpoint.seen)
+        sent_before = endpoint.seen.total()
         endpoint.gate.set()
         async with in_memory(env) as session:
             (listed,) = (await session.call("list_jobs"))["jobs"]
             job = await session.finished(listed["job_id"])
 
-    assert arrived.total() == 2
+    assert sent_before == 2
     assert endpoint.seen.total() == 6
     assert job["counts"] == {"answered": 4}
     assert Decimal("0.02") < spent(job) < Decimal("0.0202")
@@ -210,11 +214,7 @@ async def test_an_early_end_tells_what_was_sent_from_what_never_was(tmp_path: Pa
         endpoint.gate.clear()
         job_id = await drafted(session)
         await session.call("submit_job", job_id=job_id)
-
-        async def has_arrived() -> bool:
-            return endpoint.in_flight == 1
-
-        await until(has_arrived)
+        await arrived(endpoint, 1)
         await session.call("cancel_job", job_id=job_id)
         job = await session.finished(job_id)
         endpoint.gate.set()

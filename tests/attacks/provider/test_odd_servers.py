@@ -15,8 +15,8 @@ from tests.support.session import environment, in_memory, openai_environment
 pytestmark = pytest.mark.anyio
 
 ROWS = five_rows.ROWS[:3]
-CHAT = five_rows.DRAFT | {"rows": ROWS}
-RESPONSES = CHAT | {"endpoint": "/v1/responses", "parameters": {"max_output_tokens": 32}}
+CHAT: dict[str, Any] = five_rows.DRAFT | {"rows": ROWS}
+RESPONSES: dict[str, Any] = CHAT | {"endpoint": "/v1/responses", "parameters": {"max_output_tokens": 32}}
 SCHEMA = {
     "type": "object",
     "properties": {"word": {"type": "string"}},
@@ -46,8 +46,7 @@ async def test_an_answer_as_long_as_its_limit_is_cut_unless_it_fits_the_schema(
     """Some servers call an answer of the Responses API completed that their limit has cut."""
     server.answer = lambda _id, _body: filled(text)
     async with in_memory(openai_environment(tmp_path, server)) as session:
-        job_id = (await session.call("create_batch_file", **RESPONSES, output_schema=schema))["job_id"]
-        await session.call("submit_job", job_id=job_id)
+        job_id = await five_rows.submitted(session, **RESPONSES, output_schema=schema)
         server.finish(next(iter(server.batches)))
         job = await session.finished(job_id)
 
@@ -61,8 +60,7 @@ async def test_a_server_without_the_responses_api_is_not_said_to_be_at_another_a
     server.faults.add("responses.create", "404", times=20)
     settings = {"endpoint": server.url, "endpoint_key": server.key}
     async with in_memory(environment(tmp_path, **settings)) as session:
-        job_id = (await session.call("create_batch_file", **RESPONSES))["job_id"]
-        await session.call("submit_job", job_id=job_id, max_cost_usd=1)
+        job_id = await five_rows.submitted(session, 1, **RESPONSES)
         job = await session.finished(job_id)
 
     (problem,) = job["problems"]
@@ -134,8 +132,7 @@ async def test_an_error_without_a_code_is_read_from_its_type_and_its_words(
 ) -> None:
     """A server that is a client of another one writes down what its client library says."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
-        job_id = (await session.call("create_batch_file", **CHAT))["job_id"]
-        await session.call("submit_job", job_id=job_id)
+        job_id = await five_rows.submitted(session, **CHAT)
         server.answer = lambda _id, _body: (500, {"error": {"message": "It broke."}})
         batch = server.finish(next(iter(server.batches)))
         path = server.files[batch["error_file_id"]].path

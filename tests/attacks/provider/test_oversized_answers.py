@@ -9,7 +9,7 @@ from aiohttp import web
 from batchwright.core.bounds import MAX_LINE_BYTES
 from batchwright.core.model import Request
 from batchwright.providers.local.send import Sender
-from batchwright.providers.local.target import Connection, RemoteEndpoint
+from batchwright.providers.local.target import RemoteEndpoint, Upstream
 from tests.support.five_rows import only_batch, submitted
 from tests.support.loopback import on_loopback
 from tests.support.openai_server import OpenAIServer
@@ -74,7 +74,7 @@ async def test_an_endpoint_that_answers_without_end_is_read_up_to_a_bound() -> N
     app.router.add_post("/chat/completions", flow)
     async with (
         on_loopback(app) as url,
-        Sender(RemoteEndpoint(Connection(url, None), "m", 1), "/v1/chat/completions") as sender,
+        Sender(RemoteEndpoint(Upstream(url, None), "m", 1), "/v1/chat/completions") as sender,
     ):
         line = await sender.answer(Request("a", {"model": "m", "messages": []}))
 

@@ -23,6 +23,13 @@ async def looked_at(session: Session, job_id: str, times: int = 5) -> dict[str, 
     return await session.call("check_job", job_id=job_id)
 
 
+async def leave(session: Session, job_id: str, how: str) -> dict[str, Any]:
+    """Cancel a job, or give it up."""
+    if how == "cancel_job":
+        return await session.call("cancel_job", job_id=job_id)
+    return await session.call("submit_job", job_id=job_id, user_says="give_up")
+
+
 def content_broken(server: OpenAIServer, times: int = 500) -> None:
     """Have each content of a file answered with HTTP 500."""
     server.faults.add("files.content", "500_before", times=times)
@@ -77,10 +84,7 @@ async def test_a_job_that_nobody_can_confirm_can_be_left(tmp_path: Path, server:
     async with in_memory(openai_environment(tmp_path, server), user=user, waiting=LATE_AT_ONCE) as session:
         job_id = await submitted(session)
         unknown = await session.call("check_job", job_id=job_id)
-        if how == "cancel_job":
-            job = await session.call("cancel_job", job_id=job_id)
-        else:
-            job = await session.call("submit_job", job_id=job_id, user_says="give_up")
+        job = await leave(session, job_id, how)
 
     assert unknown["status"] == "unknown"
     assert (job["status"], job["counts"]) == ("cancelled", {"unconfirmed": 5})
@@ -99,10 +103,7 @@ async def test_what_was_given_up_takes_its_share_of_the_day(tmp_path: Path, serv
         openai_environment(tmp_path, server, max_day_usd="3"), user=User(), waiting=LATE_AT_ONCE
     ) as session:
         job_id = await submitted(session, **dear)
-        if how == "cancel_job":
-            job = await session.call("cancel_job", job_id=job_id)
-        else:
-            job = await session.call("submit_job", job_id=job_id, user_says="give_up")
+        job = await leave(session, job_id, how)
         other = (await session.call("create_batch_file", **dear))["job_id"]
         refused = await session.error("submit_job", job_id=other)
 
@@ -133,10 +134,7 @@ async def test_a_batch_that_shows_up_after_it_was_given_up_is_taken_up(
         job_id = await submitted(session)
         (late,) = server.batches
         server.step(late)
-        if how == "cancel_job":
-            await session.call("cancel_job", job_id=job_id)
-        else:
-            await session.call("submit_job", job_id=job_id, user_says="give_up")
+        await leave(session, job_id, how)
         left = await session.call("check_job", job_id=job_id)
         server.appear()
         found = await session.call("check_job", job_id=job_id)
@@ -189,10 +187,7 @@ async def test_results_that_cannot_be_fetched_can_be_left_and_stay_at_the_provid
         content_broken(server)
         server.finish(batch_id)
         await session.call("check_job", job_id=job_id)
-        if how == "cancel_job":
-            job = await session.call("cancel_job", job_id=job_id)
-        else:
-            job = await session.call("submit_job", job_id=job_id, user_says="give_up")
+        job = await leave(session, job_id, how)
         files = set(server.files)
         server.faults.waiting.clear()
         await session.call("adopt_batch", batch_id=batch_id)

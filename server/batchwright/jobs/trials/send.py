@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from batchwright.journal.journal import Journal
     from batchwright.providers.batch_api import Ask, BatchAPI
 
+OnAnswer = Callable[[int, int], Awaitable[None]]
+"""Called with how many requests are answered, and how many there are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tried:
     """The results of one variant, one for each row of the trial.

@@ -1,7 +1,7 @@
-"""Model servers of the user's own, told from gateways: only what no gateway forwards to a paid service is free.
+"""Tells the user's own model servers from gateways: only a server that cannot forward to a paid service is free.
 
-Each is known by addresses that only it has. A server on another machine, one that is not at `/v1`, and one that answers
-as nothing here does, may forward to anybody.
+Each is recognised by paths that only it has. A server on another machine, at a path other than `/v1`, or with unknown
+answers may forward to anybody.
 """
 
 import ipaddress
@@ -18,18 +18,18 @@ from batchwright.core.model import Json
 
 TIMEOUT_SECONDS = 2.0
 LOOK_SECONDS = 5.0
-"""For all that is asked of it: a call waits for it."""
+"""For all probes together: a call waits for them."""
 GOOD = 200
 MOST_BYTES = 1_000_000
 CLOUD_ENDINGS = ("-cloud", ":cloud")
 """Of models that Ollama forwards to its own service."""
 
 Get = Callable[[str], Json]
-"""Gives what a server answers at a path: JSON, or else its text; nothing, unless all is well."""
+"""Returns a server's answer at a path: JSON if it is JSON, otherwise text; empty unless the status is 200."""
 
 
 class ModelServer:
-    """What answers at a base URL: looked at until it answers, and remembered."""
+    """What answers at a base URL: probed until it answers, then remembered."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self._url = url
@@ -45,7 +45,7 @@ class ModelServer:
                 self.name, self._is_known = await found, True
 
     def is_free(self, model: str) -> bool:
-        """Whether *model* is answered by a model server of the user's own."""
+        """Whether the user's own model server answers *model*."""
         return self.name is not None and not model.endswith(CLOUD_ENDINGS)
 
 
@@ -62,7 +62,7 @@ def recognise(url: str, key: str | None = None) -> str | None:
 
     def get(path: str) -> Json:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        # It follows no redirect, and knows no proxy: either would lead to another server.
+        # It follows no redirect and uses no proxy: either would lead to another server.
         with closing(kind(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)) as connection:
             connection.request("GET", path, headers=headers)
             response = connection.getresponse()
@@ -85,7 +85,7 @@ def _is_here(url: str) -> bool:
 
 
 def _is_ollama(get: Get) -> bool:
-    """Whether it is Ollama, none of whose models is one that it forwards (docs.ollama.com/api, /cloud)."""
+    """Whether it is Ollama, with no model that it forwards (docs.ollama.com/api, /cloud)."""
     if get("/") != "Ollama is running" or set(_fields(get("/api/version"))) != {"version"}:
         return False
     return not any(_fields(each).get("remote_host") for each in _list(_fields(get("/api/tags")).get("models")))
@@ -97,12 +97,12 @@ def _is_llama_server(get: Get) -> bool:
 
 
 def _is_lm_studio(get: Get) -> bool:
-    """Whether it is LM Studio, which tells of each model how it is stored (lmstudio.ai/docs/developer/rest)."""
+    """Whether it is LM Studio, which says how each model is stored (lmstudio.ai/docs/developer/rest)."""
     return _all(get("/api/v0/models"), lambda model: model.keys() >= {"state", "compatibility_type", "quantization"})
 
 
 def _is_vllm(get: Get) -> bool:
-    """Whether it is vLLM, all of whose models are its own (docs.vllm.ai, OpenAI-compatible server)."""
+    """Whether it is vLLM with only its own models (docs.vllm.ai, OpenAI-compatible server)."""
     return set(_fields(get("/version"))) == {"version"} and _all(
         get("/v1/models"), lambda model: model.get("owned_by") == "vllm" and "max_model_len" in model
     )
@@ -117,7 +117,7 @@ _SERVERS: Mapping[str, Callable[[Get], bool]] = {
 
 
 def _all(answer: Json, is_right: Callable[[Mapping[str, Json]], bool]) -> bool:
-    """Whether a list of models has some, and all are right."""
+    """Whether a list has models, and all are right."""
     models = _list(_fields(answer).get("data"))
     return len(models) > 0 and all(is_right(_fields(each)) for each in models)
 

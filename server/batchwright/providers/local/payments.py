@@ -1,7 +1,7 @@
-"""What single requests cost where each is paid by itself: written down before each is sent, and bounded by a budget.
+"""What single requests cost if each is paid separately: recorded before each is sent, and bounded by a budget.
 
-A sending counts with the most that it may cost from before it is sent until its answer tells the tokens, or the
-provider refuses it. One whose answer was lost, also by the death of this process, counts so for good.
+A sending counts at its maximum cost from before it is sent until its answer states the tokens, or the provider
+refuses it. If the answer is lost, even through the death of this process, that maximum stands.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,9 +19,9 @@ from batchwright.core.usage import tokens_used
 from batchwright.providers.batch_api import REFUSALS
 
 MAX_SENDINGS = 8
-"""Of one request, as far as they may be paid, over all processes that run its batch."""
+"""Of one request that may be charged, over all processes that run its batch."""
 _PICO = 12
-"""Prices are dollars per million tokens, with at most six decimals: a token costs whole picodollars."""
+"""Prices are dollars per million tokens with at most six decimals, so a token costs whole picodollars."""
 
 
 class Costs(Protocol):
@@ -32,12 +32,12 @@ class Costs(Protocol):
         ...
 
     def paid_usd(self, input_tokens: int, output_tokens: int) -> Decimal:
-        """Return what an answer of so many tokens costs."""
+        """Return what an answer with these tokens costs."""
         ...
 
 
 class Free:
-    """Requests that cost nothing: nothing is written down, and each is sent as often as that can help."""
+    """Requests that cost nothing: nothing is recorded, and each is retried as long as that can help."""
 
     is_paid = False
     passes = 1
@@ -70,18 +70,18 @@ class Free:
 
 
 class Payments:
-    """The sendings of a batch's requests, on disk; opened, it knows those of former processes.
+    """The sendings of a batch's requests on disk, including those of former processes.
 
-    A line of the file is the number of a request that is about to be sent, or that number and what one sending of it
-    did cost, in picodollars.
+    A line of the file is the number of a request about to be sent, or that number and what one sending of it cost, in
+    picodollars.
     """
 
     is_paid = True
     passes = 8
-    """Most answers cost less than they might have: what they leave pays in the next pass for those that were lost."""
+    """Most answers cost less than their maximum: in the next pass, the rest pays for those that were lost."""
 
     def __init__(self, path: Path, ceilings: Sequence[int], budget_usd: Decimal, costs: Costs | None) -> None:
-        """Open the file; *ceilings* are the most that each request may cost, in picodollars."""
+        """Open the file; *ceilings* are the maximum cost of each request, in picodollars."""
         self._ceilings = ceilings
         self._budget = _picousd(budget_usd)
         self._costs = costs
@@ -94,7 +94,7 @@ class Payments:
             with suppress(ValueError, IndexError):
                 number, *paid = map(int, line.split())
                 self._settle(number, paid[0]) if paid else self._reserve(number)
-        # Unbuffered: a line that is written survives the death of this process.
+        # Unbuffered: a written line survives the death of this process.
         self._file = path.open("ab", buffering=0)
         self._syncing = anyio.Lock()
         self._written = self._synced = 0
@@ -105,7 +105,7 @@ class Payments:
 
     @property
     def spent_usd(self) -> Decimal | None:
-        """What all sendings cost, those without a known cost at their most; None: no price is known."""
+        """What all sendings cost, at their maximum if the cost is unknown; None: no price is known."""
         if self._costs is None and self._taken:
             return None
         return Decimal(self._taken).scaleb(-_PICO).quantize(Decimal("1e-6"), ROUND_CEILING)
@@ -119,12 +119,12 @@ class Payments:
         return self._counted[number] > 0
 
     def allows(self, number: int) -> bool:
-        """Whether a request may be sent: again only of what is left when each other request was sent once."""
+        """Whether a request may be sent; a retry must leave enough to send every other request once."""
         needed = self._ceilings[number] + (self._unsent if self._counted[number] else 0)
         return self._counted[number] < MAX_SENDINGS and self._taken + needed <= self._budget
 
     async def begin(self, number: int) -> bool:
-        """Write down that a request is about to be sent; false: it may not be."""
+        """Record that a request is about to be sent; false: it may not be."""
         if not self.allows(number):
             return False
         self._reserve(number)
@@ -141,7 +141,7 @@ class Payments:
         self._end(number, 0)
 
     def answered(self, number: int, status: int, body: Json) -> None:
-        """Write down what a sending did cost, if its answer tells."""
+        """Record what a sending cost, if its answer says so."""
         if status in REFUSALS:
             self._end(number, 0)
         elif self._costs is not None and any(tokens := tokens_used(body)):
@@ -149,7 +149,7 @@ class Payments:
 
     def _end(self, number: int, picousd: int) -> None:
         self._settle(number, picousd)
-        # What cannot be written stays counted at its most where the file is read again; the answer matters more.
+        # If this cannot be written, the file still counts the maximum; the answer matters more.
         with suppress(OSError):
             files.append(self._file, b"%d %d\n" % (number, picousd))
 
@@ -167,7 +167,7 @@ class Payments:
                 self._unsent += self._ceilings[number]
 
     async def _sync(self) -> None:
-        """Bring the file to the disk; one time does for all that wait for it."""
+        """Sync the file to disk; one sync serves all who wait for it."""
         self._written += 1
         mine = self._written
         async with self._syncing:
@@ -178,9 +178,9 @@ class Payments:
 
 
 def ceilings(requests: Iterable[Request], *, costs: Costs | None, budget_usd: Decimal) -> list[int]:
-    """Return the most that each request may cost, in picodollars: together at most the budget.
+    """Return the maximum cost of each request, in picodollars; their sum is at most the budget.
 
-    Where nothing bounds one, or no price is known, it has an equal share of the budget.
+    A request without a bound or a known price gets an equal share of the budget.
     """
     most = [costs.most_usd(request) if costs else None for request in requests]
     found = [None if usd is None else _picousd(usd) for usd in most]

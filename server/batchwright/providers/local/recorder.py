@@ -1,43 +1,35 @@
-"""The results of a batch of the local engine on disk, a whole line each."""
+"""Records the results of a batch on disk, one whole line each."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from batchwright.core import files, system
 from batchwright.core.jsonl import BUDGET_USED_UP, decode_result, encode_result
 from batchwright.core.model import Request, ResultLine
 
-if TYPE_CHECKING:
-    from io import FileIO
-
-
 _LINES_A_SYNC = 256
 
 
 class Recorder:
-    """The results of a batch on disk: opened, it knows what is there; whole lines are added to it.
+    """Adds whole lines to a batch's results; knows those recorded before, also by former processes.
 
     Requests are known by their number, from 0: the ids of a large batch would take more memory than all else.
 
     Attributes:
-        done: How many requests have a result.
-        completed, failed: How many ran and were answered well, or not; those that never ran are in neither.
-        has_expired: Whether some never ran for want of time.
+        completed, failed: How many ran, with or without a good answer; those that never ran are in neither.
+        has_expired: Whether some ran out of time.
     """
 
     OUTPUT = "output.jsonl"
     ERRORS = "errors.jsonl"
 
     def __init__(self, folder: Path, requests: Callable[[], Iterable[Request]]) -> None:
-        """Read what is there, of *requests*; a last line that a dying process left unfinished is taken off."""
-        self.done = 0
-        self._marks = bytearray()
+        """Read the recorded results of *requests*; drop a last line that a dying process left unfinished."""
+        self._recorded: set[int] = set()
         self.completed = self.failed = 0
         self.has_expired = False
-        self._unsynced: Counter[FileIO] = Counter()
+        self._unsynced = 0
         found: set[str] = set()
         for name in (self.OUTPUT, self.ERRORS):
             path = folder / name
@@ -55,38 +47,38 @@ class Recorder:
                 _without_broken_lines(path)
         for number, request in enumerate(requests() if found else ()):
             if request.custom_id in found:
-                self._mark(number)
-        # Unbuffered: a line that is written survives the death of this process.
+                self._recorded.add(number)
+        # Unbuffered: a written line survives the death of this process.
         self._output = (folder / self.OUTPUT).open("ab", buffering=0)
         self._errors = (folder / self.ERRORS).open("ab", buffering=0)
 
     def close(self) -> None:
-        """Bring everything to the disk and close the files."""
+        """Sync everything to disk and close the files."""
         self._sync()
         self._output.close()
         self._errors.close()
 
+    @property
+    def done(self) -> int:
+        """How many requests have a result."""
+        return len(self._recorded)
+
     def has(self, number: int) -> bool:
         """Whether a request has a result."""
-        return number >> 3 < len(self._marks) and bool(self._marks[number >> 3] & 1 << (number & 7))
+        return number in self._recorded
 
     def add(self, number: int, line: ResultLine, line_id: str, request_id: str) -> None:
-        """Write the result of a request down; a second one for the same request is dropped."""
+        """Record the result of a request; drop a second one for the same request."""
         if self.has(number):
             return
         is_good = line.status_code is not None and line.status_code < 300 and line.error_code is None
         file = self._output if is_good else self._errors
         files.append(file, encode_result(line, id=line_id, request_id=request_id))
         self._count(line)
-        self._mark(number)
-        self._unsynced[file] += 1
-        if self._unsynced[file] >= _LINES_A_SYNC:
+        self._recorded.add(number)
+        self._unsynced += 1
+        if self._unsynced >= _LINES_A_SYNC:
             self._sync()
-
-    def _mark(self, number: int) -> None:
-        self._marks.extend(bytes(max(0, (number >> 3) + 1 - len(self._marks))))
-        self._marks[number >> 3] |= 1 << (number & 7)
-        self.done += 1
 
     def _count(self, line: ResultLine) -> None:
         if line.error_code in {"batch_expired", "batch_cancelled", BUDGET_USED_UP}:
@@ -97,13 +89,13 @@ class Recorder:
             self.failed += 1
 
     def _sync(self) -> None:
-        for file in self._unsynced:
+        for file in (self._output, self._errors) if self._unsynced else ():
             system.to_disk(file.fileno())
-        self._unsynced.clear()
+        self._unsynced = 0
 
 
 def _without_broken_lines(path: Path) -> None:
-    """Leave out lines that cannot be read: their requests are sent again."""
+    """Remove unreadable lines: their requests are sent again."""
     temporary = path.with_suffix(".tmp")
     with temporary.open("wb") as file:
         for line in files.lines(path):

@@ -1,8 +1,9 @@
-"""One batch from validation to its end: checks it, sends its requests, writes every answer down as it comes.
+"""Runs one batch from validation to its end: checks it, sends its requests, records every answer as it arrives.
 
-Can be killed at any point: a new run reads what was written, and sends only what is missing.
+Can be killed at any point: a new run reads what was recorded and sends only what is missing.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -44,10 +45,10 @@ _LOST = (
 
 
 class BatchRun:
-    """Runs one batch. The caller holds the batch's lock; *slots* bound the requests of all batches together."""
+    """Runs one batch. The caller holds the batch's lock; *slots* limit the requests of all batches together."""
 
     def __init__(
-        self, batch: "BatchRecord", store: "Store", target: "Target", *, now: "Clock", slots: anyio.Semaphore
+        self, batch: "BatchRecord", store: "Store", target: "Target", *, now: "Clock", slots: asyncio.Semaphore
     ) -> None:
         self._batch = batch
         self._store = store
@@ -60,11 +61,11 @@ class BatchRun:
         self._resting = 0
 
     async def run(self) -> None:
-        """Bring the batch to its end, from wherever it stands."""
+        """Bring the batch to its end, from whatever state it is in."""
         if self._batch.status == "validating" and not await self._validate():
             return
         await anyio.to_thread.run_sync(self._make_sure_of_room)
-        recorder = await self._recorder()
+        recorder = await anyio.to_thread.run_sync(Recorder, self._folder, self._requests)
         try:
             self._payments = await anyio.to_thread.run_sync(self._open_payments)
             if self._batch.status != "finalizing":
@@ -78,14 +79,8 @@ class BatchRun:
             self._payments.close()
         self._publish(recorder)
 
-    async def _recorder(self) -> "Recorder":
-        # Cancelled in between, its files would stay open.
-        with anyio.CancelScope(shield=True):
-            return await anyio.to_thread.run_sync(Recorder, self._folder, self._requests)
-        raise AssertionError("a scope that is not cancelled swallows nothing")
-
     def _open_payments(self) -> Free | Payments:
-        """Open what is written down of the requests' cost."""
+        """Open the record of what the requests cost."""
         if (most := self._batch.metadata.get(MOST_KEY)) is None:
             return Free()
         model, endpoint, budget = self._batch.model or "", cast("Endpoint", self._batch.endpoint), Decimal(most)
@@ -94,7 +89,7 @@ class BatchRun:
         return Payments(self._folder / "payments", most_of_each, budget, costs)
 
     def _make_sure_of_room(self) -> None:
-        """Fail on a full disk before anything is sent whose answer could not be kept."""
+        """Fail on a full disk before sending anything whose answer could not be kept."""
         room = self._folder / "room"
         try:
             room.write_bytes(bytes(_ROOM_BYTES))
@@ -123,7 +118,7 @@ class BatchRun:
         return errors, total, first.body.get("model") if first else None
 
     async def _send_all(self, recorder: "Recorder") -> None:
-        """Send what has no result yet, until it is done, cancelled or out of time."""
+        """Send what has no result yet, until all is done, cancelled or out of time."""
         if self._is_over():
             return
         payments, endpoint = self._payments, self._batch.endpoint
@@ -145,7 +140,7 @@ class BatchRun:
                 workers.start_soon(self._work, requests, sender, recorder, workers)
 
     def _is_refused(self, recorder: "Recorder") -> bool:
-        """Whether the endpoint seems to refuse the key or the model, so that every other row would fail likewise."""
+        """Whether the endpoint seems to refuse the key or the model, so that every other row would fail too."""
         return self._refusal is not None and recorder.completed == 0 and not self._payments.has_any()
 
     async def _work(
@@ -165,7 +160,7 @@ class BatchRun:
             if line.status_code in _REFUSALS and recorder.failed >= _REFUSALS_TO_STOP:
                 self._refusal = line
             if self._is_refused(recorder):
-                # What was sent before may yet be answered, and is paid then: it is waited for.
+                # Requests sent before may still be answered, and charged: wait for them.
                 self._resting += 1
                 return
             while self._resting:
@@ -177,8 +172,8 @@ class BatchRun:
             return await sender.answer(request, number)
         except Exception as error:
             if self._payments.is_paid and isinstance(error, OSError):
-                raise  # What cannot be written down is not sent.
-            # A fault met by one request must not stop the others, nor send it again and again.
+                raise  # What cannot be recorded is not sent.
+            # A fault in one request must not stop the others, nor cause endless retries.
             log.exception("%s: a request failed in the engine", self._batch.id)
             message = f"The engine could not handle the answer ({type(error).__name__})."
             return ResultLine(request.custom_id, error_code="engine_error", error_message=message)
@@ -195,7 +190,7 @@ class BatchRun:
         )
 
     async def _watch(self, scope: anyio.CancelScope, sender: Sender, recorder: "Recorder") -> None:
-        """Save the counts while the requests run, and end them when the user or the clock says so."""
+        """Save the counts while requests run, and stop them when the user or the clock says so."""
         while True:
             await anyio.sleep(_LOOK_SECONDS)
             shown = (self._batch.completed, self._batch.failed, self._batch.problem, self._batch.spent_usd)
@@ -207,7 +202,7 @@ class BatchRun:
                 scope.cancel()
 
     def _is_over(self) -> bool:
-        """Whether the user or the clock says that nothing more is to be sent."""
+        """Whether the user or the clock has stopped the sending."""
         if (self._folder / "cancel").exists():
             if self._batch.cancelling_at is None:
                 self._save(status="cancelling", cancelling_at=self._now.seconds())
@@ -215,7 +210,7 @@ class BatchRun:
         return self._now.seconds() >= self._batch.expires_at
 
     def _finish(self, recorder: "Recorder") -> None:
-        """Write a line for every request that has no answer, so that each has one."""
+        """Write a line for every request that has no answer yet."""
         if recorder.done == self._batch.total:
             return
         never_ran = self._never_ran()
@@ -226,7 +221,7 @@ class BatchRun:
                 recorder.add(number, line, self._store.new_id("batch_req_"), "")
 
     def _never_ran(self) -> tuple[str, str]:
-        """Return the code and the words for requests that were never sent."""
+        """Return the code and the message for requests that were never sent."""
         if self._batch.cancelling_at is not None:
             return "batch_cancelled", "This request was not executed before the batch was cancelled."
         if self._now.seconds() >= self._batch.expires_at or not self._payments.is_paid:
@@ -263,7 +258,7 @@ class BatchRun:
 
 
 class Clock:
-    """The time, as the Batch API and the order of its objects want it."""
+    """The time: seconds for the Batch API, nanoseconds to order its objects."""
 
     def __init__(self, nanoseconds: Callable[[], int]) -> None:
         self.nanoseconds = nanoseconds

@@ -1,10 +1,9 @@
-"""One request to an endpoint, with backoff: tried again as long as that can help, then its last answer stands."""
+"""Sends one request to an endpoint, with backoff: it is retried while that can help, then its last answer stands."""
 
 import logging
 import random
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
@@ -18,6 +17,7 @@ from batchwright.core.jsonl import ANSWER_LOST, KEPT_BYTES, repair_value
 from batchwright.core.model import Json, Request, ResultLine
 from batchwright.core.problem import Problem
 from batchwright.providers.local.payments import Free, Payments
+from batchwright.providers.retry_after import retry_after_seconds
 
 if TYPE_CHECKING:
     from batchwright.providers.local.target import Target
@@ -32,11 +32,11 @@ MAX_DELAY_SECONDS = 60.0
 REQUEST_SECONDS = 600
 
 _FREE = Free()
-_TRIED_AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+_RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
 
 
 def delay_seconds(tries: int, retry_after: float | None, jitter: float) -> float:
-    """Say how long to wait after the *tries*-th failure: what the server asked for, or a doubling time.
+    """Return how long to wait after the *tries*-th failure: what the server asked for, or twice as long each time.
 
     Args:
         tries: From 1.
@@ -49,7 +49,7 @@ def delay_seconds(tries: int, retry_after: float | None, jitter: float) -> float
 
 
 Delay = Callable[[int, float | None], float]
-"""From failures so far, and the seconds that the server asked for, to the seconds to wait."""
+"""Takes the failures so far and the seconds that the server asked for; returns the seconds to wait."""
 
 
 class Sender:
@@ -64,18 +64,19 @@ class Sender:
         delay: Delay | None = None,
         seconds: float = REQUEST_SECONDS,
     ) -> None:
-        """Give the way to *endpoint*; *payments* are told of each sending."""
+        """Prepare to send to *endpoint*; *payments* records each sending."""
         self._target = target
         self._endpoint = endpoint
         self._payments = payments
         self._delay = delay or _jitter
         self._seconds = seconds
         self.trouble: Problem | None = None
-        """Why nothing comes back at the moment; None while answers come."""
+        """Why nothing comes back at the moment; None while answers arrive."""
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),
+            headers={"Content-Type": "application/json"},
             timeout=aiohttp.ClientTimeout(total=self._seconds, sock_connect=30),
         )
         return self
@@ -86,11 +87,9 @@ class Sender:
         await self._session.close()
 
     async def answer(self, request: Request, number: int = 0) -> ResultLine | None:
-        """Return the answer to *request*: good or bad, it is final. None: it may not be sent, or not again.
+        """Return the final answer to *request*, good or bad, retrying while that can help.
 
-        Args:
-            request: Is sent as often as that can help.
-            number: Of the request, under which its sendings are paid.
+        None: it may not be sent, or not again. *number* identifies the request in the payments.
         """
         tries = lost = away = 0
         while await self._payments.begin(number):
@@ -98,7 +97,7 @@ class Sender:
             try:
                 status, retry_after, body = await self._once(request)
             except (BatchwrightError, aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-                # It was not sent, which says nothing about this request: it can wait.
+                # It was not sent, so the request is not at fault: it can wait.
                 away += 1
                 self.trouble = _away(error)
                 self._payments.not_sent(number)
@@ -108,9 +107,9 @@ class Sender:
                     message = f"The request was not answered within {self._seconds:g} seconds."
                     return self._lost(request, "request_timeout", message)
             except aiohttp.ClientError as error:
-                # It was sent, and may have been answered and charged: it is not sent again without end.
+                # It was sent, and may have been answered and charged: retries are limited.
                 lost += 1
-                words = f"the endpoint breaks off ({type(error).__name__}); trying again"
+                words = f"the endpoint breaks the connection ({type(error).__name__}); trying again"
                 self.trouble = Problem.found("connection_lost", words)
                 if lost >= MAX_LOST:
                     message = f"The connection was lost each of the {MAX_LOST} times that this request was sent."
@@ -133,10 +132,10 @@ class Sender:
         return ResultLine(request.custom_id, error_code=code, error_message=message)
 
     async def answer_once(self, request: Request) -> ResultLine:
-        """Return what comes back for *request*, which is sent a single time.
+        """Send *request* once and return what comes back.
 
         Raises:
-            ProviderUnreachable: It was not sent. The target may have reasons of its own for that.
+            ProviderUnreachable: It was not sent. The target may have its own reasons.
             ProviderUnclear: It was sent, and no answer came.
         """
         try:
@@ -149,31 +148,29 @@ class Sender:
         return ResultLine(request.custom_id, status_code=status, body=body)
 
     async def _once(self, request: Request) -> tuple[int, float | None, Json]:
-        connection = await self._target.connection(self._endpoint)
-        headers = {"Content-Type": "application/json"}
-        if connection.key:
-            headers["Authorization"] = f"Bearer {connection.key}"
+        upstream = await self._target.upstream(self._endpoint)
+        headers = {"Authorization": f"Bearer {upstream.key}"} if upstream.key else None
         body = self._target.request_body(self._endpoint, request.body)
-        url = connection.url + self._endpoint.removeprefix("/v1")
+        url = upstream.url + self._endpoint.removeprefix("/v1")
         # A redirect would carry the key to another host.
         async with self._session.post(
             url, data=msgspec.json.encode(body), headers=headers, allow_redirects=False
         ) as response:
             data = await _whole(response, longest_answer(self._endpoint))
-            if connection.key and response.status >= 300:
-                # Some servers say which key they refuse.
-                data = data.replace(connection.key.encode(), b"[the key]")
+            if upstream.key and response.status >= 300:
+                # Some servers quote the key that they refuse.
+                data = data.replace(upstream.key.encode(), b"[the key]")
             answer = _decode(data, response.status)
-            retry_after = _seconds(response.headers.get("Retry-After"))
+            retry_after = retry_after_seconds(response.headers) if response.status in _RETRIED else None
         if response.status < 300:
             answer = self._target.answer_body(self._endpoint, request.body, answer)
         return response.status, retry_after, answer
 
 
 async def _whole(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Read an answer; of one with more than *most* bytes only the beginning, which is no JSON then."""
+    """Read an answer; if it has more than *most* bytes, only its beginning, which is then not JSON."""
     first = await response.content.readany()
-    if response.content.at_eof() and len(first) <= most:  # nearly all answers come at once
+    if response.content.at_eof() and len(first) <= most:  # nearly all answers arrive at once
         return first
     data = bytearray(first)
     while len(data) <= most and not response.content.at_eof():
@@ -192,10 +189,10 @@ def _away(error: Exception) -> Problem:
 
 
 def _can_help_again(status: int, body: Json) -> bool:
-    if status not in _TRIED_AGAIN:
+    if status not in _RETRIED:
         return False
     error = cast("Mapping[str, Json]", body).get("error") if isinstance(body, dict) else None
-    # A quota does not come back by waiting.
+    # Waiting does not restore a quota.
     return not (isinstance(error, dict) and cast("Mapping[str, Json]", error).get("code") == "insufficient_quota")
 
 
@@ -203,24 +200,9 @@ def _decode(data: bytes, status: int) -> Json:
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # NaN, or half a character: the answer beside it is paid for.
+        # NaN, or half a character: the rest of the answer is paid for.
         with suppress(ValueError, RecursionError):
             if isinstance(answer := repair_value(data), dict):
                 return cast("Json", answer)
         text = data[:500].decode("utf-8", errors="replace")
         return {"error": {"message": f"The endpoint's answer (HTTP {status}) is not JSON: {text}", "code": None}}
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    if retry_after is None:
-        return None
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
-    try:
-        from datetime import UTC, datetime
-
-        return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except (TypeError, ValueError):
-        return None

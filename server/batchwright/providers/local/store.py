@@ -1,11 +1,11 @@
-"""The engine's files and batches on disk. Every record is replaced whole; results are only ever added to.
+"""The engine's files and batches on disk. Records are replaced whole; results are only appended.
 
-files/<id>.json                 a FileObject, and where its content lies
+files/<id>.json                 a FileObject, and the path of its content
 batches/<id>/record.json        a Batch, and the ids that its files will have
-batches/<id>/output.jsonl       finished answers, one line each, added as they come
+batches/<id>/output.jsonl       finished answers, one line each, appended as they arrive
 batches/<id>/errors.jsonl       requests that failed or never ran
-batches/<id>/payments           what is sent and may be paid for, one line each, written before it is sent
-batches/<id>/cancel             exists once somebody asked for the batch to end
+batches/<id>/payments           what may be charged, one line for each sending, written before it is sent
+batches/<id>/cancel             exists once cancellation was requested
 batches/<id>/lock               held by the process that runs the batch
 """
 
@@ -26,7 +26,7 @@ from batchwright.core.problem import Problem
 
 @dataclass(slots=True)
 class BatchRecord:
-    """A batch as it is kept: the fields of OpenAI's Batch under their names, and what the engine needs beside them."""
+    """A stored batch: the fields of OpenAI's Batch under their names, and what the engine needs besides."""
 
     id: str
     endpoint: str
@@ -56,12 +56,12 @@ class BatchRecord:
     problem: Problem | None = None
     """Why nothing comes back at the moment."""
     spent_usd: Decimal | None = None
-    """What its requests did cost, or may have; None: nothing is charged, or no price is known."""
+    """What its requests cost, or may have cost; None: nothing is charged, or no price is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileRecord:
-    """A file as it is kept."""
+    """A stored file."""
 
     id: str
     bytes: int
@@ -83,8 +83,8 @@ class Store:
         """Return an id that no other object has."""
         return prefix + secrets.token_hex(12)
 
-    def add_file(self, source: Path, name: str, *, purpose: str, created_at: int, order: int) -> FileRecord:
-        """Copy *source* into the store."""
+    def add_file(self, source: Path, name: str, *, created_at: int, order: int) -> FileRecord:
+        """Copy *source*, an input file, into the store."""
         self._files.mkdir(parents=True, exist_ok=True, mode=0o700)
         file_id = self.new_id("file-")
         content = self._files / f"{file_id}.jsonl"
@@ -94,19 +94,18 @@ class Store:
         except OSError:
             content.unlink(missing_ok=True)
             raise
-        record = FileRecord(file_id, content.stat().st_size, created_at, name, purpose, f"files/{content.name}", order)
+        record = FileRecord(file_id, content.stat().st_size, created_at, name, "batch", f"files/{content.name}", order)
         self._save_file(record)
         return record
 
     def publish(self, batch: BatchRecord, name: str, *, created_at: int, order: int) -> str | None:
-        """Make a batch's output or errors a file with an id; None where nothing was written. Harmless when repeated."""
+        """Give a batch's output or errors a file id; None if nothing was written. Harmless when repeated."""
         content = self.batch_folder(batch.id) / name
-        if not content.exists() or content.stat().st_size == 0:
+        if not content.exists() or not (size := content.stat().st_size):
             return None
         file_id = f"file-{batch.id.removeprefix('batch_')}-{Path(name).stem}"
         relative = f"batches/{batch.id}/{name}"
         self._files.mkdir(parents=True, exist_ok=True, mode=0o700)
-        size = content.stat().st_size
         self._save_file(FileRecord(file_id, size, created_at, f"{batch.id}_{name}", "batch_output", relative, order))
         return file_id
 
@@ -123,8 +122,7 @@ class Store:
 
     def files(self) -> Iterator[FileRecord]:
         """Yield all files, newest first."""
-        paths = self._files.glob("*.json") if self._files.exists() else ()
-        records = [msgspec.json.decode(path.read_bytes(), type=FileRecord) for path in paths]
+        records = [msgspec.json.decode(path.read_bytes(), type=FileRecord) for path in self._files.glob("*.json")]
         yield from sorted(records, key=lambda record: (-record.order, record.id))
 
     def content(self, file: FileRecord) -> Path:
@@ -132,7 +130,7 @@ class Store:
         return self._files.parent / file.content
 
     def delete_file(self, file_id: str) -> None:
-        """Delete a file with its content; one that is gone already is no error."""
+        """Delete a file with its content; it is no error if it is already gone."""
         try:
             record = self.file(file_id)
         except ProviderRefused:
@@ -163,7 +161,7 @@ class Store:
 
     def batches(self) -> Iterator[BatchRecord]:
         """Yield all batches, newest first."""
-        paths = self._batches.glob("*/record.json") if self._batches.exists() else ()
+        paths = self._batches.glob("*/record.json")
         records = [msgspec.json.decode(path.read_bytes(), type=BatchRecord) for path in paths]
         yield from sorted(records, key=lambda record: (-record.order, record.id))
 

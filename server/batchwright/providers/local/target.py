@@ -1,4 +1,4 @@
-"""Where the engine's requests are answered: an OpenAI-compatible endpoint, or whatever else speaks like one."""
+"""Who answers the engine's requests: an OpenAI-compatible endpoint, or anything that speaks like one."""
 
 import ipaddress
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -15,8 +15,8 @@ from batchwright.providers.services import at_standard_tier
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
-    """A base URL that ends in `/v1` or the like, without a slash, and the key for it."""
+class Upstream:
+    """A server to send requests to: its base URL, ending in `/v1` or similar without a slash, and its key."""
 
     url: str
     key: str | None = field(default=None, repr=False)
@@ -27,12 +27,12 @@ class Target(Protocol):
 
     @property
     def concurrency(self) -> int:
-        """How many requests it is sent at once."""
+        """How many requests it gets at once."""
         ...
 
     @property
     def note(self) -> str | None:
-        """What it is busy with before it can answer, for the user."""
+        """What it has to do before it can answer, for the user."""
         ...
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:
@@ -55,8 +55,8 @@ class Target(Protocol):
         """Hold it ready for requests to *endpoint*; it may rest when nobody holds it."""
         ...
 
-    async def connection(self, endpoint: str) -> Connection:
-        """Return the address to send to now; it may change when what is behind it was started again."""
+    async def upstream(self, endpoint: str) -> Upstream:
+        """Return the server to send to now; it may change when that server restarts."""
         ...
 
     def request_body(self, endpoint: str, body: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -68,32 +68,28 @@ class Target(Protocol):
         ...
 
 
-def _unknown_costs(_model: str, _endpoint: Endpoint) -> None:
-    """Return nothing: no price is known."""
-
-
 @dataclass(frozen=True, slots=True)
 class RemoteEndpoint:
-    """A server that the user runs or rents: taken at its word, and waited for when it is away.
+    """A server that the user runs or rents; the engine waits for it while it is away.
 
     Attributes:
-        charges: What it takes; `unknown`, unless it is a model server of the user's own.
-        key_print: Of the key.
+        charges: `unknown`, unless it is the user's own model server.
+        key_print: A fingerprint of the key.
         server: What is known of it.
         costs_of: What requests to a model cost at OpenAI's standard price.
     """
 
-    base: Connection
+    base: Upstream
     model: str | None
     concurrency: int = 16
     note: None = None
     charges: Charges = "unknown"
     key_print: str = ""
     server: ModelServer | None = None
-    costs_of: Callable[[str, Endpoint], Costs | None] = _unknown_costs
+    costs_of: Callable[[str, Endpoint], Costs | None] = lambda _model, _endpoint: None
 
     def answering(self, model: str | None, endpoint: Endpoint) -> ProviderInfo:  # any may be there
-        """Say who answers; any model is taken at its word."""
+        """Say who answers; any model name is accepted."""
         name = model or self.model
         if not name:
             raise InvalidInput(f"No model is named for {self._host}. Pass model, or have BATCHWRIGHT_MODEL set.")
@@ -106,7 +102,7 @@ class RemoteEndpoint:
         return True
 
     def costs(self, model: str, endpoint: Endpoint) -> Costs | None:
-        """Return what requests cost where the standard price is charged."""
+        """Return what requests cost if the standard price is charged."""
         return self.costs_of(model, endpoint) if self.answering(model, endpoint).charges == "standard" else None
 
     @asynccontextmanager
@@ -114,12 +110,12 @@ class RemoteEndpoint:
         """Do nothing: it is not ours to start or stop."""
         yield
 
-    async def connection(self, endpoint: str) -> Connection:  # one address for all
-        """Return its one address."""
+    async def upstream(self, endpoint: str) -> Upstream:  # one address for all
+        """Return the one server."""
         return self.base
 
     def request_body(self, endpoint: str, body: Mapping[str, Json]) -> Mapping[str, Json]:
-        """Leave the body as it is, but have it charged at the standard price where that was told."""
+        """Leave the body as it is, but ask for the standard price if that is what was set."""
         return at_standard_tier(body, endpoint) if self.charges == "standard" else body
 
     def answer_body(self, endpoint: str, request: Mapping[str, Json], answer: Json) -> Json:

@@ -1,7 +1,7 @@
 """A child process that serves a chat model on loopback, with llama.cpp's own server. Knows nothing of batches.
 
 Reads one JSON line {"api_key", "slots", "files": {"model"}} from standard input, answers with one line {"url"}, and
-ends when its standard input closes: so it never outlives the server that started it, however that one dies.
+exits when its standard input closes: it never outlives the server that started it, however that one dies.
 """
 
 # pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportAttributeAccessIssue=false

