@@ -168,7 +168,7 @@ async def test_embeddings_are_compared_with_embeddings(tmp_path: Path, server: O
         chat = await session.call("compare_costs", job_id=job_id, models=["gpt-5-mini"])
 
     assert set(batch_costs(answer)) == set(EMBEDDING_MODELS)
-    assert any("half of the standard price" in note for note in answer["notes"])
+    assert any("half the standard price" in note for note in answer["notes"])
     assert chat["costs"] == []
     assert any("(unknown, not free): gpt-5-mini." in note for note in chat["notes"])
 

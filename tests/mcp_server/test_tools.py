@@ -524,7 +524,7 @@ class BadInput:
         ("compare_costs", {"job_id": "DRAFT", "output_tokens": -1}, "output_tokens is -1."),
         ("compare_costs", {"job_id": "DRAFT", "rows": 5}, "Give job_id, or rows and input_tokens."),
         ("compare_costs", {"job_id": "job_none"}, "There is no job 'job_none'."),
-        ("compare_costs", {"job_id": "DRAFT", "models": [f"m{n}" for n in range(21)]}, "21 models are named"),
+        ("compare_costs", {"job_id": "DRAFT", "models": [f"m{n}" for n in range(21)]}, "21 models are too many"),
         ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "chart.svg"}, "does not end in .png."),
         ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "../c.png"}, "'../c.png' contains '..'"),
         ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "there.png"}, "a chart never replaces a file."),

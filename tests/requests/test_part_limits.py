@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batchwright.core.errors import InvalidInput
 from batchwright.core.model import Limits
-from batchwright.costs.prices import RequestTokens
+from batchwright.costs.tokens import RequestTokens
 from batchwright.requests.measure import Line
 from batchwright.requests.parts import number_parts
 
