@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -115,6 +116,14 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 def test_pure_modules_reach_nothing_outside(name: str) -> None:
     """What decides about money and data is tested as values; it must not touch the world."""
     assert {each.split(".")[0] for each in imported(ast.walk(MODULES[name]))} & IMPURE == set()
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """Whoever reads a name knows which class is meant."""
+    nodes = (node for tree in MODULES.values() for node in ast.walk(tree))
+    names = Counter(node.name for node in nodes if isinstance(node, ast.ClassDef))
+
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=dotted)
