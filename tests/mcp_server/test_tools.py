@@ -525,7 +525,7 @@ class BadInput:
         ("compare_costs", {"job_id": "DRAFT", "rows": 5}, "Give job_id, or rows and input_tokens."),
         ("compare_costs", {"job_id": "job_none"}, "There is no job 'job_none'."),
         ("compare_costs", {"job_id": "DRAFT", "models": [f"m{n}" for n in range(21)]}, "21 models are too many"),
-        ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "chart.svg"}, "does not end in .png."),
+        ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "chart.svg"}, "Choose a name that does."),
         ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "../c.png"}, "'../c.png' contains '..'"),
         ("compare_costs", {"job_id": "DRAFT", "save_chart_as": "there.png"}, "a chart never replaces a file."),
         ("check_job", {"job_id": "DRAFT", "wait": 5}, "check_job has no argument 'wait'; nothing was done."),
