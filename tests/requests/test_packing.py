@@ -280,7 +280,7 @@ async def test_only_embeddings_of_rows_are_packed(tmp_path: Path, server: OpenAI
         many = await session.error("create_batch_file", **DRAFT, rows=rows(["a"]), inputs_per_request=2_049)
 
     assert file == "A ready-made batch_file is sent line by line, unchanged. Leave inputs_per_request out."
-    assert chat == "Only requests of /v1/embeddings take several inputs. Leave inputs_per_request out."
+    assert chat == "Only /v1/embeddings accepts several inputs in a request. Leave out inputs_per_request."
     assert "2048" in many
 
 

@@ -122,7 +122,7 @@ def test_what_was_spent_before_an_upgrade_is_as_old_as_it_was(tmp_path: Path) ->
         spend(journal)
     with closing(sqlite3.connect(tmp_path / "journal.db")) as db:
         for statement in (
-            *("DROP TABLE elapsed", "DROP TABLE identity", "DROP TABLE look"),
+            *(f"DROP TABLE {name}" for name in ("elapsed", "identity", "look", "pause", "fetch", "tightened_limit")),
             "ALTER TABLE part DROP COLUMN expires_at",
             "ALTER TABLE part DROP COLUMN problem",
             "ALTER TABLE ledger DROP COLUMN elapsed",

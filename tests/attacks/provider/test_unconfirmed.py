@@ -58,7 +58,7 @@ async def test_answers_that_a_cancelled_batch_counts_and_does_not_give_are_uncon
     assert (job["status"], job["counts"]) == ("cancelled", {"unconfirmed": 5})
     assert [(each["cause"], each["retry"]) for each in job["problems"]] == [("unconfirmed", "may be paid again")]
     assert "remedy" not in job["problems"][0]
-    assert "has no rows that are failed or expired or never_ran: unconfirmed 5" in refused
+    assert "has no rows that are failed or expired or never_ran. Its rows: unconfirmed 5." in refused
     assert draft["warnings"][0].startswith("5 of these rows may have been answered and paid for")
     assert {row["outcome"] for row in shown["shown"]} == {"unconfirmed"}
     assert counted["shown"] == [{"outcome": "unconfirmed", "n": 5}]
