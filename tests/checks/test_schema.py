@@ -257,7 +257,7 @@ def test_what_only_comments_is_taken_out() -> None:
 
 @pytest.mark.parametrize(("keyword", "value", "advice"), REFUSED)
 def test_a_keyword_that_strict_mode_has_not_is_refused_with_its_place(keyword: str, value: Json, advice: str) -> None:
-    """Dropping it would promise what is not checked; the assistant mends the place that is named."""
+    """Dropping it would promise what is not checked; the assistant fixes the place that is named."""
     schema = an_object({"a": {"type": "array", "items": an_object({"b": {keyword: value}})}})
 
     sentence = f"Strict structured output cannot express '{keyword}', used at a[].b. {advice}"

@@ -323,7 +323,7 @@ def test_blank_lines_are_counted() -> None:
 
 
 def test_every_error_of_a_file_is_found_on_its_own_line() -> None:
-    """One round of mending must be enough."""
+    """One round of repairs must be enough."""
     found = errors(
         b"not json",
         line(),

@@ -225,7 +225,7 @@ def test_a_part_that_was_split_counts_by_its_pieces() -> None:
 
 
 def test_a_job_is_what_its_current_round_is() -> None:
-    """A batch that failed in the first round does not fail the retry that mended it."""
+    """A batch that failed in the first round does not fail the retry that fixed it."""
     first = part("failed", requests=4, ended_as="failed")
     second = replace(part("verified", number=2, requests=4, completed=4, ended_as="completed"), round=2)
     made = replace(job(first, second), round=2, kept={"answered": 3, "refused": 1})

@@ -301,7 +301,7 @@ def test_a_name_that_no_file_can_have_is_refused_in_a_short_sentence(tmp_path: P
 
 
 def test_a_missing_file_is_answered_with_what_is_there(tmp_path: Path) -> None:
-    """The assistant can mend a mistyped name by itself when it sees the right one."""
+    """The assistant can correct a mistyped name by itself when it sees the right one."""
     workspace = opened(tmp_path)
     for name in ("tickets.csv", "orders.PARQUET", "notes.md", ".hidden.csv"):
         (tmp_path / name).touch()

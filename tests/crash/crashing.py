@@ -26,7 +26,7 @@ from batchwright.core.problem import Problem
 from batchwright.core.settings import Settings
 from batchwright.core.waiting import Waiting
 from batchwright.jobs.draft import DraftRequest
-from batchwright.jobs.mending import Mending
+from batchwright.jobs.retry_request import RetryRequest
 from batchwright.mcp_server.context import UseCases
 
 MODEL = "gpt-5-mini"
@@ -183,7 +183,7 @@ class _User:
             job = await self._submitted(use, job)
             job = await self._moved_on(use, job)
             if self._life.wish == "retried" and _unanswered(job):
-                await use.retrying.draft(job.id, Mending(), ignore)
+                await use.retrying.draft(job.id, RetryRequest(), ignore)
                 job, _ = await use.decisions.submit(job.id)
                 job = await self._moved_on(use, job)
         finally:

@@ -32,7 +32,7 @@ from batchwright.core.model import Job, SpendingLimits, UserSays
 from batchwright.core.waiting import Waiting
 from batchwright.core.workspace import Workspace
 from batchwright.jobs.draft import DraftRequest
-from batchwright.jobs.mending import Mending
+from batchwright.jobs.retry_request import RetryRequest
 from batchwright.jobs.submission import Rules
 from batchwright.journal.journal import Journal
 from batchwright.mcp_server.context import UseCases
@@ -209,7 +209,7 @@ class Batchwright(RuleBasedStateMachine):
     def retry(self, job_id: str) -> None:
         """Draft another round."""
         outcomes = [name for name in get_args(model.Outcome) if name not in {"answered", "running"}]
-        self.did(self.running.retrying.draft, job_id, Mending(outcomes=outcomes), ignore)
+        self.did(self.running.retrying.draft, job_id, RetryRequest(outcomes=outcomes), ignore)
 
     @rule(job_id=jobs)
     def delete_files(self, job_id: str) -> None:

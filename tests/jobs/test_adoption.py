@@ -140,7 +140,7 @@ async def test_what_cannot_be_adopted_leaves_nothing_behind(
 async def test_a_batch_that_failed_validation_is_adopted_with_its_faults(
     tmp_path: Path, server: OpenAIServer, client: AsyncOpenAI
 ) -> None:
-    """Whoever made it may want to know why it failed, and to retry it mended."""
+    """Whoever made it may want to know why it failed, and to retry it with a change."""
     server.models = frozenset({"gpt-4.1"})
     batch_id = await made_elsewhere(client)
     server.step(batch_id)
@@ -149,11 +149,11 @@ async def test_a_batch_that_failed_validation_is_adopted_with_its_faults(
         await session.call("retry_job", job_id=job["job_id"], model="gpt-4.1")
         await session.call("submit_job", job_id=job["job_id"], max_cost_usd=0.5)
         server.finish(list(server.batches)[-1])
-        mended = await session.finished(job["job_id"])
+        changed = await session.finished(job["job_id"])
 
     assert (job["status"], job["counts"]) == ("failed", {"never_ran": 3})
     assert "model_not_found" in job["notes"][0]
-    assert mended["counts"] == {"answered": 3}
+    assert changed["counts"] == {"answered": 3}
 
 
 @pytest.mark.slow

@@ -20,9 +20,9 @@ from batchwright.core.model import Endpoint, Limits, ProviderInfo, Recipe
 from batchwright.core.progress import Progress
 from batchwright.jobs.batch_file import adopt_batch_file, batch_file_recipe
 from batchwright.jobs.build import Draft, DraftPlan, draft
-from batchwright.jobs.mending import Mending
 from batchwright.jobs.preflight import DraftWarning, WarningKind, check_body, check_recipe
 from batchwright.jobs.retry import draft_round
+from batchwright.jobs.retry_request import RetryRequest
 from batchwright.tables.frozen import frozen_rows
 from batchwright.tables.rows import write_rows
 from batchwright.tables.source import one_file
@@ -404,7 +404,7 @@ def test_a_recipe_that_fails_every_request_is_refused_before_a_row_is_filled_in(
 
 
 def test_a_body_in_json_mode_without_the_word_json_is_refused() -> None:
-    """A retry can mend a ready-made request into one."""
+    """A retry can change a ready-made request into one."""
     body: dict[str, Any] = {"model": "gpt-5", "messages": [{"role": "user", "content": "Hi"}]}
     body["response_format"] = {"type": "json_object"}
 
@@ -415,19 +415,19 @@ def test_a_body_in_json_mode_without_the_word_json_is_refused() -> None:
 
 @pytest.mark.parametrize("is_ready_made", [True, False])
 def test_a_retry_is_not_mended_into_what_fails_every_request(tmp_path: Path, *, is_ready_made: bool) -> None:
-    """Mending is where the wrong name is most likely to be tried."""
-    mending = Mending(parameters={"max_tokens": 9})
+    """A retry is where the wrong name is most likely to be tried."""
+    wanted = RetryRequest(parameters={"max_tokens": 9})
     if is_ready_made:
         planned = plan(written(tmp_path / "b.jsonl", line("row-1", "gpt-5-mini")))
         job = adopted(planned, models=["gpt-5-mini"]).job
     else:
         planned = plan(written(tmp_path / "t.csv", "text\nx\n"))
         job = draft(planned).job
-    recipe = replace(mending.recipe(job.recipe), model="gpt-5-mini")
+    recipe = replace(wanted.recipe(job.recipe), model="gpt-5-mini")
     parts = replace(planned.parts, provider=OPENAI, recipe=recipe, first_number=2, round=2)
 
     with pytest.raises(InvalidInput, match="Use 'max_completion_tokens' instead"):
-        draft_round(job, parts, {"row-1": "failed"}, mending, lambda _done, _rows: None)
+        draft_round(job, parts, {"row-1": "failed"}, wanted, lambda _done, _rows: None)
 
 
 def test_the_strict_schema_that_a_recipe_makes_is_one_that_strict_mode_takes(tmp_path: Path) -> None:

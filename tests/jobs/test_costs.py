@@ -141,7 +141,7 @@ async def test_an_ended_job_is_compared_with_its_measured_output(tmp_path: Path,
 
 
 async def test_a_retry_leaves_the_requests_those_of_the_first_round(tmp_path: Path) -> None:
-    """Each row counts once, and it is said that a mended prompt is not counted."""
+    """Each row counts once, and the answer says that a changed prompt is not counted."""
     refused = 400, {"error": {"message": "told to fail"}}
     async with (
         running_openai(automatic=True, answer=lambda custom_id, _: refused if custom_id == "2" else "done") as server,

@@ -31,7 +31,7 @@ def answered(value: Any, *, is_text: bool = True) -> Result:
 
 @given(total=st.integers(1, 1_000_000), count=st.integers(1, MAX_ROWS), seed=st.integers())
 def test_chosen_places_are_there_each_once_in_order_and_the_same_again(total: int, count: int, seed: int) -> None:
-    """A repeated call shows the same rows, so that a mended prompt is compared on them."""
+    """A repeated call shows the same rows, so that a changed prompt is compared on them."""
     chosen = choose_places(total, count, which="random", seed=seed)
 
     assert chosen == sorted(set(chosen))

@@ -232,7 +232,7 @@ async def test_what_a_retry_changes_is_said(tmp_path: Path, server: OpenAIServer
 
 @pytest.mark.slow
 async def test_a_batch_that_is_refused_whole_is_explained_with_its_remedy(tmp_path: Path, server: OpenAIServer) -> None:
-    """The rows never ran: the model's name is what has to be mended, and then they do."""
+    """The rows never ran: the model's name has to be corrected, and then they run."""
     server.models = frozenset({"gpt-4o"})
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job = await ended(session, server)
@@ -252,7 +252,7 @@ async def test_a_batch_that_is_refused_whole_is_explained_with_its_remedy(tmp_pa
 async def test_a_part_that_is_refused_while_others_run_is_explained_at_once(
     tmp_path: Path, server: OpenAIServer
 ) -> None:
-    """The user can mend what is wrong before the rest has run into it; a retry waits for the end."""
+    """The user can fix what is wrong before the rest has run into it; a retry waits for the end."""
     async with in_memory(openai_environment(tmp_path, server, enqueued_tokens="40")) as session:
         job_id = (await session.call("create_batch_file", **DRAFT))["job_id"]
         await session.call("submit_job", job_id=job_id, max_cost_usd=0.5)

@@ -1,4 +1,4 @@
-"""Retries: a new round over the rows without a good answer, mended where needed, joined with what is there already."""
+"""Retries: a new round over the rows without a good answer, with changes if wanted, joined with the earlier answers."""
 
 import json
 from pathlib import Path
@@ -22,9 +22,9 @@ async def ended(session: Session, server: OpenAIServer, outcome: Any = "complete
     return job_id
 
 
-async def retried(session: Session, server: OpenAIServer, job_id: str, **mending: Any) -> dict[str, Any]:
+async def retried(session: Session, server: OpenAIServer, job_id: str, **changes: Any) -> dict[str, Any]:
     """Run a retry to its end, and give the job."""
-    await session.call("retry_job", job_id=job_id, **mending)
+    await session.call("retry_job", job_id=job_id, **changes)
     await session.call("submit_job", job_id=job_id, max_cost_usd=0.5)
     server.finish(newest(server))
     return await looked_at(session, job_id)
@@ -116,7 +116,7 @@ async def test_each_round_is_paid_at_the_price_of_its_own_model(tmp_path: Path, 
 
 
 async def test_a_retry_is_mended_in_prompt_system_and_parameters(tmp_path: Path, server: OpenAIServer) -> None:
-    """One bad parameter fails every row: the user mends it, and keeps the rest of the recipe."""
+    """One bad parameter fails every row: the user corrects it and keeps the rest of the recipe."""
     server.answer = fails(0, 1, 2, 3, 4)
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = await ended(session, server)
@@ -127,13 +127,13 @@ async def test_a_retry_is_mended_in_prompt_system_and_parameters(tmp_path: Path,
             system="Be brief.",
             parameters={"max_completion_tokens": 50, "temperature": 0.5, "top_p": None},
         )
-        mended = sent(server)
+        changed = sent(server)
         server.answer = fails()
         results = await session.call("get_results", job_id=job_id)
 
     assert job["counts"] == {"answered": 5}
-    assert texts(mended) == [row["answer"] for row in results["shown"]] == [f"Tell {number}" for number in range(5)]
-    assert mended[0] == {
+    assert texts(changed) == [row["answer"] for row in results["shown"]] == [f"Tell {number}" for number in range(5)]
+    assert changed[0] == {
         "model": "gpt-5-mini",
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Tell 0"}],
         "max_completion_tokens": 50,
@@ -250,7 +250,7 @@ async def test_neither_a_draft_nor_a_running_round_is_retried(tmp_path: Path, se
 
 
 async def test_other_outcomes_are_retried_when_they_are_named(tmp_path: Path, server: OpenAIServer) -> None:
-    """An answer that was cut is mended by more room, and only on the user's wish: it was paid for."""
+    """A cut answer needs a longest output that is larger, and is retried only if the user asks: it was paid for."""
 
     def cut(_id: str, body: Object) -> Object:
         answer = answer_body("/v1/chat/completions", body, "half an ans")
@@ -275,7 +275,7 @@ async def test_other_outcomes_are_retried_when_they_are_named(tmp_path: Path, se
 
 @pytest.mark.slow
 async def test_a_round_that_fails_whole_leaves_the_earlier_answers(tmp_path: Path, server: OpenAIServer) -> None:
-    """A mended recipe may be worse than the first: what is there stays, and can be retried once more."""
+    """A changed recipe may be worse than the first: what is there stays, and can be retried once more."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = await ended(session, server, "expired", answered=2)
         server.models = frozenset({"gpt-5-mini"})
@@ -355,7 +355,7 @@ def batch_file(tmp_path: Path) -> None:
 async def test_a_ready_made_batch_file_is_retried_with_its_own_bodies_mended(
     tmp_path: Path, server: OpenAIServer
 ) -> None:
-    """Each line has a body of its own: only what is mended changes in it."""
+    """Each line has a body of its own: only what the retry changes is different."""
     batch_file(tmp_path)
     server.answer = fails(1, 4)
     async with in_memory(openai_environment(tmp_path, server)) as session:
@@ -387,7 +387,7 @@ async def test_a_ready_made_batch_file_is_retried_with_its_own_bodies_mended(
 
 @pytest.mark.slow
 async def test_a_mended_batch_file_stays_mended_in_the_next_retry(tmp_path: Path, server: OpenAIServer) -> None:
-    """A fault that was mended once must not come back with the third round."""
+    """A fault that was fixed once must not come back with the third round."""
     batch_file(tmp_path)
     server.answer = fails(1, 4)
     async with in_memory(openai_environment(tmp_path, server)) as session:

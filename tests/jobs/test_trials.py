@@ -237,7 +237,7 @@ async def test_the_embedded_model_is_tried_for_real(tmp_path: Path, model_cache:
 
 @pytest.mark.model
 async def test_a_model_that_does_not_start_is_told_once(tmp_path: Path) -> None:
-    """The user mends a setting, and not a row."""
+    """The user corrects a setting, not a row."""
     (tmp_path / "broken.gguf").write_bytes(b"no model")
     env = environment(tmp_path, local_model=str(tmp_path / "broken.gguf"), cache_dir=str(tmp_path / "cache"))
     async with in_memory(env) as session:
@@ -795,7 +795,7 @@ async def test_a_vector_is_read_in_base64_too_and_what_is_none_breaks_nothing(
 
 
 async def test_a_job_that_has_run_and_a_drafted_retry_can_be_tried(tmp_path: Path, server: OpenAIServer) -> None:
-    """Before a retry is paid for, its mended prompt is tried on the rows that failed."""
+    """Before a retry is paid for, its changed prompt is tried on the rows that failed."""
     server.answer = lambda custom_id, _: (400, {"error": {"message": "no"}}) if custom_id in {"row-2", "row-5"} else "x"
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = await drafted(session)

@@ -291,14 +291,14 @@ def test_a_drafted_round_changes_nothing_until_it_is_submitted(tmp_path: Path) -
     with opened(tmp_path / "journal.db") as journal:
         journal.add_job(job())
         before = ended(journal, {"answered": 1, "failed": 1})
-        mended = replace(before.recipe, model="better")
+        changed = replace(before.recipe, model="better")
         again = Part("job_a", 2, "built", "1" * 64, 5, 1, round=2)
 
-        journal.add_round(replace(before, recipe=mended), [again], kept={"answered": 1})
+        journal.add_round(replace(before, recipe=changed), [again], kept={"answered": 1})
 
         assert journal.job("job_a") == replace(before, parts=(*before.parts, again))
         assert journal.job("job_a").drafted_parts == (again,)
-        assert journal.queries.drafted_round(journal.job("job_a")) == (mended, before.provider)
+        assert journal.queries.drafted_round(journal.job("job_a")) == (changed, before.provider)
         assert journal.queries.unfinished() == []
 
 
@@ -308,18 +308,18 @@ def test_a_submitted_round_runs_over_its_own_rows_with_its_own_recipe(tmp_path: 
         journal.add_job(job())
         before = ended(journal, {"answered": 1, "failed": 1})
         journal.mark_cancelled("job_a")
-        mended = replace(before.recipe, model="better")
+        changed = replace(before.recipe, model="better")
         again = Part("job_a", 2, "built", "1" * 64, 5, 1, round=2)
-        journal.add_round(replace(before, recipe=mended), [again], kept={"answered": 1})
+        journal.add_round(replace(before, recipe=changed), [again], kept={"answered": 1})
 
         was_new = [submit(journal, "job_a"), submit(journal, "job_a")]
 
         found = journal.job("job_a")
         assert was_new == [True, False]
-        assert (found.round, found.recipe, found.running_parts) == (2, mended, (again,))
+        assert (found.round, found.recipe, found.running_parts) == (2, changed, (again,))
         assert (found.submitted_at, found.cancelled_at, found.ended_at) == (before.submitted_at, None, None)
         assert found.counts == {**dict.fromkeys(OUTCOMES, 0), "answered": 1, "running": 1}
-        assert journal.queries.drafted_round(found) == (mended, before.provider)
+        assert journal.queries.drafted_round(found) == (changed, before.provider)
         assert journal.queries.unfinished() == ["job_a"]
 
 

@@ -540,7 +540,7 @@ class BadInput:
 async def test_bad_input_gives_one_clear_sentence_and_loses_nothing(
     tmp_path: Path, sample: Path, name: str, arguments: dict[str, Any], told: str
 ) -> None:
-    """The assistant mends what it can read; a value that may be the user's data is not echoed back."""
+    """The assistant fixes what it can read; a value that may be the user's data is not echoed back."""
     files = {
         "empty.csv": "",
         "there.png": "mine",
@@ -612,7 +612,7 @@ async def test_the_source_of_a_job_is_never_replaced(tmp_path: Path, sample: Pat
 
 
 async def test_a_batch_file_for_a_model_that_is_not_here_is_told_all_its_faults(tmp_path: Path, sample: Path) -> None:
-    """Mending one fault only to be told the next is a waste of the user's time."""
+    """Fixing one fault only to hear of the next is a waste of the user's time."""
     body: dict[str, Any] = {"model": "gpt-5-mini", "messages": [], "stream": True}
     line: dict[str, Any] = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": body}
     (sample / "batch.jsonl").write_text(json.dumps(line), encoding="utf-8")

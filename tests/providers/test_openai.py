@@ -190,7 +190,7 @@ async def test_how_long_to_wait_is_what_the_provider_says(header: dict[str, str]
 
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_key_that_is_refused_is_a_no_for_now(status: int) -> None:
-    """The user can mend the key, and nothing of the job has to be given up."""
+    """The user can correct the key, and nothing of the job is given up."""
     async with serving(web.post("/batches", always(refusal("Not allowed."), status))) as api:
         with pytest.raises(ProviderNotNow) as caught:
             await api.create_batch(input_file_id="file-a", endpoint=CHAT, metadata={})
@@ -280,7 +280,7 @@ async def test_a_refusal_may_have_any_of_the_usual_shapes(answer: dict[str, Any]
 
 @pytest.mark.parametrize("answer", [refusal("Invalid URL (GET /batches/b)"), {"detail": "Not Found"}])
 async def test_an_address_that_is_wrong_does_not_mean_that_a_batch_is_gone(answer: dict[str, Any]) -> None:
-    """A job whose batch is gone is given up; one whose base URL was changed goes on when that is mended."""
+    """A job whose batch is gone is given up; one whose base URL was changed continues when that is corrected."""
     async with serving(web.get("/batches/b", always(answer, 404))) as api:
         with pytest.raises(ProviderRefused, match="Check the base URL") as caught:
             await api.batch("b")

@@ -161,10 +161,10 @@ async def test_a_retry_whose_prompt_tells_the_rows_apart_is_refused(tmp_path: Pa
         server.finish(newest(server))
         await looked_at(session, made["job_id"])
         refused = await session.error("retry_job", job_id=made["job_id"], prompt="Say {{word}}")
-        mended = await session.call("retry_job", job_id=made["job_id"], prompt="Tell {{word|lower}}")
+        changed = await session.call("retry_job", job_id=made["job_id"], prompt="Tell {{word|lower}}")
 
     assert refused.startswith("Rows 1 and 2 share one request, and with this prompt their requests would differ.")
-    assert mended["requests"] == 3
+    assert changed["requests"] == 3
 
 
 @pytest.mark.slow

@@ -140,7 +140,7 @@ def test_a_template_may_take_the_whole_row(prompt: str, text: str) -> None:
 
 
 def test_an_unknown_column_is_refused_and_the_columns_are_listed() -> None:
-    """The assistant mends the name from the list, without another call."""
+    """The assistant corrects the name from the list, without another call."""
     with pytest.raises(
         InvalidInput, match=r"The prompt names the column 'txt', which does not exist\. Columns: 'id', 'text'\."
     ):

@@ -272,7 +272,7 @@ def test_what_a_part_waits_for_is_no_cause(code: HoldCode) -> None:
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: cause.name)
 def test_an_advice_names_the_arguments_that_mend(cause: Cause) -> None:
-    """What a retry is known to mend goes by the arguments, and what the user reads is the advice."""
+    """What a retry is known to fix follows from the arguments, and what the user reads is the advice."""
     assert {name for name in get_args(Argument) if f"{name}=" in cause.advice} == cause.fixed_by
 
 

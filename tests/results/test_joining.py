@@ -372,7 +372,7 @@ def test_chosen_columns_are_shown_and_saved_in_the_order_asked_for(tmp_path: Pat
 
 
 def test_a_column_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
-    """The assistant mends the name at the next call."""
+    """The assistant corrects the name at the next call."""
     found = table(tmp_path, ids(1), [])
 
     with pytest.raises(

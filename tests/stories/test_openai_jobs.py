@@ -112,7 +112,7 @@ async def test_a_batch_that_fails_validation_is_explained_soon(tmp_path: Path, s
 async def test_one_bad_line_names_itself_and_the_others_say_why_they_did_not_run(
     tmp_path: Path, server: OpenAIServer
 ) -> None:
-    """The provider refuses the whole for one line: the user mends that one, and retries all."""
+    """The provider refuses the whole for one line: the user fixes that one, and retries all."""
     async with in_memory(openai_environment(tmp_path, server)) as session:
         job_id = await submitted(session)
         batch = server.batches[only_batch(server)]

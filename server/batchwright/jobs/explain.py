@@ -14,7 +14,7 @@ from batchwright.core.jsonl import decode_request
 from batchwright.core.model import OUTCOMES, Job, Json, Outcome
 from batchwright.costs.prices import closest_priced_name
 from batchwright.jobs.collection import ending, table
-from batchwright.jobs.mending import Mending
+from batchwright.jobs.retry_request import RetryRequest
 from batchwright.results.causes.catalogue import cause_of
 from batchwright.results.causes.remedies import Explained, Retried, RetryChanges, explain, various
 from batchwright.results.causes.signs import ProblemRows
@@ -37,12 +37,12 @@ class Failures:
             return explain(_of_parts(job), job, job.recipe.parameters, closest_priced_name)
         return await anyio.to_thread.run_sync(self._of_results, job)
 
-    async def explain_retry(self, job: Job, outcomes: Mapping[Outcome, int], mending: Mending) -> Retried:
+    async def explain_retry(self, job: Job, outcomes: Mapping[Outcome, int], wanted: RetryRequest) -> Retried:
         """Explain which rows a retry sends again, and for which of their causes its changes do not help."""
         found = [each for each in await self.of(job) if each.outcome in outcomes]
-        changes = RetryChanges(bool(mending.prompt or mending.system), mending.model, mending.parameters)
+        changes = RetryChanges(bool(wanted.prompt or wanted.system), wanted.model, wanted.parameters)
         unmet = [each for each in found if not changes.helps(each)]
-        return Retried(outcomes, mending.changes(job.recipe), found, unmet)
+        return Retried(outcomes, wanted.changes(job.recipe), found, unmet)
 
     def _of_results(self, job: Job) -> list[Explained]:
         problems = table(job, self._folders.of(job.id)).problems(MAX_PROBLEMS)

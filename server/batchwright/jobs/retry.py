@@ -16,8 +16,8 @@ from batchwright.jobs.advance import Runs
 from batchwright.jobs.build import Draft
 from batchwright.jobs.collection import table
 from batchwright.jobs.explain import Failures
-from batchwright.jobs.mending import Mending
 from batchwright.jobs.preflight import DraftWarning, check_body, check_recipe
+from batchwright.jobs.retry_request import RetryRequest
 from batchwright.requests.duplicates import digest
 from batchwright.requests.measure import Line, Measure
 from batchwright.requests.packing import pack
@@ -57,7 +57,7 @@ class Retrying:
         self._shutdown_dates = shutdown_dates
         self._on_point = on_point
 
-    async def draft(self, job_id: str, mending: Mending, on_rows: OnRows) -> Draft:
+    async def draft(self, job_id: str, wanted: RetryRequest, on_rows: OnRows) -> Draft:
         """Draft a new round over rows of a finished job that have no good answer. Spends nothing.
 
         Raises:
@@ -71,8 +71,8 @@ class Retrying:
             job = self._journal.job(job_id)
             if not is_held:
                 raise NotReady(f"{job_id} is being worked on just now. Try again in a moment.")
-            retried = retried_outcomes(job, mending)
-            recipe = mending.recipe(job.recipe)
+            retried = retried_outcomes(job, wanted)
+            recipe = wanted.recipe(job.recipe)
             provider = self._api.answering(recipe.model, recipe.endpoint)
             ending = await self._shutdown_dates.warning(provider)
             ids = await anyio.to_thread.run_sync(table(job, folder).ids, list(retried))
@@ -87,11 +87,11 @@ class Retrying:
                 first_number=1 + max(part.number for part in job.parts),
                 round=job.round + 1,
             )
-            made = await anyio.to_thread.run_sync(draft_round, job, plan, ids, mending, on_rows)
+            made = await anyio.to_thread.run_sync(draft_round, job, plan, ids, wanted, on_rows)
             kept: dict[Outcome, int] = {
                 name: count for name, count in job.counts.items() if count and name not in retried
             }
-            explained = await self._failures.explain_retry(job, retried, mending)
+            explained = await self._failures.explain_retry(job, retried, wanted)
             self._journal.add_round(made.job, made.job.parts, kept=kept)
             folder.save_job(self._journal.job(job_id))
         warnings = [*made.warnings]
@@ -103,7 +103,7 @@ class Retrying:
         return replace(made, retried=explained, warnings=warnings)
 
 
-def retried_outcomes(job: Job, mending: Mending) -> dict[Outcome, int]:
+def retried_outcomes(job: Job, wanted: RetryRequest) -> dict[Outcome, int]:
     """Return how many rows of each outcome a retry sends again.
 
     Raises:
@@ -117,18 +117,18 @@ def retried_outcomes(job: Job, mending: Mending) -> dict[Outcome, int]:
         )
     if job.ended_at is None or job.outcomes is None:
         raise NotReady(f"{job.id} is {job.status}. Only a finished job can be retried: see `check_job`.")
-    retried: dict[Outcome, int] = {name: job.counts[name] for name in mending.outcomes if job.counts[name]}
+    retried: dict[Outcome, int] = {name: job.counts[name] for name in wanted.outcomes if job.counts[name]}
     if not retried:
         rows = ", ".join(f"{name} {count:,}" for name, count in job.counts.items() if count)
         is_done = job.counts["answered"] == job.source.rows
         raise NotReady(
-            f"{job.id} has no rows that are {' or '.join(mending.outcomes)}. Its rows: {rows}. "
+            f"{job.id} has no rows that are {' or '.join(wanted.outcomes)}. Its rows: {rows}. "
             f"{'There is nothing to retry.' if is_done else 'Name other outcomes.'}"
         )
     return retried
 
 
-def draft_round(job: Job, plan: PartPlan, ids: Mapping[str, Outcome], mending: Mending, on_rows: OnRows) -> Draft:
+def draft_round(job: Job, plan: PartPlan, ids: Mapping[str, Outcome], wanted: RetryRequest, on_rows: OnRows) -> Draft:
     """Write the parts of a new round over the rows with *ids*; the draft's job has only these parts. Synchronous.
 
     If requests pack several rows, failed rows are sent alone: one bad input fails every row of its request.
@@ -142,7 +142,7 @@ def draft_round(job: Job, plan: PartPlan, ids: Mapping[str, Outcome], mending: M
 
     def checked() -> Iterator[Line]:
         measure = Measure(plan.recipe.model, plan.recipe.endpoint)
-        for request in _change_lines(job, plan, ids, mending):
+        for request in _change_lines(job, plan, ids, wanted):
             warnings.update(dict.fromkeys(check_body(plan.recipe.endpoint, request.body, plan.provider)))
             yield measure.request(request)
 
@@ -174,7 +174,7 @@ def _render_again(job: Job, plan: PartPlan, ids: Collection[str]) -> Iterator[Li
         yield line
 
 
-def _change_lines(job: Job, plan: PartPlan, ids: Collection[str], mending: Mending) -> Iterator[Request]:
+def _change_lines(job: Job, plan: PartPlan, ids: Collection[str], wanted: RetryRequest) -> Iterator[Request]:
     seen: set[str] = set()
     # Newest first: a request that an earlier retry changed stays changed.
     for part in reversed(job.parts):
@@ -183,4 +183,4 @@ def _change_lines(job: Job, plan: PartPlan, ids: Collection[str], mending: Mendi
                 request = decode_request(line)
                 if request.custom_id in ids and request.custom_id not in seen:
                     seen.add(request.custom_id)
-                    yield Request(request.custom_id, mending.body(request.body))
+                    yield Request(request.custom_id, wanted.body(request.body))

@@ -115,10 +115,10 @@ async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are fl
 
     submit_job then sends it. Results of all rounds are joined. Spends nothing.
     """
-    from batchwright.jobs.mending import RETRIED, Mending
+    from batchwright.jobs.retry_request import RETRIED, RetryRequest
 
     use_cases = await ctx.request_context.lifespan_context.use_cases()
-    mending = Mending(
+    wanted = RetryRequest(
         outcomes=tuple(dict.fromkeys(outcomes)) or RETRIED,
         prompt=prompt or None,
         system=system or None,
@@ -130,7 +130,7 @@ async def retry_job(  # noqa: PLR0913, PLR0917  # the arguments of a tool are fl
         if done % ROWS_A_REPORT == 0:
             anyio.from_thread.run(ctx.report_progress, done, total, f"{done:,} of {total:,} requests written")
 
-    draft = await use_cases.retrying.draft(job_id, mending, on_rows)
+    draft = await use_cases.retrying.draft(job_id, wanted, on_rows)
     return reply(DraftView.of(draft), meta=for_page(ctx, use_cases.overviews, use_cases.contents.job(job_id)))
 
 

@@ -14,7 +14,7 @@ RETRIED: tuple[Outcome, ...] = ("failed", "expired", "never_ran")
 
 
 @dataclass(frozen=True, slots=True)
-class Mending:
+class RetryRequest:
     """What a retry changes; None keeps what was there. A parameter that is None is omitted from now on."""
 
     outcomes: Collection[Outcome] = RETRIED
