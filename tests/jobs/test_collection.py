@@ -3,11 +3,9 @@
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from batchwright.jobs.collection import MAX_FETCHES
 from tests.support.five_rows import submitted
 from tests.support.openai_server import OpenAIServer
 from tests.support.session import HURRIED, LATE_AT_ONCE, in_memory, openai_environment
@@ -16,6 +14,8 @@ pytestmark = pytest.mark.anyio
 
 WAVES = "70"
 """Enqueued tokens with which the rows make parts of three and two."""
+MAX_PROCESSES = 20
+"""Of those that may be too short-lived on a busy machine to fetch anything."""
 
 
 @pytest.mark.parametrize("lost", ["part-0001.output.jsonl", "part-0001.lines*"])
@@ -72,10 +72,12 @@ async def test_results_that_never_change_are_taken_after_some_restarts_too(
         job_id = await submitted(session)
         server.finish(next(iter(server.batches)))["output_file_id"] = None
         first = await session.call("check_job", job_id=job_id)
-    later: list[dict[str, Any]] = []
-    for _ in range(MAX_FETCHES - 1):
+    job = first
+    for _ in range(MAX_PROCESSES):
         async with in_memory(env, waiting=LATE_AT_ONCE) as session:
-            later.append(await session.call("check_job", job_id=job_id))
+            job = await session.call("check_job", job_id=job_id)
+        if job["status"] != "running":
+            break
 
     assert first["status"] == "running"
-    assert later[-1]["counts"] == {"unconfirmed": 5}
+    assert job["counts"] == {"unconfirmed": 5}
