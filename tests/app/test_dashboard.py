@@ -251,6 +251,6 @@ async def test_without_the_key_the_page_shows_nothing(tmp_path: Path) -> None:
         await host.do("visit", address=f"http://{at.place}/")
         none = await host.do("outerText")
         await host.do("visit", address=f"http://{at.place}/#wrong")
-        await host.do("outerWait", text="not valid any more")
+        await host.do("outerWait", text="no longer valid")
 
-    assert "opens with the whole address" in none
+    assert "with the full address" in none

@@ -103,7 +103,7 @@ async def test_cancelling_asks_first_and_then_ends_the_job(tmp_path: Path) -> No
         job_id = await at.running()
         await at.host.do("open", tool="check_job", args={"job_id": job_id})
         await at.host.do("click", name="Cancel …")
-        await at.host.texts("Cancel this job?", "What was answered is kept")
+        await at.host.texts("Cancel this job?", "Finished answers are kept")
         await at.host.do("press", key="Enter")
         before = await at.host.calls()
         await at.host.do("press", key="Escape")
@@ -172,7 +172,7 @@ async def test_a_draft_that_costs_money_is_submitted_by_a_button_that_says_how_m
             await host.texts("running", "of $0.05 agreed")
             await host.do("open", tool="check_job", args={"job_id": unbounded["job_id"]})
             await host.do("click", name="Submit …")
-            await host.texts("Its cost cannot be bounded here")
+            await host.texts("The cost cannot be bounded")
             name = "Amount you agree to, in US dollars"
             await host.do("fill", name=name, role="spinbutton", value="0.5")
             await host.do("click", name="Run it for $0.50")

@@ -304,11 +304,11 @@ def test_the_answers_of_a_deduplicated_job_are_those_of_the_same_job_without(
     """Whatever the rows: joined, nobody can tell that less was sent."""
     folder = tmp_path_factory.mktemp("jobs")
 
-    once = made(folder / "job", words, deduplicate=True)
-    asked_once = joined(folder / "job", once)
-    (folder / "job").rename(folder / "once")
-    each = made(folder / "job", words, deduplicate=False)
-    asked_each = joined(folder / "job", each)
+    once = made(folder / "job_a", words, deduplicate=True)
+    asked_once = joined(folder / "job_a", once)
+    (folder / "job_a").rename(folder / "once")
+    each = made(folder / "job_a", words, deduplicate=False)
+    asked_each = joined(folder / "job_a", each)
 
     different = len({(word or "").strip().lower() for word in words})
     assert asked_once == asked_each

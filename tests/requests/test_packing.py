@@ -373,10 +373,10 @@ def test_the_vectors_of_a_packed_job_are_those_of_the_same_job_without(
     """Whatever the rows, the limits and how they are packed: joined, nobody can tell."""
     folder = tmp_path_factory.mktemp("jobs")
 
-    packed_rows = joined(folder / "job", texts, Limits(max_inputs=max_inputs), most, deduplicate=deduplicate)
-    (folder / "job").rename(folder / "packed")
+    packed_rows = joined(folder / "job_a", texts, Limits(max_inputs=max_inputs), most, deduplicate=deduplicate)
+    (folder / "job_a").rename(folder / "packed")
 
-    assert packed_rows == joined(folder / "job", texts, Limits())
+    assert packed_rows == joined(folder / "job_a", texts, Limits())
     assert [row["embedding"] for _, row in packed_rows] == [vector_of(text.lower()) for text in texts]
 
 

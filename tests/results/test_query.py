@@ -449,9 +449,9 @@ async def test_a_job_that_runs_is_asked_about_what_is_there_and_the_rest_is_runn
     assert nothing_yet["counts"] == {"running": 4}
     assert sum(profile["counts"].values()) == 4
     assert profile["counts"] == {"answered": 4 // drafted["parts"], "running": 4 - 4 // drafted["parts"]}
-    assert "are running" in profile["notes"][0]
+    assert "rows have no result yet" in profile["notes"][0]
     assert found["status"] == "running"
-    assert "are running" in found["notes"][0]
+    assert "rows have no result yet" in found["notes"][0]
     assert found["shown"][0] == {"id": "r0", "outcome": "answered", "said": "answer to"}
     assert found["shown"][3] == {"id": "r3", "outcome": "running"}
 
